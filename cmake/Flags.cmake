@@ -1,0 +1,37 @@
+# Compiler and linker flags that every target of the project shares.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_CXX_SCAN_FOR_MODULES OFF)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_C_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE_PROGRAM}")
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
+
+# Hardening: position-independent executables, read-only relocations, stack protector, checked libc calls.
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C CXX)
+add_compile_options(-fstack-protector-strong -fno-omit-frame-pointer)
+add_link_options(LINKER:-z,relro,-z,now,-z,noexecstack)
+if(ADIT_SANITIZE)
+  add_compile_options(-fsanitize=${ADIT_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${ADIT_SANITIZE})
+else()
+  add_compile_options($<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE>$<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=3>)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+endif()
+
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  find_program(LLD_PROGRAM NAMES ld.lld-19 ld.lld)
+  if(LLD_PROGRAM)
+    add_link_options(-fuse-ld=${LLD_PROGRAM})
+  endif()
+endif()

@@ -1,0 +1,50 @@
+// The seam between carriers (TCP, iroh) and everything above: an ordered byte stream with readiness, like a non-blocking socket.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "net/error.h"
+#include "net/metadata.h"
+
+namespace adit::net {
+
+namespace asio = boost::asio;
+
+/// One stream of one carrier. Lives its whole life on one shard; nothing here may be called from another thread.
+///
+/// The try_ calls never wait and never allocate; they return Errc::kWouldBlock when nothing can move now. After any other
+/// error the stream is dead and every later call returns the same error.
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+
+  /// Fills the front of `into` (not empty). Returns the number of bytes, at least 1.
+  /// Errors: kWouldBlock; kEndOfStream (the peer finished cleanly); kReset, kTimedOut, kClosed (with the peer's code and reason in
+  /// the message where the carrier has them).
+  virtual Result<std::size_t> try_read(MutableBytes into) = 0;
+
+  /// Takes a prefix of `from` (not empty). Returns how many bytes were taken, at least 1. Errors as try_read.
+  virtual Result<std::size_t> try_write(Bytes from) = 0;
+
+  /// Returns when try_read is worth calling (bytes, end or error). Cancelled by close() (then kClosed) or by Asio's cancellation.
+  virtual asio::awaitable<Result<void>> wait_readable() = 0;
+
+  /// Returns when try_write is worth calling. At most one waiter each for reading and for writing.
+  virtual asio::awaitable<Result<void>> wait_writable() = 0;
+
+  /// No more bytes will be written; what was taken is still delivered.
+  virtual void finish() = 0;
+
+  /// Ends both directions at once and wakes the waiters. Idempotent. `code` reaches the peer where the carrier can carry it.
+  virtual void close(CloseCode code) = 0;
+
+  /// Who is at the other end and how the bytes travel, as known now.
+  [[nodiscard]] virtual ConnectionMetadata metadata() const = 0;
+};
+
+}  // namespace adit::net
