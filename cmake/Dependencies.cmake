@@ -18,7 +18,7 @@ if(ADIT_BENCH)
 endif()
 
 # Boost is used for its headers alone: Asio (compiled once, in adit_asio), Beast and JSON.
-find_path(ADIT_BOOST_INCLUDE boost/asio/cancel_after.hpp HINTS "${ADIT_PREFIX}/usr/include" REQUIRED)
+find_path(ADIT_BOOST_INCLUDE boost/asio/cancel_after.hpp REQUIRED)
 add_library(adit_boost INTERFACE)
 target_include_directories(adit_boost SYSTEM INTERFACE "${ADIT_BOOST_INCLUDE}")
 target_compile_definitions(adit_boost INTERFACE BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
@@ -26,9 +26,8 @@ target_compile_definitions(adit_boost INTERFACE BOOST_ASIO_SEPARATE_COMPILATION 
 target_link_libraries(adit_boost INTERFACE Threads::Threads)
 
 # libsecp256k1 >= 0.4 (ellswift, schnorrsig).
-find_path(ADIT_SECP256K1_INCLUDE secp256k1_ellswift.h HINTS "${ADIT_PREFIX}/usr/include" REQUIRED)
-find_library(ADIT_SECP256K1_LIBRARY NAMES libsecp256k1.a secp256k1
-  HINTS "${ADIT_PREFIX}/usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}" "${ADIT_PREFIX}/usr/lib" REQUIRED)
+find_path(ADIT_SECP256K1_INCLUDE secp256k1_ellswift.h REQUIRED)
+find_library(ADIT_SECP256K1_LIBRARY NAMES libsecp256k1.a secp256k1 REQUIRED)
 add_library(adit_secp256k1 INTERFACE)
 target_include_directories(adit_secp256k1 SYSTEM INTERFACE "${ADIT_SECP256K1_INCLUDE}")
 target_link_libraries(adit_secp256k1 INTERFACE "${ADIT_SECP256K1_LIBRARY}")

@@ -62,11 +62,11 @@ make_prefix() {
   say "unpacking ${PREFIX_PACKAGES[*]} ($PREFIX_SUITE) into $dir; nothing of it is installed system-wide"
   mkdir -p "$CACHE"
   work=$(mktemp -d "$CACHE/prefix-making.XXXXXX")
-  mkdir -p "$work"/{state/lists/partial,cache/archives/partial,deb,root}
+  mkdir -p "$work"/{state/lists/partial,cache/archives/partial,deb,root,empty}
   : >"$work/state/status"
   printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$PREFIX_SUITE" >"$work/sources.list"
   local apt=(apt-get -qq -o "Dir::State=$work/state" -o "Dir::State::status=$work/state/status" -o "Dir::Cache=$work/cache"
-    -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=- -o Dir::Etc::preferencesparts=-
+    -o "Dir::Etc::sourcelist=$work/sources.list" -o "Dir::Etc::sourceparts=$work/empty" -o "Dir::Etc::preferencesparts=$work/empty"
     -o APT::Sandbox::User= -o Acquire::Languages=none)
   "${apt[@]}" update || die "could not read $PREFIX_SUITE's package list from $uri"
   (cd "$work/deb" && "${apt[@]}" download "${PREFIX_PACKAGES[@]}") || die "could not download ${PREFIX_PACKAGES[*]} from $uri"
