@@ -26,6 +26,8 @@ quietly() {
   say "$label (log: $log)"
   "$@" >"$log" 2>&1 </dev/null &
   pid=$!
+  # Background commands of a script ignore Ctrl-C: hand it on.
+  trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
   while kill -0 "$pid" 2>/dev/null; do
     sleep 1
     if [ $((SECONDS - begun - shown)) -ge 30 ]; then
@@ -34,6 +36,7 @@ quietly() {
     fi
   done
   wait "$pid" || rc=$?
+  trap - INT TERM
   if [ "$rc" -ne 0 ]; then
     tail -n 30 "$log" >&2
     die "$label failed (exit $rc); the whole log: $log"

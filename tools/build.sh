@@ -1,0 +1,70 @@
+# ./dev build, test, bench, fuzz. Sourced by ./dev.
+# shellcheck shell=bash
+
+# Objects of one clone are found again from another: what ccache hashes holds no absolute path of the clone.
+export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
+
+# build PRESET [TARGET...]: dependencies, configuration, build. Output goes to stderr.
+build() {
+  local preset=$1
+  shift
+  case $preset in
+    no-iroh | fuzz) deps no-iroh ;;
+    release | debug | asan | tsan) deps ;;
+    *) die "no such preset: $preset (release, debug, asan, tsan, no-iroh, fuzz)" ;;
+  esac
+  say "configure: $preset"
+  mkdir -p "$ROOT/build/$preset"
+  local log=$ROOT/build/$preset/configure.log
+  cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; die "cmake could not configure $preset"; }
+  say "build: $preset ${*:-}"
+  ninja -C "$ROOT/build/$preset" "${@:-all}" >&2
+}
+
+# The path of a built program.
+binary() {
+  local found
+  found=$(find "$ROOT/build/$1" -type f -name "$2" -perm -u+x -print -quit)
+  [ -n "$found" ] || die "build/$1 holds no program $2"
+  printf '%s\n' "$found"
+}
+
+# run_tests [PRESET] [-- CTEST ARGUMENTS]: ctest's own closing lines come last.
+run_tests() {
+  local preset=release
+  if [ $# -gt 0 ] && [ "$1" != -- ]; then preset=$1; shift; fi
+  [ "${1:-}" != -- ] || shift
+  build "$preset"
+  export UBSAN_OPTIONS=print_stacktrace=1
+  # The bridge is a shared library there, and rustc's code is not instrumented: what happens inside it is not ours to report.
+  export TSAN_OPTIONS="ignore_noninstrumented_modules=1 second_deadlock_stack=1"
+  say "test: $preset"
+  ctest --test-dir "$ROOT/build/$preset" --output-on-failure --no-tests=error -j "$(jobs)" "$@"
+}
+
+bench() {
+  build release adit adit_bench
+  "$(binary release adit_bench)" --json "$ROOT/build/bench.json" "$@"
+}
+
+# fuzz [SECONDS] [NAME]: found inputs stay in build/fuzz-corpus/NAME, a crashing one in build/fuzz-crashes.
+fuzz() {
+  local seconds=${1:-20} only=${2:-} target name ran=0 failed=() seeds
+  build fuzz
+  mkdir -p "$ROOT/build/fuzz-crashes"
+  for target in "$ROOT"/build/fuzz/fuzz/*; do
+    [ -f "$target" ] && [ -x "$target" ] || continue
+    name=$(basename "$target")
+    [ -z "$only" ] || [ "$name" = "$only" ] || continue
+    seeds=()
+    [ ! -d "$ROOT/fuzz/corpus/$name" ] || seeds=("$ROOT/fuzz/corpus/$name")
+    mkdir -p "$ROOT/build/fuzz-corpus/$name"
+    say "fuzz: $name for $seconds s"
+    ran=$((ran + 1))
+    "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+      -artifact_prefix="$ROOT/build/fuzz-crashes/$name-" "$ROOT/build/fuzz-corpus/$name" "${seeds[@]}" || failed+=("$name")
+  done
+  [ "$ran" -gt 0 ] || die "no fuzz target ${only:-at all} in build/fuzz/fuzz"
+  [ "${#failed[@]}" -eq 0 ] || die "fuzz: inputs that break ${failed[*]} are in build/fuzz-crashes"
+  say "fuzz: $ran targets, $seconds s each, nothing found"
+}

@@ -1,0 +1,105 @@
+# ./dev lint, fmt, loc: what is said about the source without running it. Sourced by ./dev.
+# shellcheck shell=bash
+
+# Every file of the repository that is not ignored, NUL-separated, by extension; new files count before they are added.
+sources() {
+  local patterns=() extension
+  for extension in "$@"; do patterns+=("*.$extension"); done
+  git -C "$ROOT" ls-files -z --cached --others --exclude-standard -- "${patterns[@]}" |
+    while IFS= read -r -d '' file; do [ ! -f "$ROOT/$file" ] || printf '%s\0' "$file"; done
+}
+
+fmt() {
+  deps no-iroh
+  case ${1:-} in
+    --check) sources h c cpp | xargs -0 -r clang-format-19 --dry-run --Werror ;;
+    '') sources h c cpp | xargs -0 -r clang-format-19 -i ;;
+    *) die "fmt takes --check or nothing" ;;
+  esac
+}
+
+# The bridge carries bytes and knows nothing of what they mean (docs/design.md §4). Also refused as a part of a longer name.
+BRIDGE_WORDS='shares?|channels?|jobs?|sv1|sv2|stratum|mining|miners?|extranonce'
+
+check_bridge_words() {
+  [ -d "$ROOT/bridge/src" ] || return 0
+  if grep -rniE "(^|[^a-z])($BRIDGE_WORDS)([^a-z]|$)" "$ROOT/bridge/src" >&2; then
+    say "lint: the bridge must not know Stratum; refused in bridge/src, as whole words: $BRIDGE_WORDS"
+    return 1
+  fi
+}
+
+# A layer includes only itself and those before it (docs/design.md §2).
+LAYERS='base log bitcoin wire noise sv1 channels net template ledger monitor roles cli'
+
+check_layers() {
+  sources h cpp | xargs -0 -r awk -v layers="$LAYERS" '
+    BEGIN { n = split(layers, names, " "); for (i = 1; i <= n; i++) rank[names[i]] = i }
+    FNR == 1 { split(FILENAME, path, "/"); own = (path[1] == "src") ? rank[path[2]] : 0 }
+    own && /^#include "/ {
+      split($0, quoted, "\""); split(quoted[2], parts, "/")
+      if (rank[parts[1]] > own) { printf "%s:%d: %s may not include %s\n", FILENAME, FNR, path[2], parts[1]; bad = 1 }
+    }
+    END { exit bad }' >&2
+}
+
+# The files clang-tidy looks at: changed since BASE (default: where this branch left the main one, else the commit before), or all.
+tidy_files() {
+  local base=${1:-}
+  if [ "$base" = all ]; then
+    sources cpp | tr '\0' '\n'
+    return
+  fi
+  if [ -z "$base" ]; then
+    base=$(git merge-base HEAD origin/main 2>/dev/null || true)
+    if [ -z "$base" ] || [ "$base" = "$(git rev-parse HEAD)" ]; then base=$(git rev-parse -q --verify HEAD~1 || git rev-parse HEAD); fi
+  fi
+  { git diff --name-only --diff-filter=d "$base" -- '*.cpp'; git ls-files --others --exclude-standard -- '*.cpp'; } | sort -u
+}
+
+lint() {
+  local failed=() files
+  say 'lint: layout'
+  fmt --check || failed+=(layout)
+  say "lint: the bridge's words"
+  check_bridge_words || failed+=("the bridge's words")
+  say 'lint: layers'
+  check_layers || failed+=(layers)
+  mapfile -t files < <(tidy_files "${1:-}")
+  if [ "${#files[@]}" -gt 0 ]; then
+    # Whatever was built last has the compile commands; configuring is enough for clang-tidy.
+    [ -f "$ROOT/build/release/compile_commands.json" ] || { deps && cmake --preset release >/dev/null; }
+    mapfile -t files < <(printf '%s\n' "${files[@]}" | grep -vE '^(fuzz|bench)/' || true)
+    say "lint: clang-tidy on ${#files[@]} files"
+    printf '%s\0' "${files[@]}" | xargs -0 -r -n 1 -P "$(jobs)" clang-tidy-19 --quiet -p "$ROOT/build/release" 2>/dev/null || failed+=(clang-tidy)
+  fi
+  [ "${#failed[@]}" -eq 0 ] || die "lint: not clean: ${failed[*]}"
+  say 'lint: clean'
+}
+
+# Lines that are neither blank nor only a comment, by part and language.
+loc() {
+  { sources h c cpp rs py sh cmake js ts html css toml | grep -zvE '^(config|examples)/'
+    git ls-files -z dev .ci/run '*CMakeLists.txt'; } | xargs -0 awk '
+    FNR == 1 {
+      split(FILENAME, path, "/")
+      part = path[1] == "src" ? "src/" path[2] : (path[2] == "" ? "." : path[1])
+      name = FILENAME; sub(/.*\./, "", name); sub(/ci\//, "/", name)
+      language = name ~ /^(h|cpp)$/ ? "C++" : name == "c" ? "C" : name == "rs" ? "Rust" : name == "py" ? "Python" : name ~ /^(sh|dev|\/run)$/ ? "Bash" : name ~ /^(cmake|txt)$/ ? "CMake" : name == "toml" ? "TOML" : name
+      if (FILENAME ~ /^bridge\/include\//) language = "C"
+      kind = (FILENAME ~ /_test\.(cpp|c)$/ || path[1] == "tests") ? "tests" : "code"
+      files[part, language]++; parts[part, language] = 1
+    }
+    /^[ \t]*$/ || /^[ \t]*(\/\/|#[^a-z!]|#$|\*|\/\*)/ { comments[part, language]++; next }
+    { lines[part, language, kind]++; total[language, kind]++; languages[language] = 1 }
+    END {
+      row = "%-16s %-8s %8s %8s %8s\n"
+      printf row, "part", "language", "files", "code", "tests"
+      for (key in parts) {
+        split(key, k, SUBSEP)
+        printf row, k[1], k[2], files[key], lines[key, "code"] + 0, lines[key, "tests"] + 0 | "sort"
+      }
+      close("sort")
+      for (language in languages) printf row, "all", language, "", total[language, "code"] + 0, total[language, "tests"] + 0 | "sort"
+    }'
+}

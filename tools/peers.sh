@@ -1,0 +1,130 @@
+# Programs that others wrote, for ./dev interop: built once into the cache, keyed by version and recipe. Sourced by ./dev.
+# shellcheck shell=bash
+#
+# A peer is a folder $CACHE/peers/NAME-VERSION-KEY holding its programs and nothing else. KEY is made from the recipe below,
+# so a changed recipe builds anew and an unchanged one never does.
+
+BITCOIN_CRATE=libbitcoinkernel-sys BITCOIN_CRATE_VERSION=0.4.1 # carries the source of Bitcoin Core 31.99
+BITCOIN_OPTIONS=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DCMAKE_C_FLAGS_RELEASE=-O2 -DBUILD_DAEMON=ON -DBUILD_CLI=ON
+  -DENABLE_IPC=ON -DENABLE_WALLET=OFF -DWITH_ZMQ=OFF -DBUILD_TESTS=OFF -DBUILD_BENCH=OFF -DBUILD_TX=OFF -DBUILD_UTIL=OFF
+  -DBUILD_GUI=OFF -DINSTALL_MAN=OFF -DWITH_EMBEDDED_ASMAP=OFF)
+
+# NAME CRATE VERSION PROGRAM
+SRI_PEERS=(
+  'translator translator_sv2 0.6.0 translator_sv2'
+  'pool pool_sv2 0.7.0 pool_sv2'
+  'miner integration_tests_sv2 0.6.0 mining_device')
+
+# What each interop test needs; `all` adds what only by-hand work uses.
+PEERS_NEEDED=(bitcoin translator)
+PEERS_ALL=(bitcoin translator pool miner)
+
+PEERS=$CACHE/peers
+
+sri_recipe() {
+  local line
+  for line in "${SRI_PEERS[@]}"; do
+    [ "${line%% *}" = "$1" ] && { printf '%s\n' "$line"; return; }
+  done
+  die "no such peer: $1"
+}
+
+# The folder of a peer, built or not.
+peer_dir() {
+  local recipe
+  if [ "$1" = bitcoin ]; then
+    printf '%s/bitcoin-%s-%s\n' "$PEERS" "$BITCOIN_CRATE_VERSION" "$(printf '%s\n' "$BITCOIN_CRATE" "${BITCOIN_OPTIONS[@]}" | key_of)"
+  else
+    recipe=$(sri_recipe "$1")
+    # shellcheck disable=SC2086
+    set -- $recipe
+    printf '%s/%s-%s-%s\n' "$PEERS" "$1" "$3" "$(printf '%s\n' "$recipe" | key_of)"
+  fi
+}
+
+# crate_source CRATE VERSION: the folder cargo unpacked it to, fetched if need be.
+crate_source() {
+  local work=$PEERS/fetch-$1-$2
+  mkdir -p "$work/src"
+  : >"$work/src/lib.rs"
+  printf '[package]\nname = "fetch"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\n%s = "=%s"\n[workspace]\n' "$1" "$2" >"$work/Cargo.toml"
+  (cd "$work" && cargo fetch -q >&2) || die "cargo could not fetch $1 $2"
+  (cd "$work" && cargo metadata --offline --format-version 1) |
+    python3 -c 'import json, os, sys
+print(next(os.path.dirname(p["manifest_path"]) for p in json.load(sys.stdin)["packages"] if p["name"] == sys.argv[1]))' "$1" ||
+    die "cargo fetched $1 $2 but does not say where to"
+  rm -rf "$work"
+}
+
+# SRI's example configurations, for the tests of `adit check`: $PEERS/sri-config-examples/{pool,translator}.
+sri_config_examples() {
+  local name dir=$PEERS/sri-config-examples source
+  [ -d "$dir" ] && return
+  mkdir -p "$dir.making"
+  for name in pool translator; do
+    # shellcheck disable=SC2046
+    set -- $(sri_recipe "$name")
+    source=$(crate_source "$2" "$3")
+    cp -r --no-preserve=mode "$source/config-examples" "$dir.making/$name"
+  done
+  mv -T "$dir.making" "$dir"
+}
+
+# Interrupted or failed builds leave $PEERS/making-NAME behind and go on from there.
+build_bitcoin() {
+  local dir=$1 work=$PEERS/making-bitcoin source
+  mkdir -p "$work"
+  if [ ! -d "$work/source" ]; then
+    say "bitcoin: fetching the source (crate $BITCOIN_CRATE $BITCOIN_CRATE_VERSION)"
+    source=$(crate_source "$BITCOIN_CRATE" "$BITCOIN_CRATE_VERSION")
+    rm -rf "$work/source.making"
+    cp -r "$source/bitcoin" "$work/source.making"
+    mv -T "$work/source.making" "$work/source"
+  fi
+  # The system's default compiler and Boost: this is somebody else's build, our flags and prefix stay out of it.
+  quietly 'bitcoin: configure' "$PEERS/logs/bitcoin-configure.log" \
+    nice -n 15 cmake -S "$work/source" -B "$work/build" -G Ninja "${BITCOIN_OPTIONS[@]}"
+  quietly 'bitcoin: build (about 11 minutes on 2 cores)' "$PEERS/logs/bitcoin-build.log" \
+    nice -n 15 ninja -C "$work/build" bitcoin-node bitcoin-cli
+  mkdir -p "$work/done"
+  cp "$(find "$work/build" -type f -name bitcoin-node -perm -u+x)" "$(find "$work/build" -type f -name bitcoin-cli -perm -u+x)" "$work/done/"
+  strip "$work/done"/*
+  mv -T "$work/done" "$dir"
+  rm -rf "$work"
+}
+
+build_sri() {
+  local name=$1 crate=$2 version=$3 program=$4 dir=$5 work=$PEERS/making-$1
+  # One target folder for all of SRI: they share most of their crates.
+  quietly "$name: cargo install $crate $version (about 6 minutes on 2 cores)" "$PEERS/logs/$name.log" \
+    env CARGO_TARGET_DIR="$PEERS/making-sri-target" RUSTFLAGS= nice -n 15 \
+    cargo install --locked --no-track --force --root "$work" "$crate" --version "$version" --bin "$program"
+  mv -T "$work/bin" "$dir"
+  rm -rf "$work"
+}
+
+peers_present() {
+  local name
+  for name in "$@"; do [ -d "$(peer_dir "$name")" ] || return 1; done
+}
+
+# peers NAME...: builds those that are missing.
+peers() {
+  local name dir
+  mkdir -p "$PEERS"
+  sri_config_examples
+  for name in "$@"; do
+    dir=$(peer_dir "$name")
+    [ -d "$dir" ] && continue
+    (
+      flock -n 9 || { say "$name: another ./dev is building peers; waiting for it"; flock 9; }
+      [ ! -d "$dir" ] || exit 0
+      if [ "$name" = bitcoin ]; then build_bitcoin "$dir"; else
+        # shellcheck disable=SC2046
+        build_sri $(sri_recipe "$name") "$dir"
+      fi
+    ) 9>"$PEERS/lock" || exit 1
+  done
+  # The crates of SRI are worth keeping until all of what was asked for is there, not longer.
+  ! peers_present "${PEERS_ALL[@]}" || rm -rf "$PEERS/making-sri-target"
+}
