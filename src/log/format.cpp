@@ -1,0 +1,192 @@
+#include "log/format.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <ctime>
+
+namespace adit::log {
+namespace {
+
+struct CodePoint {
+  std::uint32_t value = 0;
+  std::size_t size = 0;  // Bytes it takes; 0: the first byte starts no valid UTF-8 sequence.
+};
+
+// The code point at the front of `text` (not empty): shortest form only, no surrogates, at most U+10FFFF (RFC 3629).
+CodePoint decode(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const std::uint8_t first = byte(0);
+  if (first < 0x80) return {first, 1};
+  std::size_t size;
+  std::uint32_t value;
+  std::uint32_t smallest;
+  if ((first & 0xe0) == 0xc0) {
+    size = 2, value = first & 0x1fu, smallest = 0x80;
+  } else if ((first & 0xf0) == 0xe0) {
+    size = 3, value = first & 0x0fu, smallest = 0x800;
+  } else if ((first & 0xf8) == 0xf0) {
+    size = 4, value = first & 0x07u, smallest = 0x10000;
+  } else {
+    return {};
+  }
+  if (text.size() < size) return {};
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {};
+    value = value << 6 | (byte(i) & 0x3fu);
+  }
+  if (value < smallest || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return {};
+  return {value, size};
+}
+
+bool is_control(std::uint32_t code) {
+  return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x2028 || code == 0x2029;
+}
+
+enum class InvalidByte { kReplace, kShow };
+
+void append_quoted(std::string& out, std::string_view text, InvalidByte invalid) {
+  out += '"';
+  while (!text.empty()) {
+    const CodePoint code = decode(text);
+    char escape[8];
+    if (code.size == 0) {
+      if (invalid == InvalidByte::kReplace) {
+        out += "\\ufffd";
+      } else {
+        std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<std::uint8_t>(text[0])));
+        out += escape;
+      }
+      text.remove_prefix(1);
+      continue;
+    }
+    switch (code.value) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        if (is_control(code.value)) {
+          std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(code.value));
+          out += escape;
+        } else {
+          out += text.substr(0, code.size);
+        }
+    }
+    text.remove_prefix(code.size);
+  }
+  out += '"';
+}
+
+bool is_bare(std::string_view text) {
+  if (text.empty()) return false;
+  while (!text.empty()) {
+    const CodePoint code = decode(text);
+    if (code.size == 0 || is_control(code.value)) return false;
+    if (code.value == ' ' || code.value == '=' || code.value == '"' || code.value == '\\') return false;
+    text.remove_prefix(code.size);
+  }
+  return true;
+}
+
+void append_text(std::string& out, Format format, std::string_view text) {
+  format == Format::kJson ? append_json_string(out, text) : append_logfmt_value(out, text);
+}
+
+template <class T>
+void append_number(std::string& out, T number) {
+  char digits[32];
+  const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  out.append(digits, end);
+}
+
+void append_value(std::string& out, Format format, const Value& value) {
+  std::visit(
+      [&](const auto& v) {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, std::string_view>) {
+          append_text(out, format, v);
+        } else if constexpr (std::is_same_v<T, bool>) {
+          out += v ? "true" : "false";
+        } else if constexpr (std::is_same_v<T, double>) {
+          if (std::isfinite(v)) {
+            append_number(out, v);
+          } else {
+            append_text(out, format, std::isnan(v) ? "nan" : v > 0 ? "inf" : "-inf");
+          }
+        } else {
+          append_number(out, v);
+        }
+      },
+      value.get());
+}
+
+}  // namespace
+
+void append_json_string(std::string& out, std::string_view text) { append_quoted(out, text, InvalidByte::kReplace); }
+
+void append_logfmt_value(std::string& out, std::string_view text) {
+  is_bare(text) ? void(out += text) : append_quoted(out, text, InvalidByte::kShow);
+}
+
+std::string_view to_string(Level level) {
+  switch (level) {
+    case Level::kTrace:
+      return "trace";
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarn:
+      return "warn";
+    case Level::kError:
+      return "error";
+    case Level::kOff:
+      break;
+  }
+  return "off";
+}
+
+void append_line(std::string& out, Format format, std::chrono::system_clock::time_point time, Level level,
+                 std::string_view event, Fields fields) {
+  const auto since_epoch = std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch());
+  const std::time_t seconds = static_cast<std::time_t>(since_epoch.count() / 1000);
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  char stamp[40];
+  const std::size_t length = std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+  std::snprintf(stamp + length, sizeof stamp - length, ".%03uZ", static_cast<unsigned>(since_epoch.count() % 1000));
+
+  if (format == Format::kJson) {
+    out.append("{\"ts\":\"").append(stamp).append("\",\"level\":\"").append(to_string(level)).append("\",\"event\":");
+    append_json_string(out, event);
+    for (const Field& field : fields) {
+      out += ',';
+      append_json_string(out, field.key);
+      out += ':';
+      append_value(out, format, field.value);
+    }
+    out += '}';
+    return;
+  }
+  out.append("ts=").append(stamp).append(" level=").append(to_string(level)).append(" event=");
+  append_logfmt_value(out, event);
+  for (const Field& field : fields) {
+    out.append(" ").append(field.key).append("=");
+    append_value(out, format, field.value);
+  }
+}
+
+}  // namespace adit::log

@@ -1,0 +1,28 @@
+// One event as one line of text, whatever a peer put into its fields: no line break, terminal escape or broken UTF-8 gets
+// through.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "log/log.h"
+
+namespace adit::log {
+
+/// Appends `text` as a JSON string with its quotes. Control characters (C0, DEL, C1) and the line separators U+2028 and U+2029
+/// are escaped; each byte that is not part of valid UTF-8 becomes \ufffd.
+void append_json_string(std::string& out, std::string_view text);
+
+/// Appends `text` as a logfmt value: bare if it is not empty and holds neither space, '=', '"', '\' nor anything escaped above;
+/// else quoted as in JSON, except that an invalid byte becomes \xNN so that nothing is lost.
+void append_logfmt_value(std::string& out, std::string_view text);
+
+/// Appends one line without its line feed: `ts` (UTC, milliseconds), `level`, `event`, then the fields in the order given.
+/// Numbers that JSON lacks (infinities, NaN) become strings.
+void append_line(std::string& out, Format format, std::chrono::system_clock::time_point time, Level level,
+                 std::string_view event, Fields fields);
+
+std::string_view to_string(Level level);
+
+}  // namespace adit::log

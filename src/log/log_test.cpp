@@ -1,0 +1,200 @@
+#include "log/log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <thread>
+
+#include "log/format.h"
+
+namespace adit::log {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::string json(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+std::string logfmt(std::string_view text) {
+  std::string out;
+  append_logfmt_value(out, text);
+  return out;
+}
+
+std::string line(Format format, Fields fields) {
+  std::string out;
+  append_line(out, format, std::chrono::system_clock::time_point{std::chrono::milliseconds{1'700'000'000'042}}, Level::kWarn,
+              "share.refused", fields);
+  return out;
+}
+
+TEST(Escaping, JsonStringsAreQuotedAndEscaped) {
+  EXPECT_EQ(json(""), "\"\"");
+  EXPECT_EQ(json("plain text"), "\"plain text\"");
+  EXPECT_EQ(json("a\"b\\c"), R"("a\"b\\c")");
+  EXPECT_EQ(json("line\nfeed\r\t"), R"("line\nfeed\r\t")");
+  EXPECT_EQ(json(std::string_view("\0\x1b[31m\x7f", 7)), R"("\u0000\u001b[31m\u007f")");
+}
+
+TEST(Escaping, C1ControlsAndLineSeparatorsDoNotReachTheTerminal) {
+  EXPECT_EQ(json("\xc2\x9b"
+                 "31m"),
+            R"("\u009b31m")");
+  EXPECT_EQ(json("a\xe2\x80\xa8"
+                 "b"),
+            R"("a\u2028b")");
+  EXPECT_EQ(logfmt("a\xe2\x80\xa9"
+                   "b"),
+            R"("a\u2029b")");
+}
+
+TEST(Escaping, ValidUtf8PassesUnchanged) {
+  EXPECT_EQ(json("grün €𝄞"), "\"grün €𝄞\"");
+  EXPECT_EQ(logfmt("grün€𝄞"), "grün€𝄞");
+}
+
+TEST(Escaping, InvalidUtf8IsReplacedInJsonAndShownInLogfmt) {
+  EXPECT_EQ(json("a\xff"
+                 "b"),
+            R"("a\ufffdb")");
+  EXPECT_EQ(logfmt("a\xff"
+                   "b"),
+            R"("a\xffb")");
+  EXPECT_EQ(json("\xc0\xaf"), R"("\ufffd\ufffd")") << "overlong '/'";
+  EXPECT_EQ(json("\xed\xa0\x80"), R"("\ufffd\ufffd\ufffd")") << "a surrogate";
+  EXPECT_EQ(json("\xf4\x90\x80\x80"), R"("\ufffd\ufffd\ufffd\ufffd")") << "beyond U+10FFFF";
+  EXPECT_EQ(json("\xe2\x82"), R"("\ufffd\ufffd")") << "cut short";
+}
+
+TEST(Escaping, LogfmtQuotesOnlyWhatNeedsIt) {
+  EXPECT_EQ(logfmt("127.0.0.1:3333"), "127.0.0.1:3333");
+  EXPECT_EQ(logfmt(""), "\"\"");
+  EXPECT_EQ(logfmt("two words"), "\"two words\"");
+  EXPECT_EQ(logfmt("a=b"), "\"a=b\"");
+  EXPECT_EQ(logfmt("x\nlevel=error"), R"("x\nlevel=error")");
+  EXPECT_EQ(logfmt("\""), R"("\"")");
+}
+
+TEST(Line, LogfmtCarriesTimeLevelEventAndFieldsInOrder) {
+  EXPECT_EQ(
+      line(Format::kLogfmt, {{"peer", "10.0.0.1:4444"}, {"channel", 7u}, {"why", "too low"}, {"stale", true}, {"delta", -3}}),
+      "ts=2023-11-14T22:13:20.042Z level=warn event=share.refused peer=10.0.0.1:4444 channel=7 why=\"too low\" stale=true "
+      "delta=-3");
+}
+
+TEST(Line, JsonCarriesTheSame) {
+  EXPECT_EQ(
+      line(Format::kJson, {{"why", "too low"}, {"channel", 7u}, {"stale", false}, {"rate", 1.5}}),
+      R"({"ts":"2023-11-14T22:13:20.042Z","level":"warn","event":"share.refused","why":"too low","channel":7,"stale":false,"rate":1.5})");
+}
+
+TEST(Line, NumbersKeepTheirWholeRange) {
+  EXPECT_THAT(line(Format::kJson, {{"n", std::numeric_limits<std::uint64_t>::max()}}), EndsWith(":18446744073709551615}"));
+  EXPECT_THAT(line(Format::kJson, {{"n", std::numeric_limits<std::int64_t>::min()}}), EndsWith(":-9223372036854775808}"));
+}
+
+TEST(Line, NumbersThatJsonLacksBecomeStrings) {
+  EXPECT_THAT(line(Format::kJson, {{"n", std::nan("")}}), EndsWith(R"(:"nan"})"));
+  EXPECT_THAT(line(Format::kJson, {{"n", -std::numeric_limits<double>::infinity()}}), EndsWith(R"(:"-inf"})"));
+}
+
+class LogFile : public testing::Test {
+ protected:
+  void SetUp() override { path_ = testing::TempDir() + "adit-log-" + std::to_string(::getpid()) + ".log"; }
+  void TearDown() override {
+    shutdown();
+    ASSERT_TRUE(configure({}).has_value());
+    shutdown();
+    std::filesystem::remove(path_);
+  }
+  std::string contents() const {
+    std::stringstream text;
+    text << std::ifstream(path_).rdbuf();
+    return text.str();
+  }
+  std::string path_;
+};
+
+TEST_F(LogFile, EventsBelowTheLevelAreNotWritten) {
+  ASSERT_TRUE(configure({.level = Level::kWarn, .file = path_}).has_value());
+  EXPECT_FALSE(enabled(Level::kInfo));
+  EXPECT_TRUE(enabled(Level::kError));
+  info("test.hidden");
+  warn("test.shown", {{"n", 1}});
+  shutdown();
+  EXPECT_THAT(contents(), EndsWith(" level=warn event=test.shown n=1\n"));
+  EXPECT_THAT(contents(), testing::Not(HasSubstr("hidden")));
+}
+
+TEST_F(LogFile, OffSilencesErrorsToo) {
+  ASSERT_TRUE(configure({.level = Level::kOff, .file = path_}).has_value());
+  error("test.hidden");
+  shutdown();
+  EXPECT_EQ(contents(), "");
+}
+
+TEST_F(LogFile, JsonLinesAndAppending) {
+  for (int run = 0; run < 2; ++run) {
+    ASSERT_TRUE(configure({.format = Format::kJson, .file = path_}).has_value());
+    info("test.run", {{"run", run}});
+    shutdown();
+  }
+  const std::string text = contents();
+  EXPECT_THAT(text, StartsWith("{\"ts\":\""));
+  EXPECT_THAT(text, HasSubstr("\"run\":0}\n"));
+  EXPECT_THAT(text, EndsWith("\"run\":1}\n"));
+}
+
+TEST_F(LogFile, NoLineIsTornWhenThreadsLogAtOnce) {
+  ASSERT_TRUE(configure({.file = path_}).has_value());
+  testing::internal::CaptureStderr();
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([t] {
+        for (int i = 0; i < 100; ++i) info("test.thread", {{"t", t}, {"i", i}, {"end", "here"}});
+      });
+    }
+  }
+  shutdown();
+  testing::internal::GetCapturedStderr();
+  std::ifstream file(path_);
+  int lines = 0;
+  for (std::string text; std::getline(file, text); ++lines) {
+    EXPECT_THAT(text, StartsWith("ts="));
+    EXPECT_THAT(text, EndsWith(" end=here"));
+  }
+  EXPECT_EQ(lines, 400);
+  EXPECT_EQ(lost(), 0u);
+}
+
+TEST_F(LogFile, AFileThatCannotBeOpenedIsNamed) {
+  const auto result = configure({.file = "/nonexistent/adit.log"});
+  ASSERT_FALSE(result.has_value());
+  EXPECT_TRUE(result.error().is(Errc::kFile));
+  EXPECT_THAT(result.error().message(), HasSubstr("/nonexistent/adit.log"));
+}
+
+TEST(LevelName, RoundTripsAndUnknownOnesListTheChoices) {
+  for (const Level level : {Level::kTrace, Level::kDebug, Level::kInfo, Level::kWarn, Level::kError, Level::kOff}) {
+    EXPECT_EQ(*parse_level(to_string(level)), level);
+  }
+  const auto wrong = parse_level("verbose");
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_THAT(wrong.error().message(), HasSubstr("`verbose`"));
+  EXPECT_THAT(wrong.error().message(), HasSubstr("trace, debug, info"));
+}
+
+}  // namespace
+}  // namespace adit::log
