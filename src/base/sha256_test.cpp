@@ -1,0 +1,78 @@
+#include "base/sha256.h"
+
+#include <gtest/gtest.h>
+#include <openssl/sha.h>
+
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "base/hex.h"
+
+namespace adit {
+namespace {
+
+// Every implementation goes through the same cases; one that this CPU lacks is skipped, visibly.
+class EachSha256 : public testing::TestWithParam<std::size_t> {
+ protected:
+  void SetUp() override {
+    if (!implementation().runs_here) {
+      GTEST_SKIP() << "this CPU lacks the instructions of SHA-256 '" << implementation().name << "': not tested here";
+    }
+  }
+  const Sha256Implementation& implementation() const { return sha256_implementations()[GetParam()]; }
+  std::string hash(Bytes bytes) const { return to_hex(Sha256(implementation()).update(bytes).finish()); }
+};
+
+TEST_P(EachSha256, AgreesWithTheStandardsExamples) {
+  EXPECT_EQ(hash({}), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(hash(as_bytes("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(hash(as_bytes("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(hash(as_bytes(std::string(1'000'000, 'a'))), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST_P(EachSha256, AgreesWithOpenSslAtEverySizeAndSplit) {
+  std::vector<std::uint8_t> bytes(300);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 167 + i / 7);
+  for (std::size_t size = 0; size <= bytes.size(); ++size) {
+    const Bytes input = Bytes(bytes).first(size);
+    Sha256Digest expected;
+    SHA256(input.data(), input.size(), expected.data());
+    for (const std::size_t split : {std::size_t{0}, size / 3, size / 2, size}) {
+      EXPECT_EQ(Sha256(implementation()).update(input.first(split)).update(input.subspan(split)).finish(), expected) << size;
+    }
+  }
+}
+
+TEST_P(EachSha256, BytePerByteIsTheSameAsAtOnce) {
+  const Bytes input = as_bytes("The Times 03/Jan/2009 Chancellor on brink of second bailout for banks, and more than one block.");
+  Sha256 hasher(implementation());
+  for (std::uint8_t byte : input) hasher.update({&byte, 1});
+  EXPECT_EQ(to_hex(hasher.finish()), hash(input));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sha256, EachSha256, testing::Range<std::size_t>(0, sha256_implementations().size()),
+                         [](const auto& info) {
+                           std::string name(sha256_implementations()[info.param].name);
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST(Sha256, TheChosenImplementationRunsHereAndNoBetterOneDoes) {
+  EXPECT_TRUE(sha256_implementation().runs_here);
+  bool after = false;
+  for (const Sha256Implementation& one : sha256_implementations()) {
+    if (after) EXPECT_FALSE(one.runs_here) << one.name;
+    if (one.compress == sha256_implementation().compress) after = true;
+  }
+  EXPECT_TRUE(after);
+  std::cout << "SHA-256 by '" << sha256_implementation().name << "'\n";
+}
+
+TEST(Sha256, TwiceIsTheHashOfTheHash) {
+  EXPECT_EQ(to_hex(sha256d(as_bytes("hello"))), "9595c9df90075148eb06860365df33584b75bff782a510c6cd4883a419833d50");
+}
+
+}  // namespace
+}  // namespace adit
