@@ -1,0 +1,41 @@
+// Dialling a peer: transport, then Noise as initiator, then frames.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "net/carrier.h"
+#include "net/connection.h"
+#include "net/shards.h"
+#include "net/url.h"
+
+namespace adit::net {
+
+struct DialOptions {
+  Duration connect_deadline = std::chrono::seconds(5);     ///< DNS and TCP, or iroh's connect and stream.
+  Duration handshake_deadline = std::chrono::seconds(10);  ///< Noise, all of it.
+  std::size_t max_queued_bytes = 1 << 20;                  ///< Bound of the send queue.
+  std::size_t max_frame_bytes = 1 << 24;                   ///< A frame that declares more is a protocol error.
+  IrohCarrier* iroh = nullptr;                             ///< Null: an iroh upstream fails with kUnsupported.
+};
+
+/// Connects to a Stratum V2 peer. The connection lives on `shard`, on whose thread this must run.
+///
+/// With an authority key in `to` the peer's certificate must be signed by it; without one the handshake encrypts but proves
+/// nothing (SV2 04 §4.5), which the connection's metadata says by an empty authority_key.
+/// Errors: kRefused, kUnreachable, kTimedOut, kReset, kOverloaded, kConfiguration, kUnsupported; kHandshake (wrong authority, or
+/// the certificate is outside its time by our clock: says by how many seconds); kProtocol (that is no Stratum V2 peer).
+/// Each sentence names the peer.
+asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial(Shard& shard, Upstream to, DialOptions options);
+
+/// Tries `candidates` (at least one) in order, each once; the first that connects wins. Otherwise the last error, with those before
+/// it in its sentence. Waiting between rounds is the caller's (base/backoff.h).
+asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial_in_order(Shard& shard, std::vector<Upstream> candidates,
+                                                                          DialOptions options);
+
+}  // namespace adit::net

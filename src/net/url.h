@@ -1,0 +1,50 @@
+// The URLs by which people name a peer, and what they parse to.
+//
+//   stratum2+tcp://HOST:PORT/AUTHORITY
+//   stratum2+iroh://ENDPOINT_ID/AUTHORITY?relay=URL&addr=IP:PORT&addr=...
+//   stratum+tcp://HOST:PORT                                   (Stratum V1)
+//
+// AUTHORITY is the pool's public key in base58check (SV2 04 §4.7); it may be left out, then nothing but the transport is proved.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/error.h"
+#include "net/transport_config.h"
+
+namespace adit::net {
+
+/// x-only secp256k1 key of a pool authority.
+using AuthorityKey = std::array<std::uint8_t, 32>;
+
+/// base58check of version bytes 1, 0 and the key (SV2 04 §4.7.1).
+std::string authority_to_text(const AuthorityKey& key);
+
+/// Errors: kConfiguration, in a sentence that says what is wrong with `text`.
+Result<AuthorityKey> parse_authority(std::string_view text);
+
+enum class Dialect { kStratumV1, kStratumV2 };
+
+/// One way to a peer.
+struct Upstream {
+  Dialect dialect = Dialect::kStratumV2;
+  TransportConfig transport;
+  std::optional<AuthorityKey> authority;  ///< Whose certificate the peer must show. Stratum V2 only.
+  bool operator==(const Upstream&) const = default;
+};
+
+/// Errors: kConfiguration, in a sentence that names the part that is wrong and shows a good one.
+Result<Upstream> parse_url(std::string_view url);
+
+/// The URL that parses to `upstream`.
+std::string to_url(const Upstream& upstream);
+
+/// Splits "host:port", "1.2.3.4:port", "[v6]:port". Errors: kConfiguration.
+Result<TcpConfig> parse_host_port(std::string_view text);
+
+}  // namespace adit::net
