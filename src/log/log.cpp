@@ -94,12 +94,12 @@ Result<Level> parse_level(std::string_view text) {
   return fail(Errc::kLevel, "unknown log level `" + std::string(text) + "`: it is one of trace, debug, info, warn, error, off");
 }
 
-void detail::write(Level level, std::string_view event, Fields fields) {
+void detail::write(Level of, std::string_view event, Fields fields) {
   thread_local std::string line;
   line.clear();
   State& now = state();
-  append_line(line, now.format, std::chrono::system_clock::now(), level, event, fields);
-  now.logger->log(to_spdlog(level), std::string_view(line));
+  append_line(line, now.format, std::chrono::system_clock::now(), of, event, fields);
+  now.logger->log(to_spdlog(of), std::string_view(line));
 }
 
 }  // namespace adit::log
