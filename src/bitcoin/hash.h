@@ -1,14 +1,43 @@
-// SHA-256 and double SHA-256, as Bitcoin uses them.
+// Double SHA-256, as Bitcoin uses it for headers, transactions and merkle trees. SHA-256 itself is in base/sha256.h.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "base/bytes.h"
+#include "base/sha256.h"
 
 namespace adit::bitcoin {
 
 /// A hash in internal byte order (as hashed and as in block headers); printed reversed.
 using Hash256 = std::array<std::uint8_t, 32>;
+
+using adit::sha256;
+using adit::sha256d;
+
+inline constexpr std::size_t kHeaderSize = 80;
+
+/// SHA-256's state after the first 64 bytes of a block header: version, previous hash and all but the last four bytes of the
+/// merkle root. Whoever tries many nonces or ntimes over one merkle root keeps it. A value; no allocation.
+class HeaderMidstate {
+ public:
+  explicit HeaderMidstate(std::span<const std::uint8_t, 64> first_bytes);
+
+  /// The block hash for the header's other 16 bytes: the merkle root's last four, ntime, nbits, nonce.
+  [[nodiscard]] Hash256 hash(std::span<const std::uint8_t, 16> last_bytes) const;
+
+ private:
+  Sha256State state_;
+};
+
+/// The block hash of a serialized header. No allocation.
+Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header);
+
+/// The parent of two nodes of a merkle tree. No allocation.
+Hash256 merkle_pair(const Hash256& left, const Hash256& right);
+
+/// As sha256d, of bytes that lie in three pieces (a coinbase's prefix, extranonce and suffix). No allocation.
+Hash256 sha256d(Bytes first, Bytes second, Bytes third);
 
 }  // namespace adit::bitcoin
