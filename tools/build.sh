@@ -43,8 +43,8 @@ run_tests() {
 }
 
 bench() {
-  build release adit adit_bench
-  "$(binary release adit_bench)" --json "$ROOT/build/bench.json" "$@"
+  build release adit_bench
+  python3 "$ROOT/bench/report.py" "$ROOT/build/release/bench" --json "$ROOT/build/bench.json" "$@"
 }
 
 # fuzz [SECONDS] [NAME]: found inputs stay in build/fuzz-corpus/NAME, a crashing one in build/fuzz-crashes.

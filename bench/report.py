@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Runs the benchmarks, prints the README's table, writes bench.json.
+
+Each program in bench/ prints, given --json, one line {"key", "value", "unit", "ratio"} a row on standard output; ratio is
+its value over a floor or peer that the same run measured, null where the row is itself a floor. Titles and bars stand here.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+
+PROGRAMS = ["share_bench", "wire_noise_bench", "idle_memory", "iroh_echo"]
+
+# key: (what it is, what the ratio is over, bar as (kind, limit)). Rows without an entry are printed as they are.
+ROWS = {
+    "share.standard": ("one standard share, sealed bytes in to answer queued", "its 2 AEAD opens + its sha256d", ("ratio", 1.4)),
+    "share.standard.allocations": ("allocations of that", None, ("value", 0)),
+    "share.extended": ("one extended share, sealed bytes in to answer queued", "its 2 AEAD opens + its hashing", None),
+    "share.extended.allocations": ("allocations of that", None, ("value", 0)),
+    "noise.handshake.responder": ("Noise handshake, responder", "2 ECDH + 1 EllSwift key generation", ("ratio", 1.5)),
+    "noise.handshake.initiator": ("Noise handshake, initiator", "2 ECDH + 1 EllSwift key generation", None),
+    "noise.record.24": ("record of 24 B, seal + open", "raw ChaCha20-Poly1305 of libsodium", None),
+    "noise.record.64": ("record of 64 B, seal + open", "raw ChaCha20-Poly1305 of libsodium", None),
+    "noise.record.256": ("record of 256 B, seal + open", "raw ChaCha20-Poly1305 of libsodium", None),
+    "memory.idle_connection": ("idle TCP connection with an open channel and a job", None, ("value", 10)),
+    "iroh.echo.p50": ("64 B echo through the bridge, p50", "pure-Rust client of the same crate", ("ratio", 1.5)),
+}
+
+
+def verdict(row):
+    bar = ROWS.get(row["key"], (None, None, None))[2]
+    if bar is None:
+        return ""
+    kind, limit = bar
+    measured = row[kind]
+    met = measured is not None and measured <= limit
+    shown = f"<= {limit} x" if kind == "ratio" else f"<= {limit} {row['unit']}".rstrip()
+    return f"{shown}: {'met' if met else 'MISSED'}"
+
+
+def number(value):
+    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=pathlib.Path, help="where the benchmark programs were built")
+    parser.add_argument("--json", type=pathlib.Path, required=True, help="where to write the rows")
+    parser.add_argument("--only", help="run just this program")
+    options = parser.parse_args()
+
+    rows, failed = [], []
+    for name in PROGRAMS:
+        program = options.folder / name
+        if options.only not in (None, name) or not program.exists():
+            continue
+        print(f"running {name} ...", file=sys.stderr, flush=True)
+        run = subprocess.run([program, "--json"], stdout=subprocess.PIPE, text=True, timeout=600)
+        if run.returncode != 0:
+            failed.append(name)
+        rows += [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+
+    print("| what | measured | beside | ratio | bar |")
+    print("|---|---|---|---|---|")
+    for row in rows:
+        title, beside, _ = ROWS.get(row["key"], (row["key"], None, None))
+        ratio = "" if row.get("ratio") is None else f"{row['ratio']:.2f}"
+        print(f"| {title} | {number(row['value'])} {row['unit']} | {beside or ''} | {ratio} | {verdict(row)} |")
+
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps({row["key"]: {k: row.get(k) for k in ("value", "unit", "ratio")} for row in rows}, indent=2) + "\n")
+    if failed or not rows:
+        sys.exit(f"failed: {', '.join(failed) or 'no benchmark was built'}")
+
+
+if __name__ == "__main__":
+    main()
