@@ -1,0 +1,73 @@
+// Certificates: an authority's signature over a server's static key and its time of validity (SV2 04 §4.5.3).
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "noise/keys.h"
+
+namespace adit::noise {
+
+/// How far the clocks of both sides may differ, as in SRI.
+inline constexpr std::chrono::seconds kClockLeeway{10};
+
+/// SIGNATURE_NOISE_MESSAGE.
+struct Certificate {
+  static constexpr std::size_t kSize = 74;
+
+  std::uint16_t version = 0;          ///< 0, as SRI sends.
+  std::uint32_t valid_from = 0;       ///< Unix seconds.
+  std::uint32_t not_valid_after = 0;  ///< Unix seconds.
+  std::array<std::uint8_t, 64> signature{};
+
+  static Certificate decode(std::span<const std::uint8_t, kSize> from);
+  void encode(std::span<std::uint8_t, kSize> to) const;
+
+  /// Signs `server_key` for [valid_from, not_valid_after].
+  static Certificate sign(const AuthorityKeyPair& authority, const PublicKey& server_key, UnixTime valid_from,
+                          UnixTime not_valid_after, const RandomSource& random);
+
+  /// Errors: kWrongAuthority; kCertificateNotYetValid, kCertificateExpired with the difference of the clocks in seconds, if
+  /// `now` is outside the validity by more than `leeway`.
+  [[nodiscard]] Result<> verify(const PublicKey& authority, const PublicKey& server_key, UnixTime now,
+                                std::chrono::seconds leeway = kClockLeeway) const;
+};
+
+/// A server's static key with its certificate. Immutable; shared by handshakes.
+struct CertifiedKey {
+  EllSwiftKeyPair key;
+  Certificate certificate;
+
+  /// A fresh static key, certified from a minute before `now` (for peers whose clock is behind and that know no leeway) until
+  /// `validity` after it.
+  static CertifiedKey make(const AuthorityKeyPair& authority, UnixTime now, std::chrono::seconds validity,
+                           const RandomSource& random);
+};
+
+/// What a listener asks for the certified key of each new connection; renewed at half its validity. One per shard: not
+/// thread-safe.
+class CertificateSource {
+ public:
+  /// `validity`: `cert_validity_sec`, at least 2 s.
+  CertificateSource(AuthorityKeyPair authority, std::chrono::seconds validity, RandomSource random);
+
+  /// The key to use now; makes a new one (about 0.1 ms) when the last one has passed half its validity, or the clock went back
+  /// before its start.
+  std::shared_ptr<const CertifiedKey> current(UnixTime now);
+
+  [[nodiscard]] const PublicKey& authority() const { return authority_.public_key(); }
+
+ private:
+  AuthorityKeyPair authority_;
+  std::chrono::seconds validity_;
+  RandomSource random_;
+  std::shared_ptr<const CertifiedKey> current_;
+  UnixTime made_at_{};
+};
+
+}  // namespace adit::noise
