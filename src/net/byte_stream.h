@@ -31,10 +31,11 @@ class ByteStream {
   /// Takes a prefix of `from` (not empty). Returns how many bytes were taken, at least 1. Errors as try_read.
   virtual Result<std::size_t> try_write(Bytes from) = 0;
 
-  /// Returns when try_read is worth calling (bytes, end or error). Cancelled by close() (then kClosed) or by Asio's cancellation.
+  /// Returns when try_read is worth calling (bytes, end or error). To be called only after try_read returned kWouldBlock.
+  /// Cancelled by close() (then kClosed) or by Asio's cancellation (then kClosed too; the stream lives on).
   virtual asio::awaitable<Result<void>> wait_readable() = 0;
 
-  /// Returns when try_write is worth calling. At most one waiter each for reading and for writing.
+  /// Returns when try_write is worth calling; as wait_readable. At most one waiter each for reading and for writing.
   virtual asio::awaitable<Result<void>> wait_writable() = 0;
 
   /// No more bytes will be written; what was taken is still delivered.

@@ -21,6 +21,7 @@ constexpr std::string_view to_string(Path path) {
 struct ConnectionMetadata {
   Transport transport = Transport::kTcp;
   std::string peer;           ///< "ip:port" over TCP, the endpoint id (64 hex digits) over iroh.
+  std::string source;         ///< What quotas count by: "ip:port" as seen last, or the relay's URL. Empty: unknown.
   std::string authority_key;  ///< The pool authority that was proved, base58check; empty if none was asked for.
   Path path = Path::kUnknown;
   std::optional<Duration> path_rtt;  ///< The carrier's own estimate of the round trip.

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/error.h"
+#include "wire/frame.h"
 
 namespace adit::net {
 
@@ -28,8 +29,9 @@ namespace asio = boost::asio;
 /// Buffers that every connection of a shard borrows for the length of one batch. What is in them is valid until the borrower
 /// suspends: an idle connection owns no buffer.
 struct Scratch {
-  std::vector<std::uint8_t> receive;  ///< Bytes of one read, behind what the connection had left over.
-  std::vector<std::uint8_t> send;     ///< Sealed bytes of one batch.
+  wire::ByteBuffer receive;             ///< Bytes of one read, behind what the connection had left over.
+  wire::ByteBuffer send;                ///< Sealed bytes of one batch.
+  std::vector<wire::FrameView> frames;  ///< The batch.
 };
 
 /// One event loop on one thread, and the gate that counts what runs on it.
