@@ -1,0 +1,52 @@
+"""Bitcoin Core on regtest, asked over its own RPC without any code of adit's."""
+import base64
+import itertools
+import json
+import os
+import pathlib
+import urllib.error
+import urllib.request
+
+from processes import free_port
+
+
+class BitcoinCore:
+    def __init__(self, test):
+        self.test = test
+        self.folder = test.folder / "bitcoin"
+        self.folder.mkdir()
+        self.port = free_port()
+        self.cookie = self.folder / "regtest" / ".cookie"
+        self.ids = itertools.count()
+        self.process = test.run_process(
+            "bitcoin-node", pathlib.Path(os.environ["ADIT_PEER_BITCOIN"]) / "bitcoin-node", "-regtest", f"-datadir={self.folder}",
+            "-server", f"-rpcport={self.port}", "-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1", "-listen=0", "-dnsseed=0", "-fixedseeds=0",
+            "-printtoconsole=1")
+        self.wait()
+
+    def wait(self):
+        self.test.wait_until("the node answers", lambda: self.call("getblockchaininfo"), 60)
+
+    def call(self, method, *parameters):
+        body = json.dumps({"jsonrpc": "1.0", "id": next(self.ids), "method": method, "params": parameters}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", body, {"Content-Type": "application/json"})
+        request.add_header("Authorization", "Basic " + base64.b64encode(self.cookie.read_bytes()).decode())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)["result"]
+
+    def height(self):
+        return self.call("getblockcount")
+
+    def coinbase(self, height):
+        """The coinbase transaction of the block at `height`, as the node decodes it."""
+        return self.call("getblock", self.call("getblockhash", height), 2)["tx"][0]
+
+    def mine_elsewhere(self, count, address):
+        """Blocks that are not the pool's: a tip of today, without which a node is in its initial download. Kept on disk."""
+        self.call("generatetoaddress", count, address)
+        self.call("gettxoutsetinfo")  # flushes the chain state as a side effect, so that a kill does not undo these blocks
+
+    def kill_and_restart(self):
+        self.process.kill()
+        self.process.start()
+        self.wait()

@@ -1,0 +1,100 @@
+"""Programs under test as child processes: started, watched, ended; their logs shown when a test fails."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+
+def free_port():
+    """A TCP port that was free a moment ago: for programs that do not say which port the system gave them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def http_get(url):
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return answer.read().decode()
+
+
+class Process:
+    def __init__(self, name, arguments, folder, env=None):
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.arguments = [str(a) for a in arguments]
+        self.env = {**os.environ, **(env or {})}
+        self.start()
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+
+    def kill(self):
+        """As a crash would end it."""
+        self.child.kill()
+        self.child.wait()
+
+    def stop(self, deadline=15):
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+            try:
+                self.child.wait(deadline)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+
+class InteropTest(unittest.TestCase):
+    """Gives each test a folder and ends what it started; a failed test shows the end of each log."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="adit-interop-"))
+        self.processes = []
+        self.addCleanup(self._end)
+
+    def _end(self):
+        for process in reversed(self.processes):
+            process.stop()
+
+    def run(self, result=None):
+        result = result or self.defaultTestResult()
+        bad = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > bad:
+            for process in self.processes:
+                lines = process.text().splitlines()
+                print(f"--- {process.name}: last of {len(lines)} lines, exit {process.child.returncode}")
+                print("\n".join(line[:300] for line in lines[-40:]), flush=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return result
+
+    def run_process(self, name, *arguments, env=None):
+        process = Process(name, arguments, self.folder, env)
+        self.processes.append(process)
+        return process
+
+    def wait_until(self, what, predicate, deadline):
+        """The predicate's first true value. Fails when the deadline passes or a program under test has ended by itself."""
+        end = time.monotonic() + deadline
+        while time.monotonic() < end:
+            try:
+                value = predicate()
+            except (OSError, urllib.error.URLError, json.JSONDecodeError):
+                value = None
+            if value:
+                return value
+            for process in self.processes:
+                if process.child.poll() is not None:
+                    self.fail(f"{process.name} ended with {process.child.returncode} while waiting until {what}")
+            time.sleep(0.2)
+        self.fail(f"{deadline} s passed waiting until {what}")
