@@ -1,0 +1,56 @@
+#include "channels/extranonce.h"
+
+#include <algorithm>
+
+namespace adit::channels {
+namespace {
+
+constexpr std::uint32_t kTipsToRest = 2;
+constexpr std::uint32_t kMaxCapacity = 1u << 24;
+
+}  // namespace
+
+std::string_view error_name(Errc code) {
+  switch (code) {
+    case Errc::kExtranonceExhausted: return "extranonce-exhausted";
+    case Errc::kCoinbase: return "coinbase";
+    case Errc::kHashRate: return "hash-rate";
+    case Errc::kUnknownJob: return "unknown-job";
+    case Errc::kMessage: return "message";
+  }
+  return "unknown";
+}
+
+ExtranonceAllocator::ExtranonceAllocator(const Config& config) : config_(config) {
+  config_.capacity = std::clamp(config_.capacity, 1u, kMaxCapacity);
+  config_.first_index %= config_.capacity;
+}
+
+Result<ExtranonceLease> ExtranonceAllocator::allocate() {
+  std::uint32_t index = 0;
+  if (!resting_.empty() && tips_ - resting_.front().since_tip >= kTipsToRest) {
+    index = resting_.front().index;
+    resting_.pop_front();
+  } else if (started_ < config_.capacity) {
+    index = (config_.first_index + started_++) % config_.capacity;
+  } else {
+    return fail(Errc::kExtranonceExhausted, "all " + std::to_string(config_.capacity) + " extranonce prefixes of shard " +
+                                                std::to_string(config_.shard) + " are in use or resting until the next blocks");
+  }
+  ++live_;
+  return ExtranonceLease(this, prefix_of(index));
+}
+
+ExtranoncePrefix ExtranonceAllocator::prefix_of(std::uint32_t index) const {
+  ExtranoncePrefix prefix{};
+  store_be(prefix.data(), config_.server_id);
+  store_be(prefix.data() + 2, (std::uint32_t{config_.shard} << 24) | index);
+  return prefix;
+}
+
+void ExtranonceAllocator::give_back(const ExtranoncePrefix& prefix) {
+  --live_;
+  resting_.push_back({load_be<std::uint32_t>(prefix.data() + 2) & (kMaxCapacity - 1), tips_});
+}
+
+}  // namespace adit::channels

@@ -1,0 +1,88 @@
+#include "channels/job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "bitcoin/merkle.h"
+#include "channels/error.h"
+#include "channels/extranonce.h"
+#include "wire/messages.h"
+
+namespace adit::channels {
+
+std::vector<std::uint8_t> Job::coinbase_with(Bytes extranonce) const {
+  std::vector<std::uint8_t> bytes;
+  bytes.reserve(coinbase.prefix.size() + extranonce.size() + coinbase.suffix.size());
+  bytes.insert(bytes.end(), coinbase.prefix.begin(), coinbase.prefix.end());
+  bytes.insert(bytes.end(), extranonce.begin(), extranonce.end());
+  bytes.insert(bytes.end(), coinbase.suffix.begin(), coinbase.suffix.end());
+  return bytes;
+}
+
+bitcoin::Hash256 Job::merkle_root(Bytes extranonce) const {
+  return bitcoin::fold_merkle_path(bitcoin::sha256d(coinbase.prefix, extranonce, coinbase.suffix), block_template->merkle_path);
+}
+
+void Job::push_standard(std::uint32_t channel_id, const bitcoin::Hash256& merkle_root, bool future, wire::FrameBuffer& out) const {
+  out.push(wire::NewMiningJob{.channel_id = channel_id,
+                              .job_id = id,
+                              .min_ntime = future ? std::nullopt : std::optional(ntime),
+                              .version = rules.version,
+                              .merkle_root = merkle_root});
+}
+
+void Job::push_extended(std::uint32_t channel_id, bool future, wire::FrameBuffer& out) const {
+  out.push(wire::NewExtendedMiningJob{.channel_id = channel_id,
+                                      .job_id = id,
+                                      .min_ntime = future ? std::nullopt : std::optional(ntime),
+                                      .version = rules.version,
+                                      .version_rolling_allowed = rules.version_mask != 0,
+                                      .merkle_path = block_template->merkle_path,
+                                      .coinbase_tx_prefix = Bytes(coinbase.prefix),
+                                      .coinbase_tx_suffix = Bytes(coinbase.suffix)});
+}
+
+void Job::push_set_new_prev_hash(std::uint32_t channel_id, wire::FrameBuffer& out) const {
+  out.push(wire::SetNewPrevHash{
+      .channel_id = channel_id, .job_id = id, .prev_hash = rules.prev_hash, .min_ntime = ntime, .nbits = rules.nbits});
+}
+
+Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template) {
+  const bitcoin::Template& from = *block_template;
+  const auto network_target = bitcoin::target_from_compact(from.nbits);
+  if (!network_target) return fail(Errc::kMessage, "template " + std::to_string(from.id) + " has an nbits that is no target");
+
+  const bitcoin::TxOutput payout{.value_sat = from.coinbase_value_sat, .script = config_.payout_script};
+  const std::string tag = "Sv2/" + config_.pool_signature + "//";
+  auto coinbase = bitcoin::build_coinbase(from, {&payout, 1}, tag, kFullExtranonceSize);
+  if (!coinbase) return fail(Errc::kCoinbase, std::move(coinbase.error()).in("pool_signature").message());
+
+  auto job = std::make_shared<Job>();
+  job->id = ++last_id_;
+  job->new_tip = !std::exchange(has_tip_, true) || from.prev_hash != tip_;
+  job->ntime = std::max(from.min_ntime, from.current_time);
+  if (job->new_tip) {
+    tip_ = from.prev_hash;
+    tip_min_ntime_ = job->ntime;
+  }
+  job->ntime = std::max(job->ntime, tip_min_ntime_);
+  job->coinbase = std::move(*coinbase);
+  job->rules = {.version = from.version,
+                .version_mask = kVersionRollingMask,
+                .prev_hash = from.prev_hash,
+                .nbits = from.nbits,
+                .network_target = *network_target,
+                .min_ntime = tip_min_ntime_};
+  job->block_template = std::move(block_template);
+  job->push_extended(kGroupChannelId, job->new_tip, job->group_frames);
+  if (job->new_tip) job->push_set_new_prev_hash(kGroupChannelId, job->group_frames);
+  return job;
+}
+
+void JobSet::add(JobPtr job) {
+  if (job->new_tip) std::ranges::fill(slots_, nullptr);
+  slots_[job->id % slots_.size()] = job;
+  current_ = std::move(job);
+}
+
+}  // namespace adit::channels

@@ -1,0 +1,95 @@
+// Jobs: a template as work. Made once for the whole pool, shared by every channel of every shard.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "bitcoin/coinbase.h"
+#include "bitcoin/template.h"
+#include "channels/share.h"
+#include "wire/frame.h"
+
+namespace adit::channels {
+
+/// Every channel of a connection belongs to this group unless the connection asked for standard jobs; channels start at 2 (as SRI).
+inline constexpr std::uint32_t kGroupChannelId = 1;
+inline constexpr std::uint32_t kFirstChannelId = 2;
+
+/// Jobs of one tip that stay valid beside the current one (SRI's MAX_PAST_JOBS).
+inline constexpr std::size_t kMaxPastJobs = 16;
+
+/// One job, immutable. Its id is the same on every channel: ids count up over the pool's life, so none is used twice (SV2 05 §5.3.15).
+struct Job {
+  std::uint32_t id = 0;
+  bitcoin::TemplatePtr block_template;
+  bitcoin::CoinbaseParts coinbase;  ///< Around kFullExtranonceSize bytes.
+  bool new_tip = false;             ///< The first job on its tip: goes out as a future job with a SetNewPrevHash behind it.
+  std::uint32_t ntime = 0;          ///< To start from: what SetNewPrevHash and the job's min_ntime say.
+  HeaderRules rules;                ///< min_ntime is that of the tip's first job.
+  wire::FrameBuffer group_frames;   ///< The job for kGroupChannelId, and SetNewPrevHash if new_tip: the same bytes for every connection.
+
+  /// prefix + extranonce + suffix: the coinbase without its witness. `extranonce` has kFullExtranonceSize bytes.
+  [[nodiscard]] std::vector<std::uint8_t> coinbase_with(Bytes extranonce) const;
+
+  /// The merkle root above the coinbase with that extranonce. No allocation.
+  [[nodiscard]] bitcoin::Hash256 merkle_root(Bytes extranonce) const;
+
+  /// Appends NewMiningJob for a standard channel; a future job if `future`.
+  void push_standard(std::uint32_t channel_id, const bitcoin::Hash256& merkle_root, bool future, wire::FrameBuffer& out) const;
+  /// Appends NewExtendedMiningJob for an extended channel or a group.
+  void push_extended(std::uint32_t channel_id, bool future, wire::FrameBuffer& out) const;
+  void push_set_new_prev_hash(std::uint32_t channel_id, wire::FrameBuffer& out) const;
+};
+
+using JobPtr = std::shared_ptr<const Job>;
+
+/// Turns templates into jobs. One for the whole pool, on one thread; what it makes goes to every shard in the order made.
+class JobFactory {
+ public:
+  struct Config {
+    std::vector<std::uint8_t> payout_script;  ///< Gets the whole coinbase value.
+    std::string pool_signature;               ///< In the coinbase as "Sv2/<signature>//" (as SRI).
+  };
+
+  explicit JobFactory(Config config) : config_(std::move(config)) {}
+
+  /// Errors: kCoinbase (signature too long); kMessage for a template whose nbits is no target.
+  Result<JobPtr> make(bitcoin::TemplatePtr block_template);
+
+ private:
+  Config config_;
+  std::uint32_t last_id_ = 0;
+  bool has_tip_ = false;
+  bitcoin::Hash256 tip_{};
+  std::uint32_t tip_min_ntime_ = 0;
+};
+
+/// The jobs of the current tip, as one shard knows them. Not thread-safe.
+class JobSet {
+ public:
+  explicit JobSet(std::size_t max_past_jobs = kMaxPastJobs) : slots_(max_past_jobs + 1) {}
+
+  /// Makes `job` the current one; with job->new_tip every job before it becomes stale.
+  void add(JobPtr job);
+
+  /// nullptr before the first add().
+  [[nodiscard]] const Job* current() const { return current_.get(); }
+
+  /// A job that is valid now: the current one or one of the past ones of its tip. nullptr otherwise.
+  [[nodiscard]] const Job* find(std::uint32_t id) const {
+    const Job* job = slots_[id % slots_.size()].get();
+    return job != nullptr && job->id == id ? job : nullptr;
+  }
+
+  [[nodiscard]] std::size_t max_past_jobs() const { return slots_.size() - 1; }
+
+ private:
+  JobPtr current_;
+  std::vector<JobPtr> slots_;  ///< By id modulo size, so that each new job replaces the oldest.
+};
+
+}  // namespace adit::channels

@@ -1,0 +1,37 @@
+// Which shares of this tip a channel has had already.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace adit::channels {
+
+/// A set of 64-bit digests of share hashes: open addressing, at most half full, no memory until the first share.
+///
+/// The digest is the eight bytes of the hash that proof of work leaves random, so two different shares of one channel meet with
+/// probability 2^-64 a pair; the later one is then refused, so nothing is ever paid twice.
+class SeenShares {
+ public:
+  /// More shares than this on one tip are refused: 1 MiB a channel.
+  static constexpr std::size_t kMaxSize = 1u << 16;
+
+  enum class Outcome : std::uint8_t { kNew, kSeen, kFull };
+
+  /// Adds `digest`. Allocates only when the table has to grow, which doubles it.
+  Outcome insert(std::uint64_t digest);
+
+  /// Forgets all (a new tip made them stale). Keeps a table that one tip's shares have needed, gives back one much larger.
+  void clear();
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  void grow();
+
+  std::vector<std::uint64_t> slots_;  ///< A power of two of them, or none; 0 is empty.
+  std::uint32_t size_ = 0;
+  bool zero_seen_ = false;
+};
+
+}  // namespace adit::channels
