@@ -24,8 +24,8 @@ using Sha256Compress = void (*)(Sha256State& state, const std::uint8_t* blocks, 
 
 /// One way to compute the compression function, which this build holds.
 struct Sha256Implementation {
-  std::string_view name;    ///< "portable", "bmi2", "sha-ni", "armv8".
-  bool runs_here;           ///< The CPU has the instructions; calling `compress` without them is undefined.
+  std::string_view name;  ///< "portable", "bmi2", "sha-ni", "armv8".
+  bool runs_here;         ///< The CPU has the instructions; calling `compress` without them is undefined.
   Sha256Compress compress;
 };
 

@@ -46,7 +46,8 @@ TEST_P(EachSha256, AgreesWithOpenSslAtEverySizeAndSplit) {
 }
 
 TEST_P(EachSha256, BytePerByteIsTheSameAsAtOnce) {
-  const Bytes input = as_bytes("The Times 03/Jan/2009 Chancellor on brink of second bailout for banks, and more than one block.");
+  const Bytes input =
+      as_bytes("The Times 03/Jan/2009 Chancellor on brink of second bailout for banks, and more than one block.");
   Sha256 hasher(implementation());
   for (std::uint8_t byte : input) hasher.update({&byte, 1});
   EXPECT_EQ(to_hex(hasher.finish()), hash(input));

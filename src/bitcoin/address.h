@@ -20,13 +20,15 @@ std::string_view network_name(Network network);  ///< "mainnet", "testnet4", "si
 /// By network_name, and by Bitcoin Core's names for `-chain`: main, test, testnet4, signet, regtest.
 std::optional<Network> network_from_name(std::string_view name);
 
-/// The script that pays `address`: base58 P2PKH and P2SH, bech32 (BIP173) for witness version 0, bech32m (BIP350) for later ones.
-/// Errors: kBadChecksum (mistyped), kBadAddress, kWrongNetwork (the message names the network the address is for and the one asked for).
+/// The script that pays `address`: base58 P2PKH and P2SH, bech32 (BIP173) for witness version 0, bech32m (BIP350) for later
+/// ones. Errors: kBadChecksum (mistyped), kBadAddress, kWrongNetwork (the message names the network the address is for and the
+/// one asked for).
 Result<std::vector<std::uint8_t>> script_from_address(std::string_view address, Network network);
 
 /// The script of a descriptor, as SRI's coinbase_reward_script takes it: addr(ADDRESS), raw(HEX), pk(KEY), pkh(KEY), wpkh(KEY),
 /// sh(wpkh(KEY)), tr(KEY) with hexadecimal public keys, each with or without its `#checksum` (BIP380).
-/// Errors: as script_from_address; kBadAddress for other descriptors, for keys that are not on the curve, and for a bare address.
+/// Errors: as script_from_address; kBadAddress for other descriptors, for keys that are not on the curve, and for a bare
+/// address.
 Result<std::vector<std::uint8_t>> script_from_descriptor(std::string_view descriptor, Network network);
 
 /// The eight characters that follow '#' (BIP380); nullopt for characters outside its set.

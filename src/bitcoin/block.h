@@ -40,7 +40,8 @@ struct FoundBlock {
   std::uint64_t template_id = 0;
   std::uint32_t height = 0;
   Hash256 hash{};
-  std::vector<std::uint8_t> bytes;  ///< Header, transaction count, coinbase with its witness where the template has a commitment, the others.
+  std::vector<std::uint8_t>
+      bytes;  ///< Header, transaction count, coinbase with its witness where the template has a commitment, the others.
 };
 
 /// Puts the block together. Whether it proves its work is the caller's to know. Errors: kMalformed if the coinbase is none.

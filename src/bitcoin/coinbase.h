@@ -16,11 +16,12 @@ namespace adit::bitcoin {
 /// Consensus: a coinbase's scriptSig is 2 to 100 bytes.
 inline constexpr std::size_t kMaxCoinbaseScriptSize = 100;
 
-/// The push of the block's height that starts a coinbase's scriptSig (BIP34), minimal as Bitcoin Core requires it: 1..16 are one opcode.
+/// The push of the block's height that starts a coinbase's scriptSig (BIP34), minimal as Bitcoin Core requires it: 1..16 are
+/// one opcode.
 std::vector<std::uint8_t> height_push(std::uint32_t height);
 
-/// A coinbase without marker, flag and witness, split where the extranonce goes. prefix + extranonce + suffix is what is hashed to
-/// the coinbase's txid, and what NewExtendedMiningJob carries (BIP141-stripped, SV2 05 §5.3.16).
+/// A coinbase without marker, flag and witness, split where the extranonce goes. prefix + extranonce + suffix is what is hashed
+/// to the coinbase's txid, and what NewExtendedMiningJob carries (BIP141-stripped, SV2 05 §5.3.16).
 struct CoinbaseParts {
   std::vector<std::uint8_t> prefix;
   std::vector<std::uint8_t> suffix;
@@ -29,9 +30,9 @@ struct CoinbaseParts {
 /// Bytes left for the tag beside the template's own prefix and an extranonce of that size; both with their push opcodes.
 std::size_t max_coinbase_tag_size(const Template& block_template, std::size_t extranonce_size);
 
-/// scriptSig = template's prefix, push of `tag` (left out when empty), push of `extranonce_size` bytes. Outputs = `payouts`, then the template's.
-/// `extranonce_size` is the full size, prefix of the channel included: at most 32 (SV2 05).
-/// Errors: kTooLarge when scriptSig would exceed 100 bytes; kValue when the payouts exceed the template's coinbase value.
+/// scriptSig = template's prefix, push of `tag` (left out when empty), push of `extranonce_size` bytes. Outputs = `payouts`,
+/// then the template's. `extranonce_size` is the full size, prefix of the channel included: at most 32 (SV2 05). Errors:
+/// kTooLarge when scriptSig would exceed 100 bytes; kValue when the payouts exceed the template's coinbase value.
 Result<CoinbaseParts> build_coinbase(const Template& block_template, std::span<const TxOutput> payouts, std::string_view tag,
                                      std::size_t extranonce_size);
 
@@ -40,7 +41,8 @@ Result<CoinbaseParts> build_coinbase(const Template& block_template, std::span<c
 Result<std::vector<std::uint8_t>> add_coinbase_witness(Bytes stripped);
 
 /// The script of the witness commitment output (BIP141): OP_RETURN, 36 bytes, aa21a9ed, then
-/// sha256d(root of the wtxids with the coinbase's taken as zero, reserved value of zeros). `wtxids` are those of all other transactions.
+/// sha256d(root of the wtxids with the coinbase's taken as zero, reserved value of zeros). `wtxids` are those of all other
+/// transactions.
 std::vector<std::uint8_t> witness_commitment_script(std::span<const Hash256> wtxids);
 
 }  // namespace adit::bitcoin

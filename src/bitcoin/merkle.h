@@ -11,7 +11,8 @@ namespace adit::bitcoin {
 /// Zero for no leaves; one leaf is its own root.
 Hash256 merkle_root(std::span<const Hash256> leaves);
 
-/// The siblings of leaf 0 from the leaf up, for a tree whose leaves are the coinbase and then `others` in order. Empty for none.
+/// The siblings of leaf 0 from the leaf up, for a tree whose leaves are the coinbase and then `others` in order. Empty for
+/// none.
 std::vector<Hash256> merkle_path(std::span<const Hash256> others);
 
 /// The root above `leaf` (leaf 0). No allocation.

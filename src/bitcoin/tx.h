@@ -17,8 +17,9 @@ namespace adit::bitcoin {
 void append_compact_size(std::vector<std::uint8_t>& to, std::uint64_t value);
 std::size_t compact_size_length(std::uint64_t value);
 
-/// Takes fields off the front of bytes it does not own. After a read beyond the end (or a non-minimal compact size) ok() is false
-/// for good and every read gives zero or nothing, so a parser checks once. Declared lengths are compared with what is there first.
+/// Takes fields off the front of bytes it does not own. After a read beyond the end (or a non-minimal compact size) ok() is
+/// false for good and every read gives zero or nothing, so a parser checks once. Declared lengths are compared with what is
+/// there first.
 class ByteReader {
  public:
   explicit ByteReader(Bytes bytes) : bytes_(bytes) {}
@@ -49,7 +50,8 @@ std::size_t output_size(const TxOutput& output);
 /// Reads `count` outputs that fill `bytes` exactly. Errors: kMalformed.
 Result<std::vector<TxOutput>> parse_outputs(Bytes bytes, std::uint64_t count);
 
-/// Reads a compact size and as many outputs, filling `bytes` exactly (as coinbase_tx_outputs of SV2 job declaration). Errors: kMalformed.
+/// Reads a compact size and as many outputs, filling `bytes` exactly (as coinbase_tx_outputs of SV2 job declaration). Errors:
+/// kMalformed.
 Result<std::vector<TxOutput>> parse_counted_outputs(Bytes bytes);
 
 struct TxInput {
@@ -80,11 +82,11 @@ std::vector<std::uint8_t> serialize(const Transaction& transaction);
 
 /// Where the parts of a serialized transaction lie; found without allocating.
 struct TxLayout {
-  std::size_t size = 0;           ///< Bytes of the whole transaction.
-  bool has_witness = false;       ///< Marker and flag stand at bytes 4 and 5.
-  std::size_t body = 4;           ///< Where the input count starts.
-  std::size_t witness = 0;        ///< Where the witness starts, and the outputs end.
-  std::size_t locktime = 0;       ///< Where the last four bytes start.
+  std::size_t size = 0;      ///< Bytes of the whole transaction.
+  bool has_witness = false;  ///< Marker and flag stand at bytes 4 and 5.
+  std::size_t body = 4;      ///< Where the input count starts.
+  std::size_t witness = 0;   ///< Where the witness starts, and the outputs end.
+  std::size_t locktime = 0;  ///< Where the last four bytes start.
 };
 
 /// Of the transaction at the front of `bytes`. Errors: kMalformed.

@@ -63,7 +63,8 @@ class U256 {
   std::array<std::uint64_t, 4> limbs_{};
 };
 
-/// The target that a header's nbits stands for; nullopt for one that is negative or exceeds 2^256 (a node refuses such a block too).
+/// The target that a header's nbits stands for; nullopt for one that is negative or exceeds 2^256 (a node refuses such a block
+/// too).
 std::optional<U256> target_from_compact(std::uint32_t nbits);
 
 /// The largest nbits whose target does not exceed `target`.
@@ -76,15 +77,17 @@ inline bool meets_target(const Hash256& hash, const U256& target) { return U256:
 /// Infinite for target 0.
 double difficulty_from_target(const U256& target);
 
-/// The largest target of at least that difficulty, within a double's precision; max() for a difficulty that is 0, negative or no number.
+/// The largest target of at least that difficulty, within a double's precision; max() for a difficulty that is 0, negative or
+/// no number.
 U256 target_from_difficulty(double difficulty);
 
-/// Target on which `hash_rate_hps` finds `shares_per_minute` on average: (2^256 - 1 - hs) / (hs + 1), s = 60 / shares_per_minute,
-/// hs rounded down, as SRI's hash_rate_to_target computes it (channels_sv2 target.rs). max() unless both are finite and positive;
-/// hs saturates at 2^128 - 1.
+/// Target on which `hash_rate_hps` finds `shares_per_minute` on average: (2^256 - 1 - hs) / (hs + 1), s = 60 /
+/// shares_per_minute, hs rounded down, as SRI's hash_rate_to_target computes it (channels_sv2 target.rs). max() unless both are
+/// finite and positive; hs saturates at 2^128 - 1.
 U256 target_from_hash_rate(double hash_rate_hps, double shares_per_minute);
 
-/// Its inverse: the rate in hashes per second that finds `shares_per_minute` on that target. 0 unless shares_per_minute is finite and positive.
+/// Its inverse: the rate in hashes per second that finds `shares_per_minute` on that target. 0 unless shares_per_minute is
+/// finite and positive.
 double hash_rate_from_target(const U256& target, double shares_per_minute);
 
 /// Hashes that one share on `target` stands for on average: 2^256 / (target + 1).

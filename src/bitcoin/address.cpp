@@ -1,0 +1,285 @@
+#include "bitcoin/address.h"
+
+#include <secp256k1.h>
+#include <secp256k1_extrakeys.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/base58.h"
+#include "base/hex.h"
+#include "base/sha256.h"
+#include "bitcoin/bech32.h"
+#include "bitcoin/ripemd160.h"
+
+namespace adit::bitcoin {
+namespace {
+
+using Script = std::vector<std::uint8_t>;
+
+constexpr std::uint8_t kOpDup = 0x76;
+constexpr std::uint8_t kOpEqual = 0x87;
+constexpr std::uint8_t kOpEqualVerify = 0x88;
+constexpr std::uint8_t kOpHash160 = 0xa9;
+constexpr std::uint8_t kOpCheckSig = 0xac;
+constexpr std::size_t kHash160Size = 20;
+
+constexpr std::string_view kDescriptorsThatWork =
+    "addr(ADDRESS), raw(HEX), pk(KEY), pkh(KEY), wpkh(KEY), sh(wpkh(KEY)) and tr(KEY), each KEY a public key in hexadecimal";
+
+struct AddressFormat {
+  std::string_view hrp;
+  std::uint8_t p2pkh;
+  std::uint8_t p2sh;
+  std::string_view networks;  ///< All that share it.
+};
+
+constexpr AddressFormat kMainnetFormat{"bc", 0, 5, "mainnet"};
+constexpr AddressFormat kTestFormat{"tb", 111, 196, "testnet4 or signet"};
+constexpr AddressFormat kRegtestFormat{"bcrt", 111, 196, "regtest"};
+constexpr std::string_view kTestBase58Networks = "testnet4, signet or regtest";
+
+const AddressFormat& format_of(Network network) {
+  switch (network) {
+    case Network::kMainnet:
+      return kMainnetFormat;
+    case Network::kTestnet4:
+    case Network::kSignet:
+      return kTestFormat;
+    case Network::kRegtest:
+      return kRegtestFormat;
+  }
+  return kRegtestFormat;
+}
+
+std::string quoted(std::string_view text) {
+  // What was typed may be anything: shown short, and only where it is printable.
+  std::string shown = "'";
+  for (char c : text.substr(0, 100)) shown.push_back(c >= 32 && c <= 126 ? c : '?');
+  return shown + (text.size() > 100 ? "...'" : "'");
+}
+
+std::unexpected<Error> wrong_network(std::string_view address, std::string_view its, Network wanted) {
+  return fail(Errc::kWrongNetwork, "the address " + quoted(address) + " is for " + std::string(its) + ", but the network is " +
+                                       std::string(network_name(wanted)));
+}
+
+Script pay_to_pubkey_hash(Bytes hash) {
+  Script script{kOpDup, kOpHash160, kHash160Size};
+  script.insert(script.end(), hash.begin(), hash.end());
+  script.insert(script.end(), {kOpEqualVerify, kOpCheckSig});
+  return script;
+}
+
+Script pay_to_script_hash(Bytes hash) {
+  Script script{kOpHash160, kHash160Size};
+  script.insert(script.end(), hash.begin(), hash.end());
+  script.push_back(kOpEqual);
+  return script;
+}
+
+Script pay_to_witness(std::uint8_t version, Bytes program) {
+  Script script{static_cast<std::uint8_t>(version == 0 ? 0 : 0x50 + version), static_cast<std::uint8_t>(program.size())};
+  script.insert(script.end(), program.begin(), program.end());
+  return script;
+}
+
+std::array<std::uint8_t, kHash160Size> hash160(Bytes bytes) { return ripemd160(sha256(bytes)); }
+
+Result<Script> script_from_bech32(std::string_view address, const Bech32& decoded, Network network) {
+  if (decoded.hrp != format_of(network).hrp) {
+    for (const AddressFormat& other : {kMainnetFormat, kTestFormat, kRegtestFormat}) {
+      if (decoded.hrp == other.hrp) return wrong_network(address, other.networks, network);
+    }
+    return fail(Errc::kBadAddress, "the address " + quoted(address) + " is not of Bitcoin: those begin with bc1, tb1 or bcrt1");
+  }
+  const auto program = bytes_from_groups_of_five(decoded.data, 1);
+  if (decoded.data.empty() || decoded.data[0] > 16 || !program || program->size() < 2 || program->size() > 40 ||
+      (decoded.data[0] == 0 && program->size() != 20 && program->size() != 32)) {
+    return fail(Errc::kBadAddress, "the address " + quoted(address) + " has no valid witness program");
+  }
+  const std::uint8_t version = decoded.data[0];
+  if (decoded.is_bech32m != (version != 0)) {
+    return fail(Errc::kBadChecksum,
+                "the address " + quoted(address) +
+                    " has the checksum of another witness version: it is mistyped, or from a wallet that lacks BIP350");
+  }
+  return pay_to_witness(version, *program);
+}
+
+Result<Script> script_from_base58(std::string_view address, Bytes payload, Network network) {
+  const AddressFormat& format = format_of(network);
+  if (payload.size() == 1 + kHash160Size) {
+    const Bytes hash = payload.subspan(1);
+    if (payload[0] == format.p2pkh) return pay_to_pubkey_hash(hash);
+    if (payload[0] == format.p2sh) return pay_to_script_hash(hash);
+    if (payload[0] == kMainnetFormat.p2pkh || payload[0] == kMainnetFormat.p2sh)
+      return wrong_network(address, "mainnet", network);
+    if (payload[0] == kTestFormat.p2pkh || payload[0] == kTestFormat.p2sh)
+      return wrong_network(address, kTestBase58Networks, network);
+  }
+  return fail(Errc::kBadAddress, quoted(address) + " is base58 text, but not an address of Bitcoin");
+}
+
+/// A public key of 33 bytes, or 65 where `uncompressed` allows, that lies on the curve.
+Result<std::vector<std::uint8_t>> public_key(std::string_view text, bool uncompressed) {
+  auto key = from_hex(text);
+  if (!key || (key->size() != 33 && !(uncompressed && key->size() == 65))) {
+    return fail(Errc::kBadAddress, quoted(text) + " is not a public key of " + (uncompressed ? "33 or 65" : "33") +
+                                       " bytes in hexadecimal; what works is " + std::string(kDescriptorsThatWork));
+  }
+  secp256k1_pubkey parsed;
+  if (secp256k1_ec_pubkey_parse(secp256k1_context_static, &parsed, key->data(), key->size()) != 1) {
+    return fail(Errc::kBadAddress, quoted(text) + " is not a point of the curve: the public key is mistyped");
+  }
+  return std::move(*key);
+}
+
+/// Output key of a key-path-only taproot output (BIP341, BIP386): the internal key tweaked by its own tagged hash.
+Result<Script> pay_to_taproot(std::string_view text) {
+  auto key = from_hex(text);
+  if (key && key->size() == 33 && ((*key)[0] == 2 || (*key)[0] == 3)) key->erase(key->begin());
+  if (!key || key->size() != 32) {
+    return fail(Errc::kBadAddress, quoted(text) + " is not a public key of 32 bytes in hexadecimal; what works is " +
+                                       std::string(kDescriptorsThatWork));
+  }
+  const Sha256Digest tag = sha256(as_bytes("TapTweak"));
+  const Sha256Digest tweak = Sha256().update(tag).update(tag).update(*key).finish();
+  secp256k1_xonly_pubkey internal;
+  secp256k1_pubkey output;
+  secp256k1_xonly_pubkey output_xonly;
+  std::array<std::uint8_t, 32> program;
+  if (secp256k1_xonly_pubkey_parse(secp256k1_context_static, &internal, key->data()) != 1 ||
+      secp256k1_xonly_pubkey_tweak_add(secp256k1_context_static, &output, &internal, tweak.data()) != 1 ||
+      secp256k1_xonly_pubkey_from_pubkey(secp256k1_context_static, &output_xonly, nullptr, &output) != 1 ||
+      secp256k1_xonly_pubkey_serialize(secp256k1_context_static, program.data(), &output_xonly) != 1) {
+    return fail(Errc::kBadAddress, quoted(text) + " is not a point of the curve: the public key is mistyped");
+  }
+  return pay_to_witness(1, program);
+}
+
+/// What stands between `name` + "(" and the closing parenthesis.
+std::optional<std::string_view> argument_of(std::string_view descriptor, std::string_view name) {
+  if (descriptor.size() < name.size() + 2 || !descriptor.starts_with(name) || descriptor[name.size()] != '(' ||
+      !descriptor.ends_with(')')) {
+    return std::nullopt;
+  }
+  return descriptor.substr(name.size() + 1, descriptor.size() - name.size() - 2);
+}
+
+}  // namespace
+
+std::string_view network_name(Network network) {
+  switch (network) {
+    case Network::kMainnet:
+      return "mainnet";
+    case Network::kTestnet4:
+      return "testnet4";
+    case Network::kSignet:
+      return "signet";
+    case Network::kRegtest:
+      return "regtest";
+  }
+  return "unknown";
+}
+
+std::optional<Network> network_from_name(std::string_view name) {
+  if (name == "mainnet" || name == "main") return Network::kMainnet;
+  if (name == "testnet4" || name == "test" || name == "testnet") return Network::kTestnet4;
+  if (name == "signet") return Network::kSignet;
+  if (name == "regtest") return Network::kRegtest;
+  return std::nullopt;
+}
+
+Result<Script> script_from_address(std::string_view address, Network network) {
+  if (const auto decoded = bech32_decode(address)) return script_from_bech32(address, *decoded, network);
+  if (const auto payload = base58check_decode(address, 1 + kHash160Size)) return script_from_base58(address, *payload, network);
+  const bool looks_right = !address.empty() && address.size() <= 90 &&
+                           std::all_of(address.begin(), address.end(), [](unsigned char c) { return std::isalnum(c) != 0; });
+  if (looks_right)
+    return fail(Errc::kBadChecksum, "the address " + quoted(address) + " is mistyped: its checksum does not fit");
+  return fail(Errc::kBadAddress, quoted(address) + " is not an address");
+}
+
+Result<Script> script_from_descriptor(std::string_view descriptor, Network network) {
+  std::string_view body = descriptor;
+  if (const std::size_t hash = descriptor.rfind('#'); hash != std::string_view::npos) {
+    body = descriptor.substr(0, hash);
+    const auto expected = descriptor_checksum(body);
+    if (!expected || descriptor.substr(hash + 1) != *expected) {
+      return fail(Errc::kBadChecksum, "the descriptor " + quoted(descriptor) + " is mistyped: its checksum does not fit" +
+                                          (expected ? " (for what stands before '#' it is " + *expected + ")" : ""));
+    }
+  }
+  if (const auto address = argument_of(body, "addr")) return script_from_address(*address, network);
+  if (const auto hex = argument_of(body, "raw")) {
+    auto script = from_hex(*hex);
+    if (!script || script->empty() || script->size() > 10'000) {
+      return fail(Errc::kBadAddress, "raw() needs a script of 1 to 10000 bytes in hexadecimal, not " + quoted(*hex));
+    }
+    return std::move(*script);
+  }
+  if (const auto key = argument_of(body, "pkh")) {
+    ADIT_TRY(const auto bytes, public_key(*key, true));
+    return pay_to_pubkey_hash(hash160(bytes));
+  }
+  if (const auto key = argument_of(body, "pk")) {
+    ADIT_TRY(const auto bytes, public_key(*key, true));
+    Script script{static_cast<std::uint8_t>(bytes.size())};
+    script.insert(script.end(), bytes.begin(), bytes.end());
+    script.push_back(kOpCheckSig);
+    return script;
+  }
+  if (const auto key = argument_of(body, "wpkh")) {
+    ADIT_TRY(const auto bytes, public_key(*key, false));
+    return pay_to_witness(0, hash160(bytes));
+  }
+  if (const auto inner = argument_of(body, "sh")) {
+    if (const auto key = argument_of(*inner, "wpkh")) {
+      ADIT_TRY(const auto bytes, public_key(*key, false));
+      return pay_to_script_hash(hash160(pay_to_witness(0, hash160(bytes))));
+    }
+  }
+  if (const auto key = argument_of(body, "tr")) return pay_to_taproot(*key);
+  if (script_from_address(body, network).has_value()) {
+    return fail(Errc::kBadAddress, quoted(body) + " is a bare address: write addr(" + std::string(body) + ")");
+  }
+  return fail(Errc::kBadAddress,
+              quoted(descriptor) + " is not supported here: what works is " + std::string(kDescriptorsThatWork));
+}
+
+std::optional<std::string> descriptor_checksum(std::string_view descriptor) {
+  constexpr std::string_view kInputs =
+      "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
+  constexpr std::string_view kOutputs = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+  constexpr std::array<std::uint64_t, 5> kGenerator = {0xf5dee51989, 0xa9fdca3312, 0x1bab10e32d, 0x3706b1677a, 0x644d626ffd};
+  std::uint64_t checksum = 1;
+  const auto absorb = [&](std::uint64_t value) {
+    const std::uint64_t top = checksum >> 35;
+    checksum = (checksum & 0x7ffffffff) << 5 ^ value;
+    for (std::size_t i = 0; i < kGenerator.size(); ++i) {
+      if ((top >> i & 1) != 0) checksum ^= kGenerator[i];
+    }
+  };
+  std::uint64_t group = 0;
+  unsigned in_group = 0;
+  for (char c : descriptor) {
+    const std::size_t position = kInputs.find(c);
+    if (position == std::string_view::npos) return std::nullopt;
+    absorb(position & 31);
+    group = group * 3 + (position >> 5);
+    if (++in_group == 3) {
+      absorb(group);
+      group = 0;
+      in_group = 0;
+    }
+  }
+  if (in_group != 0) absorb(group);
+  for (int i = 0; i < 8; ++i) absorb(0);
+  checksum ^= 1;
+  std::string text;
+  for (unsigned i = 0; i < 8; ++i) text.push_back(kOutputs[checksum >> (5 * (7 - i)) & 31]);
+  return text;
+}
+
+}  // namespace adit::bitcoin
