@@ -41,7 +41,7 @@ apt_install() {
     as_root apt-get update -qq || die "apt-get update failed"
     APT_UPDATED=1
   fi
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >&2 ||
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q -o DPkg::Lock::Timeout=600 --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >&2 ||
     die "apt could not install: ${missing[*]}"
 }
 
@@ -82,6 +82,7 @@ make_prefix() {
 
 ensure_prefix() {
   local dir
+  [ -z "${ADIT_PREFIX:-}" ] || return 0 # the user's own
   dir=$(prefix_dir)
   [ -d "$dir" ] || make_prefix "$dir"
   # CMake's default for whoever configures by hand; ./dev itself always passes the keyed folder.
@@ -105,12 +106,15 @@ ensure_cargo() {
   apt_install cargo-web
   hash -r
   cargo_is_new_enough ||
-    die "cargo >= $CARGO_MINIMUM is needed, found $(cargo --version 2>/dev/null || echo none) at $(command -v cargo || echo nowhere)"
+    die "cargo >= $CARGO_MINIMUM is needed, found $(cargo --version 2>/dev/null || echo none) at $(command -v cargo || echo nowhere); Debian 12 has it in bookworm-security (package cargo-web)"
 }
 
 # deps [build|peers|no-iroh]...
 deps() {
-  command -v apt-get >/dev/null || die "deps knows Debian 12 and 13 only (no apt-get here); README.md lists what is needed"
+  if ! command -v apt-get >/dev/null; then
+    say "deps: no apt-get here, so nothing is installed; what is needed: ${BUILD_PACKAGES[*]}, Boost >= 1.88, libsecp256k1 >= 0.4, cargo >= $CARGO_MINIMUM"
+    return 0
+  fi
   apt_install "${BUILD_PACKAGES[@]}"
   ensure_prefix
   case " $* " in *' no-iroh '*) ;; *) ensure_cargo ;; esac
