@@ -29,6 +29,10 @@ else()
   add_compile_definitions(_GLIBCXX_ASSERTIONS)
 endif()
 
+if(ADIT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   find_program(LLD_PROGRAM NAMES ld.lld-19 ld.lld)
   if(LLD_PROGRAM)

@@ -1,0 +1,15 @@
+// A URL that parses is written back as one that parses to the same.
+#include "net/url.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto parsed = adit::net::parse_url(std::string_view(reinterpret_cast<const char*>(data), size));
+  if (!parsed) return 0;
+  const auto again = adit::net::parse_url(adit::net::to_url(*parsed));
+  if (!again || *again != *parsed) std::abort();
+  return 0;
+}
