@@ -1,0 +1,189 @@
+#include "sv1/server.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace adit::sv1 {
+
+Server::Server(Parser& parser, ServerHandler& handler, std::string session_id)
+    : parser_(parser), handler_(handler), session_id_(std::move(session_id)) {}
+
+Result<void> Server::receive(Bytes bytes) {
+  while (!bytes.empty()) {
+    const std::size_t taken = reader_.feed(bytes);
+    if (taken == 0) return fail(Errc::kAbuse, "too many requests behind a subscribe that has no answer yet");
+    bytes = bytes.subspan(taken);
+    ADIT_CHECK(drain());
+  }
+  return {};
+}
+
+Result<void> Server::drain() {
+  while (!pending_subscribe_) {
+    auto line = reader_.next();
+    if (!line) {
+      no(Id(), Reject::kOther, line.error().message());
+      return fail(std::move(line.error()));
+    }
+    if (!*line) return {};
+    auto request = parser_.from_client(**line);
+    if (!request) {
+      ADIT_CHECK(malformed(request.error()));
+    } else if (*request) {
+      handle(**request);
+    }
+  }
+  return {};
+}
+
+Result<void> Server::malformed(const Error& error) {
+  no(Id(), Reject::kOther, error.message());
+  if (++malformed_ < kMaxMalformed) return {};
+  return fail(Errc::kAbuse, "too many lines that are not Stratum V1");
+}
+
+void Server::handle(const Request& request) {
+  std::visit([&](const auto& call) { on(request.id, call); }, request.call);
+}
+
+Result<void> Server::subscribed(const Extranonce& extranonce1, std::size_t extranonce2_size) {
+  extranonce1_ = extranonce1;
+  extranonce2_size_ = extranonce2_size;
+  if (!pending_subscribe_) return {};
+  const Id id = *std::exchange(pending_subscribe_, std::nullopt);
+  answer_subscribe(id);
+  return drain();
+}
+
+void Server::refuse_subscribe(std::string_view reason) {
+  if (pending_subscribe_) append_error(output_, *std::exchange(pending_subscribe_, std::nullopt), Reject::kOther, reason);
+}
+
+bool Server::set_extranonce(const Extranonce& extranonce1, std::size_t extranonce2_size) {
+  if (extranonce1_ == extranonce1 && extranonce2_size_ == extranonce2_size) return true;
+  if (subscribe_answered_) {
+    if (!takes_set_extranonce_) return false;
+    append_set_extranonce(output_, extranonce1, extranonce2_size);
+  }
+  extranonce1_ = extranonce1;
+  extranonce2_size_ = extranonce2_size;
+  return true;
+}
+
+void Server::set_difficulty(double difficulty) {
+  if (difficulty_ == difficulty) return;
+  difficulty_ = difficulty;
+  append_set_difficulty(output_, difficulty);
+}
+
+void Server::allow_version_rolling(std::uint32_t mask) {
+  const std::uint32_t before = version_mask();
+  allowed_mask_ = mask;
+  if (subscribe_answered_ && version_mask() != before) append_set_version_mask(output_, version_mask());
+}
+
+void Server::answer_subscribe(const Id& id) {
+  append_subscribe_result(output_, id, session_id_, *extranonce1_, extranonce2_size_);
+  subscribe_answered_ = true;
+  become_ready();
+}
+
+void Server::become_ready() {
+  if (ready_ || !subscribe_answered_ || workers_.empty()) return;
+  ready_ = true;
+  handler_.on_ready();
+}
+
+void Server::on(const std::optional<Id>& id, const Configure& call) {
+  if (call.version_rolling) {
+    const std::uint32_t mask = call.version_rolling->mask & kVersionRollingMask & allowed_mask_;
+    const bool enough = std::popcount(mask) >= static_cast<int>(call.version_rolling->min_bit_count);
+    negotiated_mask_ = enough ? mask : 0;
+  }
+  if (call.subscribe_extranonce) takes_set_extranonce_ = true;
+  if (id) append_configure_result(output_, *id, call, version_mask());
+  if (call.minimum_difficulty && *call.minimum_difficulty > 0) handler_.on_suggest_difficulty(*call.minimum_difficulty);
+}
+
+void Server::on(const std::optional<Id>& id, const Subscribe& call) {
+  user_agent_.assign(call.user_agent);
+  if (extranonce1_) {
+    answer_subscribe(id.value_or(Id()));
+    return;
+  }
+  pending_subscribe_ = id.value_or(Id());
+  handler_.on_subscribe(user_agent_);
+}
+
+void Server::on(const std::optional<Id>& id, const Authorize& call) {
+  if (workers_.size() >= kMaxWorkers && std::ranges::find(workers_, call.user) == workers_.end()) {
+    no(id, Reject::kOther, "too many workers on one connection");
+    return;
+  }
+  if (!handler_.on_authorize(call.user, call.password)) {
+    no(id, Reject::kUnauthorized, to_string(Reject::kUnauthorized));
+    return;
+  }
+  if (std::ranges::find(workers_, call.user) == workers_.end()) workers_.emplace_back(call.user);
+  if (user_.empty()) user_.assign(call.user);
+  yes(id);
+  become_ready();
+}
+
+void Server::on(const std::optional<Id>& id, const Submit& call) {
+  const auto refuse = [&](Reject code, std::string_view text) { no(id, code, text); };
+  if (workers_.empty()) return refuse(Reject::kUnauthorized, "authorize first");
+  if (!subscribe_answered_) return refuse(Reject::kNotSubscribed, to_string(Reject::kNotSubscribed));
+  if (std::ranges::find(workers_, call.user) == workers_.end()) return refuse(Reject::kUnauthorized, to_string(Reject::kUnauthorized));
+  if (call.extranonce2.size() != extranonce2_size_) {
+    return refuse(Reject::kOther, "extranonce2 has " + std::to_string(call.extranonce2.size()) + " bytes, not " +
+                                      std::to_string(extranonce2_size_));
+  }
+  // BIP310: a bit outside the mask is an invalid share. A mask may have shrunk since the job: what was negotiated counts here.
+  if (call.version_bits && (*call.version_bits & ~negotiated_mask_) != 0) {
+    return refuse(Reject::kOther, "version bits outside of the negotiated mask");
+  }
+  if (const auto reject = handler_.on_submit(call)) return refuse(*reject, to_string(*reject));
+  yes(id);
+}
+
+void Server::on(const std::optional<Id>& id, const ExtranonceSubscribe&) {
+  takes_set_extranonce_ = true;
+  yes(id);
+}
+
+void Server::on(const std::optional<Id>& id, const SuggestDifficulty& call) {
+  yes(id);
+  handler_.on_suggest_difficulty(call.difficulty);
+}
+
+void Server::on(const std::optional<Id>& id, const SuggestTarget& call) {
+  yes(id);
+  handler_.on_suggest_difficulty(bitcoin::difficulty_from_target(call.target));
+}
+
+void Server::on(const std::optional<Id>& id, const Ping&) { yes(id, R"("pong")"); }
+void Server::on(const std::optional<Id>& id, const GetVersion&) { yes(id, R"("adit")"); }
+
+// Pre-BIP310 AsicBoost (bmminer): answered so that the miner goes on; it does not change the mask.
+void Server::on(const std::optional<Id>& id, const MultiVersion&) { yes(id); }
+
+void Server::on(const std::optional<Id>& id, const GetTransactions&) { no(id, Reject::kOther, "Not supported."); }
+
+void Server::on(const std::optional<Id>& id, const UnknownMethod& call) {
+  no(id, Reject::kOther, std::string("unknown method ").append(call.name));
+}
+
+void Server::on(const std::optional<Id>& id, const BadParameters& call) {
+  no(id, Reject::kOther, std::string(call.method).append(": ").append(call.reason));
+}
+
+void Server::yes(const std::optional<Id>& id, std::string_view result) {
+  if (id) append_result(output_, *id, result);
+}
+
+void Server::no(const std::optional<Id>& id, Reject code, std::string_view text) {
+  if (id) append_error(output_, *id, code, text);
+}
+
+}  // namespace adit::sv1

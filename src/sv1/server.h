@@ -1,0 +1,129 @@
+// The pool's side of one SV1 connection: an engine, no I/O. It knows the dialect; what a share is worth is its handler's business.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "sv1/build.h"
+#include "sv1/line_reader.h"
+#include "sv1/message.h"
+#include "sv1/parse.h"
+
+namespace adit::sv1 {
+
+/// What a Server asks its owner. Calls come from inside Server::receive or Server::subscribed; none may destroy the server.
+class ServerHandler {
+ public:
+  virtual ~ServerHandler() = default;
+
+  /// The miner asks for an extranonce: answer with Server::subscribed, now or later.
+  virtual void on_subscribe(std::string_view user_agent) = 0;
+
+  /// Whether this worker may mine here.
+  virtual bool on_authorize(std::string_view user, std::string_view password) = 0;
+
+  /// The miner suggested a difficulty (suggest_difficulty, suggest_target, minimum-difficulty); may come before anything else.
+  virtual void on_suggest_difficulty(double difficulty) = 0;
+
+  /// Subscribed and authorized, both answered: now send a difficulty and a job. Once per connection.
+  virtual void on_ready() = 0;
+
+  /// A share of an authorized worker on a subscribed connection, extranonce2 of the right size; version_bits lie within the negotiated mask.
+  /// nullopt: accepted, else why not.
+  virtual std::optional<Reject> on_submit(const Submit& submit) = 0;
+};
+
+/// One miner's connection. Order of the requests is the miner's choice, as firmware differs: authorize may come before subscribe,
+/// configure after either. While a subscribe waits for its extranonce the requests behind it wait too, so that answers keep the order
+/// (cgminer reads the next line as the answer to its subscribe). No notification precedes that answer.
+///
+/// Not thread-safe. The driver writes what output() holds after each call, then clears it.
+class Server {
+ public:
+  /// `parser` may be shared by all connections of a shard and must outlive the server; so must `handler`.
+  Server(Parser& parser, ServerHandler& handler, std::string session_id);
+
+  /// Takes any chunk. An unknown method or bad parameters are answered with an error.
+  /// Errors: kLineTooLong; kAbuse (kMaxMalformed lines that are no SV1, or requests beyond kMaxLine bytes behind an unanswered subscribe):
+  /// write the output, then close.
+  Result<void> receive(Bytes bytes);
+
+  /// Answers the pending subscribe, if any, and takes up what waited behind it. `extranonce1` and `extranonce2_size` hold for later
+  /// subscribes too. Errors: as receive.
+  Result<void> subscribed(const Extranonce& extranonce1, std::size_t extranonce2_size);
+
+  /// Refuses the pending subscribe, if any: no pool to work for. The driver closes then.
+  void refuse_subscribe(std::string_view reason);
+
+  /// Changes the extranonce of a subscribed miner. False, with nothing sent, if it differs and the miner did not ask for
+  /// set_extranonce: it has to be disconnected, so that it subscribes again.
+  [[nodiscard]] bool set_extranonce(const Extranonce& extranonce1, std::size_t extranonce2_size);
+
+  /// Applies to the next notify. Sent only if it differs from what was sent before.
+  void set_difficulty(double difficulty);
+
+  /// Bits that jobs allow to roll: sent (as set_version_mask) only if the miner negotiated version rolling and it changes its mask.
+  void allow_version_rolling(std::uint32_t mask);
+
+  void notify(const Notify& job) { append_notify(output_, job); }
+
+  [[nodiscard]] bool ready() const { return ready_; }
+  [[nodiscard]] bool awaits_subscribe_answer() const { return pending_subscribe_.has_value(); }
+  [[nodiscard]] const std::string& user() const { return user_; }  ///< The first worker authorized; unprintable bytes included.
+  [[nodiscard]] const std::string& user_agent() const { return user_agent_; }
+  /// Bits that the miner may roll now; 0: none.
+  [[nodiscard]] std::uint32_t version_mask() const { return negotiated_mask_ & allowed_mask_; }
+
+  /// Bytes to be written to the miner.
+  [[nodiscard]] std::string& output() { return output_; }
+
+  static constexpr std::size_t kMaxMalformed = 8;
+  static constexpr std::size_t kMaxWorkers = 16;  ///< Names authorized on one connection.
+
+ private:
+  Result<void> drain();
+  Result<void> malformed(const Error& error);
+  void handle(const Request& request);
+  void answer_subscribe(const Id& id);
+  void become_ready();
+
+  void on(const std::optional<Id>& id, const Configure& call);
+  void on(const std::optional<Id>& id, const Subscribe& call);
+  void on(const std::optional<Id>& id, const Authorize& call);
+  void on(const std::optional<Id>& id, const Submit& call);
+  void on(const std::optional<Id>& id, const ExtranonceSubscribe& call);
+  void on(const std::optional<Id>& id, const SuggestDifficulty& call);
+  void on(const std::optional<Id>& id, const SuggestTarget& call);
+  void on(const std::optional<Id>& id, const Ping& call);
+  void on(const std::optional<Id>& id, const GetVersion& call);
+  void on(const std::optional<Id>& id, const MultiVersion& call);
+  void on(const std::optional<Id>& id, const GetTransactions& call);
+  void on(const std::optional<Id>& id, const UnknownMethod& call);
+  void on(const std::optional<Id>& id, const BadParameters& call);
+  void yes(const std::optional<Id>& id, std::string_view result = "true");
+  void no(const std::optional<Id>& id, Reject code, std::string_view text);
+
+  Parser& parser_;
+  ServerHandler& handler_;
+  LineReader reader_;
+  std::string session_id_;
+  std::string output_;
+  std::string user_, user_agent_;
+  std::vector<std::string> workers_;
+  std::optional<Id> pending_subscribe_;
+  std::optional<Extranonce> extranonce1_;
+  std::size_t extranonce2_size_ = 0;
+  std::uint32_t negotiated_mask_ = 0;
+  std::uint32_t allowed_mask_ = kVersionRollingMask;
+  std::optional<double> difficulty_;
+  std::size_t malformed_ = 0;
+  bool subscribe_answered_ = false;
+  bool takes_set_extranonce_ = false;
+  bool ready_ = false;
+};
+
+}  // namespace adit::sv1
