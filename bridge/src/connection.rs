@@ -1,0 +1,233 @@
+//! Connections: dialled or accepted, watched by one task each, which publishes what is known of them.
+
+use std::{
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use iroh::{
+    EndpointAddr, EndpointId, RelayUrl, TransportAddr,
+    endpoint::{ConnectOptions, Connection, ConnectionError, Side, VarInt},
+};
+use n0_future::StreamExt;
+use tokio::{runtime::Handle, sync::Notify, task::AbortHandle};
+
+use crate::{
+    endpoint::EndpointObject,
+    error::{Code, Failure, from_connect},
+    handles::{self, Object},
+    queue::{CLOSED, Queue, Source},
+    runtime::{self, RaiseOnDrop},
+};
+
+const MAX_PATHS: usize = 8;
+
+/// `adit_path`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PathInfo {
+    remote: [u8; 120],
+    rtt_us: u32,
+    relayed: u16,
+    selected: u16,
+}
+
+/// `adit_connection_info`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ConnectionInfo {
+    remote_id: [u8; 32],
+    bytes_sent: u64,
+    bytes_received: u64,
+    incoming: u32,
+    path_count: u32,
+    paths: [PathInfo; MAX_PATHS],
+}
+
+/// `adit_close_reason`.
+#[repr(C)]
+pub struct CloseReason {
+    code: u64,
+    kind: u32,
+    reason_len: u32,
+    reason: [u8; 128],
+}
+
+/// What to dial (`adit_dial`), checked.
+pub struct Dial {
+    pub id: EndpointId,
+    pub addrs: Vec<SocketAddr>,
+    pub relay: Option<RelayUrl>,
+    pub alpns: Vec<Vec<u8>>,
+}
+
+pub struct ConnectionObject {
+    pub source: Arc<Source>,
+    connection: OnceLock<Connection>,
+    published: Mutex<Option<ConnectionInfo>>,
+    publish: Notify,
+    task: OnceLock<AbortHandle>,
+    /// What the peer sees if the connection is still open when this goes.
+    code: AtomicU64,
+}
+
+impl ConnectionObject {
+    fn new(source: Arc<Source>) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            connection: OnceLock::new(),
+            published: Mutex::new(None),
+            publish: Notify::new(),
+            task: OnceLock::new(),
+            code: AtomicU64::new(0),
+        })
+    }
+
+    fn insert(queue: &Arc<Queue>) -> Result<(u64, Arc<Self>), Failure> {
+        handles::insert(|handle| {
+            let object = Self::new(Source::new(queue, handle)?);
+            Ok((Object::Connection(object.clone()), object))
+        })
+    }
+
+    pub fn accepted(runtime: &Handle, queue: &Arc<Queue>, connection: Connection) -> Result<u64, Failure> {
+        let (handle, object) = Self::insert(queue)?;
+        object.adopt(connection);
+        let task = runtime.spawn(object.clone().watch());
+        let _ = object.task.set(task.abort_handle());
+        Ok(handle)
+    }
+
+    fn adopt(&self, connection: Connection) {
+        self.publish_now(&connection);
+        let _ = self.connection.set(connection);
+    }
+
+    pub fn open(&self) -> Result<&Connection, Failure> {
+        self.connection.get().ok_or(Code::Stale.into())
+    }
+
+    pub fn end(&self, code: VarInt) {
+        self.source.release();
+        self.code.store(code.into_inner(), Ordering::SeqCst);
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+        self.close(code);
+    }
+
+    /// A connection whose lock a panic has poisoned cannot be closed; the panic stays here.
+    fn close(&self, code: VarInt) {
+        if let Some(connection) = self.connection.get() {
+            let _ = catch_unwind(AssertUnwindSafe(|| connection.close(code, b"")));
+        }
+    }
+
+    pub fn info(&self) -> Result<ConnectionInfo, Failure> {
+        self.publish.notify_one();
+        self.published.lock().expect("published lock").ok_or(Code::Stale.into())
+    }
+
+    async fn watch(self: Arc<Self>) {
+        let _closed = RaiseOnDrop { source: self.source.clone(), bits: CLOSED };
+        let Some(connection) = self.connection.get() else { return };
+        let mut paths = connection.path_events();
+        let mut more_paths = true;
+        loop {
+            tokio::select! {
+                _ = connection.closed() => return,
+                event = paths.next(), if more_paths => more_paths = event.is_some(),
+                _ = self.publish.notified() => {}
+            }
+            self.publish_now(connection);
+        }
+    }
+
+    fn publish_now(&self, connection: &Connection) {
+        let stats = connection.stats();
+        let mut info = ConnectionInfo {
+            remote_id: *connection.remote_id().as_bytes(),
+            bytes_sent: stats.udp_tx.bytes,
+            bytes_received: stats.udp_rx.bytes,
+            incoming: u32::from(connection.side() == Side::Server),
+            path_count: 0,
+            paths: [PathInfo { remote: [0; 120], rtt_us: 0, relayed: 0, selected: 0 }; MAX_PATHS],
+        };
+        for (path, out) in connection.paths().iter().zip(&mut info.paths) {
+            let remote = match path.remote_addr() {
+                TransportAddr::Ip(addr) => addr.to_string(),
+                TransportAddr::Relay(url) => url.to_string(),
+                _ => continue,
+            };
+            let len = remote.len().min(out.remote.len() - 1);
+            out.remote[..len].copy_from_slice(&remote.as_bytes()[..len]);
+            out.rtt_us = path.rtt().as_micros().try_into().unwrap_or(u32::MAX);
+            out.relayed = path.is_relay().into();
+            out.selected = path.is_selected().into();
+            info.path_count += 1;
+        }
+        *self.published.lock().expect("published lock") = Some(info);
+    }
+}
+
+impl Drop for ConnectionObject {
+    fn drop(&mut self) {
+        // A dial that won its race with the release ends here.
+        self.close(VarInt::from_u64(self.code.load(Ordering::SeqCst)).unwrap_or_default());
+    }
+}
+
+pub fn connect(endpoint: &EndpointObject, queue: &Arc<Queue>, dial: Dial, deadline: Duration) -> Result<u64, Failure> {
+    let runtime = runtime::handle()?;
+    let bound = endpoint.bound()?.clone();
+    if dial.id == bound.id() {
+        return Err(Failure::invalid("this is our own id"));
+    }
+    let no_way = dial.addrs.is_empty() && dial.relay.is_some() && !endpoint.relayed;
+    let (handle, object) = ConnectionObject::insert(queue)?;
+    let running = object.clone();
+    let task = runtime.spawn(async move {
+        let work = async {
+            if no_way {
+                return Err(Failure::new(Code::NoRoute, "only a relay was given, and this endpoint was bound without relays"));
+            }
+            let mut addr = EndpointAddr::new(dial.id).with_addrs(dial.addrs.into_iter().map(TransportAddr::Ip));
+            if let Some(relay) = dial.relay {
+                addr = addr.with_relay_url(relay);
+            }
+            let options = ConnectOptions::new().with_additional_alpns(dial.alpns[1..].to_vec());
+            let connecting =
+                bound.connect_with_opts(addr, &dial.alpns[0], options).await.map_err(|error| from_connect(error.into()))?;
+            connecting.await.map_err(|error| from_connect(error.into()))
+        };
+        if runtime::begin(&running.source, "dialling", deadline, work, |connection| running.adopt(connection)).await {
+            running.watch().await;
+        }
+    });
+    let _ = object.task.set(task.abort_handle());
+    Ok(handle)
+}
+
+/// Why the connection ended, if it did.
+pub fn close_reason(connection: &Connection) -> Result<CloseReason, Failure> {
+    let error = connection.close_reason().ok_or(Failure::from(Code::Again))?;
+    let (kind, code, text): (u32, u64, Vec<u8>) = match &error {
+        ConnectionError::LocallyClosed => (1, 0, Vec::new()),
+        ConnectionError::ApplicationClosed(close) => (2, close.error_code.into_inner(), close.reason.to_vec()),
+        ConnectionError::TimedOut => (3, 0, Vec::new()),
+        ConnectionError::Reset => (4, 0, Vec::new()),
+        ConnectionError::ConnectionClosed(close) => (5, close.error_code.into(), close.reason.to_vec()),
+        ConnectionError::TransportError(error) => (5, error.code.into(), error.to_string().into_bytes()),
+        ConnectionError::VersionMismatch | ConnectionError::CidsExhausted => (5, 0, error.to_string().into_bytes()),
+    };
+    let mut out = CloseReason { code, kind, reason_len: 0, reason: [0; 128] };
+    let len = text.len().min(out.reason.len());
+    out.reason[..len].copy_from_slice(&text[..len]);
+    out.reason_len = len as u32;
+    Ok(out)
+}

@@ -1,0 +1,125 @@
+//! What a call comes to, and iroh's many errors folded into the few that ask for different next steps.
+
+use std::cell::RefCell;
+
+use iroh::{
+    address_lookup::AddressLookupFailed,
+    endpoint::{BindError, ConnectError, ConnectWithOptsError, ConnectingError, ConnectionError, TransportErrorCode},
+};
+
+/// `adit_result`, as in `adit_bridge.h`.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Again = -1,
+    Fin = -2,
+    Reset = -3,
+    Stopped = -4,
+    Closed = -5,
+    Stale = -6,
+    Invalid = -7,
+    Overloaded = -8,
+    TimedOut = -9,
+    NoRoute = -10,
+    Unreachable = -11,
+    Refused = -12,
+    WrongProtocol = -13,
+    WrongPeer = -14,
+    AddressInUse = -15,
+    NotRunning = -16,
+    Internal = -17,
+    Panic = -18,
+}
+
+/// A code and the words for a person.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: Code,
+    pub text: String,
+}
+
+impl Failure {
+    pub fn new(code: Code, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    pub fn invalid(text: impl Into<String>) -> Self {
+        Self::new(Code::Invalid, text)
+    }
+
+    pub fn timed_out(what: &str, deadline: std::time::Duration) -> Self {
+        Self::new(Code::TimedOut, format!("{what} took longer than {} ms", deadline.as_millis()))
+    }
+}
+
+/// A code that needs no words.
+impl From<Code> for Failure {
+    fn from(code: Code) -> Self {
+        Self::new(code, String::new())
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// The words of this thread's last call that failed without a handle to keep them.
+pub fn last() -> String {
+    LAST.with_borrow(Clone::clone)
+}
+
+pub fn set_last(text: String) {
+    LAST.set(text);
+}
+
+/// TLS alerts travel in QUIC as crypto errors 0x100 + alert (RFC 9001 §4.8).
+const ALERT_NO_APPLICATION_PROTOCOL: u8 = 120;
+
+pub fn from_bind(error: BindError) -> Failure {
+    let text = format!("{error:#}");
+    match error {
+        BindError::Sockets { .. } => Failure::new(Code::AddressInUse, text),
+        _ => Failure::new(Code::Internal, text),
+    }
+}
+
+pub fn from_connect(error: ConnectError) -> Failure {
+    let text = format!("{error:#}");
+    match error {
+        ConnectError::Connect { source, .. } => match source {
+            ConnectWithOptsError::NoAddress { source: AddressLookupFailed::NoServiceConfigured { .. }, .. } => {
+                Failure::new(Code::NoRoute, "only an id was given: no address, no relay, and no lookup service is configured")
+            }
+            ConnectWithOptsError::NoAddress { .. } => Failure::new(Code::NoRoute, text),
+            ConnectWithOptsError::EndpointClosed { .. } => Failure::new(Code::Closed, text),
+            ConnectWithOptsError::SelfConnect { .. } | ConnectWithOptsError::InvalidAlpn { .. } => Failure::invalid(text),
+            _ => Failure::new(Code::Internal, text),
+        },
+        ConnectError::Connecting { source, .. } => match source {
+            ConnectingError::ConnectionError { source, .. } => from_handshake(source),
+            _ => Failure::new(Code::WrongPeer, text),
+        },
+        ConnectError::Connection { source, .. } => from_handshake(source),
+        _ => Failure::new(Code::Internal, text),
+    }
+}
+
+/// A connection that ended before its handshake did.
+fn from_handshake(error: ConnectionError) -> Failure {
+    let text = error.to_string();
+    let code = match &error {
+        ConnectionError::TimedOut => Code::Unreachable,
+        ConnectionError::LocallyClosed => Code::Closed,
+        ConnectionError::ApplicationClosed(_) | ConnectionError::Reset => Code::Refused,
+        ConnectionError::ConnectionClosed(close) if close.error_code == TransportErrorCode::CONNECTION_REFUSED => Code::Refused,
+        ConnectionError::ConnectionClosed(close)
+            if close.error_code == TransportErrorCode::crypto(ALERT_NO_APPLICATION_PROTOCOL) =>
+        {
+            Code::WrongProtocol
+        }
+        // Our own TLS refused what the peer presented: it holds another key than the one dialled.
+        ConnectionError::TransportError(error) if u64::from(error.code) >> 8 == 1 => Code::WrongPeer,
+        _ => Code::Internal,
+    };
+    Failure::new(code, text)
+}

@@ -1,0 +1,440 @@
+//! iroh behind a readiness interface in C. `include/adit_bridge.h` is the contract; this file is its border: it turns C's
+//! arguments into Rust's, catches panics, and answers with the contract's codes. The work is in the modules.
+//!
+//! Safety of every `unsafe extern` function here: pointers are valid for what the header says they are, during the call.
+
+mod connection;
+mod endpoint;
+mod error;
+mod handles;
+mod queue;
+mod runtime;
+mod stream;
+
+use std::{
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    slice,
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use iroh::{EndpointId, SecretKey, endpoint::VarInt};
+
+use crate::{
+    connection::{CloseReason, ConnectionInfo, Dial},
+    endpoint::{Config, Relays},
+    error::{Code, Failure},
+    handles::Object,
+    queue::{Event, Queue},
+    stream::Opener,
+};
+
+/// `adit_bytes`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Bytes {
+    data: *const u8,
+    len: usize,
+}
+
+/// `adit_relay`.
+#[repr(C)]
+pub struct Relay {
+    url: Bytes,
+    quic_port: u16,
+    token: Bytes,
+}
+
+/// `adit_endpoint_config`.
+#[repr(C)]
+pub struct EndpointConfig {
+    secret_key: *const [u8; 32],
+    alpns: *const Bytes,
+    alpn_count: usize,
+    bind_addrs: *const Bytes,
+    bind_addr_count: usize,
+    relay_mode: u32,
+    relays: *const Relay,
+    relay_count: usize,
+    external_addrs: *const Bytes,
+    external_addr_count: usize,
+    portmap: u32,
+    max_bidi_streams: u32,
+    stream_window: u32,
+    receive_window: u32,
+    send_window: u32,
+    idle_timeout_ms: u32,
+    keep_alive_ms: u32,
+}
+
+/// `adit_dial`.
+#[repr(C)]
+pub struct DialTarget {
+    endpoint_id: *const [u8; 32],
+    addrs: *const Bytes,
+    addr_count: usize,
+    relay_url: Bytes,
+    alpns: *const Bytes,
+    alpn_count: usize,
+}
+
+const RELAY_NONE: u32 = 0;
+const RELAY_LIST: u32 = 1;
+const RELAY_N0: u32 = 2;
+const MAX_REASON: usize = 1000;
+const MAX_LOOP_HANDLES: u32 = 1 << 22;
+
+/// Runs one call: its value, or the code of its failure; the words stay with the thread.
+fn call(body: impl FnOnce() -> Result<i64, Failure>) -> i64 {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => value,
+        Ok(Err(failure)) => {
+            if !failure.text.is_empty() {
+                error::set_last(failure.text);
+            }
+            failure.code as i64
+        }
+        Err(_) => Code::Panic as i64,
+    }
+}
+
+fn call_i32(body: impl FnOnce() -> Result<i64, Failure>) -> i32 {
+    call(body) as i32
+}
+
+unsafe fn array<'a, T>(data: *const T, len: usize) -> &'a [T] {
+    if len == 0 { &[] } else { unsafe { slice::from_raw_parts(data, len) } }
+}
+
+unsafe fn bytes<'a>(bytes: Bytes) -> &'a [u8] {
+    unsafe { array(bytes.data, bytes.len) }
+}
+
+unsafe fn text<'a>(given: Bytes, what: &str) -> Result<&'a str, Failure> {
+    str::from_utf8(unsafe { bytes(given) }).map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
+}
+
+unsafe fn addrs(data: *const Bytes, len: usize, what: &str) -> Result<Vec<SocketAddr>, Failure> {
+    let addrs = unsafe { array(data, len) };
+    addrs
+        .iter()
+        .map(|given| {
+            let given = unsafe { text(*given, what) }?;
+            given.parse().map_err(|_| Failure::invalid(format!("{what} '{given}' is not ip:port")))
+        })
+        .collect()
+}
+
+unsafe fn alpns(data: *const Bytes, len: usize) -> Result<Vec<Vec<u8>>, Failure> {
+    let alpns: Vec<Vec<u8>> = unsafe { array(data, len) }.iter().map(|alpn| unsafe { bytes(*alpn) }.to_vec()).collect();
+    match alpns.iter().all(|alpn| (1..=255).contains(&alpn.len())) {
+        true => Ok(alpns),
+        false => Err(Failure::invalid("an ALPN has 1 to 255 bytes")),
+    }
+}
+
+/// Copies what fits and returns the whole length.
+unsafe fn fill(from: &[u8], buffer: *mut u8, capacity: usize) -> i64 {
+    let len = from.len().min(capacity);
+    if len > 0 {
+        unsafe { slice::from_raw_parts_mut(buffer, len) }.copy_from_slice(&from[..len]);
+    }
+    from.len() as i64
+}
+
+fn code(code: u64) -> Result<VarInt, Failure> {
+    VarInt::from_u64(code).map_err(|_| Failure::invalid("a code is below 2^62"))
+}
+
+fn millis(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_runtime_start(worker_threads: u32) -> i32 {
+    call_i32(|| runtime::start(worker_threads).map(|()| 0))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_runtime_stop(timeout_ms: u32) -> i32 {
+    call_i32(|| runtime::stop(millis(timeout_ms)).map(|()| 0))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_loop_create(max_handles: u32, out: *mut u64) -> i32 {
+    call_i32(|| {
+        if !(1..=MAX_LOOP_HANDLES).contains(&max_handles) {
+            return Err(Failure::invalid(format!("max_handles is {max_handles}, not 1 to {MAX_LOOP_HANDLES}")));
+        }
+        let queue = Queue::new(max_handles as usize).map_err(|error| Failure::new(Code::Overloaded, error.to_string()))?;
+        let (handle, ()) = handles::insert(|_| Ok((Object::Loop(queue), ())))?;
+        unsafe { *out = handle };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_loop_fd(handle: u64) -> i32 {
+    call_i32(|| Ok(handles::queue(handle)?.descriptor().into()))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_loop_drain(handle: u64, events: *mut Event, capacity: u32) -> i32 {
+    call_i32(|| {
+        let queue = handles::queue(handle)?;
+        if capacity == 0 {
+            return Ok(0);
+        }
+        let events = unsafe { slice::from_raw_parts_mut(events, capacity as usize) };
+        Ok(queue.drain(events) as i64)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_release(handle: u64, with: u64) -> i32 {
+    call_i32(|| {
+        let with = code(with)?;
+        let object = handles::remove(handle)?;
+        let runtime = runtime::handle().ok();
+        let _context = runtime.as_ref().map(|runtime| runtime.enter());
+        object.end(with);
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_error_text(handle: u64, buffer: *mut u8, capacity: usize) -> i64 {
+    call(|| {
+        let words = match handle {
+            0 => error::last(),
+            _ => handles::get(handle)?.source().map(|source| source.error()).unwrap_or_default(),
+        };
+        Ok(unsafe { fill(words.as_bytes(), buffer, capacity) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_endpoint_bind(loop_: u64, config: *const EndpointConfig, deadline_ms: u32, out: *mut u64) -> i32 {
+    call_i32(|| {
+        let queue = handles::queue(loop_)?;
+        let given = unsafe { &*config };
+        let relays = match given.relay_mode {
+            RELAY_NONE => Relays::None,
+            RELAY_N0 => Relays::N0,
+            RELAY_LIST if given.relay_count == 0 => return Err(Failure::invalid("the list of relays is empty")),
+            RELAY_LIST => Relays::List(
+                unsafe { array(given.relays, given.relay_count) }
+                    .iter()
+                    .map(|relay| unsafe {
+                        endpoint::relay(text(relay.url, "relay URL")?, relay.quic_port, text(relay.token, "relay token")?)
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            other => return Err(Failure::invalid(format!("there is no relay_mode {other}"))),
+        };
+        let config = Config {
+            secret_key: SecretKey::from_bytes(unsafe { &*given.secret_key }),
+            alpns: unsafe { alpns(given.alpns, given.alpn_count) }?,
+            bind_addrs: unsafe { addrs(given.bind_addrs, given.bind_addr_count, "bind address") }?,
+            relays,
+            external_addrs: unsafe { addrs(given.external_addrs, given.external_addr_count, "external address") }?,
+            portmap: given.portmap != 0,
+            max_bidi_streams: given.max_bidi_streams,
+            stream_window: given.stream_window,
+            receive_window: given.receive_window,
+            send_window: given.send_window,
+            idle_timeout: millis(given.idle_timeout_ms),
+            keep_alive: millis(given.keep_alive_ms),
+        };
+        let handle = endpoint::bind(&queue, config, millis(deadline_ms))?;
+        unsafe { *out = handle };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_endpoint_id(handle: u64, id: *mut [u8; 32]) -> i32 {
+    call_i32(|| {
+        let endpoint = handles::endpoint(handle)?;
+        unsafe { *id = *endpoint.bound()?.id().as_bytes() };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_endpoint_sockets(handle: u64, buffer: *mut u8, capacity: usize) -> i64 {
+    call(|| {
+        let endpoint = handles::endpoint(handle)?;
+        Ok(unsafe { fill(endpoint::sockets(endpoint.bound()?).as_bytes(), buffer, capacity) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_endpoint_addrs(handle: u64, buffer: *mut u8, capacity: usize) -> i64 {
+    call(|| {
+        let endpoint = handles::endpoint(handle)?;
+        Ok(unsafe { fill(endpoint::addrs(endpoint.bound()?)?.as_bytes(), buffer, capacity) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_endpoint_relays(handle: u64, buffer: *mut u8, capacity: usize) -> i64 {
+    call(|| {
+        let endpoint = handles::endpoint(handle)?;
+        Ok(unsafe { fill(endpoint::relays(endpoint.bound()?)?.as_bytes(), buffer, capacity) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_endpoint_close(handle: u64, deadline_ms: u32) -> i32 {
+    call_i32(|| endpoint::close(&handles::endpoint(handle)?, millis(deadline_ms)).map(|()| 0))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_listen(handle: u64, loop_: u64, max_pending: u32, handshake_ms: u32, out: *mut u64) -> i32 {
+    call_i32(|| {
+        let endpoint = handles::endpoint(handle)?;
+        let listener = endpoint::listen(endpoint, &handles::queue(loop_)?, max_pending as usize, millis(handshake_ms))?;
+        unsafe { *out = listener };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_listener_accept(handle: u64, loop_: u64, out: *mut u64) -> i32 {
+    call_i32(|| {
+        let connection = endpoint::accept(&*handles::listener(handle)?, &handles::queue(loop_)?)?;
+        unsafe { *out = connection };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_listener_refused(handle: u64) -> i64 {
+    call(|| Ok(handles::listener(handle)?.refused.load(Ordering::SeqCst) as i64))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_connect(handle: u64, loop_: u64, dial: *const DialTarget, deadline_ms: u32, out: *mut u64) -> i32 {
+    call_i32(|| {
+        let endpoint = handles::endpoint(handle)?;
+        let queue = handles::queue(loop_)?;
+        let given = unsafe { &*dial };
+        let relay = unsafe { text(given.relay_url, "relay URL") }?;
+        let dial = Dial {
+            id: EndpointId::from_bytes(unsafe { &*given.endpoint_id }).map_err(|_| Failure::invalid("no key has this id"))?,
+            addrs: unsafe { addrs(given.addrs, given.addr_count, "address") }?,
+            relay: match relay {
+                "" => None,
+                url => Some(url.parse().map_err(|error| Failure::invalid(format!("relay URL '{url}': {error}")))?),
+            },
+            alpns: unsafe { alpns(given.alpns, given.alpn_count) }?,
+        };
+        if dial.alpns.is_empty() {
+            return Err(Failure::invalid("no ALPN was given"));
+        }
+        let connection = connection::connect(&endpoint, &queue, dial, millis(deadline_ms))?;
+        unsafe { *out = connection };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_connection_close(handle: u64, with: u64, reason: Bytes) -> i32 {
+    call_i32(|| {
+        let with = code(with)?;
+        let reason = unsafe { bytes(reason) };
+        if reason.len() > MAX_REASON {
+            return Err(Failure::invalid(format!("a reason has at most {MAX_REASON} bytes")));
+        }
+        handles::connection(handle)?.open()?.close(with, reason);
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_connection_close_reason(handle: u64, out: *mut CloseReason) -> i32 {
+    call_i32(|| {
+        let reason = connection::close_reason(handles::connection(handle)?.open()?)?;
+        unsafe { out.write(reason) };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_connection_get_info(handle: u64, out: *mut ConnectionInfo) -> i32 {
+    call_i32(|| {
+        let info = handles::connection(handle)?.info()?;
+        unsafe { out.write(info) };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_connection_alpn(handle: u64, buffer: *mut u8, capacity: usize) -> i64 {
+    call(|| {
+        let connection = handles::connection(handle)?;
+        Ok(unsafe { fill(connection.open()?.alpn(), buffer, capacity) })
+    })
+}
+
+fn begin_stream(connection: u64, opener: Opener, deadline_ms: u32, out: *mut u64) -> i32 {
+    call_i32(|| {
+        let stream = stream::begin(&*handles::connection(connection)?, opener, millis(deadline_ms))?;
+        unsafe { *out = stream };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_stream_open(connection: u64, deadline_ms: u32, out: *mut u64) -> i32 {
+    begin_stream(connection, Opener::Us, deadline_ms, out)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_stream_accept(connection: u64, deadline_ms: u32, out: *mut u64) -> i32 {
+    begin_stream(connection, Opener::Peer, deadline_ms, out)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_stream_read(handle: u64, buffer: *mut u8, capacity: usize, with: *mut u64) -> i64 {
+    call(|| {
+        if capacity == 0 {
+            return Err(Code::Invalid.into());
+        }
+        let buffer = unsafe { slice::from_raw_parts_mut(buffer, capacity) };
+        Ok(handles::stream(handle)?.read(buffer, unsafe { &mut *with })? as i64)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_stream_write(handle: u64, data: *const u8, len: usize, with: *mut u64) -> i64 {
+    call(|| {
+        if len == 0 {
+            return Err(Code::Invalid.into());
+        }
+        let data = unsafe { slice::from_raw_parts(data, len) };
+        Ok(handles::stream(handle)?.write(data, unsafe { &mut *with })? as i64)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_stream_finish(handle: u64) -> i32 {
+    call_i32(|| handles::stream(handle)?.finish().map(|()| 0))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_stream_reset(handle: u64, with: u64) -> i32 {
+    call_i32(|| handles::stream(handle)?.reset(code(with)?).map(|()| 0))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_stream_stop(handle: u64, with: u64) -> i32 {
+    call_i32(|| handles::stream(handle)?.stop(code(with)?).map(|()| 0))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_stream_set_priority(handle: u64, priority: i32) -> i32 {
+    call_i32(|| handles::stream(handle)?.set_priority(priority).map(|()| 0))
+}

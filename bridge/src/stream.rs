@@ -1,0 +1,207 @@
+//! Bidirectional streams, polled by the caller's thread.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use iroh::endpoint::{ReadError, RecvStream, SendStream, VarInt, WriteError};
+use tokio::task::AbortHandle;
+
+use crate::{
+    connection::ConnectionObject,
+    error::{Code, Failure},
+    handles::{self, Object},
+    queue::{READABLE, Source, WRITABLE},
+    runtime,
+};
+
+struct Sending {
+    stream: SendStream,
+    /// Finished or reset by us.
+    ended: bool,
+}
+
+struct Receiving {
+    stream: RecvStream,
+    /// How reading ended. Kept here because noq answers a read after a reset as if the stream had finished.
+    ended: Option<(Code, u64)>,
+}
+
+struct Halves {
+    sending: Mutex<Sending>,
+    receiving: Mutex<Receiving>,
+}
+
+pub struct StreamObject {
+    pub source: Arc<Source>,
+    halves: OnceLock<Halves>,
+    readable: Waker,
+    writable: Waker,
+    task: OnceLock<AbortHandle>,
+    /// What an unfinished half is reset or stopped with when this goes.
+    code: AtomicU64,
+}
+
+/// A lock that a panic has poisoned stands for a connection that is lost.
+fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, Failure> {
+    mutex.lock().map_err(|_| Code::Panic.into())
+}
+
+impl StreamObject {
+    fn halves(&self) -> Result<&Halves, Failure> {
+        self.halves.get().ok_or(Code::Stale.into())
+    }
+
+    pub fn end(&self, code: VarInt) {
+        self.source.release();
+        self.code.store(code.into_inner(), Ordering::SeqCst);
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
+    /// Bytes read; `code` is what the peer reset with.
+    pub fn read(&self, buffer: &mut [u8], code: &mut u64) -> Result<usize, Failure> {
+        let mut receiving = lock(&self.halves()?.receiving)?;
+        if let Some((ended, with)) = receiving.ended {
+            *code = with;
+            return Err(ended.into());
+        }
+        let ended = match receiving.stream.poll_read(&mut Context::from_waker(&self.readable), buffer) {
+            Poll::Pending => return Err(Code::Again.into()),
+            Poll::Ready(Ok(0)) => (Code::Fin, 0),
+            Poll::Ready(Ok(read)) => return Ok(read),
+            Poll::Ready(Err(ReadError::Reset(with))) => (Code::Reset, with.into_inner()),
+            Poll::Ready(Err(ReadError::ConnectionLost(_))) => (Code::Closed, 0),
+            Poll::Ready(Err(ReadError::ClosedStream | ReadError::ZeroRttRejected)) => (Code::Stale, 0),
+        };
+        receiving.ended = Some(ended);
+        *code = ended.1;
+        Err(ended.0.into())
+    }
+
+    /// Bytes taken; `code` is what the peer stopped with.
+    pub fn write(&self, data: &[u8], code: &mut u64) -> Result<usize, Failure> {
+        let mut sending = lock(&self.halves()?.sending)?;
+        match Pin::new(&mut sending.stream).poll_write(&mut Context::from_waker(&self.writable), data) {
+            Poll::Pending => Err(Code::Again.into()),
+            Poll::Ready(Ok(written)) => Ok(written),
+            Poll::Ready(Err(WriteError::Stopped(with))) => {
+                *code = with.into_inner();
+                Err(Code::Stopped.into())
+            }
+            Poll::Ready(Err(WriteError::ConnectionLost(_))) => Err(Code::Closed.into()),
+            Poll::Ready(Err(WriteError::ClosedStream | WriteError::ZeroRttRejected)) => Err(Code::Stale.into()),
+        }
+    }
+
+    pub fn finish(&self) -> Result<(), Failure> {
+        let mut sending = lock(&self.halves()?.sending)?;
+        sending.stream.finish().map_err(|_| Failure::from(Code::Stale))?;
+        sending.ended = true;
+        Ok(())
+    }
+
+    pub fn reset(&self, code: VarInt) -> Result<(), Failure> {
+        let mut sending = lock(&self.halves()?.sending)?;
+        sending.stream.reset(code).map_err(|_| Failure::from(Code::Stale))?;
+        sending.ended = true;
+        Ok(())
+    }
+
+    pub fn stop(&self, code: VarInt) -> Result<(), Failure> {
+        let mut receiving = lock(&self.halves()?.receiving)?;
+        if receiving.ended.is_some() {
+            return Err(Code::Stale.into());
+        }
+        receiving.stream.stop(code).map_err(|_| Failure::from(Code::Stale))?;
+        receiving.ended = Some((Code::Stale, 0));
+        Ok(())
+    }
+
+    pub fn set_priority(&self, priority: i32) -> Result<(), Failure> {
+        let sending = lock(&self.halves()?.sending)?;
+        if sending.ended {
+            return Err(Code::Stale.into());
+        }
+        sending.stream.set_priority(priority).map_err(|_| Code::Stale.into())
+    }
+}
+
+impl Drop for StreamObject {
+    fn drop(&mut self) {
+        let Some(halves) = self.halves.take() else { return };
+        let code = VarInt::from_u64(self.code.load(Ordering::SeqCst)).unwrap_or_default();
+        // Dropped as it is, an unfinished half would look like a clean end.
+        let abandoned = catch_unwind(AssertUnwindSafe(|| {
+            let mut sending = halves.sending.lock().expect("sending lock");
+            if !sending.ended {
+                let _ = sending.stream.reset(code);
+            }
+            let mut receiving = halves.receiving.lock().expect("receiving lock");
+            if receiving.ended.is_none() {
+                let _ = receiving.stream.stop(code);
+            }
+        }));
+        if abandoned.is_err() {
+            // The connection's lock is poisoned: noq's own drops would panic on it again.
+            std::mem::forget(halves);
+        }
+    }
+}
+
+/// Which side begins a stream.
+#[derive(Clone, Copy)]
+pub enum Opener {
+    Us,
+    Peer,
+}
+
+/// Begins a stream on the connection's home.
+pub fn begin(connection: &ConnectionObject, opener: Opener, deadline: Duration) -> Result<u64, Failure> {
+    let runtime = runtime::handle()?;
+    let open = connection.open()?.clone();
+    let (handle, object) = handles::insert(|handle| {
+        let source = Source::new(connection.source.queue(), handle)?;
+        let object = Arc::new(StreamObject {
+            readable: source.waker(READABLE),
+            writable: source.waker(WRITABLE),
+            source,
+            halves: OnceLock::new(),
+            task: OnceLock::new(),
+            code: AtomicU64::new(0),
+        });
+        Ok((Object::Stream(object.clone()), object))
+    })?;
+    let running = object.clone();
+    let task = runtime.spawn(async move {
+        let what = match opener {
+            Opener::Us => "opening a stream",
+            Opener::Peer => "waiting for the peer's stream",
+        };
+        let work = async {
+            match opener {
+                Opener::Us => open.open_bi().await,
+                Opener::Peer => open.accept_bi().await,
+            }
+            .map_err(|error| Failure::new(Code::Closed, error.to_string()))
+        };
+        runtime::begin(&running.source, what, deadline, work, |(send, recv)| {
+            let halves = Halves {
+                sending: Mutex::new(Sending { stream: send, ended: false }),
+                receiving: Mutex::new(Receiving { stream: recv, ended: None }),
+            };
+            let _ = running.halves.set(halves);
+        })
+        .await;
+    });
+    let _ = object.task.set(task.abort_handle());
+    Ok(handle)
+}
