@@ -32,11 +32,14 @@ struct Certificate {
   static Certificate sign(const AuthorityKeyPair& authority, const PublicKey& server_key, UnixTime valid_from,
                           UnixTime not_valid_after, const RandomSource& random);
 
-  /// Errors: kWrongAuthority; kCertificateNotYetValid, kCertificateExpired with the difference of the clocks in seconds, if
-  /// `now` is outside the validity by more than `leeway`.
+  /// Errors: kCertificateVersion; kWrongAuthority; kCertificateNotYetValid, kCertificateExpired with the difference of the
+  /// clocks in seconds, if `now` is outside the validity by more than `leeway`.
   [[nodiscard]] Result<> verify(const PublicKey& authority, const PublicKey& server_key, UnixTime now,
                                 std::chrono::seconds leeway = kClockLeeway) const;
 };
+
+/// The x-only key that 64 bytes of EllSwift encode; any 64 bytes encode one.
+PublicKey public_key_of(std::span<const std::uint8_t, 64> encoded);
 
 /// A server's static key with its certificate. Immutable; shared by handshakes.
 struct CertifiedKey {

@@ -9,6 +9,7 @@ enum class Errc {
   kBadKey,                  ///< A key's text or bytes are no key.
   kBadLength,               ///< A handshake message of the wrong size.
   kAuthentication,          ///< Decryption failed: tampered, replayed, out of order, or the peer does not speak this protocol.
+  kCertificateVersion,      ///< A certificate of a format that is not known here.
   kWrongAuthority,          ///< The certificate was not signed by the configured authority.
   kCertificateNotYetValid,  ///< The message says by how many seconds the clocks differ.
   kCertificateExpired,      ///< As above.
@@ -25,6 +26,8 @@ constexpr std::string_view error_name(Errc code) {
       return "bad-length";
     case Errc::kAuthentication:
       return "authentication";
+    case Errc::kCertificateVersion:
+      return "certificate-version";
     case Errc::kWrongAuthority:
       return "wrong-authority";
     case Errc::kCertificateNotYetValid:

@@ -51,8 +51,8 @@ class Session final : public wire::FrameCodec {
   /// `max_payload`: a frame that declares more is an error as soon as its header is open.
   Session(CipherState send, CipherState receive, std::uint32_t max_payload)
       : send_(std::move(send)), receive_(std::move(receive)), max_payload_(max_payload) {}
-  Session(Session&&) = default;
-  Session& operator=(Session&&) = default;
+  Session(Session&& other) noexcept;  ///< Leaves `other` dead.
+  Session& operator=(Session&& other) noexcept;
 
   /// Errors: kNonceExhausted, kDead.
   Result<> seal(const wire::FrameBuffer& frames, wire::ByteBuffer& out) override;
@@ -69,7 +69,7 @@ class Session final : public wire::FrameCodec {
   CipherState receive_;
   wire::FrameHeader header_;  ///< Of the frame whose payload is awaited, if payload_awaited_.
   std::size_t wanted_ = kSealedHeaderSize;
-  std::uint32_t max_payload_;
+  std::uint32_t max_payload_ = 0;
   bool payload_awaited_ = false;
   bool dead_ = false;
 };

@@ -12,6 +12,7 @@ enum class Errc {
   kBadOption,      ///< An OPTION with more than one element.
   kWrongType,      ///< The frame carries another message than the one asked for.
   kFrameTooLarge,  ///< A frame declares more payload than this connection allows.
+  kDead,           ///< An earlier error ended this codec.
 };
 
 constexpr std::string_view error_layer(Errc) { return "wire"; }
@@ -27,6 +28,8 @@ constexpr std::string_view error_name(Errc code) {
       return "bad-option";
     case Errc::kWrongType:
       return "wrong-type";
+    case Errc::kDead:
+      return "dead";
     case Errc::kFrameTooLarge:
       return "frame-too-large";
   }
