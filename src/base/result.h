@@ -9,7 +9,7 @@
 namespace adit {
 
 template <class T = void>
-using Result [[nodiscard]] = std::expected<T, Error>;
+using Result = std::expected<T, Error>;
 
 /// `return fail(Code::kX, "...")` from any function that returns a Result.
 template <class Code>
