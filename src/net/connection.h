@@ -38,7 +38,8 @@ class NetworkConnection {
   /// Bytes accepted by send() that the carrier has not taken yet.
   [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
 
-  /// Flushes what is queued until `deadline` from now, finishes the stream, closes.
+  /// Flushes what is queued, finishes the stream, waits for the peer's end (dropping what it still sends), closes; after `deadline`
+  /// closes anyhow. A receive() that is under way returns kEndOfStream or kClosed when that is done.
   virtual asio::awaitable<void> drain(Duration deadline) = 0;
 
   /// Ends the connection at once; a pending receive() returns kClosed. Idempotent.

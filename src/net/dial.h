@@ -20,7 +20,7 @@ struct DialOptions {
   Duration connect_deadline = std::chrono::seconds(5);     ///< DNS and TCP, or iroh's connect and stream.
   Duration handshake_deadline = std::chrono::seconds(10);  ///< Noise, all of it.
   std::size_t max_queued_bytes = 1 << 20;                  ///< Bound of the send queue.
-  std::size_t max_frame_bytes = 1 << 24;                   ///< A frame that declares more is a protocol error.
+  std::uint32_t max_payload = wire::kMaxPayload;           ///< A frame that declares more is a protocol error.
   IrohCarrier* iroh = nullptr;                             ///< Null: an iroh upstream fails with kUnsupported.
 };
 

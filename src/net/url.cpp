@@ -4,7 +4,6 @@
 #include <charconv>
 #include <vector>
 
-#include "base/base58.h"
 #include "base/hex.h"
 
 namespace adit::net {
@@ -114,27 +113,6 @@ Result<void> parse_query(std::string_view query, IrohConfig& iroh) {
 
 }  // namespace
 
-std::string authority_to_text(const AuthorityKey& key) {
-  std::array<std::uint8_t, 34> payload{1, 0};
-  std::copy(key.begin(), key.end(), payload.begin() + 2);
-  return base58check_encode(payload);
-}
-
-Result<AuthorityKey> parse_authority(std::string_view text) {
-  const auto payload = base58check_decode(text, 34);
-  if (!payload) {
-    return fail(Errc::kConfiguration,
-                "the authority key " + quoted(text) + " is not base58check: a character is wrong or missing; copy it again from the pool");
-  }
-  if (payload->size() != 34 || (*payload)[0] != 1 || (*payload)[1] != 0) {
-    return fail(Errc::kConfiguration, "the authority key " + quoted(text) +
-                                          " is valid base58check but no Stratum V2 authority key (it must hold version 1 and 32 bytes)");
-  }
-  AuthorityKey key;
-  std::copy(payload->begin() + 2, payload->end(), key.begin());
-  return key;
-}
-
 Result<TcpConfig> parse_host_port(std::string_view text) {
   std::string_view host;
   std::string_view port;
@@ -207,13 +185,15 @@ Result<Upstream> parse_url(std::string_view url) {
       return fail(Errc::kConfiguration, "the URL " + quoted(url) + " has a path; Stratum V1 has no authority key (did you mean stratum2+tcp://?)");
     }
   } else if (!authority.empty()) {
-    ADIT_TRY(upstream.authority, parse_authority(authority));
+    const auto key = noise::parse_public_key(authority);
+    if (!key) return fail(Errc::kConfiguration, "the URL's authority key " + quoted(authority) + " is wrong: " + key.error().message());
+    upstream.authority = *key;
   }
   return upstream;
 }
 
 std::string to_url(const Upstream& upstream) {
-  const auto authority = upstream.authority ? "/" + authority_to_text(*upstream.authority) : std::string();
+  const auto authority = upstream.authority ? "/" + noise::to_text(*upstream.authority) : std::string();
   if (const auto* tcp = std::get_if<TcpConfig>(&upstream.transport)) {
     return std::string(upstream.dialect == Dialect::kStratumV1 ? kSchemeV1 : kSchemeTcp) + host_port(*tcp) + authority;
   }

@@ -7,7 +7,6 @@
 // AUTHORITY is the pool's public key in base58check (SV2 04 §4.7); it may be left out, then nothing but the transport is proved.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,17 +15,9 @@
 #include "base/result.h"
 #include "net/error.h"
 #include "net/transport_config.h"
+#include "noise/keys.h"
 
 namespace adit::net {
-
-/// x-only secp256k1 key of a pool authority.
-using AuthorityKey = std::array<std::uint8_t, 32>;
-
-/// base58check of version bytes 1, 0 and the key (SV2 04 §4.7.1).
-std::string authority_to_text(const AuthorityKey& key);
-
-/// Errors: kConfiguration, in a sentence that says what is wrong with `text`.
-Result<AuthorityKey> parse_authority(std::string_view text);
 
 enum class Dialect { kStratumV1, kStratumV2 };
 
@@ -34,7 +25,7 @@ enum class Dialect { kStratumV1, kStratumV2 };
 struct Upstream {
   Dialect dialect = Dialect::kStratumV2;
   TransportConfig transport;
-  std::optional<AuthorityKey> authority;  ///< Whose certificate the peer must show. Stratum V2 only.
+  std::optional<noise::PublicKey> authority;  ///< Whose certificate the peer must show. Stratum V2 only.
   bool operator==(const Upstream&) const = default;
 };
 

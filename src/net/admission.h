@@ -1,0 +1,79 @@
+// Who may connect: bounds on connections and on handshakes, in all and per source, held as tokens.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/result.h"
+#include "net/error.h"
+
+namespace adit::net {
+
+struct AdmissionLimits {
+  std::size_t max_connections = 20'000;
+  std::size_t max_connections_per_source = 8'192;  ///< A farm behind one address is one source.
+  std::size_t max_handshakes = 4'096;              ///< Connections whose handshake is not done; at most 10 s each.
+  std::size_t max_handshakes_per_source = 2'048;
+};
+
+/// What quotas count by, from "ip:port" or a relay's URL: an IPv4 address, the /64 of an IPv6 address (a home's smallest share),
+/// the URL as it is. Text that is neither is one source of its own.
+std::string source_key(std::string_view source);
+
+/// One for all listeners of a role. Any thread: taking and giving back hold a lock for a map's lookup, twice in a connection's life.
+class Admission {
+  struct Source {
+    std::size_t connections = 0;
+    std::size_t handshakes = 0;
+  };
+  using Sources = std::map<std::string, Source, std::less<>>;
+
+ public:
+  explicit Admission(AdmissionLimits limits) : limits_(limits) {}
+  Admission(const Admission&) = delete;
+  Admission& operator=(const Admission&) = delete;
+
+  /// A place for one connection, given back on destruction; until established() it counts as a handshake too. The Admission must
+  /// outlive it.
+  class [[nodiscard]] Token {
+   public:
+    Token(Token&& other) noexcept
+        : admission_(std::exchange(other.admission_, nullptr)), source_(other.source_), handshaking_(other.handshaking_) {}
+    Token& operator=(Token&&) = delete;
+    ~Token();
+
+    /// The handshake is done.
+    void established();
+
+   private:
+    friend class Admission;
+    Token(Admission& admission, Sources::iterator source) : admission_(&admission), source_(source) {}
+
+    Admission* admission_;
+    Sources::iterator source_;
+    bool handshaking_ = true;
+  };
+
+  /// Errors: kOverloaded, in a sentence that names the bound.
+  Result<Token> admit(std::string_view source);
+
+  struct Counts {
+    std::size_t connections = 0;
+    std::size_t handshakes = 0;
+    std::size_t refused = 0;  ///< Since start.
+  };
+  [[nodiscard]] Counts counts() const;
+
+ private:
+  const AdmissionLimits limits_;
+  mutable std::mutex mutex_;  ///< Guards what follows.
+  Counts counts_;
+  Sources sources_;
+};
+
+}  // namespace adit::net

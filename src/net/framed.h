@@ -1,0 +1,47 @@
+// Frames over any byte stream, plain or encrypted: the NetworkConnection that both carriers share.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "net/byte_stream.h"
+#include "net/connection.h"
+#include "net/shards.h"
+#include "wire/frame.h"
+
+namespace adit::net {
+
+struct FramedOptions {
+  std::size_t max_queued_bytes = 1 << 20;                ///< More unsent bytes than this: the peer does not read, and is cut off.
+  Duration stalled_deadline = std::chrono::seconds(30);  ///< So long without the carrier taking a queued byte: likewise.
+  std::string authority_key;                             ///< For the metadata: whose certificate was proved.
+};
+
+/// A NetworkConnection over `stream`, whose frames `codec` seals and opens.
+///
+/// An idle connection owns no buffer: reading, sealing and the batch use the shard's scratch. What is kept is the incomplete
+/// frame at the end of a read (it grows as bytes arrive, never by what a frame declares) and what the carrier did not take.
+class FramedConnection final : public NetworkConnection {
+ public:
+  /// To be used on the thread of `shard` alone; `stream` lives there.
+  FramedConnection(Shard& shard, std::unique_ptr<ByteStream> stream, std::unique_ptr<wire::FrameCodec> codec, FramedOptions options);
+  ~FramedConnection() override;  ///< As close(kShutdown).
+
+  asio::awaitable<Result<FrameBatch>> receive() override;
+  void send(const wire::FrameBuffer& frames) override;
+  [[nodiscard]] ConnectionMetadata metadata() const override;
+  [[nodiscard]] std::size_t queued_bytes() const override;
+  asio::awaitable<void> drain(Duration deadline) override;
+  void close(CloseCode code) override;
+
+ private:
+  struct State;
+  static asio::awaitable<void> pump(std::shared_ptr<State> state);
+  static void flush(const std::shared_ptr<State>& state);
+  Result<bool> read_some();
+
+  std::shared_ptr<State> state_;  ///< Shared with the pump, which may end after the connection.
+};
+
+}  // namespace adit::net

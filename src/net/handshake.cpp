@@ -1,0 +1,142 @@
+#include "net/handshake.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "net/deadline.h"
+#include "noise/handshake.h"
+
+namespace adit::net {
+namespace {
+
+using Codec = std::unique_ptr<wire::FrameCodec>;
+
+/// True for bytes that no random key could plausibly be: 16 of them, all printable.
+bool is_text(Bytes bytes) {
+  return bytes.size() >= 16 && std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) {
+           return (byte >= 0x20 && byte < 0x7f) || byte == '\r' || byte == '\n' || byte == '\t';
+         });
+}
+
+/// True for an unencrypted SetupConnection of version 2: extension 0, type 0, protocol below 4, versions 2 to 2.
+bool is_plain_setup(Bytes bytes) {
+  return bytes.size() >= 11 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 0 && bytes[5] == 0 && bytes[6] < 4 && bytes[7] == 2 &&
+         bytes[8] == 0 && bytes[9] == 2 && bytes[10] == 0;
+}
+
+/// What else the peer may be speaking; empty: nothing that we recognize.
+std::string_view what_it_speaks(Bytes bytes) {
+  if (is_plain_setup(bytes)) return "it sent an unencrypted Stratum V2 frame; configure the pool's authority key there, which turns encryption on";
+  if (!is_text(bytes)) return {};
+  const auto text = as_text(bytes);
+  if (text.starts_with('{')) return "it sent JSON, so it speaks Stratum V1; let it connect to an adit translator instead";
+  if (text.starts_with("GET ") || text.starts_with("POST ") || text.starts_with("HTTP/")) return "it speaks HTTP; this is no web address";
+  return "it sent plain text";
+}
+
+std::string progress(std::size_t got, std::size_t wanted) {
+  return std::to_string(got) + " of " + std::to_string(wanted) + " bytes of the handshake arrived";
+}
+
+/// Reads until `into` is full; `got` counts what came, also when it fails.
+asio::awaitable<Result<void>> read_exactly(ByteStream& stream, MutableBytes into, std::size_t& got) {
+  while (got < into.size()) {
+    const auto count = stream.try_read(into.subspan(got));
+    if (count) {
+      got += *count;
+    } else if (!count.error().is(Errc::kWouldBlock)) {
+      co_return fail(count.error());
+    } else {
+      ADIT_CO_CHECK(co_await stream.wait_readable());
+    }
+  }
+  co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> write_all(ByteStream& stream, Bytes from) {
+  while (!from.empty()) {
+    const auto count = stream.try_write(from);
+    if (count) {
+      from = from.subspan(*count);
+    } else if (!count.error().is(Errc::kWouldBlock)) {
+      co_return fail(count.error());
+    } else {
+      ADIT_CO_CHECK(co_await stream.wait_writable());
+    }
+  }
+  co_return Result<void>();
+}
+
+/// The error of a step that ended early, in words that say what the peer did.
+std::unexpected<Error> broken_off(Error error, const Deadline& deadline, Bytes came, std::size_t wanted) {
+  const auto speaks = what_it_speaks(came);
+  if (!speaks.empty()) return fail(Errc::kProtocol, "the peer does not speak encrypted Stratum V2: " + std::string(speaks));
+  if (deadline.passed()) return fail(Errc::kTimedOut, "the peer did not finish the handshake in time: " + progress(came.size(), wanted));
+  if (error.is(Errc::kEndOfStream)) {
+    return fail(Errc::kEndOfStream, "the peer closed the connection during the handshake: " + progress(came.size(), wanted));
+  }
+  return fail(std::move(error).in("during the handshake"));
+}
+
+asio::awaitable<Result<Codec>> respond_steps(Shard& shard, ByteStream& stream, noise::CertificateSource& certificates,
+                                             HandshakeOptions options) {
+  const Deadline deadline(shard.context(), stream, options.deadline);
+  std::array<std::uint8_t, noise::kAct1Size> act1;
+  std::size_t got = 0;
+  if (auto read = co_await read_exactly(stream, act1, got); !read) {
+    co_return broken_off(std::move(read.error()), deadline, Bytes(act1).first(got), act1.size());
+  }
+  if (const auto speaks = what_it_speaks(act1); !speaks.empty()) {
+    co_return fail(Errc::kProtocol, "the peer does not speak encrypted Stratum V2: " + std::string(speaks));
+  }
+  const auto key = certificates.current(now_from_system().unix_time);
+  auto answer = noise::Responder::answer(act1, *key, noise::system_random(), options.max_payload);
+  if (!answer) co_return fail(Errc::kHandshake, answer.error().message());
+  if (auto written = co_await write_all(stream, answer->act2); !written) {
+    co_return broken_off(std::move(written.error()), deadline, {}, 0);
+  }
+  co_return std::make_unique<noise::Session>(std::move(answer->session));
+}
+
+asio::awaitable<Result<Codec>> initiate_steps(Shard& shard, ByteStream& stream, std::optional<noise::PublicKey> authority,
+                                              HandshakeOptions options) {
+  const Deadline deadline(shard.context(), stream, options.deadline);
+  noise::Initiator initiator(authority, noise::system_random());
+  if (auto written = co_await write_all(stream, initiator.act1()); !written) {
+    co_return broken_off(std::move(written.error()), deadline, {}, noise::kAct2Size);
+  }
+  std::array<std::uint8_t, noise::kAct2Size> act2;
+  std::size_t got = 0;
+  if (auto read = co_await read_exactly(stream, act2, got); !read) {
+    co_return broken_off(std::move(read.error()), deadline, Bytes(act2).first(got), act2.size());
+  }
+  auto session = initiator.read_act2(act2, now_from_system().unix_time, options.max_payload);
+  if (session) co_return std::make_unique<noise::Session>(std::move(*session));
+  const auto& error = session.error();
+  if (error.is(noise::Errc::kAuthentication) || error.is(noise::Errc::kBadLength)) {
+    const auto speaks = what_it_speaks(act2);
+    co_return fail(Errc::kProtocol, speaks.empty() ? "the peer does not speak encrypted Stratum V2 (" + error.message() + ")"
+                                                   : "the peer does not speak encrypted Stratum V2: " + std::string(speaks));
+  }
+  co_return fail(Errc::kHandshake, error.message());
+}
+
+}  // namespace
+
+asio::awaitable<Result<Codec>> respond(Shard& shard, ByteStream& stream, noise::CertificateSource& certificates,
+                                       HandshakeOptions options) {
+  auto codec = co_await respond_steps(shard, stream, certificates, options);
+  if (!codec) stream.close(CloseCode::kProtocolError);
+  co_return codec;
+}
+
+asio::awaitable<Result<Codec>> initiate(Shard& shard, ByteStream& stream, std::optional<noise::PublicKey> authority,
+                                        HandshakeOptions options) {
+  auto codec = co_await initiate_steps(shard, stream, authority, options);
+  if (!codec) stream.close(codec.error().is(Errc::kHandshake) ? CloseCode::kUnauthorized : CloseCode::kProtocolError);
+  co_return codec;
+}
+
+}  // namespace adit::net
