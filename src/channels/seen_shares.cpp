@@ -10,28 +10,25 @@ constexpr std::size_t kFirstSlots = 16;
 
 }  // namespace
 
-SeenShares::Outcome SeenShares::insert(std::uint64_t digest) {
-  if (digest == 0) {
-    if (std::exchange(zero_seen_, true)) return Outcome::kSeen;
-    return Outcome::kNew;
-  }
-  if (size_ * 2 >= slots_.size()) {
-    // A full set still knows what it has seen.
-    if (size_ >= kMaxSize) {
-      const std::size_t mask = slots_.size() - 1;
-      for (std::size_t at = digest & mask; slots_[at] != 0; at = (at + 1) & mask) {
-        if (slots_[at] == digest) return Outcome::kSeen;
-      }
-      return Outcome::kFull;
-    }
-    grow();
-  }
+std::uint64_t* SeenShares::slot_of(std::uint64_t digest) {
   const std::size_t mask = slots_.size() - 1;
   std::size_t at = digest & mask;
-  for (; slots_[at] != 0; at = (at + 1) & mask) {
-    if (slots_[at] == digest) return Outcome::kSeen;
+  while (slots_[at] != 0 && slots_[at] != digest) at = (at + 1) & mask;
+  return &slots_[at];
+}
+
+SeenShares::Outcome SeenShares::insert(std::uint64_t digest, bool block) {
+  if (digest == 0) return std::exchange(zero_seen_, true) ? Outcome::kSeen : Outcome::kNew;
+  if (slots_.empty()) grow();
+  std::uint64_t* slot = slot_of(digest);
+  if (*slot != 0) return Outcome::kSeen;
+  if (size_ >= kMaxSize) {
+    if (!block || size_ >= slots_.size() / 4 * 3) return Outcome::kFull;
+  } else if (std::size_t{size_} * 2 >= slots_.size()) {
+    grow();
+    slot = slot_of(digest);
   }
-  slots_[at] = digest;
+  *slot = digest;
   ++size_;
   return Outcome::kNew;
 }
@@ -49,12 +46,8 @@ void SeenShares::clear() {
 void SeenShares::grow() {
   std::vector<std::uint64_t> old(std::max(kFirstSlots, slots_.size() * 2));
   slots_.swap(old);
-  const std::size_t mask = slots_.size() - 1;
   for (const std::uint64_t digest : old) {
-    if (digest == 0) continue;
-    std::size_t at = digest & mask;
-    while (slots_[at] != 0) at = (at + 1) & mask;
-    slots_[at] = digest;
+    if (digest != 0) *slot_of(digest) = digest;
   }
 }
 

@@ -7,7 +7,7 @@
 
 namespace adit::channels {
 
-/// A set of 64-bit digests of share hashes: open addressing, at most half full, no memory until the first share.
+/// A set of 64-bit digests of share hashes: open addressing, about half full at most, no memory until the first share.
 ///
 /// The digest is the eight bytes of the hash that proof of work leaves random, so two different shares of one channel meet with
 /// probability 2^-64 a pair; the later one is then refused, so nothing is ever paid twice.
@@ -18,8 +18,9 @@ class SeenShares {
 
   enum class Outcome : std::uint8_t { kNew, kSeen, kFull };
 
-  /// Adds `digest`. Allocates only when the table has to grow, which doubles it.
-  Outcome insert(std::uint64_t digest);
+  /// Adds `digest`. Allocates only when the table has to grow, which doubles it. `block`: a share that found a block is remembered
+  /// beyond kMaxSize, for as long as a tip can possibly have blocks.
+  Outcome insert(std::uint64_t digest, bool block = false);
 
   /// Forgets all (a new tip made them stale). Keeps a table that one tip's shares have needed, gives back one much larger.
   void clear();
@@ -28,6 +29,7 @@ class SeenShares {
 
  private:
   void grow();
+  [[nodiscard]] std::uint64_t* slot_of(std::uint64_t digest);
 
   std::vector<std::uint64_t> slots_;  ///< A power of two of them, or none; 0 is empty.
   std::uint32_t size_ = 0;

@@ -1,0 +1,152 @@
+// The server's side of a channel: its target, which jobs it was given, and what its shares are worth.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "bitcoin/u256.h"
+#include "channels/error.h"
+#include "channels/extranonce.h"
+#include "channels/job.h"
+#include "channels/seen_shares.h"
+#include "channels/share.h"
+#include "channels/vardiff.h"
+#include "wire/frame.h"
+
+namespace adit::channels {
+
+enum class ChannelKind : std::uint8_t { kStandard, kExtended };
+
+/// What a pool applies to all of its channels.
+struct ChannelPolicy {
+  double shares_per_minute = 6;         ///< Vardiff's aim. Positive.
+  std::uint32_t share_batch_size = 10;  ///< Accepted shares per SubmitShares.Success. At least 1.
+  double min_hash_rate_hps = 1;         ///< The least that a channel is taken to have (SRI's default); 0 from a proxy means "none yet".
+};
+
+/// SubmitShares.Success: a batch of accepted shares (SV2 05 §5.3.13).
+struct Acknowledgement {
+  std::uint32_t last_sequence_number = 0;
+  std::uint32_t accepted_count = 0;
+  std::uint64_t work_sum = 0;  ///< Difficulty of the batch, rounded down as SRI does.
+};
+
+/// What a channel has done so far, for logs and metrics.
+struct ChannelStats {
+  std::uint64_t accepted = 0;
+  std::uint32_t blocks_found = 0;
+  double work_sum = 0;  ///< Difficulty of all accepted shares, each at its job's target.
+  std::array<std::uint32_t, kShareVerdicts> rejected{};  ///< By verdict.
+};
+
+/// A standard or an extended channel. Its shares cost no allocation but the growth of what it has seen, which doubles.
+///
+/// Jobs are the shard's (JobSet); the channel keeps only what is its own: the first job that it was given, the targets of jobs, the
+/// merkle roots that were used last. Lives on its shard; the policy must outlive it.
+class Channel {
+ public:
+  struct Config {
+    ChannelKind kind = ChannelKind::kStandard;
+    std::uint32_t id = 0;
+    double nominal_hash_rate_hps = 0;  ///< As the client declared it.
+    bitcoin::U256 max_target;          ///< The easiest that the client accepts.
+  };
+
+  /// Error: kHashRate (not a number, infinite or negative).
+  static Result<Channel> open(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy,
+                              Instant now);
+
+  [[nodiscard]] ChannelKind kind() const { return kind_; }
+  [[nodiscard]] std::uint32_t id() const { return id_; }
+  [[nodiscard]] const std::string& user_identity() const { return user_identity_; }
+  [[nodiscard]] double hash_rate_hps() const { return hash_rate_hps_; }  ///< Declared, then corrected by vardiff.
+  [[nodiscard]] const bitcoin::U256& target() const { return target_.value; }
+  [[nodiscard]] const ChannelStats& stats() const { return stats_; }
+  /// Difficulty of the best share so far; 0 before the first.
+  [[nodiscard]] double best_difficulty() const;
+
+  /// What the client hears of its extranonce: the whole of it on a standard channel, the part before the rollable one on an
+  /// extended one. Valid as long as the channel stays where it is.
+  [[nodiscard]] Bytes extranonce_prefix() const;
+  /// kRollableExtranonceSize, or 0 on a standard channel.
+  [[nodiscard]] std::size_t extranonce_size() const { return kind_ == ChannelKind::kExtended ? kRollableExtranonceSize : 0; }
+  /// The full extranonce of a share; `extranonce` has extranonce_size() bytes.
+  [[nodiscard]] std::array<std::uint8_t, kFullExtranonceSize> full_extranonce(Bytes extranonce) const;
+
+  /// Whether the channel was given a job yet.
+  [[nodiscard]] bool started() const { return first_job_id_ != 0; }
+
+  /// Appends the channel's first job, as a future job, and its SetNewPrevHash (SV2 05 §5.3.15).
+  void start(const Job& job, wire::FrameBuffer& out);
+
+  /// A started channel gets another job, which somebody else sends (a group's).
+  void on_job(const Job& job);
+
+  /// The same, and appends the job for this channel alone: NewMiningJob or NewExtendedMiningJob, with SetNewPrevHash on a new tip.
+  void send_job(const Job& job, wire::FrameBuffer& out);
+
+  /// Judges one share and keeps the account of it.
+  ShareVerdict submit(const JobSet& jobs, const Share& share, UnixTime now);
+
+  /// The batch to acknowledge, if it is full, if a block is in it, or (`flush`) if there is anything; starts the next batch.
+  std::optional<Acknowledgement> take_acknowledgement(bool flush = false);
+
+  /// Accepted shares that no acknowledgement covers yet.
+  [[nodiscard]] std::uint32_t unacknowledged() const { return batch_.accepted_count; }
+
+  /// UpdateChannel. True if the target changed and SetTarget must say so. Error: kHashRate.
+  Result<bool> update(double nominal_hash_rate_hps, const bitcoin::U256& max_target, const JobSet& jobs, Instant now);
+
+  /// Vardiff. True if the target changed and SetTarget must say so.
+  bool adjust(const JobSet& jobs, Instant now);
+
+ private:
+  /// A target, and the difficulty that each share on it is worth, for jobs from `first_job_id` on until the next one's.
+  struct Target {
+    bitcoin::U256 value;
+    double difficulty = 0;
+    std::uint32_t first_job_id = 0;
+  };
+  /// A standard channel's merkle root of one job, with the header's midstate for the job's own version.
+  struct Root {
+    std::uint32_t job_id = 0;
+    bitcoin::Hash256 merkle_root{};
+    std::optional<bitcoin::HeaderMidstate> midstate;
+  };
+
+  Channel(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy, Instant now);
+
+  [[nodiscard]] const Target& target_of(std::uint32_t job_id) const;
+  Target target_from(double hash_rate_hps);
+  bool set_hash_rate(double hash_rate_hps, const JobSet& jobs);
+  const Root& root_of(const Job& job);
+  ShareVerdict judge(const JobSet& jobs, const Share& share, UnixTime now);
+
+  const ChannelPolicy* policy_;
+  std::uint32_t id_;
+  ChannelKind kind_;
+  bool block_in_batch_ = false;
+  std::uint32_t first_job_id_ = 0;  ///< 0: none yet.
+  double hash_rate_hps_;
+  bitcoin::U256 max_target_;
+  Target target_;
+  std::vector<Target> past_targets_;  ///< Of earlier jobs of this tip, oldest first; mostly none.
+  ExtranonceLease lease_;
+  std::array<std::uint8_t, kFullExtranonceSize> extranonce_{};  ///< The lease's prefix, and zeros.
+  std::array<Root, 2> roots_;  ///< Standard channels: the job just given and the one before; others are computed when asked for.
+  SeenShares seen_;
+  Vardiff vardiff_;
+  Acknowledgement batch_;
+  double batch_work_ = 0;
+  bitcoin::U256 best_hash_ = bitcoin::U256::max();
+  ChannelStats stats_;
+  std::string user_identity_;
+};
+
+}  // namespace adit::channels
