@@ -50,7 +50,7 @@ bench() {
 # fuzz [SECONDS] [NAME]: found inputs stay in build/fuzz-corpus/NAME, a crashing one in build/fuzz-crashes.
 fuzz() {
   local seconds=${1:-20} only=${2:-} target name ran=0 failed=() seeds
-  build fuzz
+  build fuzz adit_fuzz
   mkdir -p "$ROOT/build/fuzz-crashes"
   for target in "$ROOT"/build/fuzz/fuzz/*; do
     [ -f "$target" ] && [ -x "$target" ] || continue

@@ -1,0 +1,69 @@
+// Plain frames from any bytes in any chunks: the chunks change nothing, and what decodes is encoded back to what decodes the same.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+#include "wire/frame.h"
+#include "wire/messages.h"
+
+namespace {
+
+using namespace adit;
+
+struct Frame {
+  wire::FrameHeader header;
+  std::vector<std::uint8_t> payload;
+  bool operator==(const Frame&) const = default;
+};
+
+constexpr std::uint32_t kMaxPayload = 4096;
+
+// All frames until the bytes or the codec's patience end, when `chunk` bytes arrive at a time.
+std::vector<Frame> frames_of(Bytes stream, std::size_t chunk) {
+  wire::PlainCodec codec(kMaxPayload);
+  std::vector<Frame> found;
+  std::vector<std::uint8_t> received;
+  std::vector<wire::FrameView> views;
+  while (!stream.empty()) {
+    const Bytes arrived = stream.first(std::min(chunk, stream.size()));
+    stream = stream.subspan(arrived.size());
+    received.insert(received.end(), arrived.begin(), arrived.end());
+    views.clear();
+    const auto used = codec.open(received, views);
+    for (const wire::FrameView& view : views) found.push_back({view.header, {view.payload.begin(), view.payload.end()}});
+    if (!used) break;
+    if (*used > received.size() || codec.bytes_wanted() > wire::kHeaderSize + kMaxPayload) std::abort();
+    received.erase(received.begin(), received.begin() + static_cast<std::ptrdiff_t>(*used));
+  }
+  return found;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const Bytes stream(data + 1, size - 1);
+  const std::vector<Frame> whole = frames_of(stream, size);
+  if (frames_of(stream, data[0] % 32 + 1U) != whole) std::abort();
+
+  for (const Frame& frame : whole) {
+    wire::with_message_type(frame.header, [&]<class M>(std::type_identity<M>) {
+      Bytes rest;
+      const auto message = wire::decode<M>(frame.payload, &rest);
+      if (!message) return;
+      if (!wire::can_encode(*message) || wire::encoded_size(*message) + rest.size() > frame.payload.size()) std::abort();
+      std::vector<std::uint8_t> encoded(wire::encoded_size(*message));
+      wire::encode_to(*message, encoded.data());
+      const auto again = wire::decode<M>(encoded);
+      if (!again) std::abort();
+      // Bytes, not fields: a float may be no number and then equals nothing.
+      std::vector<std::uint8_t> twice(wire::encoded_size(*again));
+      wire::encode_to(*again, twice.data());
+      if (twice != encoded) std::abort();
+      if (wire::to_string(*message).empty()) std::abort();
+    });
+    wire::to_string(wire::FrameView{frame.header, frame.payload});
+  }
+  return 0;
+}

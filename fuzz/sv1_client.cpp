@@ -1,0 +1,59 @@
+// A pool that says anything, in any chunks, to a miner: the chunks change neither the work nor what the miner sends.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "sv1/client.h"
+
+namespace {
+
+using namespace adit;
+
+class Handler final : public sv1::ClientHandler {
+ public:
+  void on_ready() override { ready = true; }
+  void on_work(std::shared_ptr<const sv1::Work> work) override {
+    if (!(work->difficulty > 0) || work->extranonce2_size > 32) std::abort();
+    ++works;
+  }
+  void on_submit_answer(std::uint64_t, const sv1::RpcError*) override { std::abort(); }  // Nothing was submitted.
+
+  bool ready = false;
+  int works = 0;
+};
+
+struct Outcome {
+  std::string output;
+  bool ended = false;
+  bool ready = false;
+  int works = 0;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome run(Bytes input, std::size_t chunk) {
+  Handler handler;
+  sv1::Client client({.user = "user"}, handler);
+  client.start();
+  Outcome outcome;
+  while (!input.empty() && !outcome.ended) {
+    const Bytes arrived = input.first(std::min(chunk, input.size()));
+    input = input.subspan(arrived.size());
+    outcome.ended = !client.receive(arrived);
+  }
+  outcome.output = client.output();
+  outcome.ready = handler.ready;
+  outcome.works = handler.works;
+  return outcome;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const Bytes input(data + 1, size - 1);
+  if (run(input, data[0] % 64 + 1U) != run(input, size)) std::abort();
+  return 0;
+}

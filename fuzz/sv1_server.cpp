@@ -1,0 +1,69 @@
+// A miner that says anything, in any chunks: the chunks change no answer, and every answer is a line that parses.
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "sv1/server.h"
+
+namespace {
+
+using namespace adit;
+
+class Handler final : public sv1::ServerHandler {
+ public:
+  sv1::Server* server = nullptr;
+
+  void on_subscribe(std::string_view) override {}  // Answered once the chunk has been taken, as by a pool further away.
+  bool on_authorize(std::string_view user, std::string_view) override { return user.size() < 100; }
+  void on_suggest_difficulty(double difficulty) override {
+    if (!(difficulty > 0)) std::abort();
+  }
+  void on_ready() override { server->set_difficulty(0.5); }
+  std::optional<sv1::Reject> on_submit(const sv1::Submit&) override { return std::nullopt; }
+};
+
+struct Outcome {
+  std::string output;
+  bool ended = false;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome run(Bytes input, std::size_t chunk) {
+  sv1::Parser parser;
+  Handler handler;
+  sv1::Server server(parser, handler, "session");
+  handler.server = &server;
+  Outcome outcome;
+  while (!input.empty() && !outcome.ended) {
+    const Bytes arrived = input.first(std::min(chunk, input.size()));
+    input = input.subspan(arrived.size());
+    outcome.ended = !server.receive(arrived);
+    while (!outcome.ended && server.awaits_subscribe_answer()) {
+      outcome.ended = !server.subscribed(sv1::Extranonce(std::array<std::uint8_t, 4>{1, 2, 3, 4}), 4);
+    }
+  }
+  outcome.output = server.output();
+  return outcome;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const Bytes input(data + 1, size - 1);
+  const Outcome whole = run(input, size);
+  if (run(input, data[0] % 64 + 1U) != whole) std::abort();
+
+  sv1::Parser parser;
+  std::string_view rest = whole.output;
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\n');
+    if (end == std::string_view::npos || !parser.from_server(rest.substr(0, end))) std::abort();
+    rest.remove_prefix(end + 1);
+  }
+  return 0;
+}
