@@ -1,0 +1,199 @@
+#include "roles/miner/miner.h"
+
+#include <random>
+#include <utility>
+
+#include "log/log.h"
+#include "net/tcp.h"
+
+namespace adit::miner {
+namespace {
+
+using namespace std::chrono_literals;
+namespace asio = net::asio;
+
+constexpr Duration kDialDeadline = 5s;
+constexpr Duration kStableAfter = 60s;  // A connection that lasted so long makes the next failure a first one.
+constexpr Duration kDrainDeadline = 1s;
+constexpr std::size_t kMaxQueuedBytes = 1 << 16;
+
+std::uint64_t random_u64() {
+  static std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+}  // namespace
+
+// Counts and logs; the shard writes, anybody reads the counts.
+class Miner::Events final : public SessionHandler {
+ public:
+  explicit Events(Miner& miner) : miner_(miner) {}
+
+  void on_work(const HashWork& work) override {
+    log::debug("miner.work", {{"work", work.id}});
+    miner_.workers_->set_work(work);
+  }
+  void on_accepted(std::uint64_t shares) override {
+    accepted_.fetch_add(shares, std::memory_order_relaxed);
+    log::debug("miner.share_accepted", {{"shares", shares}});
+  }
+  void on_rejected(std::string_view code) override {
+    rejected_.fetch_add(1, std::memory_order_relaxed);
+    log::warn("miner.share_rejected", {{"code", code}});
+  }
+
+  [[nodiscard]] std::uint64_t accepted() const { return accepted_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t rejected() const { return rejected_.load(std::memory_order_relaxed); }
+
+ private:
+  Miner& miner_;
+  std::atomic<std::uint64_t> accepted_{0};
+  std::atomic<std::uint64_t> rejected_{0};
+};
+
+Miner::Miner(MinerConfig config) : config_(std::move(config)), backoff_(500ms, 30s), events_(std::make_unique<Events>(*this)) {}
+
+Miner::~Miner() { stop(); }
+
+void Miner::start() {
+  if (config_.nominal_hash_rate_hps <= 0) config_.nominal_hash_rate_hps = measure_hash_rate(config_.threads);
+  workers_ = std::make_unique<HashWorkers>(config_.threads, [this](Solution solution) {
+    shards_[0].post([this, solution] {
+      if (submit_) submit_(solution);
+    });
+  });
+  shards_.start();
+  shards_[0].post([this] { shards_[0].spawn(run()); });
+}
+
+void Miner::stop() {
+  if (!workers_) return;
+  shards_[0].post([this] {
+    stopping_ = true;
+    if (close_) close_();
+  });
+  shards_.stop(kDrainDeadline + 500ms);
+  workers_.reset();
+}
+
+MinerStats Miner::stats() const {
+  return {.hashes = workers_ ? workers_->hashes() : 0, .shares_accepted = events_->accepted(), .shares_rejected = events_->rejected()};
+}
+
+SessionOptions Miner::session_options() const {
+  SessionOptions options{.user = config_.user, .nominal_hash_rate_hps = config_.nominal_hash_rate_hps};
+  if (const auto* tcp = std::get_if<net::TcpConfig>(&config_.upstream.transport)) {
+    options.endpoint_host = tcp->host;
+    options.endpoint_port = tcp->port;
+  } else {
+    options.endpoint_host = std::get<net::IrohConfig>(config_.upstream.transport).endpoint_id;
+  }
+  return options;
+}
+
+asio::awaitable<void> Miner::run() {
+  while (!stopping_) {
+    const Instant begun = now_from_system().instant;
+    const Result<void> ended = config_.upstream.dialect == net::Dialect::kStratumV1 ? co_await mine_sv1() : co_await mine_sv2();
+    submit_ = nullptr;
+    close_ = nullptr;
+    workers_->pause();
+    if (stopping_) break;
+    last_error_ = ended ? "the pool ended the connection" : ended.error().message();
+    if (now_from_system().instant - begun >= kStableAfter) backoff_.reset();
+    const Duration wait = backoff_.next(random_u64());
+    log::warn("miner.disconnected",
+              {{"reason", last_error_}, {"retry_ms", std::chrono::duration_cast<std::chrono::milliseconds>(wait).count()}});
+    // A stop that comes meanwhile aborts the wait.
+    co_await net::sleep_for(wait);
+  }
+}
+
+asio::awaitable<Result<void>> Miner::mine_sv2() {
+  net::Shard& shard = shards_[0];
+  ADIT_CO_TRY(const std::unique_ptr<net::NetworkConnection> connection,
+              co_await net::dial(shard, config_.upstream,
+                                 {.connect_deadline = kDialDeadline, .max_queued_bytes = kMaxQueuedBytes, .iroh = config_.iroh}));
+  const net::ConnectionMetadata metadata = connection->metadata();
+  log::info("miner.connected", {{"transport", to_string(metadata.transport)}, {"peer", metadata.peer}, {"authority", metadata.authority_key}});
+  last_error_.clear();
+
+  StandardSession session(session_options(), *events_);
+  wire::FrameBuffer out;
+  const auto flush = [&] {
+    if (!out.empty()) connection->send(out);
+    out.clear();
+  };
+  submit_ = [&](const Solution& solution) {
+    session.on_solution(solution, now_from_system().unix_time, out);
+    flush();
+  };
+  close_ = [&] {
+    session.stop(out);
+    flush();
+    connection->close(net::CloseCode::kShutdown);
+  };
+  session.start(out);
+  flush();
+  while (true) {
+    ADIT_CO_TRY(const net::FrameBatch batch, co_await connection->receive());
+    for (const wire::FrameView& frame : batch) ADIT_CO_CHECK(session.on_frame(frame, out));
+    flush();
+  }
+}
+
+asio::awaitable<Result<void>> Miner::mine_sv1() {
+  const auto* to = std::get_if<net::TcpConfig>(&config_.upstream.transport);
+  if (to == nullptr) co_return fail(net::Errc::kConfiguration, "Stratum V1 is carried over TCP only");
+  ADIT_CO_TRY(const std::unique_ptr<net::ByteStream> stream, co_await net::dial_tcp(shards_[0], *to, kDialDeadline));
+  log::info("miner.connected", {{"transport", "tcp"}, {"peer", stream->metadata().peer}});
+  last_error_.clear();
+
+  Sv1Session session(session_options(), *events_);
+  // What is written here is a line a share: a pool that takes none of it any more is as good as gone.
+  Result<void> written;
+  const auto flush = [&] {
+    std::string& output = session.output();
+    while (written && !output.empty()) {
+      const auto taken = stream->try_write(as_bytes(output));
+      if (taken) {
+        output.erase(0, *taken);
+      } else if (!taken.error().is(net::Errc::kWouldBlock) || output.size() > kMaxQueuedBytes) {
+        written = fail(taken.error());
+        stream->close(net::CloseCode::kShutdown);
+      } else {
+        break;
+      }
+    }
+  };
+  submit_ = [&](const Solution& solution) {
+    session.on_solution(solution);
+    flush();
+  };
+  close_ = [&] { stream->close(net::CloseCode::kShutdown); };
+  session.start();
+  flush();
+  std::vector<std::uint8_t> buffer(16 * 1024);
+  while (true) {
+    const auto read = stream->try_read(buffer);
+    if (read) {
+      ADIT_CO_CHECK(session.receive(Bytes(buffer).first(*read)));
+      flush();
+    } else if (read.error().is(net::Errc::kWouldBlock)) {
+      ADIT_CO_CHECK(co_await stream->wait_readable());
+    } else {
+      co_return fail(written ? read.error() : written.error());
+    }
+  }
+}
+
+double measure_hash_rate(unsigned threads) {
+  HashWorkers workers(threads, [](Solution) {});
+  workers.set_work(HashWork{});
+  const Instant begun = now_from_system().instant;
+  std::this_thread::sleep_for(200ms);
+  const std::chrono::duration<double> spent = now_from_system().instant - begun;
+  return static_cast<double>(workers.hashes()) / spent.count();
+}
+
+}  // namespace adit::miner

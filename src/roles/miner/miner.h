@@ -1,0 +1,78 @@
+// The CPU miner: dials, keeps its threads busy with the newest work, submits what they find, dials again when the pool is lost.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/backoff.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "net/dial.h"
+#include "net/shards.h"
+#include "net/url.h"
+#include "roles/miner/session.h"
+#include "roles/miner/workers.h"
+
+namespace adit::miner {
+
+struct MinerConfig {
+  net::Upstream upstream;
+  std::string user;
+  unsigned threads = 1;
+  double nominal_hash_rate_hps = 0;   ///< 0: what a short measurement at the start shows.
+  net::IrohCarrier* iroh = nullptr;   ///< Needed for an iroh upstream; outlives the miner.
+};
+
+/// Counts since the start.
+struct MinerStats {
+  std::uint64_t hashes = 0;
+  std::uint64_t shares_accepted = 0;
+  std::uint64_t shares_rejected = 0;
+};
+
+/// Runs on one shard and `threads` hashing threads, from start() to stop().
+class Miner {
+ public:
+  explicit Miner(MinerConfig config);
+  ~Miner();  ///< As stop().
+  Miner(const Miner&) = delete;
+  Miner& operator=(const Miner&) = delete;
+
+  void start();
+
+  /// Closes the channel, ends the threads. Not from the miner's own threads. Idempotent.
+  void stop();
+
+  /// Any thread.
+  [[nodiscard]] MinerStats stats() const;
+
+  /// Why the last connection ended or failed; empty while all is well. After stop().
+  [[nodiscard]] const std::string& last_error() const { return last_error_; }
+
+  /// The loop that an iroh endpoint of this process is to use.
+  [[nodiscard]] net::Shards& shards() { return shards_; }
+
+ private:
+  class Events;
+  net::asio::awaitable<void> run();
+  net::asio::awaitable<Result<void>> mine_sv2();
+  net::asio::awaitable<Result<void>> mine_sv1();
+  SessionOptions session_options() const;
+
+  MinerConfig config_;
+  Backoff backoff_;
+  std::string last_error_;
+  bool stopping_ = false;                  ///< The shard's.
+  std::function<void(Solution)> submit_;   ///< Hands a solution to the session that is open; the shard's. Empty: none is.
+  std::function<void()> close_;            ///< Ends the connection that is open.
+  std::unique_ptr<Events> events_;
+  net::Shards shards_{1};
+  std::unique_ptr<HashWorkers> workers_;   ///< After shards_: its threads post to them.
+};
+
+/// Hashes a second that `threads` threads reach together now; takes about 0.2 s.
+double measure_hash_rate(unsigned threads);
+
+}  // namespace adit::miner
