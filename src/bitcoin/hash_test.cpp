@@ -1,0 +1,55 @@
+#include "bitcoin/hash.h"
+
+#include <gtest/gtest.h>
+#include <openssl/sha.h>
+
+#include "bitcoin/test_data.h"
+
+namespace adit::bitcoin {
+namespace {
+
+using test::bytes_of;
+
+Hash256 openssl_sha256d(Bytes bytes) {
+  Hash256 once;
+  SHA256(bytes.data(), bytes.size(), once.data());
+  Hash256 twice;
+  SHA256(once.data(), once.size(), twice.data());
+  return twice;
+}
+
+TEST(Hash, HeadersOfRealBlocksHaveTheirHashes) {
+  const auto genesis = bytes_of(test::kGenesisHeader);
+  EXPECT_EQ(to_hex_reversed(sha256d_header(std::span(genesis).first<80>())), test::kGenesisHash);
+  const auto later = bytes_of(test::kHeader125552);
+  EXPECT_EQ(to_hex_reversed(sha256d_header(std::span(later).first<80>())), test::kHash125552);
+}
+
+TEST(Hash, EveryFastPathAgreesWithOpenSsl) {
+  std::vector<std::uint8_t> bytes(80);
+  for (int round = 0; round < 200; ++round) {
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(bytes[i] * 31 + i + round);
+    const Hash256 expected = openssl_sha256d(bytes);
+    EXPECT_EQ(sha256d(bytes), expected);
+    EXPECT_EQ(sha256d_header(std::span(bytes).first<80>()), expected);
+    EXPECT_EQ(HeaderMidstate(std::span(bytes).first<64>()).hash(std::span(bytes).last<16>()), expected);
+    EXPECT_EQ(sha256d(Bytes(bytes).first(11), Bytes(bytes).subspan(11, 60), Bytes(bytes).subspan(71)), expected);
+    Hash256 left, right;
+    std::copy_n(bytes.begin(), 32, left.begin());
+    std::copy_n(bytes.begin() + 32, 32, right.begin());
+    EXPECT_EQ(merkle_pair(left, right), openssl_sha256d(Bytes(bytes).first(64)));
+  }
+}
+
+TEST(Hash, OneMidstateServesManyNonces) {
+  auto header = bytes_of(test::kHeader125552);
+  const HeaderMidstate midstate(std::span(header).first<64>());
+  store_le(header.data() + 76, std::uint32_t{1});
+  const Hash256 other = midstate.hash(std::span(header).last<16>());
+  EXPECT_EQ(other, openssl_sha256d(header));
+  header = bytes_of(test::kHeader125552);
+  EXPECT_EQ(to_hex_reversed(midstate.hash(std::span(header).last<16>())), test::kHash125552);
+}
+
+}  // namespace
+}  // namespace adit::bitcoin
