@@ -33,31 +33,31 @@ extern "C" {
  * ADIT_PANIC; the functions' own lists leave it out. */
 typedef enum adit_result {
   ADIT_OK = 0,
-  ADIT_AGAIN = -1,       /* nothing can be done now: wait for the handle's event */
-  ADIT_FIN = -2,         /* the peer finished its side and every byte was read */
-  ADIT_RESET = -3,       /* the peer abandoned what it was sending, with a code */
-  ADIT_STOPPED = -4,     /* the peer wants no more of what we send, with a code */
-  ADIT_CLOSED = -5,      /* the connection (or endpoint) has ended: see adit_connection_close_reason */
-  ADIT_STALE = -6,       /* no such handle, or of another kind, or not ready for this call: the caller's mistake */
-  ADIT_INVALID = -7,     /* an argument is wrong: fix the configuration; adit_error_text says which */
-  ADIT_OVERLOADED = -8,  /* a bound was reached: try again later */
-  ADIT_TIMED_OUT = -9,   /* the deadline passed first: try again or fall back */
-  ADIT_NO_ROUTE = -10,   /* neither an address nor a usable relay was given, and no lookup knows the id: fix the configuration */
-  ADIT_UNREACHABLE = -11,   /* there were addresses, none answered: try again or fall back */
-  ADIT_REFUSED = -12,       /* the peer is there and takes no connection now: back off, try again */
+  ADIT_AGAIN = -1,      /* nothing can be done now: wait for the handle's event */
+  ADIT_FIN = -2,        /* the peer finished its side and every byte was read */
+  ADIT_RESET = -3,      /* the peer abandoned what it was sending, with a code */
+  ADIT_STOPPED = -4,    /* the peer wants no more of what we send, with a code */
+  ADIT_CLOSED = -5,     /* the connection (or endpoint) has ended: see adit_connection_close_reason */
+  ADIT_STALE = -6,      /* no such handle, or of another kind, or not ready for this call: the caller's mistake */
+  ADIT_INVALID = -7,    /* an argument is wrong: fix the configuration; adit_error_text says which */
+  ADIT_OVERLOADED = -8, /* a bound was reached: try again later */
+  ADIT_TIMED_OUT = -9,  /* the deadline passed first: try again or fall back */
+  ADIT_NO_ROUTE = -10,  /* neither an address nor a usable relay was given, and no lookup knows the id: fix the configuration */
+  ADIT_UNREACHABLE = -11,    /* there were addresses, none answered: try again or fall back */
+  ADIT_REFUSED = -12,        /* the peer is there and takes no connection now: back off, try again */
   ADIT_WRONG_PROTOCOL = -13, /* the peer speaks none of the ALPNs offered: give up or fall back */
-  ADIT_WRONG_PEER = -14,    /* who answered does not hold the key of the id dialled: give up */
+  ADIT_WRONG_PEER = -14,     /* who answered does not hold the key of the id dialled: give up */
   ADIT_ADDRESS_IN_USE = -15, /* an address could not be bound: fix the configuration */
-  ADIT_NOT_RUNNING = -16,   /* adit_runtime_start was not called, or adit_runtime_stop was */
-  ADIT_INTERNAL = -17,      /* iroh failed in a way that has no other name: try again; adit_error_text has its words */
-  ADIT_PANIC = -18          /* a defect in the bridge or iroh was caught: give up this handle, its connection is lost */
+  ADIT_NOT_RUNNING = -16,    /* adit_runtime_start was not called, or adit_runtime_stop was */
+  ADIT_INTERNAL = -17,       /* iroh failed in a way that has no other name: try again; adit_error_text has its words */
+  ADIT_PANIC = -18           /* a defect in the bridge or iroh was caught: give up this handle, its connection is lost */
 } adit_result;
 
 typedef uint64_t adit_handle;
 
 /* A run of bytes of the caller's, read during the call only. */
 typedef struct adit_bytes {
-  const uint8_t *data;
+  const uint8_t* data;
   size_t len;
 } adit_bytes;
 
@@ -91,7 +91,7 @@ typedef struct adit_event {
 
 /* Makes a loop for at most max_handles handles at a time (1..4194304; 8 bytes each).
  * ADIT_OK; ADIT_INVALID; ADIT_OVERLOADED: no descriptor to be had. */
-int32_t adit_loop_create(uint32_t max_handles, adit_handle *loop);
+int32_t adit_loop_create(uint32_t max_handles, adit_handle* loop);
 
 /* The descriptor to wait on for reading. It stays the bridge's: wait on it, or on a duplicate; neither read nor close it.
  * The descriptor (>= 0); ADIT_STALE. */
@@ -99,7 +99,7 @@ int32_t adit_loop_fd(adit_handle loop);
 
 /* Takes at most `capacity` events. Where more remain the descriptor stays readable.
  * How many (>= 0); ADIT_STALE. */
-int32_t adit_loop_drain(adit_handle loop, adit_event *events, uint32_t capacity);
+int32_t adit_loop_drain(adit_handle loop, adit_event* events, uint32_t capacity);
 
 /* Ends a handle of any kind. `code` (below 2^62) is what the peer sees:
  *   stream      unfinished sending is reset with it, unread receiving stopped with it; what was finished is still delivered
@@ -112,9 +112,10 @@ int32_t adit_loop_drain(adit_handle loop, adit_event *events, uint32_t capacity)
  * ADIT_OK; ADIT_STALE; ADIT_INVALID: code too large. */
 int32_t adit_release(adit_handle handle, uint64_t code);
 
-/* The words for what last failed with this handle; for handle 0, for the last call on this thread that gave no handle.
- * The length (0: nothing failed); ADIT_STALE. */
-int64_t adit_error_text(adit_handle handle, char *buffer, size_t capacity);
+/* The words for how what began this handle failed; for handle 0, for the last call of this thread that failed with words, as
+ * ADIT_INVALID does.
+ * The length (0: no words); ADIT_STALE. */
+int64_t adit_error_text(adit_handle handle, char* buffer, size_t capacity);
 
 /* ---- endpoints -------------------------------------------------------------------------------------------------------- */
 
@@ -131,57 +132,58 @@ typedef struct adit_relay {
 } adit_relay;
 
 typedef struct adit_endpoint_config {
-  const uint8_t *secret_key; /* 32 bytes, ed25519; the id is its public key. One running process per key. */
-  const adit_bytes *alpns;   /* accepted, most preferred first; none: dials only */
-  size_t alpn_count;
-  const adit_bytes *bind_addrs; /* "127.0.0.1:0": at most one per family, nothing else is bound; none: every interface */
+  const uint8_t* secret_key;    /* 32 bytes, ed25519; the id is its public key. One running process per key. */
+  const adit_bytes* bind_addrs; /* "127.0.0.1:0": at most one per family, nothing else is bound; none: every interface */
   size_t bind_addr_count;
   uint32_t relay_mode; /* ADIT_RELAY_* */
-  const adit_relay *relays;
+  const adit_relay* relays;
   size_t relay_count;
-  const adit_bytes *external_addrs; /* "203.0.113.1:4433": told to peers as ours */
+  const adit_bytes* external_addrs; /* "203.0.113.1:4433": told to peers as ours */
   size_t external_addr_count;
-  uint32_t portmap;              /* 1: ask the router for a port (UPnP, PCP, NAT-PMP) */
-  uint32_t max_bidi_streams;     /* that a peer may have open at a time, per connection; 0: none */
-  uint32_t stream_window;        /* bytes a peer may send ahead of our reading, per stream; > 0 */
-  uint32_t receive_window;       /* the same per connection; > 0 */
-  uint32_t send_window;          /* bytes not yet acknowledged that we hold per connection; > 0 */
-  uint32_t idle_timeout_ms;      /* a silent connection ends after this (or the peer's, if shorter); > 0 */
-  uint32_t keep_alive_ms;        /* > 0, and well below idle_timeout_ms */
+  uint32_t portmap;          /* 1: ask the router for a port (UPnP, PCP, NAT-PMP) */
+  uint32_t max_bidi_streams; /* that a peer may have open at a time, per connection; 0: none */
+  uint32_t stream_window;    /* bytes a peer may send ahead of our reading, per stream; > 0 */
+  uint32_t receive_window;   /* the same per connection; > 0 */
+  uint32_t send_window;      /* bytes not yet acknowledged that we hold per connection; > 0 */
+  uint32_t idle_timeout_ms;  /* a silent connection ends after this (or the peer's, if shorter); > 0 */
+  uint32_t keep_alive_ms;    /* > 0, and well below idle_timeout_ms */
 } adit_endpoint_config;
 
 /* Binds an endpoint. DONE: ADIT_OK; ADIT_ADDRESS_IN_USE; ADIT_TIMED_OUT; ADIT_INTERNAL.
  * ADIT_OK; ADIT_INVALID; ADIT_STALE: no such loop; ADIT_OVERLOADED; ADIT_NOT_RUNNING. */
-int32_t adit_endpoint_bind(adit_handle loop, const adit_endpoint_config *config, uint32_t deadline_ms, adit_handle *endpoint);
+int32_t adit_endpoint_bind(adit_handle loop, const adit_endpoint_config* config, uint32_t deadline_ms, adit_handle* endpoint);
 
 /* The endpoint's id, once DONE. ADIT_OK; ADIT_STALE. */
 int32_t adit_endpoint_id(adit_handle endpoint, uint8_t id[32]);
 
 /* The sockets bound, one address a line. The length; ADIT_STALE. */
-int64_t adit_endpoint_sockets(adit_handle endpoint, char *buffer, size_t capacity);
+int64_t adit_endpoint_sockets(adit_handle endpoint, char* buffer, size_t capacity);
 
 /* Where peers may find this endpoint as far as it knows by now, one a line: "ip:port" or a relay's URL.
  * The length; ADIT_STALE; ADIT_NOT_RUNNING. */
-int64_t adit_endpoint_addrs(adit_handle endpoint, char *buffer, size_t capacity);
+int64_t adit_endpoint_addrs(adit_handle endpoint, char* buffer, size_t capacity);
 
 /* The home relays, one a line: URL, space, "connected" or "connecting", and after another space the last error if there is one.
  * The length (0: no relay); ADIT_STALE; ADIT_NOT_RUNNING. */
-int64_t adit_endpoint_relays(adit_handle endpoint, char *buffer, size_t capacity);
+int64_t adit_endpoint_relays(adit_handle endpoint, char* buffer, size_t capacity);
 
-/* Closes all its connections with code 0 (close them yourself before, with a code of your own), and tells peers. The event
- * ADIT_READY_CLOSED comes when peers know or at the deadline; then release.
+/* Waits for each adit_close_when_delivered, then closes all its connections with code 0 (close them yourself before, with a
+ * code of your own), and tells peers. Once. The event ADIT_READY_CLOSED comes when peers know or at the deadline; then release.
  * ADIT_OK; ADIT_STALE; ADIT_NOT_RUNNING. */
 int32_t adit_endpoint_close(adit_handle endpoint, uint32_t deadline_ms);
 
-/* Begins to accept. At most max_pending connections (1..65535) are in handshake or waiting to be taken; more are refused.
- * A handshake that takes longer than handshake_ms is dropped. One listener per endpoint. The handle is ready at once.
+/* Begins to accept connections that offer one of `alpns`, the most preferred first; at least one, none empty. At most
+ * max_pending connections (1..65535) are in handshake or waiting to be taken; more are refused. A handshake that takes longer
+ * than handshake_ms is dropped. One listener per endpoint; without one all connections are refused. The handle is ready at
+ * once.
  * ADIT_OK; ADIT_INVALID: bounds, or listening already; ADIT_STALE; ADIT_OVERLOADED; ADIT_NOT_RUNNING. */
-int32_t adit_listen(adit_handle endpoint, adit_handle loop, uint32_t max_pending, uint32_t handshake_ms, adit_handle *listener);
+int32_t adit_listen(adit_handle endpoint, adit_handle loop, const adit_bytes* alpns, size_t alpn_count, uint32_t max_pending,
+                    uint32_t handshake_ms, adit_handle* listener);
 
 /* Takes a connection whose handshake is done and puts it on `loop`, any loop. It is ready at once.
  * ADIT_OK; ADIT_AGAIN; ADIT_CLOSED: the endpoint is closed; ADIT_STALE; ADIT_OVERLOADED: no room on that loop, the
  * connection waits on; ADIT_NOT_RUNNING. */
-int32_t adit_listener_accept(adit_handle listener, adit_handle loop, adit_handle *connection);
+int32_t adit_listener_accept(adit_handle listener, adit_handle loop, adit_handle* connection);
 
 /* How many connections the bound of adit_listen has turned away. The count; ADIT_STALE. */
 int64_t adit_listener_refused(adit_handle listener);
@@ -189,31 +191,36 @@ int64_t adit_listener_refused(adit_handle listener);
 /* ---- connections ------------------------------------------------------------------------------------------------------ */
 
 typedef struct adit_dial {
-  const uint8_t *endpoint_id; /* 32 bytes */
-  const adit_bytes *addrs;    /* "ip:port" */
+  const uint8_t* endpoint_id; /* 32 bytes */
+  const adit_bytes* addrs;    /* "ip:port" */
   size_t addr_count;
   adit_bytes relay_url;    /* empty: none */
-  const adit_bytes *alpns; /* offered; the acceptor chooses by its own order; at least one, none empty */
+  const adit_bytes* alpns; /* offered; the acceptor chooses by its own order; at least one, none empty */
   size_t alpn_count;
 } adit_dial;
 
 /* Dials. DONE: ADIT_OK; ADIT_NO_ROUTE; ADIT_TIMED_OUT; ADIT_UNREACHABLE; ADIT_REFUSED; ADIT_WRONG_PROTOCOL;
  * ADIT_WRONG_PEER; ADIT_CLOSED: our endpoint is; ADIT_INTERNAL.
  * ADIT_OK; ADIT_INVALID: also for our own id; ADIT_STALE; ADIT_OVERLOADED; ADIT_NOT_RUNNING. */
-int32_t adit_connect(adit_handle endpoint, adit_handle loop, const adit_dial *dial, uint32_t deadline_ms,
-                     adit_handle *connection);
+int32_t adit_connect(adit_handle endpoint, adit_handle loop, const adit_dial* dial, uint32_t deadline_ms,
+                     adit_handle* connection);
 
 /* Closes with a code below 2^62 and a reason of at most 1000 bytes. Bytes not yet delivered are lost: only the side that
  * received the last of them should close. Does nothing if closed before.
  * ADIT_OK; ADIT_STALE; ADIT_INVALID. */
 int32_t adit_connection_close(adit_handle connection, uint64_t code, adit_bytes reason);
 
+/* Finishes the stream and closes its connection with the code as soon as the peer's QUIC has acknowledged all that was
+ * written, or after linger_ms. What the peer still sends is not read. Both handles are stale afterwards.
+ * ADIT_OK; ADIT_STALE; ADIT_INVALID: code too large; ADIT_NOT_RUNNING. */
+int32_t adit_close_when_delivered(adit_handle connection, adit_handle stream, uint64_t code, uint32_t linger_ms);
+
 typedef enum adit_close_kind {
-  ADIT_CLOSE_BY_US = 1,      /* adit_connection_close, adit_endpoint_close or release */
-  ADIT_CLOSE_BY_PEER = 2,    /* the peer's application, with code and reason */
-  ADIT_CLOSE_TIMED_OUT = 3,  /* nothing heard for the idle time */
-  ADIT_CLOSE_RESET = 4,      /* the peer no longer knows the connection: it has restarted */
-  ADIT_CLOSE_TRANSPORT = 5   /* QUIC itself ended it, on either side: `code` is QUIC's */
+  ADIT_CLOSE_BY_US = 1,     /* adit_connection_close, adit_endpoint_close or release */
+  ADIT_CLOSE_BY_PEER = 2,   /* the peer's application, with code and reason */
+  ADIT_CLOSE_TIMED_OUT = 3, /* nothing heard for the idle time */
+  ADIT_CLOSE_RESET = 4,     /* the peer no longer knows the connection: it has restarted */
+  ADIT_CLOSE_TRANSPORT = 5  /* QUIC itself ended it, on either side: `code` is QUIC's */
 } adit_close_kind;
 
 typedef struct adit_close_reason {
@@ -224,7 +231,7 @@ typedef struct adit_close_reason {
 } adit_close_reason;
 
 /* Why the connection ended. ADIT_OK; ADIT_AGAIN: it has not; ADIT_STALE. */
-int32_t adit_connection_close_reason(adit_handle connection, adit_close_reason *out);
+int32_t adit_connection_close_reason(adit_handle connection, adit_close_reason* out);
 
 typedef struct adit_path {
   char remote[120]; /* "ip:port" or a relay's URL, terminated, its beginning if longer */
@@ -247,30 +254,30 @@ typedef struct adit_connection_info {
 /* What the bridge last published about the connection; asks it to publish anew, so a reader that comes regularly is at most
  * one round behind. Paths are also published whenever they change. Never waits for the connection's lock.
  * ADIT_OK; ADIT_STALE. */
-int32_t adit_connection_get_info(adit_handle connection, adit_connection_info *out);
+int32_t adit_connection_get_info(adit_handle connection, adit_connection_info* out);
 
 /* The ALPN agreed on. The length; ADIT_STALE. */
-int64_t adit_connection_alpn(adit_handle connection, uint8_t *buffer, size_t capacity);
+int64_t adit_connection_alpn(adit_handle connection, uint8_t* buffer, size_t capacity);
 
 /* ---- streams ---------------------------------------------------------------------------------------------------------- */
 
 /* Opens a bidirectional stream on the connection's loop. The peer sees it only when something was written.
  * DONE: ADIT_OK; ADIT_TIMED_OUT: the peer allows no more streams by now; ADIT_CLOSED.
  * ADIT_OK; ADIT_STALE; ADIT_OVERLOADED; ADIT_NOT_RUNNING. */
-int32_t adit_stream_open(adit_handle connection, uint32_t deadline_ms, adit_handle *stream);
+int32_t adit_stream_open(adit_handle connection, uint32_t deadline_ms, adit_handle* stream);
 
 /* Waits for a stream that the peer opens. The rest as above. */
-int32_t adit_stream_accept(adit_handle connection, uint32_t deadline_ms, adit_handle *stream);
+int32_t adit_stream_accept(adit_handle connection, uint32_t deadline_ms, adit_handle* stream);
 
 /* Reads into buffer. A stream that is DONE may be read and written at once, before any READABLE or WRITABLE.
  * Bytes read (> 0); ADIT_AGAIN: READABLE follows; ADIT_FIN; ADIT_RESET: *code; ADIT_CLOSED; ADIT_STALE: also after
  * adit_stream_stop; ADIT_INVALID: capacity 0. FIN, RESET and CLOSED repeat. */
-int64_t adit_stream_read(adit_handle stream, uint8_t *buffer, size_t capacity, uint64_t *code);
+int64_t adit_stream_read(adit_handle stream, uint8_t* buffer, size_t capacity, uint64_t* code);
 
 /* Writes what windows allow. Each write becomes at least one packet when the line is idle: gather first.
  * Bytes taken (> 0); ADIT_AGAIN: WRITABLE follows; ADIT_STOPPED: *code; ADIT_CLOSED; ADIT_STALE: also after finish or
  * reset; ADIT_INVALID: length 0. */
-int64_t adit_stream_write(adit_handle stream, const uint8_t *data, size_t len, uint64_t *code);
+int64_t adit_stream_write(adit_handle stream, const uint8_t* data, size_t len, uint64_t* code);
 
 /* Ends our side after what was written. That it returned proves nothing about the peer; an answer does.
  * ADIT_OK; ADIT_STALE: also after finish or reset. */

@@ -15,7 +15,11 @@ use iroh::{
     endpoint::{ConnectOptions, Connection, ConnectionError, Side, VarInt},
 };
 use n0_future::StreamExt;
-use tokio::{runtime::Handle, sync::Notify, task::AbortHandle};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, RwLock},
+    task::AbortHandle,
+};
 
 use crate::{
     endpoint::EndpointObject,
@@ -74,10 +78,11 @@ pub struct ConnectionObject {
     task: OnceLock<AbortHandle>,
     /// What the peer sees if the connection is still open when this goes.
     code: AtomicU64,
+    delivering: Arc<RwLock<()>>,
 }
 
 impl ConnectionObject {
-    fn new(source: Arc<Source>) -> Arc<Self> {
+    fn new(source: Arc<Source>, delivering: Arc<RwLock<()>>) -> Arc<Self> {
         Arc::new(Self {
             source,
             connection: OnceLock::new(),
@@ -85,18 +90,24 @@ impl ConnectionObject {
             publish: Notify::new(),
             task: OnceLock::new(),
             code: AtomicU64::new(0),
+            delivering,
         })
     }
 
-    fn insert(queue: &Arc<Queue>) -> Result<(u64, Arc<Self>), Failure> {
+    fn insert(queue: &Arc<Queue>, delivering: &Arc<RwLock<()>>) -> Result<(u64, Arc<Self>), Failure> {
         handles::insert(|handle| {
-            let object = Self::new(Source::new(queue, handle)?);
+            let object = Self::new(Source::new(queue, handle)?, delivering.clone());
             Ok((Object::Connection(object.clone()), object))
         })
     }
 
-    pub fn accepted(runtime: &Handle, queue: &Arc<Queue>, connection: Connection) -> Result<u64, Failure> {
-        let (handle, object) = Self::insert(queue)?;
+    pub fn accepted(
+        runtime: &Handle,
+        queue: &Arc<Queue>,
+        delivering: &Arc<RwLock<()>>,
+        connection: Connection,
+    ) -> Result<u64, Failure> {
+        let (handle, object) = Self::insert(queue, delivering)?;
         object.adopt(connection);
         let task = runtime.spawn(object.clone().watch());
         let _ = object.task.set(task.abort_handle());
@@ -110,6 +121,23 @@ impl ConnectionObject {
 
     pub fn open(&self) -> Result<&Connection, Failure> {
         self.connection.get().ok_or(Code::Stale.into())
+    }
+
+    /// Ends it when `delivered` is done, or has taken `linger`; the endpoint's own close waits for that.
+    pub fn end_after(
+        self: Arc<Self>,
+        runtime: &Handle,
+        delivered: impl Future<Output = ()> + Send + 'static,
+        linger: Duration,
+        code: VarInt,
+    ) {
+        self.source.release();
+        let delivering = self.delivering.clone().try_read_owned();
+        runtime.spawn(async move {
+            let _delivering = delivering;
+            let _ = tokio::time::timeout(linger, delivered).await;
+            self.end(code);
+        });
     }
 
     pub fn end(&self, code: VarInt) {
@@ -189,7 +217,7 @@ pub fn connect(endpoint: &EndpointObject, queue: &Arc<Queue>, dial: Dial, deadli
         return Err(Failure::invalid("this is our own id"));
     }
     let no_way = dial.addrs.is_empty() && dial.relay.is_some() && !endpoint.relayed;
-    let (handle, object) = ConnectionObject::insert(queue)?;
+    let (handle, object) = ConnectionObject::insert(queue, &endpoint.delivering)?;
     let running = object.clone();
     let task = runtime.spawn(async move {
         let work = async {

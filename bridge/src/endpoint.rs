@@ -16,7 +16,7 @@ use iroh::{
 };
 use iroh_relay::RelayQuicConfig;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, RwLock, Semaphore},
     task::{AbortHandle, JoinSet},
 };
 
@@ -37,7 +37,6 @@ pub enum Relays {
 /// `adit_endpoint_config`, checked.
 pub struct Config {
     pub secret_key: SecretKey,
-    pub alpns: Vec<Vec<u8>>,
     pub bind_addrs: Vec<SocketAddr>,
     pub relays: Relays,
     pub external_addrs: Vec<SocketAddr>,
@@ -88,7 +87,7 @@ impl Config {
                 Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Custom(RelayMap::from_iter(relays)))
             }
         };
-        builder = builder.secret_key(self.secret_key).alpns(self.alpns).transport_config(transport);
+        builder = builder.secret_key(self.secret_key).transport_config(transport);
         if !self.portmap {
             builder = builder.portmapper_config(PortmapperConfig::Disabled);
         }
@@ -111,8 +110,11 @@ pub struct EndpointObject {
     pub endpoint: OnceLock<Endpoint>,
     /// Whether a relay can be dialled through; without one iroh would wait for an answer that nothing can carry.
     pub relayed: bool,
-    listening: AtomicBool,
-    task: Mutex<Option<AbortHandle>>,
+    /// Held for reading by whoever still delivers; closing waits for them.
+    pub delivering: Arc<RwLock<()>>,
+    listener: Mutex<Option<Arc<ListenerObject>>>,
+    task: OnceLock<AbortHandle>,
+    closing: OnceLock<AbortHandle>,
 }
 
 impl EndpointObject {
@@ -122,8 +124,37 @@ impl EndpointObject {
 
     pub fn end(&self) {
         self.source.release();
-        if let Some(task) = self.task.lock().expect("task lock").take() {
-            task.abort();
+        for task in [&self.task, &self.closing] {
+            if let Some(task) = task.get() {
+                task.abort();
+            }
+        }
+        self.end_listening();
+    }
+
+    /// Takes what comes in for as long as the endpoint lives: without a listener it is refused, never left to pile up.
+    async fn serve(&self) {
+        let Some(endpoint) = self.endpoint.get() else { return };
+        let mut handshakes = JoinSet::new();
+        loop {
+            tokio::select! {
+                incoming = endpoint.accept() => {
+                    let Some(incoming) = incoming else { break };
+                    let listener = self.listener.lock().expect("listener lock").clone();
+                    match listener.as_ref().and_then(|listener| Some((listener, listener.place()?))) {
+                        Some((listener, place)) => { handshakes.spawn(listener.clone().shake_hands(incoming, place)); }
+                        None => incoming.refuse(),
+                    }
+                }
+                Some(_) = handshakes.join_next(), if !handshakes.is_empty() => {}
+            }
+        }
+        self.end_listening();
+    }
+
+    fn end_listening(&self) {
+        if let Some(listener) = self.listener.lock().expect("listener lock").take() {
+            listener.close();
         }
     }
 }
@@ -138,20 +169,24 @@ pub fn bind(queue: &Arc<Queue>, config: Config, deadline: Duration) -> Result<u6
             source: Source::new(queue, handle)?,
             endpoint: OnceLock::new(),
             relayed,
-            listening: AtomicBool::new(false),
-            task: Mutex::new(None),
+            delivering: Arc::default(),
+            listener: Mutex::new(None),
+            task: OnceLock::new(),
+            closing: OnceLock::new(),
         });
         Ok((Object::Endpoint(object.clone()), object))
     })?;
     let running = object.clone();
     let task = runtime.spawn(async move {
         let work = async { builder.bind().await.map_err(from_bind) };
-        runtime::begin(&running.source, "binding", deadline, work, |endpoint| {
+        let keep = |endpoint| {
             let _ = running.endpoint.set(endpoint);
-        })
-        .await;
+        };
+        if runtime::begin(&running.source, "binding", deadline, work, keep).await {
+            running.serve().await;
+        }
     });
-    *object.task.lock().expect("task lock") = Some(task.abort_handle());
+    let _ = object.task.set(task.abort_handle());
     Ok(handle)
 }
 
@@ -159,12 +194,17 @@ pub fn close(object: &Arc<EndpointObject>, deadline: Duration) -> Result<(), Fai
     let runtime = runtime::handle()?;
     let endpoint = object.bound()?.clone();
     let source = object.source.clone();
+    let delivering = object.delivering.clone();
     let task = runtime.spawn(async move {
         let _closed = RaiseOnDrop { source, bits: CLOSED };
         // At the deadline the peers that have not acknowledged are left to notice by themselves.
-        let _ = tokio::time::timeout(deadline, endpoint.close()).await;
+        let _ = tokio::time::timeout(deadline, async {
+            let _delivered = delivering.write().await;
+            endpoint.close().await;
+        })
+        .await;
     });
-    *object.task.lock().expect("task lock") = Some(task.abort_handle());
+    let _ = object.closing.set(task.abort_handle());
     Ok(())
 }
 
@@ -205,51 +245,46 @@ pub struct ListenerObject {
     pub source: Arc<Source>,
     pub refused: AtomicU64,
     endpoint: Arc<EndpointObject>,
+    handshake: Duration,
+    places: Arc<Semaphore>,
     ready: Mutex<Ready>,
     closed: AtomicBool,
-    task: OnceLock<AbortHandle>,
 }
 
 impl ListenerObject {
     pub fn end(&self, code: VarInt) {
         self.source.release();
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
-        for (connection, _) in self.ready.lock().expect("listener lock").drain(..) {
+        self.endpoint.listener.lock().expect("listener lock").take();
+        let mut ready = self.ready.lock().expect("ready lock");
+        self.closed.store(true, Ordering::SeqCst);
+        for (connection, _) in ready.drain(..) {
             connection.close(code, b"");
         }
-        self.endpoint.listening.store(false, Ordering::SeqCst);
     }
 
-    async fn run(self: Arc<Self>, endpoint: Endpoint, max_pending: usize, handshake: Duration) {
-        let places = Arc::new(Semaphore::new(max_pending));
-        let mut handshakes = JoinSet::new();
-        loop {
-            tokio::select! {
-                incoming = endpoint.accept() => {
-                    let Some(incoming) = incoming else { break };
-                    match places.clone().try_acquire_owned() {
-                        Ok(place) => { handshakes.spawn(self.clone().shake_hands(incoming, handshake, place)); }
-                        Err(_) => {
-                            self.refused.fetch_add(1, Ordering::SeqCst);
-                            incoming.refuse();
-                        }
-                    }
-                }
-                Some(_) = handshakes.join_next(), if !handshakes.is_empty() => {}
-            }
-        }
+    fn close(self: &Arc<Self>) {
         self.closed.store(true, Ordering::SeqCst);
         self.source.raise(CLOSED);
     }
 
+    /// A place in the bound, or one more refusal.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = self.places.clone().try_acquire_owned().ok();
+        if place.is_none() {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+        }
+        place
+    }
+
     /// A handshake that fails or takes too long just ends: what the peer did is told to the peer by QUIC.
-    async fn shake_hands(self: Arc<Self>, incoming: Incoming, deadline: Duration, place: OwnedSemaphorePermit) {
+    async fn shake_hands(self: Arc<Self>, incoming: Incoming, place: OwnedSemaphorePermit) {
         let Ok(accepting) = incoming.accept() else { return };
-        if let Ok(Ok(connection)) = tokio::time::timeout(deadline, accepting).await {
-            self.ready.lock().expect("listener lock").push_back((connection, place));
-            self.source.raise(INCOMING);
+        if let Ok(Ok(connection)) = tokio::time::timeout(self.handshake, accepting).await {
+            let mut ready = self.ready.lock().expect("ready lock");
+            if !self.closed.load(Ordering::SeqCst) {
+                ready.push_back((connection, place));
+                self.source.raise(INCOMING);
+            }
         }
     }
 }
@@ -257,46 +292,44 @@ impl ListenerObject {
 pub fn listen(
     endpoint: Arc<EndpointObject>,
     queue: &Arc<Queue>,
+    alpns: Vec<Vec<u8>>,
     max_pending: usize,
     handshake: Duration,
 ) -> Result<u64, Failure> {
     let runtime = runtime::handle()?;
+    let _context = runtime.enter();
     if !(1..=65535).contains(&max_pending) {
         return Err(Failure::invalid(format!("max_pending is {max_pending}, not 1 to 65535")));
     }
-    let bound = endpoint.bound()?.clone();
-    if endpoint.listening.swap(true, Ordering::SeqCst) {
+    let bound = endpoint.bound()?;
+    let mut listener = endpoint.listener.lock().expect("listener lock");
+    if listener.is_some() {
         return Err(Failure::invalid("this endpoint has a listener already"));
     }
-    let inserted = handles::insert(|handle| {
+    let (handle, object) = handles::insert(|handle| {
         let object = Arc::new(ListenerObject {
             source: Source::new(queue, handle)?,
             refused: AtomicU64::new(0),
             endpoint: endpoint.clone(),
+            handshake,
+            places: Arc::new(Semaphore::new(max_pending)),
             ready: Mutex::new(Ready::new()),
-            closed: AtomicBool::new(false),
-            task: OnceLock::new(),
+            closed: AtomicBool::new(bound.is_closed()),
         });
         Ok((Object::Listener(object.clone()), object))
-    });
-    let (handle, object) = inserted.inspect_err(|_| endpoint.listening.store(false, Ordering::SeqCst))?;
-    let task = runtime.spawn(object.clone().run(bound, max_pending, handshake));
-    let _ = object.task.set(task.abort_handle());
+    })?;
+    bound.set_alpns(alpns);
+    *listener = Some(object);
     Ok(handle)
 }
 
 /// Takes the connection that waits longest and makes `queue` its home.
 pub fn accept(listener: &ListenerObject, queue: &Arc<Queue>) -> Result<u64, Failure> {
     let runtime = runtime::handle()?;
-    let mut ready = listener.ready.lock().expect("listener lock");
+    let mut ready = listener.ready.lock().expect("ready lock");
     let Some((connection, place)) = ready.pop_front() else {
         return Err(if listener.closed.load(Ordering::SeqCst) { Code::Closed } else { Code::Again }.into());
     };
-    match ConnectionObject::accepted(&runtime, queue, connection.clone()) {
-        Ok(handle) => Ok(handle),
-        Err(failure) => {
-            ready.push_front((connection, place));
-            Err(failure)
-        }
-    }
+    let accepted = ConnectionObject::accepted(&runtime, queue, &listener.endpoint.delivering, connection.clone());
+    accepted.inspect_err(|_| ready.push_front((connection, place)))
 }

@@ -50,8 +50,6 @@ pub struct Relay {
 #[repr(C)]
 pub struct EndpointConfig {
     secret_key: *const [u8; 32],
-    alpns: *const Bytes,
-    alpn_count: usize,
     bind_addrs: *const Bytes,
     bind_addr_count: usize,
     relay_mode: u32,
@@ -126,12 +124,12 @@ unsafe fn addrs(data: *const Bytes, len: usize, what: &str) -> Result<Vec<Socket
         .collect()
 }
 
-unsafe fn alpns(data: *const Bytes, len: usize) -> Result<Vec<Vec<u8>>, Failure> {
+unsafe fn some_alpns(data: *const Bytes, len: usize) -> Result<Vec<Vec<u8>>, Failure> {
     let alpns: Vec<Vec<u8>> = unsafe { array(data, len) }.iter().map(|alpn| unsafe { bytes(*alpn) }.to_vec()).collect();
-    match alpns.iter().all(|alpn| (1..=255).contains(&alpn.len())) {
-        true => Ok(alpns),
-        false => Err(Failure::invalid("an ALPN has 1 to 255 bytes")),
+    if alpns.is_empty() || !alpns.iter().all(|alpn| (1..=255).contains(&alpn.len())) {
+        return Err(Failure::invalid("at least one ALPN is needed, and each has 1 to 255 bytes"));
     }
+    Ok(alpns)
 }
 
 /// Copies what fits and returns the whole length.
@@ -235,7 +233,6 @@ pub unsafe extern "C" fn adit_endpoint_bind(loop_: u64, config: *const EndpointC
         };
         let config = Config {
             secret_key: SecretKey::from_bytes(unsafe { &*given.secret_key }),
-            alpns: unsafe { alpns(given.alpns, given.alpn_count) }?,
             bind_addrs: unsafe { addrs(given.bind_addrs, given.bind_addr_count, "bind address") }?,
             relays,
             external_addrs: unsafe { addrs(given.external_addrs, given.external_addr_count, "external address") }?,
@@ -292,10 +289,19 @@ pub extern "C" fn adit_endpoint_close(handle: u64, deadline_ms: u32) -> i32 {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn adit_listen(handle: u64, loop_: u64, max_pending: u32, handshake_ms: u32, out: *mut u64) -> i32 {
+pub unsafe extern "C" fn adit_listen(
+    handle: u64,
+    loop_: u64,
+    alpn_list: *const Bytes,
+    alpn_count: usize,
+    max_pending: u32,
+    handshake_ms: u32,
+    out: *mut u64,
+) -> i32 {
     call_i32(|| {
-        let endpoint = handles::endpoint(handle)?;
-        let listener = endpoint::listen(endpoint, &handles::queue(loop_)?, max_pending as usize, millis(handshake_ms))?;
+        let alpns = unsafe { some_alpns(alpn_list, alpn_count) }?;
+        let queue = handles::queue(loop_)?;
+        let listener = endpoint::listen(handles::endpoint(handle)?, &queue, alpns, max_pending as usize, millis(handshake_ms))?;
         unsafe { *out = listener };
         Ok(0)
     })
@@ -329,11 +335,8 @@ pub unsafe extern "C" fn adit_connect(handle: u64, loop_: u64, dial: *const Dial
                 "" => None,
                 url => Some(url.parse().map_err(|error| Failure::invalid(format!("relay URL '{url}': {error}")))?),
             },
-            alpns: unsafe { alpns(given.alpns, given.alpn_count) }?,
+            alpns: unsafe { some_alpns(given.alpns, given.alpn_count) }?,
         };
-        if dial.alpns.is_empty() {
-            return Err(Failure::invalid("no ALPN was given"));
-        }
         let connection = connection::connect(&endpoint, &queue, dial, millis(deadline_ms))?;
         unsafe { *out = connection };
         Ok(0)
@@ -349,6 +352,22 @@ pub unsafe extern "C" fn adit_connection_close(handle: u64, with: u64, reason: B
             return Err(Failure::invalid(format!("a reason has at most {MAX_REASON} bytes")));
         }
         handles::connection(handle)?.open()?.close(with, reason);
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_close_when_delivered(connection: u64, stream: u64, with: u64, linger_ms: u32) -> i32 {
+    call_i32(|| {
+        let with = code(with)?;
+        let open = handles::connection(connection)?;
+        open.open()?;
+        let delivered = handles::stream(stream)?.delivered()?;
+        let runtime = runtime::handle()?;
+        let _context = runtime.enter();
+        handles::remove(stream)?.end(with);
+        handles::remove(connection)?;
+        open.end_after(&runtime, delivered, millis(linger_ms), with);
         Ok(0)
     })
 }

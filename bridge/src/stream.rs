@@ -109,6 +109,19 @@ impl StreamObject {
         Ok(())
     }
 
+    /// Finishes our side, if it is not; the future is done when the peer's QUIC has all of it, or will never have.
+    pub fn delivered(&self) -> Result<impl Future<Output = ()> + Send + use<>, Failure> {
+        let mut sending = lock(&self.halves()?.sending)?;
+        if !sending.ended {
+            let _ = sending.stream.finish();
+            sending.ended = true;
+        }
+        let stopped = sending.stream.stopped();
+        Ok(async move {
+            let _ = stopped.await;
+        })
+    }
+
     pub fn reset(&self, code: VarInt) -> Result<(), Failure> {
         let mut sending = lock(&self.halves()?.sending)?;
         sending.stream.reset(code).map_err(|_| Failure::from(Code::Stale))?;

@@ -13,25 +13,23 @@
 
 enum { kDeadlineMs = 10000, kShortMs = 300 };
 
-static const char *current;
+static const char* current;
 
-static void fail(const char *file, int line, const char *what, long long left, long long right) {
+static void fail(const char* file, int line, const char* what, long long left, long long right) {
   char words[512] = {0};
   adit_error_text(0, words, sizeof words - 1);
   fprintf(stderr, "%s:%d: in %s: %s: %lld and %lld (last error: %s)\n", file, line, current, what, left, right, words);
   exit(1);
 }
 
-#define EQUAL(a, b)                                                 \
-  do {                                                              \
-    const long long left_ = (long long)(a), right_ = (long long)(b); \
+#define EQUAL(a, b)                                                             \
+  do {                                                                          \
+    const long long left_ = (long long)(a), right_ = (long long)(b);            \
     if (left_ != right_) fail(__FILE__, __LINE__, #a " == " #b, left_, right_); \
   } while (0)
 #define HOLDS(a) EQUAL(!(a), 0)
 
-static adit_bytes bytes_of(const char *text) {
-  return (adit_bytes){(const uint8_t *)text, strlen(text)};
-}
+static adit_bytes bytes_of(const char* text) { return (adit_bytes){(const uint8_t*)text, strlen(text)}; }
 
 static long long now_ms(void) {
   struct timespec now;
@@ -86,12 +84,10 @@ static adit_handle endpoint_a, endpoint_b, listener;
 static uint8_t id_a[32], id_b[32];
 static char addr_b[64];
 
-static const char *const kAlpn = "contract/1";
+static const char* const kAlpn = "contract/1";
 
-static adit_endpoint_config loopback_config(const uint8_t *key, const adit_bytes *alpns, size_t alpn_count, const adit_bytes *bind) {
+static adit_endpoint_config loopback_config(const uint8_t* key, const adit_bytes* bind) {
   return (adit_endpoint_config){.secret_key = key,
-                                .alpns = alpns,
-                                .alpn_count = alpn_count,
                                 .bind_addrs = bind,
                                 .bind_addr_count = 1,
                                 .relay_mode = ADIT_RELAY_NONE,
@@ -106,16 +102,15 @@ static adit_endpoint_config loopback_config(const uint8_t *key, const adit_bytes
 static adit_handle bind_loopback(adit_handle loop, uint8_t key_byte) {
   uint8_t key[32];
   memset(key, key_byte, sizeof key);
-  const adit_bytes alpns[] = {bytes_of(kAlpn), bytes_of("contract/0")};
   const adit_bytes address = bytes_of("127.0.0.1:0");
-  const adit_endpoint_config config = loopback_config(key, alpns, 2, &address);
+  const adit_endpoint_config config = loopback_config(key, &address);
   adit_handle endpoint = 0;
   EQUAL(adit_endpoint_bind(loop, &config, kDeadlineMs, &endpoint), ADIT_OK);
   DONE(loop, endpoint, ADIT_OK);
   return endpoint;
 }
 
-static adit_handle dial(const uint8_t *id, const char *address, const char *alpn, uint32_t deadline_ms) {
+static adit_handle dial(const uint8_t* id, const char* address, const char* alpn, uint32_t deadline_ms) {
   const adit_bytes addr = bytes_of(address), protocol = bytes_of(alpn);
   const adit_dial target = {.endpoint_id = id, .addrs = &addr, .addr_count = 1, .alpns = &protocol, .alpn_count = 1};
   adit_handle connection = 0;
@@ -139,8 +134,8 @@ typedef struct pair {
   adit_handle dialled, accepted, stream_a, stream_b;
 } pair;
 
-static void write_all(adit_handle loop, adit_handle stream, const void *data, size_t len) {
-  const uint8_t *at = data;
+static void write_all(adit_handle loop, adit_handle stream, const void* data, size_t len) {
+  const uint8_t* at = data;
   uint64_t code = 0;
   while (len > 0) {
     const int64_t taken = adit_stream_write(stream, at, len, &code);
@@ -155,7 +150,7 @@ static void write_all(adit_handle loop, adit_handle stream, const void *data, si
 }
 
 /* Reads until something else than AGAIN comes. */
-static int64_t read_some(adit_handle loop, adit_handle stream, void *buffer, size_t capacity, uint64_t *code) {
+static int64_t read_some(adit_handle loop, adit_handle stream, void* buffer, size_t capacity, uint64_t* code) {
   for (;;) {
     const int64_t got = adit_stream_read(stream, buffer, capacity, code);
     if (got != ADIT_AGAIN) return got;
@@ -163,10 +158,10 @@ static int64_t read_some(adit_handle loop, adit_handle stream, void *buffer, siz
   }
 }
 
-static void read_exactly(adit_handle loop, adit_handle stream, void *buffer, size_t len) {
+static void read_exactly(adit_handle loop, adit_handle stream, void* buffer, size_t len) {
   uint64_t code = 0;
   for (size_t have = 0; have < len;) {
-    const int64_t got = read_some(loop, stream, (uint8_t *)buffer + have, len - have, &code);
+    const int64_t got = read_some(loop, stream, (uint8_t*)buffer + have, len - have, &code);
     HOLDS(got > 0);
     have += (size_t)got;
   }
@@ -211,11 +206,17 @@ static void nothing_begins_before_the_runtime(void) {
   EQUAL(adit_loop_create(4, &loop), ADIT_OK);
   const uint8_t key[32] = {1};
   const adit_bytes address = bytes_of("127.0.0.1:0");
-  const adit_endpoint_config config = loopback_config(key, NULL, 0, &address);
+  const adit_endpoint_config config = loopback_config(key, &address);
   EQUAL(adit_endpoint_bind(loop, &config, kDeadlineMs, &endpoint), ADIT_NOT_RUNNING);
   EQUAL(adit_release(loop, 0), ADIT_OK);
   EQUAL(adit_runtime_start(2), ADIT_OK);
   EQUAL(adit_runtime_start(2), ADIT_INVALID);
+}
+
+static void without_a_listener_connections_are_refused(void) {
+  const adit_handle connection = dial(id_b, addr_b, kAlpn, kDeadlineMs);
+  DONE(loop_a, connection, ADIT_REFUSED);
+  EQUAL(adit_release(connection, 1), ADIT_OK);
 }
 
 static void a_wrong_configuration_is_named(void) {
@@ -223,29 +224,29 @@ static void a_wrong_configuration_is_named(void) {
   char words[256] = {0};
   adit_handle endpoint = 0;
   adit_bytes address = bytes_of("loopback:0");
-  adit_endpoint_config config = loopback_config(key, NULL, 0, &address);
+  adit_endpoint_config config = loopback_config(key, &address);
   EQUAL(adit_endpoint_bind(loop_a, &config, kDeadlineMs, &endpoint), ADIT_INVALID);
   HOLDS(adit_error_text(0, words, sizeof words - 1) > 0);
   HOLDS(strstr(words, "'loopback:0'") != NULL);
 
   address = bytes_of("127.0.0.1:0");
-  config = loopback_config(key, NULL, 0, &address);
+  config = loopback_config(key, &address);
   config.relay_mode = ADIT_RELAY_LIST;
   EQUAL(adit_endpoint_bind(loop_a, &config, kDeadlineMs, &endpoint), ADIT_INVALID);
   const adit_relay relay = {.url = bytes_of("no url")};
   config.relays = &relay;
   config.relay_count = 1;
   EQUAL(adit_endpoint_bind(loop_a, &config, kDeadlineMs, &endpoint), ADIT_INVALID);
-  config = loopback_config(key, NULL, 0, &address);
+  config = loopback_config(key, &address);
   config.stream_window = 0;
   EQUAL(adit_endpoint_bind(loop_a, &config, kDeadlineMs, &endpoint), ADIT_INVALID);
-  config = loopback_config(key, NULL, 0, &address);
+  config = loopback_config(key, &address);
   config.keep_alive_ms = config.idle_timeout_ms;
   EQUAL(adit_endpoint_bind(loop_a, &config, kDeadlineMs, &endpoint), ADIT_INVALID);
 
   /* A port that is taken is found out while binding. */
   address = bytes_of(addr_b);
-  config = loopback_config(key, NULL, 0, &address);
+  config = loopback_config(key, &address);
   EQUAL(adit_endpoint_bind(loop_a, &config, kDeadlineMs, &endpoint), ADIT_OK);
   DONE(loop_a, endpoint, ADIT_ADDRESS_IN_USE);
   HOLDS(adit_error_text(endpoint, words, sizeof words) > 0);
@@ -254,8 +255,11 @@ static void a_wrong_configuration_is_named(void) {
   EQUAL(adit_release(endpoint, 0), ADIT_OK);
 
   adit_handle second = 0;
-  EQUAL(adit_listen(endpoint_b, loop_b, 4, kDeadlineMs, &second), ADIT_INVALID);
-  EQUAL(adit_listen(endpoint_a, loop_a, 0, kDeadlineMs, &second), ADIT_INVALID);
+  const adit_bytes alpns[] = {bytes_of(kAlpn), {0}};
+  EQUAL(adit_listen(endpoint_b, loop_b, alpns, 1, 4, kDeadlineMs, &second), ADIT_INVALID);
+  EQUAL(adit_listen(endpoint_a, loop_a, alpns, 1, 0, kDeadlineMs, &second), ADIT_INVALID);
+  EQUAL(adit_listen(endpoint_a, loop_a, alpns, 0, 4, kDeadlineMs, &second), ADIT_INVALID);
+  EQUAL(adit_listen(endpoint_a, loop_a, alpns, 2, 4, kDeadlineMs, &second), ADIT_INVALID);
 }
 
 static void only_the_address_asked_for_is_bound(void) {
@@ -278,7 +282,7 @@ static void bytes_arrive_in_order_and_a_finish_is_an_end(void) {
   for (size_t i = 0; i < kSize; ++i) sent[i] = (uint8_t)(i * 31 + i / 251);
   /* b echoes while a writes: neither side may wait for the other. */
   size_t written = 0, echoed = 0, echo_from = 0, back = 0;
-  uint8_t *echo = malloc(kSize);
+  uint8_t* echo = malloc(kSize);
   uint64_t code = 0;
   const long long until = now_ms() + kDeadlineMs;
   while (back < kSize) {
@@ -321,12 +325,12 @@ static void bytes_arrive_in_order_and_a_finish_is_an_end(void) {
   char byte;
   EQUAL(adit_stream_finish(p.stream_a), ADIT_OK);
   EQUAL(adit_stream_finish(p.stream_a), ADIT_STALE);
-  EQUAL(adit_stream_write(p.stream_a, (const uint8_t *)"x", 1, &code), ADIT_STALE);
+  EQUAL(adit_stream_write(p.stream_a, (const uint8_t*)"x", 1, &code), ADIT_STALE);
   EQUAL(read_some(loop_b, p.stream_b, &byte, 1, &code), ADIT_FIN);
-  EQUAL(adit_stream_read(p.stream_b, (uint8_t *)&byte, 1, &code), ADIT_FIN);
+  EQUAL(adit_stream_read(p.stream_b, (uint8_t*)&byte, 1, &code), ADIT_FIN);
   EQUAL(adit_stream_finish(p.stream_b), ADIT_OK);
   EQUAL(read_some(loop_a, p.stream_a, &byte, 1, &code), ADIT_FIN);
-  EQUAL(adit_stream_read(p.stream_a, (uint8_t *)&byte, 0, &code), ADIT_INVALID);
+  EQUAL(adit_stream_read(p.stream_a, (uint8_t*)&byte, 0, &code), ADIT_INVALID);
   EQUAL(adit_stream_write(p.stream_a, NULL, 0, &code), ADIT_INVALID);
   close_pair(p);
 }
@@ -450,8 +454,8 @@ static void a_deadline_ends_what_does_not_happen(void) {
   const int silent = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t len = sizeof address;
-  EQUAL(bind(silent, (const struct sockaddr *)&address, sizeof address), 0);
-  EQUAL(getsockname(silent, (struct sockaddr *)&address, &len), 0);
+  EQUAL(bind(silent, (const struct sockaddr*)&address, sizeof address), 0);
+  EQUAL(getsockname(silent, (struct sockaddr*)&address, &len), 0);
   char text[32];
   snprintf(text, sizeof text, "127.0.0.1:%u", (unsigned)ntohs(address.sin_port));
   uint8_t id[32];
@@ -658,6 +662,37 @@ static void a_close_carries_code_and_reason(void) {
   adit_release(p.accepted, 1);
 }
 
+static void last_words_are_delivered_before_the_close(void) {
+  pair p = open_pair();
+  static uint8_t words[50000], heard[50000];
+  memset(words, 7, sizeof words);
+  write_all(loop_a, p.stream_a, words, sizeof words);
+  EQUAL(adit_close_when_delivered(p.dialled, p.stream_a, 5, kDeadlineMs), ADIT_OK);
+  EQUAL(adit_release(p.dialled, 1), ADIT_STALE);
+  EQUAL(adit_release(p.stream_a, 1), ADIT_STALE);
+  EQUAL(wait_for(loop_b, p.accepted, ADIT_READY_CLOSED, kDeadlineMs), 0);
+  adit_close_reason reason;
+  EQUAL(adit_connection_close_reason(p.accepted, &reason), ADIT_OK);
+  EQUAL(reason.code, 5);
+  /* The connection is gone, and what it brought can still be read. */
+  read_exactly(loop_b, p.stream_b, heard, sizeof heard);
+  EQUAL(memcmp(words, heard, sizeof heard), 0);
+  uint64_t code = 0;
+  EQUAL(adit_stream_read(p.stream_b, heard, 1, &code), ADIT_FIN);
+  EQUAL(adit_release(p.stream_b, 1), ADIT_OK);
+  EQUAL(adit_release(p.accepted, 1), ADIT_OK);
+
+  /* A peer that does not acknowledge, its window being full, gets its close all the same. */
+  p = open_pair();
+  int64_t taken;
+  while ((taken = adit_stream_write(p.stream_a, words, sizeof words, &code)) > 0) continue;
+  EQUAL(taken, ADIT_AGAIN);
+  EQUAL(adit_close_when_delivered(p.dialled, p.stream_a, 5, kShortMs), ADIT_OK);
+  EQUAL(wait_for(loop_b, p.accepted, ADIT_READY_CLOSED, kDeadlineMs), 0);
+  EQUAL(adit_release(p.stream_b, 1), ADIT_OK);
+  EQUAL(adit_release(p.accepted, 1), ADIT_OK);
+}
+
 static void a_connection_lives_on_the_loop_it_was_accepted_to(void) {
   adit_handle other = 0;
   EQUAL(adit_loop_create(8, &other), ADIT_OK);
@@ -727,13 +762,13 @@ static void stopping_releases_everything(void) {
   EQUAL(adit_runtime_stop(3000), ADIT_OK);
 }
 
-#define RUN(rule)        \
-  do {                   \
-    current = #rule;     \
-    kept_count = 0;      \
-    rule();              \
+#define RUN(rule)          \
+  do {                     \
+    current = #rule;       \
+    kept_count = 0;        \
+    rule();                \
     printf("%s\n", #rule); \
-    fflush(stdout);      \
+    fflush(stdout);        \
   } while (0)
 
 int main(void) {
@@ -747,7 +782,10 @@ int main(void) {
   EQUAL(adit_endpoint_id(endpoint_a, id_a), ADIT_OK);
   EQUAL(adit_endpoint_id(endpoint_b, id_b), ADIT_OK);
   HOLDS(adit_endpoint_sockets(endpoint_b, addr_b, sizeof addr_b - 1) > 0);
-  EQUAL(adit_listen(endpoint_b, loop_b, 2, kDeadlineMs, &listener), ADIT_OK);
+
+  RUN(without_a_listener_connections_are_refused);
+  const adit_bytes alpns[] = {bytes_of(kAlpn), bytes_of("contract/0")};
+  EQUAL(adit_listen(endpoint_b, loop_b, alpns, 2, 2, kDeadlineMs, &listener), ADIT_OK);
 
   RUN(a_wrong_configuration_is_named);
   RUN(only_the_address_asked_for_is_bound);
@@ -765,6 +803,7 @@ int main(void) {
   RUN(the_acceptor_chooses_among_the_alpns_offered);
   RUN(a_connection_knows_its_peer_and_its_paths);
   RUN(a_close_carries_code_and_reason);
+  RUN(last_words_are_delivered_before_the_close);
   RUN(a_connection_lives_on_the_loop_it_was_accepted_to);
   RUN(a_listener_refuses_beyond_its_bound);
   RUN(closing_an_endpoint_tells_its_peers);
