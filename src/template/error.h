@@ -1,0 +1,26 @@
+// Errors of template sources; each value says what its holder should do next.
+#pragma once
+
+#include <string_view>
+
+namespace adit::templates {
+
+enum class Errc {
+  kUnreachable,      ///< Nobody listens there, or the connection broke: tried again with backoff.
+  kTimedOut,         ///< The node did not answer within the call's deadline: tried again with backoff.
+  kUnauthorized,     ///< Wrong user, password or cookie, or an address the node does not allow: fix the configuration.
+  kCookie,           ///< The cookie file cannot be read: start the node, or fix the path.
+  kWarmingUp,        ///< The node is starting: passes by itself.
+  kInitialDownload,  ///< The node has not caught up with the chain: passes by itself.
+  kNoPeers,          ///< The node has no peers: passes by itself, or fix its network.
+  kWrongNetwork,     ///< The node is on another network than the configuration: fix one of them.
+  kNonsense,         ///< The answer is not what a Bitcoin node says: is this address that of a node's RPC?
+  kRefused,          ///< The node answered with another error; the message has its words.
+  kConfiguration,    ///< The configuration cannot work; the message names the key.
+  kJournal,          ///< The journal of found blocks cannot be written or read: fix the folder or the disk.
+};
+
+constexpr std::string_view error_layer(Errc) { return "template"; }
+std::string_view error_name(Errc code);
+
+}  // namespace adit::templates
