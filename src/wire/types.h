@@ -99,7 +99,11 @@ class Str0_255 {
   [[nodiscard]] constexpr bool empty() const { return text_.empty(); }
   [[nodiscard]] Bytes bytes() const { return as_bytes(text_); }
   friend constexpr bool operator==(Str0_255 a, Str0_255 b) { return a.text_ == b.text_; }
-  friend constexpr bool operator==(Str0_255 a, std::string_view b) { return a.text_ == b; }
+  template <class S>
+    requires(std::convertible_to<S, std::string_view> && !std::same_as<std::remove_cvref_t<S>, Str0_255>)
+  friend constexpr bool operator==(const Str0_255& a, const S& b) {
+    return a.text_ == std::string_view(b);
+  }
 
  private:
   std::string_view text_;
