@@ -344,6 +344,14 @@ bool Table::has_list(std::string_view key) const {
   return found != keys.end() && std::holds_alternative<List>(found->second.value);
 }
 
+bool Table::has_something(std::string_view key) const {
+  const auto& keys = std::get<Keys>(node_->value);
+  const auto found = keys.find(key);
+  if (found == keys.end() || as_boolean(found->second) == false) return false;
+  const auto* const list = std::get_if<List>(&found->second.value);
+  return list == nullptr || !list->empty();
+}
+
 bool Table::require(std::string_view key, std::string_view what) {
   if (has(key)) return true;
   node_->asked.emplace(key);

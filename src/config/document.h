@@ -106,8 +106,10 @@ class Table {
 
   /// True if the key is there, of whatever type. Declares nothing.
   [[nodiscard]] bool has(std::string_view key) const;
-  /// True if the key is there and a list; and likewise a table. Declares nothing.
+  /// True if the key is there and a list. Declares nothing.
   [[nodiscard]] bool has_list(std::string_view key) const;
+  /// True if the key is there and neither `false` nor an empty list. Declares nothing.
+  [[nodiscard]] bool has_something(std::string_view key) const;
 
   /// Reports an error if the key is absent; `what` says what it is for. True if it is there.
   bool require(std::string_view key, std::string_view what);

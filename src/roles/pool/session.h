@@ -106,7 +106,8 @@ class PoolSession {
   ~PoolSession();
 
   /// Handles the frames in order and appends the answers to `out`. On an error the connection is to be closed after `out` is sent;
-  /// no further call but the destructor. Errors: kProtocol, kRefused. Allocates nothing for shares, once warm.
+  /// no further call but the destructor. Errors: kProtocol, kRefused, and wire's for a payload that does not decode. Allocates
+  /// nothing for shares, once warm.
   Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out);
 
   /// The shard's current job changed (PoolShard::set_job): appends it for every channel.

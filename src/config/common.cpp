@@ -1,0 +1,239 @@
+#include "config/common.h"
+
+#include <cstdlib>
+
+#include "noise/keys.h"
+
+namespace adit::config {
+namespace {
+
+// As net::parse_host_port; port 0 is the system's choice, which only a listener can use.
+Result<net::TcpConfig> parse_listen(std::string_view text) {
+  if (!text.ends_with(":0")) return net::parse_host_port(text);
+  auto parsed = net::parse_host_port(std::string(text.substr(0, text.size() - 1)) + "1");
+  if (parsed) parsed->port = 0;
+  return parsed;
+}
+
+// Every "ip:port" of the list `key`.
+std::vector<std::string> read_socket_addresses(Table& table, std::string_view key) {
+  std::vector<std::string> good;
+  for (std::string& text : table.texts(key).value_or(std::vector<std::string>{})) {
+    if (auto parsed = parse_listen(text); !parsed) {
+      table.report(Severity::kError, key, "`" + std::string(key) + "`: " + parsed.error().message());
+    } else {
+      good.push_back(std::move(text));
+    }
+  }
+  return good;
+}
+
+bool is_http(std::string_view url) { return url.starts_with("https://") || url.starts_with("http://"); }
+
+void read_relays(Table& table, IrohSettings& settings) {
+  if (table.has_list("relay")) {
+    settings.relay = RelayMode::kCustom;
+    for (Table& entry : table.tables("relay")) {
+      Relay relay;
+      entry.require("url", "the relay's https:// URL");
+      relay.url = entry.text("url").value_or("");
+      if (!relay.url.empty() && !is_http(relay.url)) {
+        entry.report(Severity::kError, "url", "`url` of a relay must begin with https:// (or http://)");
+      }
+      relay.quic_port = entry.integer<std::uint16_t>("quic_port", 1);
+      relay.auth_token = entry.secret("auth_token").value_or("");
+      settings.relays.push_back(std::move(relay));
+    }
+    return;
+  }
+  const auto relay = table.text("relay");
+  if (!relay || *relay == "none") return;
+  if (*relay == "n0") {
+    settings.relay = RelayMode::kN0;
+  } else if (is_http(*relay)) {
+    settings.relay = RelayMode::kCustom;
+    // What iroh assumes of a relay of which only the URL is known.
+    settings.relays.push_back({.url = *relay, .quic_port = 7842, .auth_token = {}});
+  } else {
+    table.report(
+        Severity::kError, "relay",
+        "`relay` must be \"none\", \"n0\", the https:// URL of a relay, or a list of {url, quic_port, auth_token}, not \"" +
+            *relay + "\"");
+  }
+}
+
+// Keys that other iroh programs have, and that would be wrong to ignore.
+void refuse_foreign_keys(Table& table) {
+  if (table.has("stun_servers")) {
+    (void)table.texts("stun_servers");
+    table.report(
+        Severity::kError, "stun_servers",
+        "`stun_servers` cannot be honoured: iroh 1.x speaks no STUN and learns its public address by QUIC address discovery on "
+        "relays; set `quic_port` of a relay (relay = [{url = \"https://...\", quic_port = 7842}]), or `external_addrs`");
+  }
+}
+
+std::optional<net::Upstream> read_iroh_peer(Table& entry, std::optional<noise::PublicKey> authority) {
+  net::IrohConfig iroh;
+  if (!entry.require("endpoint_id", "the pool's iroh endpoint id, 64 hexadecimal digits")) return std::nullopt;
+  const auto id = entry.text("endpoint_id");
+  const auto relay = entry.text("relay");
+  const auto addrs = read_socket_addresses(entry, "addrs");
+  if (!id) return std::nullopt;
+  // The URL's parser holds the rules; it is asked part by part so that a complaint finds its line.
+  auto parsed = net::parse_url("stratum2+iroh://" + *id);
+  if (!parsed) {
+    entry.report(Severity::kError, "endpoint_id", "`endpoint_id`: " + parsed.error().message());
+    return std::nullopt;
+  }
+  iroh = std::get<net::IrohConfig>(parsed->transport);
+  if (relay && !is_http(*relay)) {
+    entry.report(Severity::kError, "relay", "`relay` of an upstream must be the https:// URL of the pool's relay");
+    return std::nullopt;
+  }
+  iroh.relay_url = relay;
+  iroh.addrs = addrs;
+  return net::Upstream{.dialect = net::Dialect::kStratumV2, .transport = std::move(iroh), .authority = authority};
+}
+
+std::optional<net::Upstream> read_peer(Table& entry) {
+  constexpr std::string_view kParts[] = {"transport", "address", "port", "authority_pubkey", "endpoint_id", "relay", "addrs"};
+  if (entry.has("url")) {
+    const auto url = entry.text("url");
+    for (const std::string_view part : kParts) {
+      if (entry.has(part)) {
+        entry.report(Severity::kError, part,
+                     "`" + std::string(part) + "` beside `url`: the URL already says it; remove one of the two");
+      }
+    }
+    // Declared, so that the sentence above is the only one about them.
+    for (const std::string_view part : {"transport", "address", "authority_pubkey", "endpoint_id", "relay"})
+      (void)entry.text(part);
+    (void)entry.integer<std::uint16_t>("port");
+    (void)entry.texts("addrs");
+    if (!url) return std::nullopt;
+    auto parsed = net::parse_url(*url);
+    if (!parsed) {
+      entry.report(Severity::kError, "url", "`url`: " + parsed.error().message());
+      return std::nullopt;
+    }
+    if (parsed->dialect != net::Dialect::kStratumV2) {
+      entry.report(Severity::kError, "url", "`url`: an upstream speaks Stratum V2: stratum2+tcp:// or stratum2+iroh://");
+      return std::nullopt;
+    }
+    return *parsed;
+  }
+
+  const std::string transport = entry.text("transport").value_or("tcp");
+  std::optional<noise::PublicKey> authority;
+  bool good = true;
+  if (const auto text = entry.text("authority_pubkey")) {
+    if (auto parsed = noise::parse_public_key(*text)) {
+      authority = *parsed;
+    } else {
+      entry.report(Severity::kError, "authority_pubkey", "`authority_pubkey`: " + parsed.error().message());
+      good = false;
+    }
+  }
+  if (transport == "iroh") {
+    auto peer = read_iroh_peer(entry, authority);
+    return good ? peer : std::nullopt;
+  }
+  if (transport != "tcp") {
+    entry.report(Severity::kError, "transport", "`transport` must be \"tcp\" or \"iroh\", not \"" + transport + "\"");
+    return std::nullopt;
+  }
+  good &= entry.require("address", "the pool's host name or IP address (or give a `url`)");
+  good &= entry.require("port", "the pool's port");
+  auto host = entry.text("address");
+  const auto port = entry.integer<std::uint16_t>("port", 1);
+  if (host && host->starts_with('[') && host->ends_with(']')) host = host->substr(1, host->size() - 2);
+  if (!good || !host || !port) return std::nullopt;
+  return net::Upstream{.dialect = net::Dialect::kStratumV2, .transport = net::TcpConfig{*host, *port}, .authority = authority};
+}
+
+bool is_loopback(const net::TransportConfig& transport) {
+  const auto* const tcp = std::get_if<net::TcpConfig>(&transport);
+  return tcp != nullptr && (tcp->host.starts_with("127.") || tcp->host == "::1" || tcp->host == "localhost");
+}
+
+// Things that work, and that the user should know.
+void warn_about_authority(Table& entry, const net::Upstream& peer) {
+  const std::string_view key = entry.has("url") ? "url" : "authority_pubkey";
+  if (is_loopback(peer.transport)) return;
+  if (!peer.authority && std::holds_alternative<net::TcpConfig>(peer.transport)) {
+    entry.report(Severity::kWarning, key,
+                 "no authority key is given for this upstream: whoever answers there is believed to be the pool");
+  } else if (peer.authority && noise::to_text(*peer.authority) == kExampleAuthority) {
+    entry.report(
+        Severity::kWarning, key,
+        "this upstream's authority is SRI's published example key, whose secret everybody has: anybody can pose as the pool");
+  }
+}
+
+}  // namespace
+
+IrohSettings read_iroh(Table& root, bool listens) {
+  refuse_foreign_keys(root);
+  IrohSettings settings;
+  auto table = root.table("iroh");
+  if (!table) return settings;
+  refuse_foreign_keys(*table);
+  settings.enabled = table->boolean("enabled").value_or(true);
+  settings.listen = table->boolean("listen").value_or(listens);
+  settings.secret_key_file = read_path(*table, "secret_key_file").value_or("");
+  read_relays(*table, settings);
+  settings.bind_addresses = read_socket_addresses(*table, "bind_addresses");
+  settings.external_addrs = read_socket_addresses(*table, "external_addrs");
+  settings.port_mapping = table->boolean("port_mapping").value_or(false);
+  return settings;
+}
+
+std::vector<UpstreamSettings> read_upstreams(Table& root) {
+  std::vector<UpstreamSettings> upstreams;
+  for (Table& entry : root.tables("upstreams")) {
+    entry.require("user_identity", "the name under which the pool credits the work");
+    auto identity = entry.text("user_identity");
+    auto peer = read_peer(entry);
+    if (peer) warn_about_authority(entry, *peer);
+    if (peer && identity) upstreams.push_back({std::move(*peer), std::move(*identity)});
+  }
+  return upstreams;
+}
+
+std::optional<net::TcpConfig> read_listen_address(Table& table, std::string_view key) {
+  const auto text = table.text(key);
+  if (!text) return std::nullopt;
+  auto parsed = parse_listen(*text);
+  if (!parsed) {
+    table.report(Severity::kError, key, "`" + std::string(key) + "`: " + parsed.error().message());
+    return std::nullopt;
+  }
+  return *parsed;
+}
+
+std::optional<std::string> read_path(Table& table, std::string_view key) {
+  auto path = table.text(key);
+  if (path && path->starts_with("~/")) path->replace(0, 1, home_folder());
+  return path;
+}
+
+std::string home_folder() {
+  const char* const home = std::getenv("HOME");
+  return home != nullptr && *home != '\0' ? home : ".";
+}
+
+void report_not_yet(Table& table, std::span<const NotYet> keys) {
+  for (const NotYet& entry : keys) {
+    if (table.has_something(entry.key))
+      table.report(Severity::kNotYet, entry.key, "`" + std::string(entry.key) + "`: " + std::string(entry.sentence));
+  }
+}
+
+std::string default_data_dir(std::string_view role) {
+  const char* const state = std::getenv("XDG_STATE_HOME");
+  const std::string base = state != nullptr && *state != '\0' ? std::string(state) : home_folder() + "/.local/state";
+  return base + "/adit/" + std::string(role);
+}
+
+}  // namespace adit::config

@@ -1,0 +1,79 @@
+// The parts of a configuration that several roles share: addresses, upstreams, the [iroh] table.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/document.h"
+#include "net/transport_config.h"
+#include "net/url.h"
+
+namespace adit::config {
+
+/// One relay of [[iroh.relay]].
+struct Relay {
+  std::string url;                         ///< http:// or https://.
+  std::optional<std::uint16_t> quic_port;  ///< UDP port of its QUIC address discovery; absent: the relay offers none.
+  std::string auth_token;                  ///< A secret; empty: none.
+};
+
+enum class RelayMode {
+  kNone,    ///< Peers must reach each other directly.
+  kN0,      ///< The relays and the address lookup that n0, the makers of iroh, run for everybody.
+  kCustom,  ///< `relays`.
+};
+
+/// The table [iroh]. A file without it has `enabled` false.
+struct IrohSettings {
+  bool enabled = false;
+  bool listen = false;          ///< Accept connections (the pool's default is true once the table is there).
+  std::string secret_key_file;  ///< Empty: the role's default.
+  RelayMode relay = RelayMode::kNone;
+  std::vector<Relay> relays;
+  std::vector<std::string> bind_addresses;  ///< "ip:port"; empty: a port of the system's choice on all addresses.
+  std::vector<std::string> external_addrs;  ///< "ip:port" under which the world reaches us, if a router forwards it.
+  bool port_mapping = false;                ///< Ask the router for a port (UPnP, PCP, NAT-PMP).
+};
+
+/// Reads [iroh] of `root`. `listens`: what `listen` is when the table does not say.
+IrohSettings read_iroh(Table& root, bool listens);
+
+/// One entry of [[upstreams]].
+struct UpstreamSettings {
+  net::Upstream peer;
+  std::string user_identity;
+};
+
+/// Reads [[upstreams]]: SRI's {address, port, authority_pubkey, user_identity}; or `url` in place of the first three; or
+/// `transport = "iroh"` with endpoint_id, relay, addrs, authority_pubkey. Entries that are wrong are reported and left out.
+std::vector<UpstreamSettings> read_upstreams(Table& root);
+
+/// "host:port" of `key`, where port 0 is the system's choice; reported if it is none.
+std::optional<net::TcpConfig> read_listen_address(Table& table, std::string_view key);
+
+/// A file or folder name; "~/" at its start is the home folder.
+std::optional<std::string> read_path(Table& table, std::string_view key);
+
+/// $HOME, else the current folder.
+std::string home_folder();
+
+/// Where state is kept when no `data_dir` is given: $XDG_STATE_HOME/adit/ROLE, else ~/.local/state/adit/ROLE.
+std::string default_data_dir(std::string_view role);
+
+/// SRI's published example keys: everybody has the secret one.
+inline constexpr std::string_view kExampleAuthority = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
+
+/// A key that is read and has no effect yet, and the sentence that says so.
+struct NotYet {
+  std::string_view key;
+  std::string_view sentence;
+};
+
+/// Reports those of `keys` that `table` has, with a list that is not empty or any other value but `false`.
+void report_not_yet(Table& table, std::span<const NotYet> keys);
+
+}  // namespace adit::config

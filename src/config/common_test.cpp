@@ -1,0 +1,219 @@
+#include "config/common.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "noise/keys.h"
+
+namespace adit::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+constexpr std::string_view kId = "0f2c1b8a5d4e3f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8";
+
+struct Read {
+  IrohSettings iroh;
+  std::vector<UpstreamSettings> upstreams;
+  std::vector<std::string> findings;
+};
+
+Read read(std::string_view toml) {
+  auto document = Document::parse(toml, "t.toml", "TPROXY", {});
+  Table root = document.root();
+  Read out;
+  out.iroh = read_iroh(root, true);
+  out.upstreams = read_upstreams(root);
+  for (const Finding& finding : document.finish()) out.findings.push_back(finding.text());
+  return out;
+}
+
+TEST(Iroh, IsOffWithoutItsTable) {
+  const Read out = read("");
+  EXPECT_FALSE(out.iroh.enabled);
+  EXPECT_THAT(out.findings, IsEmpty());
+}
+
+TEST(Iroh, ByDefaultUsesNoRelayAndNoPortMapping) {
+  const Read out = read("[iroh]\n");
+  EXPECT_TRUE(out.iroh.enabled);
+  EXPECT_TRUE(out.iroh.listen);
+  EXPECT_EQ(out.iroh.relay, RelayMode::kNone);
+  EXPECT_FALSE(out.iroh.port_mapping);
+  EXPECT_THAT(out.findings, IsEmpty());
+}
+
+TEST(Iroh, ReadsEveryKey) {
+  const Read out = read(R"([iroh]
+enabled = true
+listen = false
+secret_key_file = "/k"
+relay = "n0"
+bind_addresses = ["127.0.0.1:0", "[::1]:4433"]
+external_addrs = ["203.0.113.5:4433"]
+port_mapping = true
+)");
+  EXPECT_THAT(out.findings, IsEmpty());
+  EXPECT_FALSE(out.iroh.listen);
+  EXPECT_EQ(out.iroh.secret_key_file, "/k");
+  EXPECT_EQ(out.iroh.relay, RelayMode::kN0);
+  EXPECT_THAT(out.iroh.bind_addresses, ElementsAre("127.0.0.1:0", "[::1]:4433"));
+  EXPECT_THAT(out.iroh.external_addrs, ElementsAre("203.0.113.5:4433"));
+  EXPECT_TRUE(out.iroh.port_mapping);
+}
+
+TEST(Iroh, ARelayIsAUrlOrAListOfThem) {
+  Read out = read("[iroh]\nrelay = \"https://relay.example\"\n");
+  EXPECT_THAT(out.findings, IsEmpty());
+  EXPECT_EQ(out.iroh.relay, RelayMode::kCustom);
+  ASSERT_EQ(out.iroh.relays.size(), 1u);
+  EXPECT_EQ(out.iroh.relays[0].quic_port, 7842);
+
+  out = read(
+      "[[iroh.relay]]\nurl = \"https://a.example\"\nquic_port = 1\nauth_token = \"t\"\n[[iroh.relay]]\nurl = "
+      "\"http://b.example\"\n");
+  EXPECT_THAT(out.findings, IsEmpty());
+  ASSERT_EQ(out.iroh.relays.size(), 2u);
+  EXPECT_EQ(out.iroh.relays[0].quic_port, 1);
+  EXPECT_EQ(out.iroh.relays[0].auth_token, "t");
+  EXPECT_EQ(out.iroh.relays[1].quic_port, std::nullopt);
+}
+
+TEST(Iroh, ARelayThatIsNoneOfThoseIsRefused) {
+  EXPECT_THAT(read("[iroh]\nrelay = \"n1\"\n").findings, ElementsAre(StartsWith("t.toml:2: `relay` must be \"none\", \"n0\"")));
+  EXPECT_THAT(read("[[iroh.relay]]\nurl = \"relay.example\"\n").findings,
+              ElementsAre(StartsWith("t.toml:2: `url` of a relay must begin")));
+  EXPECT_THAT(read("[[iroh.relay]]\nquic_port = 1\n").findings,
+              ElementsAre(StartsWith("t.toml:1: missing key `url` in [iroh.relay]")));
+}
+
+TEST(Iroh, StunServersAreRefusedWithTheReasonAndTheWayOut) {
+  const Read out = read("[iroh]\nstun_servers = [\"stun.example:3478\"]\n");
+  ASSERT_EQ(out.findings.size(), 1u);
+  EXPECT_THAT(out.findings[0], StartsWith("t.toml:2: `stun_servers` cannot be honoured"));
+  EXPECT_THAT(out.findings[0], HasSubstr("quic_port"));
+  EXPECT_THAT(out.findings[0], HasSubstr("external_addrs"));
+}
+
+TEST(Iroh, AnAddressWithoutAPortIsRefused) {
+  EXPECT_THAT(read("[iroh]\nexternal_addrs = [\"203.0.113.5\"]\n").findings,
+              ElementsAre(StartsWith("t.toml:2: `external_addrs`: ")));
+}
+
+TEST(Upstreams, ReadSrisKeysWithoutATransport) {
+  const Read out = read(R"([[upstreams]]
+address = "127.0.0.1"
+port = 3333
+authority_pubkey = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72"
+user_identity = "me"
+)");
+  EXPECT_THAT(out.findings, IsEmpty());
+  ASSERT_EQ(out.upstreams.size(), 1u);
+  EXPECT_EQ(out.upstreams[0].user_identity, "me");
+  EXPECT_EQ(std::get<net::TcpConfig>(out.upstreams[0].peer.transport), (net::TcpConfig{"127.0.0.1", 3333}));
+  ASSERT_TRUE(out.upstreams[0].peer.authority.has_value());
+  EXPECT_EQ(noise::to_text(*out.upstreams[0].peer.authority), kExampleAuthority);
+}
+
+TEST(Upstreams, ReadAUrl) {
+  const Read out = read("[[upstreams]]\nurl = \"stratum2+iroh://" + std::string(kId) +
+                        "/9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72?addr=127.0.0.1:4433\"\nuser_identity = \"me\"\n");
+  ASSERT_EQ(out.upstreams.size(), 1u);
+  const auto& iroh = std::get<net::IrohConfig>(out.upstreams[0].peer.transport);
+  EXPECT_EQ(iroh.endpoint_id, kId);
+  EXPECT_THAT(iroh.addrs, ElementsAre("127.0.0.1:4433"));
+}
+
+TEST(Upstreams, ReadIrohByKeys) {
+  const Read out = read("[[upstreams]]\ntransport = \"iroh\"\nendpoint_id = \"" + std::string(kId) +
+                        "\"\nrelay = \"https://r.example\"\naddrs = [\"127.0.0.1:4433\"]\nuser_identity = \"me\"\n");
+  EXPECT_THAT(out.findings, IsEmpty());
+  ASSERT_EQ(out.upstreams.size(), 1u);
+  const auto& iroh = std::get<net::IrohConfig>(out.upstreams[0].peer.transport);
+  EXPECT_EQ(iroh.endpoint_id, kId);
+  EXPECT_EQ(iroh.relay_url, "https://r.example");
+  EXPECT_THAT(iroh.addrs, ElementsAre("127.0.0.1:4433"));
+}
+
+TEST(Upstreams, TcpAndIrohStandSideBySide) {
+  const Read out = read(
+      "[[upstreams]]\naddress = \"127.0.0.1\"\nport = 1\nuser_identity = \"a\"\n[[upstreams]]\ntransport = "
+      "\"iroh\"\nendpoint_id = \"" +
+      std::string(kId) + "\"\nuser_identity = \"b\"\n");
+  EXPECT_THAT(out.findings, IsEmpty());
+  EXPECT_EQ(out.upstreams.size(), 2u);
+}
+
+TEST(Upstreams, EachFaultNamesItsLine) {
+  const Read out = read(R"([[upstreams]]
+port = 0
+user_identity = "me"
+[[upstreams]]
+url = "http://pool.example"
+user_identity = "me"
+[[upstreams]]
+url = "stratum+tcp://pool.example:3333"
+user_identity = "me"
+[[upstreams]]
+url = "stratum2+tcp://127.0.0.1:3333"
+port = 3333
+user_identity = "me"
+[[upstreams]]
+transport = "quic"
+user_identity = "me"
+[[upstreams]]
+transport = "iroh"
+endpoint_id = "abc"
+user_identity = "me"
+[[upstreams]]
+address = "127.0.0.1"
+port = 1
+authority_pubkey = "nonsense"
+)");
+  EXPECT_THAT(
+      out.findings,
+      ElementsAre(StartsWith("t.toml:1: missing key `address` in [upstreams]: "),
+                  StartsWith("t.toml:2: `port` must be a whole number from 1 to 65535, not 0"), StartsWith("t.toml:5: `url`: "),
+                  StartsWith("t.toml:8: `url`: an upstream speaks Stratum V2"), StartsWith("t.toml:12: `port` beside `url`"),
+                  StartsWith("t.toml:15: `transport` must be \"tcp\" or \"iroh\", not \"quic\""),
+                  StartsWith("t.toml:19: `endpoint_id`: "), StartsWith("t.toml:21: missing key `user_identity` in [upstreams]"),
+                  StartsWith("t.toml:24: `authority_pubkey`: ")));
+}
+
+TEST(Upstreams, AnUnprovenOrExampleAuthorityElsewhereIsAWarning) {
+  EXPECT_THAT(read("[[upstreams]]\naddress = \"pool.example\"\nport = 1\nuser_identity = \"a\"\n").findings,
+              ElementsAre(HasSubstr("no authority key is given")));
+  EXPECT_THAT(read("[[upstreams]]\naddress = \"pool.example\"\nport = 1\nuser_identity = \"a\"\nauthority_pubkey = \"" +
+                   std::string(kExampleAuthority) + "\"\n")
+                  .findings,
+              ElementsAre(StartsWith("t.toml:5: this upstream's authority is SRI's published example key")));
+}
+
+TEST(ListenAddress, TakesPortZero) {
+  auto document = Document::parse("a = \"127.0.0.1:0\"\nb = \"127.0.0.1\"\n", "t.toml", "X", {});
+  Table root = document.root();
+  EXPECT_EQ(read_listen_address(root, "a"), (net::TcpConfig{"127.0.0.1", 0}));
+  EXPECT_EQ(read_listen_address(root, "b"), std::nullopt);
+  const auto findings = document.finish();
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_THAT(findings[0].text(), StartsWith("t.toml:2: `b`: "));
+}
+
+TEST(NotYetKeys, AreReportedOnlyWhereTheyWouldMatter) {
+  auto document = Document::parse("a = true\nb = false\nc = []\nd = [1]\n", "t.toml", "X", {});
+  Table root = document.root();
+  for (const auto* key : {"a", "b"}) (void)root.boolean(key);
+  for (const auto* key : {"c", "d"}) (void)root.integers<int>(key);
+  constexpr NotYet kKeys[] = {{"a", "no a"}, {"b", "no b"}, {"c", "no c"}, {"d", "no d"}, {"e", "no e"}};
+  report_not_yet(root, kKeys);
+  const auto findings = document.finish();
+  ASSERT_EQ(findings.size(), 2u);
+  EXPECT_EQ(findings[0].text(), "t.toml:1: `a`: no a");
+  EXPECT_EQ(findings[1].text(), "t.toml:4: `d`: no d");
+}
+
+}  // namespace
+}  // namespace adit::config

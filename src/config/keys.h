@@ -1,0 +1,42 @@
+// Secret keys as files: mode 0600, one line of text, written whole or not at all.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "noise/keys.h"
+
+namespace adit::config {
+
+enum class KeyErrc {
+  kUnreadable,  ///< The file cannot be read; the message has the system's words and how to make one.
+  kTooOpen,     ///< Others than its owner may read or write it; the message has the chmod.
+  kNoKey,       ///< What it holds is no key of that kind.
+  kExists,      ///< A file is there already and overwriting was not asked for.
+  kUnwritable,  ///< The file cannot be written.
+};
+constexpr std::string_view error_layer(KeyErrc) { return "keys"; }
+std::string_view error_name(KeyErrc code);
+
+/// A pool authority's key: base58check of 32 bytes, as SRI writes it.
+Result<noise::AuthorityKeyPair> read_authority_key(const std::string& path);
+
+/// An iroh node's Ed25519 secret: 64 hexadecimal digits.
+Result<noise::Secret> read_node_key(const std::string& path);
+
+/// Writes beside `path`, syncs, renames, syncs the folder: after a crash the old file or the new one is there, whole.
+/// Errors: kExists unless `overwrite`; kUnwritable.
+Result<> write_authority_key(const std::string& path, const noise::Secret& key, bool overwrite);
+Result<> write_node_key(const std::string& path, const noise::Secret& key, bool overwrite);
+
+/// The endpoint id (64 hexadecimal digits) that belongs to a node's secret: its Ed25519 public key.
+std::string endpoint_id(const noise::Secret& node_key);
+
+/// A new node secret.
+noise::Secret generate_node_key();
+
+/// Text of a secret file without the white space around it. Errors: kUnreadable, kTooOpen. For passwords and tokens as well.
+Result<std::string> read_secret_file(const std::string& path);
+
+}  // namespace adit::config

@@ -1,0 +1,312 @@
+#include "roles/pool/config.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "config/keys.h"
+
+namespace adit::pool {
+namespace {
+
+using config::Severity;
+using config::Table;
+
+// Sources that can be configured; those that work come first.
+constexpr std::string_view kSourcesHere =
+    "[template_provider_type.Embedded] (a regtest chain in this process) and "
+    "[template_provider_type.BitcoinRpc] (a Bitcoin node's JSON-RPC)";
+
+// Features of SRI's pool that are not here yet. A key leaves this list with the commit that brings its feature.
+constexpr config::NotYet kNotYet[] = {
+    {"jds", "the job declaration server is not here yet: the pool starts without it, and job declarators cannot connect"},
+    {"supported_extensions", "no protocol extension is here yet: a peer that asks for one is told so"},
+    {"max_past_jobs", "the number of past jobs kept for late shares cannot be set yet: it is 16"},
+};
+
+// What the user cannot be left to believe.
+constexpr std::string_view kRequiredExtensions =
+    "no protocol extension is here yet, so none can be required of peers: leave `required_extensions` empty";
+
+constexpr std::size_t kMaxSignature = 40;  // A coinbase's script holds 100 bytes: height, tags and extranonce share them.
+
+std::optional<bitcoin::Network> read_network(Table& table, bool required) {
+  if (required && !table.require("network", "one of mainnet, testnet4, signet, regtest")) return std::nullopt;
+  const auto name = table.text("network");
+  if (!name) return std::nullopt;
+  const auto network = bitcoin::network_from_name(*name);
+  if (!network) {
+    table.report(Severity::kError, "network",
+                 "`network` must be one of mainnet, testnet4, signet, regtest, not \"" + *name + "\"");
+  }
+  return network;
+}
+
+std::optional<std::uint32_t> read_nbits(Table& table) {
+  const auto text = table.text("nbits");
+  if (!text) return std::nullopt;
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value, 16);
+  if (text->size() != 8 || error != std::errc() || end != text->data() + text->size()) {
+    table.report(Severity::kError, "nbits",
+                 "`nbits` must be 8 hexadecimal digits, such as \"207fffff\", not \"" + *text + "\"");
+    return std::nullopt;
+  }
+  return value;
+}
+
+std::string default_cookie(const std::string& data_dir, bitcoin::Network network) {
+  const std::string_view folder = network == bitcoin::Network::kMainnet ? "" : bitcoin::network_name(network);
+  return (std::filesystem::path(data_dir) / folder / ".cookie").string();
+}
+
+BitcoinRpcSource read_rpc(Table& table, std::optional<bitcoin::Network> network) {
+  BitcoinRpcSource source;
+  table.require("url", "the node's JSON-RPC, such as \"http://127.0.0.1:8332\"");
+  source.url = table.text("url").value_or("");
+  if (!source.url.empty() && !source.url.starts_with("http://")) {
+    table.report(Severity::kError, "url",
+                 "`url` must begin with http:// (the node's JSON-RPC has no TLS: keep it on loopback or a tunnel)");
+  }
+  source.user = table.text("user").value_or("");
+  source.password = table.secret("password").value_or("");
+  source.password_file = config::read_path(table, "password_file").value_or("");
+  source.cookie_file = config::read_path(table, "cookie_file").value_or("");
+  const std::string data_dir = config::read_path(table, "data_dir").value_or("");
+
+  const bool password = table.has("password") || table.has("password_file");
+  if (table.has("password") && table.has("password_file")) {
+    table.report(Severity::kError, "password_file", "`password` and `password_file` are both given: remove one");
+  }
+  if (table.has("user") != password) {
+    table.report(Severity::kError,
+                 table.has("user")       ? "user"
+                 : table.has("password") ? "password"
+                                         : "password_file",
+                 "`user` and `password` (or `password_file`) go together");
+  }
+  if (table.has("cookie_file") && table.has("user")) {
+    table.report(Severity::kError, "cookie_file", "`cookie_file` and `user` are both given: remove one");
+  }
+  if (source.user.empty() && source.cookie_file.empty() && network) {
+    source.cookie_file = default_cookie(data_dir.empty() ? config::home_folder() + "/.bitcoin" : data_dir, *network);
+  }
+  return source;
+}
+
+void read_source(Table& root, PoolConfig& out) {
+  root.require("template_provider_type", "where work comes from: " + std::string(kSourcesHere));
+  auto chosen = root.variant("template_provider_type", {"Embedded", "BitcoinRpc", "BitcoinCoreIpc", "Sv2Tp"});
+  if (!chosen) return;
+  auto& [name, table] = *chosen;
+  if (name == "Embedded") {
+    EmbeddedSource source;
+    if (const auto seconds = table.number("interval", 0, 86400)) {
+      source.interval = std::chrono::milliseconds(static_cast<std::int64_t>(*seconds * 1000));
+    }
+    if (const auto nbits = read_nbits(table)) source.nbits = *nbits;
+    out.network = bitcoin::Network::kRegtest;
+    out.source = source;
+    return;
+  }
+  if (name == "BitcoinRpc") {
+    out.network = read_network(table, true);
+    out.source = read_rpc(table, out.network);
+    return;
+  }
+  if (name == "BitcoinCoreIpc") {
+    table.require("version", "the version of Bitcoin Core's IPC interface, such as 31");
+    (void)table.integer<std::uint8_t>("version");
+    out.network = read_network(table, true);
+    (void)config::read_path(table, "data_dir");
+    (void)table.integer<std::uint64_t>("fee_threshold");
+    (void)table.integer<std::uint8_t>("min_interval");
+  } else {
+    table.require("address", "the template provider's host and port");
+    (void)config::read_listen_address(table, "address");
+    (void)table.text("public_key");
+  }
+  out.source = MissingSource{name};
+  root.report(Severity::kBlocker, "template_provider_type",
+              "the template source " + name + " is not here yet; there are " + std::string(kSourcesHere));
+}
+
+// The network of a source that does not name one is anybody's guess: any network's address will do.
+Result<std::vector<std::uint8_t>> payout_script(std::string_view descriptor, std::optional<bitcoin::Network> network) {
+  using enum bitcoin::Network;
+  if (network) return bitcoin::script_from_descriptor(descriptor, *network);
+  auto first = bitcoin::script_from_descriptor(descriptor, kMainnet);
+  for (const bitcoin::Network other : {kTestnet4, kSignet, kRegtest}) {
+    if (first || !first.error().is(bitcoin::Errc::kWrongNetwork)) break;
+    if (auto script = bitcoin::script_from_descriptor(descriptor, other)) return script;
+  }
+  return first;
+}
+
+void read_payout(Table& root, PoolConfig& out) {
+  if (!root.require("coinbase_reward_script", "whom blocks pay, as a descriptor: \"addr(YOUR_ADDRESS)\"")) return;
+  const auto descriptor = root.text("coinbase_reward_script");
+  if (!descriptor) return;
+  auto script = payout_script(*descriptor, out.network);
+  if (!script) {
+    root.report(Severity::kError, "coinbase_reward_script", "`coinbase_reward_script`: " + script.error().message());
+    return;
+  }
+  out.payout_script = std::move(*script);
+}
+
+void read_authority(Table& root, PoolConfig& out) {
+  if (const auto text = root.text("authority_public_key")) {
+    if (auto key = noise::parse_public_key(*text)) {
+      out.authority_public_key = *key;
+    } else {
+      root.report(Severity::kError, "authority_public_key", "`authority_public_key`: " + key.error().message());
+    }
+    if (*text == config::kExampleAuthority && out.network != bitcoin::Network::kRegtest) {
+      root.report(
+          Severity::kBlocker, "authority_public_key",
+          "these are SRI's published example keys: everybody has the secret one and can pose as this pool; make your own with "
+          "`adit keys authority --out FILE` (they are taken on regtest only)");
+    }
+  }
+  const auto file = config::read_path(root, "authority_secret_key_file");
+  const auto text = root.secret("authority_secret_key");
+  if (file && root.has("authority_secret_key")) {
+    root.report(Severity::kError, "authority_secret_key_file",
+                "`authority_secret_key_file` and `authority_secret_key` are both given: remove the latter");
+    return;
+  }
+  if (file) {
+    out.authority_secret_key_file = *file;
+    return;
+  }
+  if (!root.has("authority_secret_key")) {
+    root.require("authority_secret_key_file",
+                 "the key that proves this pool to its miners; `adit keys authority --out FILE` makes one");
+    return;
+  }
+  if (!text) return;
+  auto secret = noise::parse_secret_key(*text);
+  if (!secret) {
+    root.report(Severity::kError, "authority_secret_key", "`authority_secret_key`: " + secret.error().message());
+    return;
+  }
+  root.report(Severity::kWarning, "authority_secret_key",
+              "`authority_secret_key` is a secret in a configuration file: put it into a file of mode 0600 and name that by "
+              "`authority_secret_key_file`");
+  auto pair = noise::AuthorityKeyPair::from_secret(secret->copy());
+  if (!pair) {
+    root.report(Severity::kError, "authority_secret_key", "`authority_secret_key`: " + pair.error().message());
+  } else if (out.authority_public_key && *out.authority_public_key != pair->public_key()) {
+    root.report(Severity::kError, "authority_public_key", "`authority_public_key` does not belong to `authority_secret_key`");
+  } else if (!out.authority_public_key && noise::to_text(pair->public_key()) == config::kExampleAuthority &&
+             out.network != bitcoin::Network::kRegtest) {
+    root.report(
+        Severity::kBlocker, "authority_secret_key",
+        "this is SRI's published example key, which everybody has; make your own with `adit keys authority --out FILE`");
+  }
+  out.authority_secret_key = std::move(*secret);
+}
+
+void read_jds(Table& root) {
+  auto jds = root.table("jds");
+  if (!jds) return;
+  jds->require("listen_address", "where the job declaration server listens");
+  (void)config::read_listen_address(*jds, "listen_address");
+  (void)jds->integers<std::uint16_t>("supported_extensions");
+  (void)jds->integers<std::uint16_t>("required_extensions");
+}
+
+void read_extensions(Table& root) {
+  (void)root.integers<std::uint16_t>("supported_extensions");
+  const auto required = root.integers<std::uint16_t>("required_extensions");
+  if (required && !required->empty()) root.report(Severity::kBlocker, "required_extensions", std::string(kRequiredExtensions));
+}
+
+bool is_plain_text(std::string_view text) {
+  return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+config::Loaded<PoolConfig> read(config::Document document) {
+  config::Loaded<PoolConfig> loaded;
+  PoolConfig& out = loaded.config;
+  if (!document.readable()) {
+    loaded.findings = document.finish();
+    return loaded;
+  }
+  Table root = document.root();
+  read_source(root, out);
+  read_payout(root, out);
+  read_authority(root, out);
+  out.cert_validity =
+      std::chrono::seconds(root.integer<std::uint32_t>("cert_validity_sec", 60, 10 * 365 * 86400).value_or(3600));
+
+  root.require("listen_address", "the IP address and port on which miners connect, such as \"0.0.0.0:3333\"");
+  out.listen_address = config::read_listen_address(root, "listen_address").value_or(net::TcpConfig{});
+  out.monitoring_address = config::read_listen_address(root, "monitoring_address");
+  out.monitoring_cache_refresh =
+      std::chrono::seconds(root.integer<std::uint32_t>("monitoring_cache_refresh_secs", 1, 3600).value_or(15));
+  out.iroh = config::read_iroh(root, true);
+
+  out.pool_signature = root.text("pool_signature").value_or("Adit");
+  if (out.pool_signature.size() > kMaxSignature || !is_plain_text(out.pool_signature)) {
+    root.report(Severity::kError, "pool_signature", "`pool_signature` must be at most 40 bytes without control characters");
+  }
+  out.shares_per_minute = static_cast<float>(root.number("shares_per_minute", 0.01, 6000).value_or(6));
+  out.share_batch_size = root.integer<std::uint32_t>("share_batch_size", 1, 10000).value_or(10);
+  out.server_id = root.integer<std::uint8_t>("server_id").value_or(0);
+  // 0 is the default, as in SRI.
+  if (const auto jobs = root.integer<std::uint32_t>("max_past_jobs", 0, 1000); jobs && *jobs != 0) out.max_past_jobs = *jobs;
+  out.threads = root.integer<unsigned>("threads", 0, 256).value_or(0);
+  out.data_dir = config::read_path(root, "data_dir").value_or(config::default_data_dir("pool"));
+  out.log_file = config::read_path(root, "log_file").value_or("");
+  read_extensions(root);
+  read_jds(root);
+  config::report_not_yet(root, kNotYet);
+  loaded.findings = document.finish();
+  return loaded;
+}
+
+}  // namespace
+
+config::Loaded<PoolConfig> load_config(const std::string& path, const config::Environment& environment) {
+  return read(config::Document::open(path, "POOL", environment));
+}
+
+config::Loaded<PoolConfig> parse_config(std::string_view toml, const std::string& name,
+                                        const config::Environment& environment) {
+  return read(config::Document::parse(toml, name, "POOL", environment));
+}
+
+Result<noise::AuthorityKeyPair> load_authority(const PoolConfig& config) {
+  auto pair = config.authority_secret_key ? noise::AuthorityKeyPair::from_secret(config.authority_secret_key->copy())
+                                          : config::read_authority_key(config.authority_secret_key_file);
+  if (!pair) return pair;
+  if (config.authority_public_key && *config.authority_public_key != pair->public_key()) {
+    return fail(config::KeyErrc::kNoKey, "`authority_public_key` (" + noise::to_text(*config.authority_public_key) +
+                                             ") does not belong to the secret key in " + config.authority_secret_key_file +
+                                             ", whose public key is " + noise::to_text(pair->public_key()));
+  }
+  if (noise::to_text(pair->public_key()) == config::kExampleAuthority && config.network != bitcoin::Network::kRegtest) {
+    return fail(config::KeyErrc::kNoKey, config.authority_secret_key_file +
+                                             " holds SRI's published example key, which everybody has; make your own with "
+                                             "`adit keys authority --out FILE`");
+  }
+  return pair;
+}
+
+Result<noise::Secret> load_or_make_node_key(const PoolConfig& config) {
+  if (!config.iroh.secret_key_file.empty()) return config::read_node_key(config.iroh.secret_key_file);
+  const std::string path = config.data_dir + "/node.key";
+  if (struct stat info{}; ::lstat(path.c_str(), &info) == 0) return config::read_node_key(path);
+  noise::Secret key = config::generate_node_key();
+  ADIT_CHECK(config::write_node_key(path, key, false));
+  return key;
+}
+
+}  // namespace adit::pool

@@ -1,0 +1,78 @@
+// What `adit pool` is told: SRI's keys for its pool, and ours.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "bitcoin/address.h"
+#include "config/common.h"
+#include "noise/keys.h"
+
+namespace adit::pool {
+
+/// [template_provider_type.Embedded]: a regtest chain in this process.
+struct EmbeddedSource {
+  std::chrono::milliseconds interval{0};  ///< A new tip found by itself this often; 0: only by miners.
+  std::uint32_t nbits = 0x207fffff;       ///< Compact target of its blocks; regtest's by default.
+};
+
+/// [template_provider_type.BitcoinRpc]: getblocktemplate of a Bitcoin node.
+struct BitcoinRpcSource {
+  std::string url;            ///< "http://127.0.0.1:8332".
+  std::string cookie_file;    ///< The node's .cookie; empty if a user is given.
+  std::string user;           ///< Of rpcauth or rpcuser.
+  std::string password;       ///< A secret; empty if there is a password_file.
+  std::string password_file;  ///< Read when the pool starts.
+};
+
+/// A source that SRI has and this does not have yet.
+struct MissingSource {
+  std::string name;
+};
+
+using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, MissingSource>;
+
+struct PoolConfig {
+  net::TcpConfig listen_address;  ///< Port 0: the system's choice.
+  std::optional<net::TcpConfig> monitoring_address;
+  std::chrono::seconds monitoring_cache_refresh{15};
+  config::IrohSettings iroh;
+
+  std::optional<noise::PublicKey> authority_public_key;  ///< Absent: whatever belongs to the secret key.
+  std::string authority_secret_key_file;
+  std::optional<noise::Secret> authority_secret_key;  ///< Inline, as SRI has it.
+  std::chrono::seconds cert_validity{3600};
+
+  TemplateSource source;
+  std::optional<bitcoin::Network> network;  ///< Absent: the source does not say.
+  std::vector<std::uint8_t> payout_script;  ///< Of coinbase_reward_script.
+  std::string pool_signature;               ///< The pool's tag in the coinbase.
+
+  float shares_per_minute = 6;          ///< Of one channel: what vardiff aims at.
+  std::uint32_t share_batch_size = 10;  ///< Shares that one SubmitShares.Success answers.
+  std::uint8_t server_id = 0;           ///< Part of every extranonce prefix: pools on the same template must differ in it.
+  std::uint32_t max_past_jobs = 16;     ///< Jobs per channel for which a late share is still taken.
+
+  unsigned threads = 0;  ///< Shards; 0: one for each CPU.
+  std::string data_dir;  ///< Where found blocks are kept until the node has answered.
+  std::string log_file;  ///< Empty: standard error only.
+};
+
+/// Environment variables POOL__* lie over the file, as in SRI. Reads no file but `path`.
+config::Loaded<PoolConfig> load_config(const std::string& path, const config::Environment& environment);
+
+/// The same from text; `name` stands for the file.
+config::Loaded<PoolConfig> parse_config(std::string_view toml, const std::string& name, const config::Environment& environment);
+
+/// The key pair that signs certificates, from the configuration or the file it names.
+/// Errors: those of config::read_authority_key; noise's kBadKey; config::KeyErrc::kNoKey if the public key is not the secret's.
+Result<noise::AuthorityKeyPair> load_authority(const PoolConfig& config);
+
+/// The iroh node key: the file [iroh] names, which must be there; else data_dir/node.key, made on the first start.
+Result<noise::Secret> load_or_make_node_key(const PoolConfig& config);
+
+}  // namespace adit::pool

@@ -1,0 +1,305 @@
+#include "roles/pool/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "config/keys.h"
+
+namespace adit::pool {
+namespace {
+
+using config::Severity;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+// What a pool needs, one key a line; a test changes or drops a line.
+constexpr std::string_view kSmallest = R"t(listen_address = "127.0.0.1:0"
+authority_secret_key_file = "/keys/authority"
+coinbase_reward_script = "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)"
+[template_provider_type.Embedded]
+)t";
+
+std::string with(std::string_view line, std::string_view in_its_place) {
+  std::string text(kSmallest);
+  const auto at = text.find(line);
+  EXPECT_NE(at, std::string::npos);
+  const auto end = text.find('\n', at);
+  return text.replace(at, end - at, in_its_place);
+}
+
+config::Loaded<PoolConfig> load(std::string_view toml, const config::Environment& environment = {}) {
+  return parse_config(toml, "pool.toml", environment);
+}
+
+std::vector<std::string> texts(const config::Loaded<PoolConfig>& loaded, Severity severity) {
+  std::vector<std::string> out;
+  for (const auto& finding : loaded.findings) {
+    if (finding.severity == severity) out.push_back(finding.text());
+  }
+  return out;
+}
+
+TEST(PoolConfig, TheSmallestOneStartsAPoolOnTheEmbeddedChain) {
+  const auto loaded = load(kSmallest);
+  EXPECT_THAT(loaded.findings, IsEmpty());
+  EXPECT_TRUE(loaded.may_start());
+  EXPECT_EQ(loaded.config.listen_address, (net::TcpConfig{"127.0.0.1", 0}));
+  EXPECT_EQ(loaded.config.network, bitcoin::Network::kRegtest);
+  EXPECT_TRUE(std::holds_alternative<EmbeddedSource>(loaded.config.source));
+  EXPECT_EQ(loaded.config.payout_script.size(), 22u);
+  EXPECT_EQ(loaded.config.max_past_jobs, 16u);
+  EXPECT_FALSE(loaded.config.iroh.enabled);
+  EXPECT_FALSE(loaded.config.data_dir.empty());
+}
+
+TEST(PoolConfig, ReadsSrisKeys) {
+  const auto loaded =
+      load(R"t(
+authority_public_key = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72"
+authority_secret_key = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n"
+cert_validity_sec = 7200
+listen_address = "0.0.0.0:3333"
+coinbase_reward_script = "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)" server_id = 7 pool_signature =
+               "Stratum V2 SRI Pool" log_file = "./pool.log" shares_per_minute = 12.5 share_batch_size = 3 max_past_jobs =
+                   0 supported_extensions = [] required_extensions = [] monitoring_address =
+                       "127.0.0.1:9090" monitoring_cache_refresh_secs = 5 [template_provider_type.BitcoinRpc] url =
+                           "http://127.0.0.1:18443" network = "regtest" data_dir = "/data") ");
+      EXPECT_TRUE(loaded.may_start());
+  EXPECT_THAT(texts(loaded, Severity::kWarning), ElementsAre(StartsWith("pool.toml:3: `authority_secret_key` is a secret")));
+  EXPECT_EQ(loaded.config.cert_validity, std::chrono::hours(2));
+  EXPECT_EQ(loaded.config.server_id, 7);
+  EXPECT_EQ(loaded.config.pool_signature, "Stratum V2 SRI Pool");
+  EXPECT_EQ(loaded.config.log_file, "./pool.log");
+  EXPECT_EQ(loaded.config.shares_per_minute, 12.5f);
+  EXPECT_EQ(loaded.config.share_batch_size, 3u);
+  EXPECT_EQ(loaded.config.max_past_jobs, 16u) << "0 is the default, as in SRI";
+  EXPECT_EQ(loaded.config.monitoring_address, (net::TcpConfig{"127.0.0.1", 9090}));
+  EXPECT_EQ(loaded.config.monitoring_cache_refresh, std::chrono::seconds(5));
+  const auto& rpc = std::get<BitcoinRpcSource>(loaded.config.source);
+  EXPECT_EQ(rpc.url, "http://127.0.0.1:18443");
+  EXPECT_EQ(rpc.cookie_file, "/data/regtest/.cookie");
+  const auto authority = load_authority(loaded.config);
+  ASSERT_TRUE(authority.has_value());
+  EXPECT_EQ(authority->public_key(), *loaded.config.authority_public_key);
+}
+
+TEST(PoolConfig, NamesEveryKeyThatIsMissing) {
+  EXPECT_THAT(texts(load(""), Severity::kError),
+              ElementsAre(HasSubstr("missing key `template_provider_type`"), HasSubstr("missing key `coinbase_reward_script`"),
+                          HasSubstr("missing key `authority_secret_key_file`"), HasSubstr("missing key `listen_address`")));
+}
+
+TEST(PoolConfig, AMistypedKeyNamesTheNearest) {
+  EXPECT_THAT(texts(load(with("listen_address", "listn_address = \"127.0.0.1:0\"")), Severity::kError),
+              ElementsAre(HasSubstr("missing key `listen_address`"),
+                          "pool.toml:1: unknown key `listn_address`; did you mean `listen_address`?"));
+}
+
+TEST(PoolConfig, TellsSeveralFaultsAtOnceInTheOrderOfTheFile) {
+  const auto loaded = load("server_id = 256\nshares_per_minute = 0\nshare_batch_size = \"ten\"\ncert_validity_sec = 1\n" +
+                           with("listen_address", "listen_address = \"nowhere\""));
+  EXPECT_THAT(texts(loaded, Severity::kError),
+              ElementsAre(StartsWith("pool.toml:1: `server_id` must be a whole number from 0 to 255, not 256"),
+                          StartsWith("pool.toml:2: `shares_per_minute` must be a number from 0.01 to 6000, not 0"),
+                          StartsWith("pool.toml:3: `share_batch_size` must be a whole number"),
+                          StartsWith("pool.toml:4: `cert_validity_sec` must be a whole number"),
+                          StartsWith("pool.toml:5: `listen_address`: ")));
+}
+
+TEST(PoolConfig, APayoutAddressOfAnotherNetworkStopsTheStart) {
+  const auto loaded =
+      load(with("coinbase_reward_script", "coinbase_reward_script = \"addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)\""));
+  EXPECT_FALSE(loaded.may_start());
+  const auto errors = texts(loaded, Severity::kError);
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_THAT(errors[0], StartsWith("pool.toml:3: `coinbase_reward_script`: "));
+  EXPECT_THAT(errors[0], HasSubstr("mainnet"));
+  EXPECT_THAT(errors[0], HasSubstr("regtest"));
+}
+
+TEST(PoolConfig, AMistypedPayoutAddressStopsTheStart) {
+  EXPECT_FALSE(
+      load(with("coinbase_reward_script", "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081)\""))
+          .valid());
+  EXPECT_FALSE(load(with("coinbase_reward_script", "coinbase_reward_script = \"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\""))
+                   .valid());
+}
+
+constexpr std::string_view kExampleKeys =
+    "authority_public_key = \"9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72\"\n"
+    "authority_secret_key = \"mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n\"\n"
+    "listen_address = \"127.0.0.1:0\"\n";
+
+TEST(PoolConfig, SrisExampleKeysStopTheStartAnywhereButOnRegtest) {
+  const std::string mainnet = std::string(kExampleKeys) +
+                              "coinbase_reward_script = \"addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)\"\n"
+                              "[template_provider_type.BitcoinRpc]\nurl = \"http://127.0.0.1:8332\"\nnetwork = \"mainnet\"\n";
+  const auto loaded = load(mainnet);
+  EXPECT_TRUE(loaded.valid());
+  EXPECT_FALSE(loaded.may_start());
+  EXPECT_THAT(texts(loaded, Severity::kBlocker),
+              ElementsAre(StartsWith("pool.toml:1: these are SRI's published example keys")));
+
+  const auto regtest = load(std::string(kExampleKeys) +
+                            "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n"
+                            "[template_provider_type.Embedded]\n");
+  EXPECT_TRUE(regtest.may_start());
+}
+
+TEST(PoolConfig, AMissingTemplateSourceStopsTheStartAndNamesThoseThatAreHere) {
+  for (const std::string source :
+       {"Sv2Tp]\naddress = \"127.0.0.1:8442\"\n",
+        "BitcoinCoreIpc]\nversion = 31\nnetwork = \"regtest\"\nfee_threshold = 100\nmin_interval = 5\n"}) {
+    const auto loaded = load(with("[template_provider_type", "[template_provider_type." + source));
+    EXPECT_TRUE(loaded.valid());
+    const auto blockers = texts(loaded, Severity::kBlocker);
+    ASSERT_EQ(blockers.size(), 1u);
+    EXPECT_THAT(blockers[0], StartsWith("pool.toml:4: the template source "));
+    EXPECT_THAT(blockers[0], HasSubstr("Embedded"));
+    EXPECT_THAT(blockers[0], HasSubstr("BitcoinRpc"));
+  }
+}
+
+TEST(PoolConfig, FeaturesThatAreNotHereYetAreListedEach) {
+  const auto loaded = load("supported_extensions = [0x0002]\nmax_past_jobs = 3\n" + std::string(kSmallest) +
+                           "[jds]\nlisten_address = \"0.0.0.0:3334\"\n");
+  EXPECT_TRUE(loaded.may_start());
+  EXPECT_THAT(texts(loaded, Severity::kNotYet),
+              ElementsAre(StartsWith("pool.toml:1: `supported_extensions`"), StartsWith("pool.toml:2: `max_past_jobs`"),
+                          StartsWith("pool.toml:7: `jds`")));
+}
+
+TEST(PoolConfig, ARequiredExtensionStopsTheStart) {
+  const auto loaded = load("required_extensions = [2]\n" + std::string(kSmallest));
+  EXPECT_TRUE(loaded.valid());
+  EXPECT_THAT(texts(loaded, Severity::kBlocker), ElementsAre(StartsWith("pool.toml:1: no protocol extension is here yet")));
+}
+
+TEST(PoolConfig, RpcCredentialsAreACookieOrAUserWithOnePassword) {
+  const auto rpc = [](std::string_view keys) {
+    return load(
+        with("[template_provider_type",
+             "[template_provider_type.BitcoinRpc]\nurl = \"http://127.0.0.1:1\"\nnetwork = \"regtest\"\n" + std::string(keys)));
+  };
+  EXPECT_TRUE(rpc("user = \"u\"\npassword = \"p\"").valid());
+  EXPECT_EQ(std::get<BitcoinRpcSource>(rpc("user = \"u\"\npassword = \"p\"").config.source).cookie_file, "");
+  EXPECT_EQ(std::get<BitcoinRpcSource>(rpc("cookie_file = \"/c\"").config.source).cookie_file, "/c");
+  EXPECT_THAT(texts(rpc("user = \"u\""), Severity::kError), ElementsAre(HasSubstr("go together")));
+  EXPECT_THAT(texts(rpc("password = \"p\""), Severity::kError), ElementsAre(HasSubstr("go together")));
+  EXPECT_THAT(texts(rpc("user = \"u\"\npassword = \"p\"\npassword_file = \"/p\""), Severity::kError),
+              ElementsAre(HasSubstr("both given")));
+  EXPECT_THAT(texts(rpc("user = \"u\"\npassword = \"p\"\ncookie_file = \"/c\""), Severity::kError),
+              ElementsAre(HasSubstr("both given")));
+}
+
+TEST(PoolConfig, TheEmbeddedChainTakesIntervalAndTarget) {
+  const auto loaded = load(std::string(kSmallest) + "interval = 2.5\nnbits = \"1d00ffff\"\n");
+  const auto& source = std::get<EmbeddedSource>(loaded.config.source);
+  EXPECT_EQ(source.interval, std::chrono::milliseconds(2500));
+  EXPECT_EQ(source.nbits, 0x1d00ffffu);
+  EXPECT_THAT(texts(load(std::string(kSmallest) + "nbits = \"xyz\"\n"), Severity::kError),
+              ElementsAre(StartsWith("pool.toml:5: `nbits` must be")));
+}
+
+TEST(PoolConfig, KeysThatDoNotBelongTogetherAreRefused) {
+  const auto loaded =
+      load("authority_public_key = \"9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh\"\n" +
+           with("authority_secret_key_file", "authority_secret_key = \"mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n\""));
+  EXPECT_THAT(texts(loaded, Severity::kError),
+              ElementsAre(StartsWith("pool.toml:1: `authority_public_key` does not belong to")));
+}
+
+TEST(PoolConfig, AKeyThatIsNoneIsRefusedAndASecretOneNotShown) {
+  const auto loaded =
+      load("authority_public_key = \"nonsense\"\n" + with("authority_secret_key_file", "authority_secret_key = \"hunter2\""));
+  const auto errors = texts(loaded, Severity::kError);
+  ASSERT_EQ(errors.size(), 2u);
+  EXPECT_THAT(errors[0], StartsWith("pool.toml:1: `authority_public_key`: "));
+  EXPECT_THAT(errors[1], StartsWith("pool.toml:3: `authority_secret_key`: "));
+  EXPECT_THAT(errors[1], testing::Not(HasSubstr("hunter2")));
+}
+
+TEST(PoolConfig, TheEnvironmentAloneIsEnough) {
+  const auto loaded = load("", {{"POOL__LISTEN_ADDRESS", "0.0.0.0:3333"},
+                                {"POOL__AUTHORITY_SECRET_KEY_FILE", "/k"},
+                                {"POOL__COINBASE_REWARD_SCRIPT", "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)t"},
+                                {"POOL__TEMPLATE_PROVIDER_TYPE__EMBEDDED__INTERVAL", "30"},
+                                {"POOL__SERVER_ID", "3"},
+                                {"POOL__IROH__RELAY", "n0"}
+});
+EXPECT_TRUE(loaded.may_start());
+EXPECT_EQ(loaded.config.server_id, 3);
+EXPECT_EQ(std::get<EmbeddedSource>(loaded.config.source).interval, std::chrono::seconds(30));
+EXPECT_EQ(loaded.config.iroh.relay, config::RelayMode::kN0);
+}
+
+TEST(PoolConfig, ASourceNamedInTheEnvironmentReplacesTheFiles) {
+  const auto loaded = load(kSmallest, {{"POOL__TEMPLATE_PROVIDER_TYPE__BITCOINRPC__URL", "http://127.0.0.1:1"},
+                                       {"POOL__TEMPLATE_PROVIDER_TYPE__BITCOINRPC__NETWORK", "regtest"}});
+  EXPECT_TRUE(loaded.may_start());
+  EXPECT_TRUE(std::holds_alternative<BitcoinRpcSource>(loaded.config.source));
+}
+
+TEST(PoolConfig, ASignatureThatTheCoinbaseCannotHoldIsRefused) {
+  EXPECT_FALSE(load("pool_signature = \"" + std::string(41, 'x') + "\"\n" + std::string(kSmallest)).valid());
+  EXPECT_FALSE(load("pool_signature = \"a\\nb\"\n" + std::string(kSmallest)).valid());
+}
+
+class PoolKeys : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = testing::TempDir() + "adit-pool-keys-" + std::to_string(::getpid());
+    std::filesystem::create_directory(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string folder_;
+};
+
+TEST_F(PoolKeys, ThePublicKeyMustBelongToTheFilesSecret) {
+  const std::string path = folder_ + "/authority";
+  const auto pair = noise::AuthorityKeyPair::generate(noise::system_random());
+  ASSERT_TRUE(config::write_authority_key(path, pair.secret(), false).has_value());
+  PoolConfig config;
+  config.network = bitcoin::Network::kMainnet;
+  config.authority_secret_key_file = path;
+  EXPECT_TRUE(load_authority(config).has_value());
+  config.authority_public_key = noise::AuthorityKeyPair::generate(noise::system_random()).public_key();
+  const auto wrong = load_authority(config);
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_THAT(wrong.error().message(), HasSubstr("does not belong"));
+}
+
+TEST_F(PoolKeys, TheExampleKeyInAFileIsTakenOnRegtestOnly) {
+  const std::string path = folder_ + "/authority";
+  auto secret = noise::parse_secret_key("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n");
+  ASSERT_TRUE(secret.has_value());
+  ASSERT_TRUE(config::write_authority_key(path, *secret, false).has_value());
+  PoolConfig config;
+  config.authority_secret_key_file = path;
+  config.network = bitcoin::Network::kRegtest;
+  EXPECT_TRUE(load_authority(config).has_value());
+  config.network = bitcoin::Network::kSignet;
+  ASSERT_FALSE(load_authority(config).has_value());
+  EXPECT_THAT(load_authority(config).error().message(), HasSubstr("SRI's published example key"));
+}
+
+TEST_F(PoolKeys, ThePoolKeepsItsEndpointIdAcrossStarts) {
+  PoolConfig config;
+  config.data_dir = folder_;
+  const auto first = load_or_make_node_key(config);
+  const auto second = load_or_make_node_key(config);
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  EXPECT_EQ(config::endpoint_id(*first), config::endpoint_id(*second));
+  config.iroh.secret_key_file = folder_ + "/absent";
+  EXPECT_FALSE(load_or_make_node_key(config).has_value()) << "a key that was named is never made up";
+}
+
+}  // namespace
+}  // namespace adit::pool

@@ -1,0 +1,357 @@
+#include "roles/pool/session.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "wire/messages.h"
+
+namespace adit::pool {
+namespace {
+
+using channels::Channel;
+using channels::ChannelKind;
+using channels::ShareVerdict;
+
+constexpr std::uint32_t kSupportedFlags = wire::kRequiresStandardJobs | wire::kRequiresVersionRolling;
+
+// Error codes as SRI words them (mining_sv2, common_messages_sv2); free text since sv2-spec #194.
+constexpr std::string_view kInvalidChannelId = "invalid-channel-id";
+constexpr std::string_view kInvalidHashRate = "invalid-nominal-hashrate";
+constexpr std::string_view kMaxTargetOutOfRange = "max-target-out-of-range";
+constexpr std::string_view kMinExtranonceTooLarge = "min-extranonce-size-too-large";
+constexpr std::string_view kInvalidUserIdentity = "invalid-user-identity";
+constexpr std::string_view kNoExtendedChannels = "extended-channels-not-supported-for-standard-jobs";
+constexpr std::string_view kCapacityExhausted = "channel-capacity-exhausted";
+constexpr std::string_view kJobDeclarationNotSupported = "jd-not-supported";
+
+std::unexpected<Error> protocol_error(const wire::FrameView& frame, std::string_view what) {
+  return fail(Errc::kProtocol, std::string(wire::message_name(frame.header)) + ": " + std::string(what));
+}
+
+/// "sri/..." asks for a payout of the client's own (SRI's solo and donation patterns). Everything is paid to the pool here, which
+/// is what plain "sri/donate[/worker]" asks for; anything else must be refused rather than paid otherwise than asked.
+bool payout_is_ours(std::string_view user_identity) {
+  constexpr std::string_view kPattern = "sri/";
+  constexpr std::string_view kDonate = "sri/donate";
+  if (!user_identity.starts_with(kPattern)) return true;
+  if (!user_identity.starts_with(kDonate)) return false;
+  user_identity.remove_prefix(kDonate.size());
+  return user_identity.empty() || (user_identity[0] == '/' && user_identity.find('/', 1) == std::string_view::npos);
+}
+
+channels::Share to_share(const auto& message) {
+  channels::Share share{.job_id = message.job_id,
+                        .sequence_number = message.sequence_number,
+                        .nonce = message.nonce,
+                        .ntime = message.ntime,
+                        .version = message.version,
+                        .extranonce = {}};
+  if constexpr (requires { message.extranonce; }) share.extranonce = message.extranonce;
+  return share;
+}
+
+void push_acknowledgement(Channel& channel, bool flush, wire::FrameBuffer& out) {
+  if (const auto batch = channel.take_acknowledgement(flush)) {
+    out.push(wire::SubmitSharesSuccess{.channel_id = channel.id(),
+                                       .last_sequence_number = batch->last_sequence_number,
+                                       .new_submits_accepted_count = batch->accepted_count,
+                                       .new_shares_sum = batch->work_sum});
+  }
+}
+
+void push_target(const Channel& channel, wire::FrameBuffer& out) {
+  out.push(wire::SetTarget{.channel_id = channel.id(), .maximum_target = channel.target().to_le()});
+}
+
+}  // namespace
+
+std::string_view error_name(Errc code) {
+  switch (code) {
+    case Errc::kProtocol: return "protocol";
+    case Errc::kRefused: return "refused";
+    case Errc::kIdle: return "idle";
+  }
+  return "unknown";
+}
+
+std::uint64_t PoolCounters::shares_rejected_total() const {
+  return std::accumulate(shares_rejected.begin(), shares_rejected.end(), std::uint64_t{0});
+}
+
+void PoolShard::set_job(channels::JobPtr job) {
+  if (job->new_tip) extranonces_.on_new_tip();
+  jobs_.add(std::move(job));
+}
+
+PoolSession::PoolSession(PoolShard& shard, Instant now)
+    : shard_(shard),
+      opened_at_(now),
+      without_channel_since_(now),
+      last_flush_(now),
+      extensions_agreed_(shard.policy_.required_extensions.empty()) {
+  ++shard_.counters_.sessions;
+}
+
+PoolSession::~PoolSession() {
+  for (const Channel& channel : channels_) count_channel(channel, -1);
+  --shard_.counters_.sessions;
+}
+
+Result<void> PoolSession::on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) {
+  for (const wire::FrameView& frame : frames) ADIT_CHECK(on_frame(frame, now, out));
+  return {};
+}
+
+Result<void> PoolSession::on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+  if (!set_up_) {
+    if (frame.is<wire::SetupConnection>()) return on_setup_connection(frame, out);
+    return protocol_error(frame, "the first message must be SetupConnection");
+  }
+  if (frame.header.extension_type == wire::kExtensionsNegotiation) {
+    if (frame.is<wire::RequestExtensions>()) return on_request_extensions(frame, out);
+    return protocol_error(frame, "not a client's message");
+  }
+  // What this end does not know is not for it (SV2 03 §3.4.1).
+  if (frame.header.extension_type != wire::kCore) return {};
+
+  switch (frame.header.message_type) {
+    case wire::SubmitSharesStandard::kType: return on_submit<wire::SubmitSharesStandard>(frame, now, out);
+    case wire::SubmitSharesExtended::kType: return on_submit<wire::SubmitSharesExtended>(frame, now, out);
+    case wire::OpenStandardMiningChannel::kType: {
+      ADIT_TRY(const auto message, frame.as<wire::OpenStandardMiningChannel>());
+      return on_open(message, now, out);
+    }
+    case wire::OpenExtendedMiningChannel::kType: {
+      ADIT_TRY(const auto message, frame.as<wire::OpenExtendedMiningChannel>());
+      return on_open(message, now, out);
+    }
+    case wire::UpdateChannel::kType: return on_update_channel(frame, now, out);
+    case wire::CloseChannel::kType: return on_close_channel(frame, now);
+    case wire::SetCustomMiningJob::kType: {
+      ADIT_TRY(const auto message, frame.as<wire::SetCustomMiningJob>());
+      out.push(wire::SetCustomMiningJobError{
+          .channel_id = message.channel_id, .request_id = message.request_id, .error_code = kJobDeclarationNotSupported});
+      return {};
+    }
+    case wire::SetupConnection::kType: return protocol_error(frame, "sent twice");
+    default:
+      // A type that a later revision of the protocol may have added is ignored; a known one that is not a client's is an error.
+      if (!wire::with_message_type(frame.header, [](auto) {})) return {};
+      return protocol_error(frame, "not a message that a client of the mining protocol sends");
+  }
+}
+
+Result<void> PoolSession::on_setup_connection(const wire::FrameView& frame, wire::FrameBuffer& out) {
+  ADIT_TRY(const auto message, frame.as<wire::SetupConnection>());
+  wire::SetupConnectionError refusal;
+  if (message.protocol != wire::kMiningProtocol) {
+    refusal.error_code = std::string_view("unsupported-protocol");
+  } else if (message.min_version > wire::kProtocolVersion || message.max_version < wire::kProtocolVersion) {
+    refusal.error_code = std::string_view("protocol-version-mismatch");
+  } else if (refusal.flags = message.flags & ~kSupportedFlags; refusal.flags != 0) {
+    refusal.error_code = std::string_view("unsupported-feature-flags");
+  }
+  if (!refusal.error_code.empty()) {
+    ++shard_.counters_.setups_refused;
+    out.push(refusal);
+    return fail(Errc::kRefused, "SetupConnection refused: " + std::string(refusal.error_code.view()));
+  }
+  set_up_ = true;
+  standard_jobs_ = (message.flags & wire::kRequiresStandardJobs) != 0;
+  out.push(wire::SetupConnectionSuccess{.used_version = wire::kProtocolVersion, .flags = 0});
+  return {};
+}
+
+Result<void> PoolSession::on_request_extensions(const wire::FrameView& frame, wire::FrameBuffer& out) {
+  ADIT_TRY(const auto message, frame.as<wire::RequestExtensions>());
+  const auto requested = [&](std::uint16_t extension) {
+    return std::ranges::find(message.requested_extensions, extension) != message.requested_extensions.end();
+  };
+  std::vector<std::uint16_t> missing;
+  std::ranges::copy_if(shard_.policy_.required_extensions, std::back_inserter(missing),
+                       [&](std::uint16_t extension) { return !requested(extension); });
+  std::vector<std::uint16_t> supported;
+  std::vector<std::uint16_t> unsupported;
+  for (const std::uint16_t extension : message.requested_extensions) {
+    (extension == wire::kExtensionsNegotiation ? supported : unsupported).push_back(extension);
+  }
+  // An Error only if nothing that was asked for is here, or something that must be asked for was not (ext 0x0001 §4.1).
+  if (!missing.empty() || (supported.empty() && !unsupported.empty())) {
+    out.push(wire::RequestExtensionsError{
+        .request_id = message.request_id, .unsupported_extensions = unsupported, .required_extensions = missing});
+    return {};
+  }
+  extensions_agreed_ = true;
+  out.push(wire::RequestExtensionsSuccess{.request_id = message.request_id, .supported_extensions = supported});
+  return {};
+}
+
+std::string_view PoolSession::refuse_open(ChannelKind kind, std::string_view user_identity, const wire::U256& max_target,
+                                          std::size_t min_extranonce_size) const {
+  if (kind == ChannelKind::kExtended && standard_jobs_) return kNoExtendedChannels;
+  if (channels_.size() >= shard_.policy_.max_channels) return kCapacityExhausted;
+  if (min_extranonce_size > channels::kRollableExtranonceSize) return kMinExtranonceTooLarge;
+  if (max_target == wire::U256{}) return kMaxTargetOutOfRange;
+  if (!payout_is_ours(user_identity)) return kInvalidUserIdentity;
+  return {};
+}
+
+template <class Open>
+Result<void> PoolSession::on_open(const Open& message, const Now& now, wire::FrameBuffer& out) {
+  constexpr bool kExtended = std::is_same_v<Open, wire::OpenExtendedMiningChannel>;
+  constexpr auto kKind = kExtended ? ChannelKind::kExtended : ChannelKind::kStandard;
+  if (!extensions_agreed_) return fail(Errc::kProtocol, "a channel was opened before the extensions that this pool requires were requested");
+
+  std::size_t min_extranonce_size = 0;
+  if constexpr (kExtended) min_extranonce_size = message.min_extranonce_size;
+  const auto refuse = [&](std::string_view code) -> Result<void> {
+    out.push(wire::OpenMiningChannelError{.request_id = message.request_id, .error_code = code});
+    return {};
+  };
+  if (const auto code = refuse_open(kKind, message.user_identity, message.max_target, min_extranonce_size); !code.empty()) {
+    return refuse(code);
+  }
+  auto lease = shard_.extranonces_.allocate();
+  if (!lease) return refuse(kCapacityExhausted);
+  auto opened = Channel::open({.kind = kKind,
+                               .id = next_channel_id_,
+                               .nominal_hash_rate_hps = message.nominal_hash_rate,
+                               .max_target = bitcoin::U256::from_le(message.max_target)},
+                              std::string(message.user_identity.view()), std::move(*lease), shard_.policy_.channel, now.instant);
+  if (!opened) return refuse(kInvalidHashRate);
+
+  ++next_channel_id_;
+  Channel& channel = channels_.emplace_back(std::move(*opened));
+  count_channel(channel, +1);
+  if constexpr (kExtended) {
+    out.push(wire::OpenExtendedMiningChannelSuccess{.request_id = message.request_id,
+                                                    .channel_id = channel.id(),
+                                                    .target = channel.target().to_le(),
+                                                    .extranonce_size = static_cast<std::uint16_t>(channel.extranonce_size()),
+                                                    .extranonce_prefix = channel.extranonce_prefix(),
+                                                    .group_channel_id = channels::kGroupChannelId});
+  } else {
+    out.push(wire::OpenStandardMiningChannelSuccess{.request_id = message.request_id,
+                                                    .channel_id = channel.id(),
+                                                    .target = channel.target().to_le(),
+                                                    .extranonce_prefix = channel.extranonce_prefix(),
+                                                    .group_channel_id = channels::kGroupChannelId});
+  }
+  if (const channels::Job* job = shard_.jobs_.current()) channel.start(*job, out);
+  shard_.events_.on_channel_opened(*this, channel);
+  return {};
+}
+
+template <class Submit>
+Result<void> PoolSession::on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+  constexpr auto kKind = std::is_same_v<Submit, wire::SubmitSharesExtended> ? ChannelKind::kExtended : ChannelKind::kStandard;
+  ADIT_TRY(const Submit message, frame.as<Submit>());
+  Channel* channel = find(message.channel_id);
+  auto verdict = ShareVerdict::kInvalidChannel;
+  PoolCounters& counters = shard_.counters_;
+  if (channel != nullptr && channel->kind() == kKind) {
+    const channels::Share share = to_share(message);
+    const double work_before = channel->stats().work_sum;
+    verdict = channel->submit(shard_.jobs_, share, now.unix_time);
+    if (channels::is_accepted(verdict)) {
+      ++counters.shares_accepted;
+      counters.work_sum += channel->stats().work_sum - work_before;
+      if (verdict == ShareVerdict::kBlock) report_block(*channel, share);
+      push_acknowledgement(*channel, /*flush=*/false, out);
+      return {};
+    }
+  }
+  ++counters.shares_rejected[static_cast<std::size_t>(verdict)];
+  out.push(wire::SubmitSharesError{.channel_id = message.channel_id,
+                                   .sequence_number = message.sequence_number,
+                                   .error_code = channels::share_error_code(verdict)});
+  return {};
+}
+
+void PoolSession::report_block(const Channel& channel, const channels::Share& share) {
+  ++shard_.counters_.blocks_found;
+  const channels::Job& job = *shard_.jobs_.find(share.job_id);
+  const auto extranonce = channel.full_extranonce(share.extranonce);
+  shard_.events_.on_block_found(
+      *this, {.block_template = job.block_template,
+              .solution = {.version = share.version, .ntime = share.ntime, .nonce = share.nonce, .coinbase = job.coinbase_with(extranonce)},
+              .hash = bitcoin::sha256d_header(channels::share_header(job.rules, share, job.merkle_root(extranonce))),
+              .channel_id = channel.id(),
+              .user_identity = channel.user_identity()});
+}
+
+Result<void> PoolSession::on_update_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+  ADIT_TRY(const auto message, frame.as<wire::UpdateChannel>());
+  const auto refuse = [&](std::string_view code) -> Result<void> {
+    out.push(wire::UpdateChannelError{.channel_id = message.channel_id, .error_code = code});
+    return {};
+  };
+  Channel* channel = find(message.channel_id);
+  if (channel == nullptr) return refuse(kInvalidChannelId);
+  if (message.maximum_target == wire::U256{}) return refuse(kMaxTargetOutOfRange);
+  const auto changed = channel->update(message.nominal_hash_rate, bitcoin::U256::from_le(message.maximum_target), shard_.jobs_, now.instant);
+  if (!changed) return refuse(kInvalidHashRate);
+  if (*changed) push_target(*channel, out);
+  return {};
+}
+
+Result<void> PoolSession::on_close_channel(const wire::FrameView& frame, const Now& now) {
+  ADIT_TRY(const auto message, frame.as<wire::CloseChannel>());
+  const bool whole_group = grouped() && message.channel_id == channels::kGroupChannelId;
+  std::erase_if(channels_, [&](const Channel& channel) {
+    if (!whole_group && channel.id() != message.channel_id) return false;
+    count_channel(channel, -1);
+    return true;
+  });
+  if (channels_.empty()) without_channel_since_ = now.instant;
+  return {};
+}
+
+void PoolSession::on_job(wire::FrameBuffer& out) {
+  const channels::Job* job = shard_.jobs_.current();
+  if (job == nullptr) return;
+  bool group_told = false;
+  for (Channel& channel : channels_) {
+    if (!channel.started()) {
+      channel.start(*job, out);
+    } else if (!grouped()) {
+      channel.send_job(*job, out);
+    } else {
+      if (!std::exchange(group_told, true)) out.append(job->group_frames);
+      channel.on_job(*job);
+    }
+  }
+}
+
+Result<void> PoolSession::on_tick(const Now& now, wire::FrameBuffer& out) {
+  const SessionPolicy& policy = shard_.policy_;
+  if (!set_up_ && now.instant - opened_at_ >= policy.setup_timeout) {
+    return fail(Errc::kIdle, "no SetupConnection within the time allowed");
+  }
+  if (set_up_ && channels_.empty() && now.instant - without_channel_since_ >= policy.channel_timeout) {
+    return fail(Errc::kIdle, "no channel opened within the time allowed");
+  }
+  const bool flush = now.instant - last_flush_ >= policy.max_ack_delay;
+  if (flush) last_flush_ = now.instant;
+  for (Channel& channel : channels_) {
+    if (flush) push_acknowledgement(channel, /*flush=*/true, out);
+    if (channel.started() && channel.adjust(shard_.jobs_, now.instant)) push_target(channel, out);
+  }
+  return {};
+}
+
+Channel* PoolSession::find(std::uint32_t channel_id) {
+  const auto found = std::ranges::lower_bound(channels_, channel_id, {}, &Channel::id);
+  return found == channels_.end() || found->id() != channel_id ? nullptr : &*found;
+}
+
+void PoolSession::count_channel(const Channel& channel, int by) {
+  auto& count = channel.kind() == ChannelKind::kStandard ? shard_.counters_.standard_channels : shard_.counters_.extended_channels;
+  count += static_cast<std::size_t>(by);
+}
+
+}  // namespace adit::pool

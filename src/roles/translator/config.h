@@ -1,0 +1,41 @@
+// What `adit translator` is told: SRI's keys for its translator, and ours.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/common.h"
+
+namespace adit::translator {
+
+struct TranslatorConfig {
+  net::TcpConfig downstream;                        ///< Where Stratum V1 miners connect. Port 0: the system's choice.
+  std::vector<config::UpstreamSettings> upstreams;  ///< In order of preference, at least one.
+  config::IrohSettings iroh;                        ///< Enabled whenever an upstream is reached over iroh.
+
+  std::uint8_t downstream_extranonce2_size = 4;     ///< Bytes that a miner rolls.
+  double min_individual_miner_hashrate_hps = 0;     ///< Of the weakest miner, hashes/s: the first difficulty.
+  float shares_per_minute = 6;                      ///< Of one miner.
+  bool enable_vardiff = true;                       ///< False: difficulty is the upstream's.
+  std::chrono::seconds job_keepalive_interval{60};  ///< A miner without news for so long gets a job with a new time; 0: never.
+
+  std::optional<net::TcpConfig> monitoring_address;
+  std::chrono::seconds monitoring_cache_refresh{15};
+  unsigned threads = 0;  ///< Shards; 0: one for each CPU.
+  std::string log_file;  ///< Empty: standard error only.
+};
+
+/// Environment variables TPROXY__* lie over the file, as in SRI. Reads no file but `path`.
+config::Loaded<TranslatorConfig> load_config(const std::string& path, const config::Environment& environment);
+
+/// The same from text; `name` stands for the file.
+config::Loaded<TranslatorConfig> parse_config(std::string_view toml, const std::string& name,
+                                              const config::Environment& environment);
+
+/// The iroh node key: the file that [iroh] names; else a new one for this run (a translator dials, so nobody needs to know it).
+Result<noise::Secret> load_or_make_node_key(const TranslatorConfig& config);
+
+}  // namespace adit::translator

@@ -1,0 +1,144 @@
+#include "roles/translator/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace adit::translator {
+namespace {
+
+using config::Severity;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+constexpr std::string_view kId = "0f2c1b8a5d4e3f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8";
+constexpr std::string_view kAuthority = "9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh";
+
+std::string base() {
+  return R"(downstream_address = "127.0.0.1"
+downstream_port = 0
+downstream_difficulty_config = { min_individual_miner_hashrate = 1e6 }
+)";
+}
+
+std::string upstream() {
+  return "[[upstreams]]\naddress = \"127.0.0.1\"\nport = 3333\nauthority_pubkey = \"" + std::string(kAuthority) +
+         "\"\nuser_identity = \"me\"\n";
+}
+
+config::Loaded<TranslatorConfig> load(std::string_view toml, const config::Environment& environment = {}) {
+  return parse_config(toml, "t.toml", environment);
+}
+
+std::vector<std::string> texts(const config::Loaded<TranslatorConfig>& loaded, Severity severity) {
+  std::vector<std::string> out;
+  for (const auto& finding : loaded.findings) {
+    if (finding.severity == severity) out.push_back(finding.text());
+  }
+  return out;
+}
+
+TEST(TranslatorConfig, TheSmallestOneStarts) {
+  const auto loaded = load(base() + upstream());
+  EXPECT_THAT(loaded.findings, IsEmpty());
+  EXPECT_TRUE(loaded.may_start());
+  EXPECT_EQ(loaded.config.downstream, (net::TcpConfig{"127.0.0.1", 0}));
+  EXPECT_EQ(loaded.config.downstream_extranonce2_size, 4);
+  EXPECT_EQ(loaded.config.min_individual_miner_hashrate_hps, 1e6);
+  EXPECT_TRUE(loaded.config.enable_vardiff);
+  EXPECT_FALSE(loaded.config.iroh.enabled);
+}
+
+TEST(TranslatorConfig, ReadsSrisKeys) {
+  const auto loaded = load(R"(
+downstream_address = "0.0.0.0"
+downstream_port = 34255
+max_supported_version = 2
+min_supported_version = 2
+downstream_extranonce2_size = 8
+verify_payout = false
+aggregate_channels = false
+log_file = "./tproxy.log"
+supported_extensions = []
+required_extensions = []
+max_past_jobs = 3
+monitoring_address = "0.0.0.0:9092"
+monitoring_cache_refresh_secs = 15
+[miner_telemetry]
+cidrs = ["192.168.1.0/24"]
+[downstream_difficulty_config]
+min_individual_miner_hashrate=10_000_000_000_000.0
+shares_per_minute = 5.0
+enable_vardiff = false
+job_keepalive_interval_secs = 0
+)" + upstream());
+  EXPECT_TRUE(loaded.may_start());
+  EXPECT_EQ(loaded.config.downstream_extranonce2_size, 8);
+  EXPECT_EQ(loaded.config.min_individual_miner_hashrate_hps, 1e13);
+  EXPECT_EQ(loaded.config.shares_per_minute, 5.0f);
+  EXPECT_FALSE(loaded.config.enable_vardiff);
+  EXPECT_EQ(loaded.config.job_keepalive_interval, std::chrono::seconds(0));
+  EXPECT_EQ(loaded.config.log_file, "./tproxy.log");
+}
+
+TEST(TranslatorConfig, FeaturesThatAreNotHereYetAreListedEach) {
+  const auto loaded = load("aggregate_channels = true\nsupported_extensions = [0x0002]\n" + base() +
+                           "[miner_telemetry]\ncidrs = []\n" + upstream());
+  EXPECT_TRUE(loaded.may_start());
+  EXPECT_THAT(texts(loaded, Severity::kNotYet),
+              ElementsAre(StartsWith("t.toml:1: `aggregate_channels`: "), StartsWith("t.toml:2: `supported_extensions`: "),
+                          StartsWith("t.toml:6: `miner_telemetry`: ")));
+}
+
+TEST(TranslatorConfig, ACheckThatWouldNotBeMadeStopsTheStart) {
+  const auto loaded = load("verify_payout = true\n" + base() + upstream());
+  EXPECT_TRUE(loaded.valid());
+  EXPECT_THAT(texts(loaded, Severity::kBlocker), ElementsAre(StartsWith("t.toml:1: `verify_payout` is not here yet")));
+  EXPECT_THAT(texts(load("required_extensions = [2]\n" + base() + upstream()), Severity::kBlocker), testing::SizeIs(1));
+}
+
+TEST(TranslatorConfig, NamesEveryKeyThatIsMissing) {
+  EXPECT_THAT(texts(load(""), Severity::kError),
+              ElementsAre(HasSubstr("missing key `downstream_address`"), HasSubstr("missing key `downstream_port`"),
+                          HasSubstr("missing key `downstream_difficulty_config`"), HasSubstr("missing key `upstreams`")));
+  EXPECT_THAT(texts(load("upstreams = []\n" + base()), Severity::kError),
+              ElementsAre(StartsWith("t.toml:1: `upstreams` is empty")));
+}
+
+TEST(TranslatorConfig, RangesAreThoseOfSri) {
+  EXPECT_THAT(
+      texts(load("downstream_extranonce2_size = 17\nmin_supported_version = 3\n" + base() + upstream()), Severity::kError),
+      ElementsAre(StartsWith("t.toml:1: `downstream_extranonce2_size` must be a whole number from 2 to 16, not 17"),
+                  StartsWith("t.toml:2: `min_supported_version` and `max_supported_version` must include 2")));
+}
+
+TEST(TranslatorConfig, AnUpstreamOverIrohNeedsNoIrohTable) {
+  const std::string url = "[[upstreams]]\nurl = \"stratum2+iroh://" + std::string(kId) + "/" + std::string(kAuthority) +
+                          "\"\nuser_identity = \"me\"\n";
+  EXPECT_TRUE(load(base() + url).config.iroh.enabled);
+  EXPECT_THAT(texts(load(base() + url + "[iroh]\nenabled = false\n"), Severity::kError),
+              ElementsAre(HasSubstr("`enabled = false`")));
+}
+
+TEST(TranslatorConfig, UpstreamsOfTheEnvironmentReplaceThoseOfTheFile) {
+  const auto loaded = load(base() + upstream(), {{"TPROXY__UPSTREAM_A__ADDRESS", "127.0.0.2"},
+                                                 {"TPROXY__UPSTREAM_A__PORT", "4444"},
+                                                 {"TPROXY__UPSTREAM_A__USER_IDENTITY", "env"},
+                                                 {"TPROXY__DOWNSTREAM_PORT", "1"}});
+  EXPECT_TRUE(loaded.may_start());
+  ASSERT_EQ(loaded.config.upstreams.size(), 1u);
+  EXPECT_EQ(loaded.config.upstreams[0].user_identity, "env");
+  EXPECT_EQ(loaded.config.downstream.port, 1);
+}
+
+TEST(TranslatorConfig, WithoutAFileTheNodeKeyIsNewEachTime) {
+  TranslatorConfig config;
+  const auto first = load_or_make_node_key(config);
+  const auto second = load_or_make_node_key(config);
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  EXPECT_FALSE(std::ranges::equal(first->bytes(), second->bytes()));
+}
+
+}  // namespace
+}  // namespace adit::translator
