@@ -23,14 +23,3 @@ if(ADIT_PREFIX)
   endif()
   list(PREPEND CMAKE_PREFIX_PATH "${ADIT_PREFIX}")
 endif()
-
-# ADIT_CARGO_TARGET_DIR: where cargo builds iroh, once for all clones and presets that share a Cargo.lock. Taken from
-# -DADIT_CARGO_TARGET_DIR=..., else the environment's CARGO_TARGET_DIR, else the cache.
-if(DEFINED ENV{CARGO_TARGET_DIR})
-  set(_adit_cargo "$ENV{CARGO_TARGET_DIR}")
-else()
-  file(SHA256 "${CMAKE_SOURCE_DIR}/Cargo.lock" _adit_lock)
-  string(SUBSTRING "${_adit_lock}" 0 12 _adit_lock)
-  set(_adit_cargo "${_adit_cache}/cargo-${_adit_lock}")
-endif()
-set(ADIT_CARGO_TARGET_DIR "${_adit_cargo}" CACHE PATH "cargo's target folder")

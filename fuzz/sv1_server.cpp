@@ -22,6 +22,9 @@ class Handler final : public sv1::ServerHandler {
   void on_suggest_difficulty(double difficulty) override {
     if (!(difficulty > 0)) std::abort();
   }
+  void on_minimum_difficulty(double difficulty) override {
+    if (!(difficulty >= 0)) std::abort();
+  }
   void on_ready() override { server->set_difficulty(0.5); }
   std::optional<sv1::Reject> on_submit(const sv1::Submit&) override { return std::nullopt; }
 };
