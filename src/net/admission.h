@@ -21,11 +21,12 @@ struct AdmissionLimits {
   std::size_t max_handshakes_per_source = 2'048;
 };
 
-/// What quotas count by, from "ip:port" or a relay's URL: an IPv4 address, the /64 of an IPv6 address (a home's smallest share),
-/// the URL as it is. Text that is neither is one source of its own.
+/// What quotas count by, from "ip:port" or a relay's URL: an IPv4 address, the /64 of an IPv6 address (a home's smallest
+/// share), the URL as it is. Text that is neither is one source of its own.
 std::string source_key(std::string_view source);
 
-/// One for all listeners of a role. Any thread: taking and giving back hold a lock for a map's lookup, twice in a connection's life.
+/// One for all listeners of a role. Any thread: taking and giving back hold a lock for a map's lookup, twice in a connection's
+/// life.
 class Admission {
   struct Source {
     std::size_t connections = 0;
@@ -38,8 +39,8 @@ class Admission {
   Admission(const Admission&) = delete;
   Admission& operator=(const Admission&) = delete;
 
-  /// A place for one connection, given back on destruction; until established() it counts as a handshake too. The Admission must
-  /// outlive it.
+  /// A place for one connection, given back on destruction; until established() it counts as a handshake too. The Admission
+  /// must outlive it.
   class [[nodiscard]] Token {
    public:
     Token(Token&& other) noexcept

@@ -1,4 +1,5 @@
-// The seam between carriers (TCP, iroh) and everything above: an ordered byte stream with readiness, like a non-blocking socket.
+// The seam between carriers (TCP, iroh) and everything above: an ordered byte stream with readiness, like a non-blocking
+// socket.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +25,8 @@ class ByteStream {
   virtual ~ByteStream() = default;
 
   /// Fills the front of `into` (not empty). Returns the number of bytes, at least 1.
-  /// Errors: kWouldBlock; kEndOfStream (the peer finished cleanly); kReset, kTimedOut, kClosed (with the peer's code and reason in
-  /// the message where the carrier has them).
+  /// Errors: kWouldBlock; kEndOfStream (the peer finished cleanly); kReset, kTimedOut, kClosed (with the peer's code and reason
+  /// in the message where the carrier has them).
   virtual Result<std::size_t> try_read(MutableBytes into) = 0;
 
   /// Takes a prefix of `from` (not empty). Returns how many bytes were taken, at least 1. Errors as try_read.

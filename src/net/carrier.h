@@ -22,14 +22,15 @@ class IrohCarrier {
   virtual ~IrohCarrier() = default;
 
   /// Opens one connection with one bi stream to `to`; the stream lives on `shard`, on whose thread this must be called.
-  /// Errors: kTimedOut after `deadline`; kUnreachable (the message names relay and address settings); kRefused; kReset; kUnsupported.
+  /// Errors: kTimedOut after `deadline`; kUnreachable (the message names relay and address settings); kRefused; kReset;
+  /// kUnsupported.
   virtual asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial(Shard& shard, const IrohConfig& to, Duration deadline) = 0;
 
   /// What to do with an accepted stream. Called on the thread of `shard`, where the stream will live.
   using OnStream = std::function<void(Shard& shard, std::unique_ptr<ByteStream> stream)>;
 
-  /// Accepts connections that ask for one of `alpns` (most wanted first), spread over all shards, and hands over each one's first
-  /// bi stream. Once per process. Any thread.
+  /// Accepts connections that ask for one of `alpns` (most wanted first), spread over all shards, and hands over each one's
+  /// first bi stream. Once per process. Any thread.
   virtual Result<void> listen(std::vector<std::string> alpns, OnStream on_stream) = 0;
 
   /// No more calls of on_stream begin after it returned. Streams that were handed over live on. Any thread; idempotent.

@@ -14,8 +14,8 @@ namespace adit::net {
 
 namespace asio = boost::asio;
 
-/// The frames of one receive, in the order sent. The views point into the shard's receive buffer: valid until the caller suspends
-/// (any co_await) or receives again.
+/// The frames of one receive, in the order sent. The views point into the shard's receive buffer: valid until the caller
+/// suspends (any co_await) or receives again.
 using FrameBatch = std::span<const wire::FrameView>;
 
 /// One peer's connection. Lives on one shard; nothing here may be called from another thread.
@@ -24,13 +24,13 @@ class NetworkConnection {
   virtual ~NetworkConnection() = default;
 
   /// Waits for at least one whole frame. One receiver at a time.
-  /// Errors: kEndOfStream, kReset, kTimedOut, kClosed, kProtocol (broken framing, failed authentication: the connection is dead),
-  /// kSlowReader (our send queue reached its bound).
+  /// Errors: kEndOfStream, kReset, kTimedOut, kClosed, kProtocol (broken framing, failed authentication: the connection is
+  /// dead), kSlowReader (our send queue reached its bound).
   virtual asio::awaitable<Result<FrameBatch>> receive() = 0;
 
-  /// Seals the whole frames in `frames` and hands them to the carrier in one write; what the carrier does not take now is queued and
-  /// sent as it becomes writable. Never waits. When the queue's bound is reached the connection is closed and receive()
-  /// returns kSlowReader; frames sent to a closed connection are dropped.
+  /// Seals the whole frames in `frames` and hands them to the carrier in one write; what the carrier does not take now is
+  /// queued and sent as it becomes writable. Never waits. When the queue's bound is reached the connection is closed and
+  /// receive() returns kSlowReader; frames sent to a closed connection are dropped.
   virtual void send(const wire::FrameBuffer& frames) = 0;
 
   [[nodiscard]] virtual ConnectionMetadata metadata() const = 0;
@@ -38,8 +38,8 @@ class NetworkConnection {
   /// Bytes accepted by send() that the carrier has not taken yet.
   [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
 
-  /// Flushes what is queued, finishes the stream, waits for the peer's end (dropping what it still sends), closes; after `deadline`
-  /// closes anyhow. A receive() that is under way returns kEndOfStream or kClosed when that is done.
+  /// Flushes what is queued, finishes the stream, waits for the peer's end (dropping what it still sends), closes; after
+  /// `deadline` closes anyhow. A receive() that is under way returns kEndOfStream or kClosed when that is done.
   virtual asio::awaitable<void> drain(Duration deadline) = 0;
 
   /// Ends the connection at once; a pending receive() returns kClosed. Idempotent.

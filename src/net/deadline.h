@@ -14,7 +14,8 @@ namespace adit::net {
 /// `stream` must outlive it.
 class Deadline {
  public:
-  Deadline(asio::io_context& context, ByteStream& stream, Duration duration) : state_(std::make_shared<State>(context, duration)) {
+  Deadline(asio::io_context& context, ByteStream& stream, Duration duration)
+      : state_(std::make_shared<State>(context, duration)) {
     state_->timer.async_wait([state = state_, &stream](const boost::system::error_code& error) {
       if (error || state->over) return;
       state->passed = true;

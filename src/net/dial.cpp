@@ -10,10 +10,13 @@
 namespace adit::net {
 namespace {
 
-asio::awaitable<Result<std::unique_ptr<ByteStream>>> open_stream(Shard& shard, const TransportConfig& to, const DialOptions& options) {
+asio::awaitable<Result<std::unique_ptr<ByteStream>>> open_stream(Shard& shard, const TransportConfig& to,
+                                                                 const DialOptions& options) {
   if (const auto* tcp = std::get_if<TcpConfig>(&to)) co_return co_await dial_tcp(shard, *tcp, options.connect_deadline);
   if (!options.iroh) {
-    co_return fail(Errc::kUnsupported, "this program was built or configured without iroh: use a stratum2+tcp:// URL, build with ADIT_IROH=ON, or enable [iroh]");
+    co_return fail(Errc::kUnsupported,
+                   "this program was built or configured without iroh: use a stratum2+tcp:// URL, build with ADIT_IROH=ON, or "
+                   "enable [iroh]");
   }
   co_return co_await options.iroh->dial(shard, std::get<IrohConfig>(to), options.connect_deadline);
 }
@@ -22,7 +25,8 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> open_stream(Shard& shard, c
 
 asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial(Shard& shard, Upstream to, DialOptions options) {
   if (to.dialect != Dialect::kStratumV2) {
-    co_return fail(Errc::kConfiguration, to_url(to) + " is a Stratum V1 URL; here a Stratum V2 peer is needed (stratum2+tcp:// or stratum2+iroh://)");
+    co_return fail(Errc::kConfiguration,
+                   to_url(to) + " is a Stratum V1 URL; here a Stratum V2 peer is needed (stratum2+tcp:// or stratum2+iroh://)");
   }
   const auto name = to_url(to);
   auto stream = co_await open_stream(shard, to.transport, options);

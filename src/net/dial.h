@@ -28,13 +28,13 @@ struct DialOptions {
 ///
 /// With an authority key in `to` the peer's certificate must be signed by it; without one the handshake encrypts but proves
 /// nothing (SV2 04 §4.5), which the connection's metadata says by an empty authority_key.
-/// Errors: kRefused, kUnreachable, kTimedOut, kReset, kOverloaded, kConfiguration, kUnsupported; kHandshake (wrong authority, or
-/// the certificate is outside its time by our clock: says by how many seconds); kProtocol (that is no Stratum V2 peer).
-/// Each sentence names the peer.
+/// Errors: kRefused, kUnreachable, kTimedOut, kReset, kOverloaded, kConfiguration, kUnsupported; kHandshake (wrong authority,
+/// or the certificate is outside its time by our clock: says by how many seconds); kProtocol (that is no Stratum V2 peer). Each
+/// sentence names the peer.
 asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial(Shard& shard, Upstream to, DialOptions options);
 
-/// Tries `candidates` (at least one) in order, each once; the first that connects wins. Otherwise the last error, with those before
-/// it in its sentence. Waiting between rounds is the caller's (base/backoff.h).
+/// Tries `candidates` (at least one) in order, each once; the first that connects wins. Otherwise the last error, with those
+/// before it in its sentence. Waiting between rounds is the caller's (base/backoff.h).
 asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial_in_order(Shard& shard, std::vector<Upstream> candidates,
                                                                           DialOptions options);
 

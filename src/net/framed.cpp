@@ -13,12 +13,14 @@
 namespace adit::net {
 namespace {
 
-/// One read. Large enough for a thousand shares, small enough that one peer's flood leaves the shard to others after a millisecond.
+/// One read. Large enough for a thousand shares, small enough that one peer's flood leaves the shard to others after a
+/// millisecond.
 constexpr std::size_t kReadSize = 64 * 1024;
 
 std::unexpected<Error> slow_reader(const FramedOptions& options) {
   return fail(Errc::kSlowReader,
-              "the peer does not read what it is sent: more than " + std::to_string(options.max_queued_bytes) + " bytes waited for it, or none was taken for " +
+              "the peer does not read what it is sent: more than " + std::to_string(options.max_queued_bytes) +
+                  " bytes waited for it, or none was taken for " +
                   std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options.stalled_deadline).count()) + " s");
 }
 
@@ -32,15 +34,15 @@ struct FramedConnection::State {
   std::unique_ptr<ByteStream> stream;
   std::unique_ptr<wire::FrameCodec> codec;
   FramedOptions options;
-  wire::ByteBuffer tail;         ///< The start of a frame that has not come whole.
-  std::size_t tail_used = 0;     ///< Bytes of the tail that the batch given out last lies in.
-  wire::ByteBuffer queue;        ///< Sealed, not taken by the carrier.
+  wire::ByteBuffer tail;      ///< The start of a frame that has not come whole.
+  std::size_t tail_used = 0;  ///< Bytes of the tail that the batch given out last lies in.
+  wire::ByteBuffer queue;     ///< Sealed, not taken by the carrier.
   bool pumping = false;
-  bool yield_next = false;       ///< The last read filled its buffer: let others run before the next.
+  bool yield_next = false;  ///< The last read filled its buffer: let others run before the next.
   bool slow_reader = false;
   bool closed = false;
-  bool receiving = false;  ///< A receive() is under way.
-  bool draining = false;   ///< What still comes is dropped.
+  bool receiving = false;                    ///< A receive() is under way.
+  bool draining = false;                     ///< What still comes is dropped.
   asio::steady_timer* drain_step = nullptr;  ///< Of a drain() that waits for the queue to empty, then for the end.
 
   void end(CloseCode code) {
@@ -65,8 +67,8 @@ Result<bool> FramedConnection::read_some() {
   auto& state = *state_;
   auto& scratch = state.shard.scratch();
   const std::size_t wanted = state.codec->bytes_wanted();
-  // A frame too large for one read is gathered in the connection's own tail, which grows by what has arrived; everything else is
-  // opened in the shard's scratch, behind what was left over.
+  // A frame too large for one read is gathered in the connection's own tail, which grows by what has arrived; everything else
+  // is opened in the shard's scratch, behind what was left over.
   const bool gather = wanted > kReadSize;
   auto& read = scratch.receive;
   read.clear();
@@ -204,8 +206,8 @@ asio::awaitable<void> FramedConnection::drain(Duration deadline) {
   const bool flushed = state->queue.empty();
   if (!state->closed && flushed) {
     state->stream->finish();
-    // Bytes that nobody reads would turn the end into a reset, which can destroy what is still on its way to the peer: read until
-    // the peer ends too.
+    // Bytes that nobody reads would turn the end into a reset, which can destroy what is still on its way to the peer: read
+    // until the peer ends too.
     if (state->receiving) {
       co_await step.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     } else {

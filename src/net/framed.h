@@ -13,9 +13,9 @@
 namespace adit::net {
 
 struct FramedOptions {
-  std::size_t max_queued_bytes = 1 << 20;                ///< More unsent bytes than this: the peer does not read, and is cut off.
+  std::size_t max_queued_bytes = 1 << 20;  ///< More unsent bytes than this: the peer does not read, and is cut off.
   Duration stalled_deadline = std::chrono::seconds(30);  ///< So long without the carrier taking a queued byte: likewise.
-  std::string authority_key;                             ///< For the metadata: whose certificate was proved.
+  std::string authority_key{};                           ///< For the metadata: whose certificate was proved.
 };
 
 /// A NetworkConnection over `stream`, whose frames `codec` seals and opens.
@@ -25,7 +25,8 @@ struct FramedOptions {
 class FramedConnection final : public NetworkConnection {
  public:
   /// To be used on the thread of `shard` alone; `stream` lives there.
-  FramedConnection(Shard& shard, std::unique_ptr<ByteStream> stream, std::unique_ptr<wire::FrameCodec> codec, FramedOptions options);
+  FramedConnection(Shard& shard, std::unique_ptr<ByteStream> stream, std::unique_ptr<wire::FrameCodec> codec,
+                   FramedOptions options);
   ~FramedConnection() override;  ///< As close(kShutdown).
 
   asio::awaitable<Result<FrameBatch>> receive() override;

@@ -22,17 +22,19 @@ bool is_text(Bytes bytes) {
 
 /// True for an unencrypted SetupConnection of version 2: extension 0, type 0, protocol below 4, versions 2 to 2.
 bool is_plain_setup(Bytes bytes) {
-  return bytes.size() >= 11 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 0 && bytes[5] == 0 && bytes[6] < 4 && bytes[7] == 2 &&
-         bytes[8] == 0 && bytes[9] == 2 && bytes[10] == 0;
+  return bytes.size() >= 11 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 0 && bytes[5] == 0 && bytes[6] < 4 &&
+         bytes[7] == 2 && bytes[8] == 0 && bytes[9] == 2 && bytes[10] == 0;
 }
 
 /// What else the peer may be speaking; empty: nothing that we recognize.
 std::string_view what_it_speaks(Bytes bytes) {
-  if (is_plain_setup(bytes)) return "it sent an unencrypted Stratum V2 frame; configure the pool's authority key there, which turns encryption on";
+  if (is_plain_setup(bytes))
+    return "it sent an unencrypted Stratum V2 frame; configure the pool's authority key there, which turns encryption on";
   if (!is_text(bytes)) return {};
   const auto text = as_text(bytes);
   if (text.starts_with('{')) return "it sent JSON, so it speaks Stratum V1; let it connect to an adit translator instead";
-  if (text.starts_with("GET ") || text.starts_with("POST ") || text.starts_with("HTTP/")) return "it speaks HTTP; this is no web address";
+  if (text.starts_with("GET ") || text.starts_with("POST ") || text.starts_with("HTTP/"))
+    return "it speaks HTTP; this is no web address";
   return "it sent plain text";
 }
 
@@ -73,7 +75,8 @@ asio::awaitable<Result<void>> write_all(ByteStream& stream, Bytes from) {
 std::unexpected<Error> broken_off(Error error, const Deadline& deadline, Bytes came, std::size_t wanted) {
   const auto speaks = what_it_speaks(came);
   if (!speaks.empty()) return fail(Errc::kProtocol, "the peer does not speak encrypted Stratum V2: " + std::string(speaks));
-  if (deadline.passed()) return fail(Errc::kTimedOut, "the peer did not finish the handshake in time: " + progress(came.size(), wanted));
+  if (deadline.passed())
+    return fail(Errc::kTimedOut, "the peer did not finish the handshake in time: " + progress(came.size(), wanted));
   if (error.is(Errc::kEndOfStream)) {
     return fail(Errc::kEndOfStream, "the peer closed the connection during the handshake: " + progress(came.size(), wanted));
   }

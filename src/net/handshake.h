@@ -19,23 +19,25 @@
 namespace adit::net {
 
 struct HandshakeOptions {
-  Duration deadline = std::chrono::seconds(10);    ///< Over all of it: a peer that drips bytes gains nothing.
-  std::uint32_t max_payload = wire::kMaxPayload;   ///< Of one frame afterwards; one that declares more ends the connection.
+  Duration deadline = std::chrono::seconds(10);   ///< Over all of it: a peer that drips bytes gains nothing.
+  std::uint32_t max_payload = wire::kMaxPayload;  ///< Of one frame afterwards; one that declares more ends the connection.
 };
 
 /// The listener's side: waits for act 1, answers with a certificate of `certificates` (the shard's own).
 ///
-/// After an error the stream is closed. Errors: kTimedOut (says how many bytes came), kEndOfStream, kReset, kClosed; kProtocol (what
-/// came is plain text or an unencrypted SV2 frame: says so). Other garbage passes here, as any 64 bytes are a key, and fails as the
-/// connection's first frame.
-asio::awaitable<Result<std::unique_ptr<wire::FrameCodec>>> respond(Shard& shard, ByteStream& stream, noise::CertificateSource& certificates,
+/// After an error the stream is closed. Errors: kTimedOut (says how many bytes came), kEndOfStream, kReset, kClosed; kProtocol
+/// (what came is plain text or an unencrypted SV2 frame: says so). Other garbage passes here, as any 64 bytes are a key, and
+/// fails as the connection's first frame.
+asio::awaitable<Result<std::unique_ptr<wire::FrameCodec>>> respond(Shard& shard, ByteStream& stream,
+                                                                   noise::CertificateSource& certificates,
                                                                    HandshakeOptions options);
 
 /// The dialler's side. `authority`: whose certificate the peer must show; nullopt proves nothing.
 ///
-/// After an error the stream is closed. Errors: as respond; kHandshake (wrong authority, or the certificate is outside its time by
-/// our clock: says by how many seconds), kProtocol (the peer does not speak Noise).
+/// After an error the stream is closed. Errors: as respond; kHandshake (wrong authority, or the certificate is outside its time
+/// by our clock: says by how many seconds), kProtocol (the peer does not speak Noise).
 asio::awaitable<Result<std::unique_ptr<wire::FrameCodec>>> initiate(Shard& shard, ByteStream& stream,
-                                                                    std::optional<noise::PublicKey> authority, HandshakeOptions options);
+                                                                    std::optional<noise::PublicKey> authority,
+                                                                    HandshakeOptions options);
 
 }  // namespace adit::net

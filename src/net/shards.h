@@ -1,4 +1,5 @@
-// Shards: N threads, each one event loop. A connection lives its whole life on one of them; shards share only immutable data and messages.
+// Shards: N threads, each one event loop. A connection lives its whole life on one of them; shards share only immutable data
+// and messages.
 #pragma once
 
 #include <atomic>
@@ -53,9 +54,9 @@ class Shard {
     asio::post(context_, std::forward<Function>(function));
   }
 
-  /// Runs `task` in the background, counted: stop() waits for it. An abort cancels what it waits for and unwinds it (Asio throws
-  /// inside it at the wait; destructors run). An exception that leaves a task for any other reason ends the process: tasks turn
-  /// failures into Results.
+  /// Runs `task` in the background, counted: stop() waits for it. An abort cancels what it waits for and unwinds it (Asio
+  /// throws inside it at the wait; destructors run). An exception that leaves a task for any other reason ends the process:
+  /// tasks turn failures into Results.
   void spawn(asio::awaitable<void> task);
 
   /// Unwinds every task that is still running.
@@ -99,8 +100,8 @@ class Shards {
   /// The next shard, round robin. Any thread.
   [[nodiscard]] Shard& next();
 
-  /// The second phase of a stop; in the first the owner told its listeners and sessions to end. Waits until every task has ended,
-  /// aborts those that are left after `patience`, joins the threads. Not from a shard's thread. Idempotent.
+  /// The second phase of a stop; in the first the owner told its listeners and sessions to end. Waits until every task has
+  /// ended, aborts those that are left after `patience`, joins the threads. Not from a shard's thread. Idempotent.
   void stop(Duration patience);
 
  private:

@@ -35,7 +35,8 @@ std::string system_text(int error) { return std::system_category().message(error
 
 std::string to_text(const tcp::endpoint& endpoint) {
   auto address = endpoint.address();
-  if (address.is_v6() && address.to_v6().is_v4_mapped()) address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
   const auto text = address.to_string();
   return (address.is_v6() ? "[" + text + "]" : text) + ":" + std::to_string(endpoint.port());
 }
@@ -63,8 +64,8 @@ class Descriptor {
 Errc code_of_connect(const boost::system::error_code& error) {
   if (error == asio::error::connection_refused) return Errc::kRefused;
   if (error == asio::error::timed_out || error == asio::error::operation_aborted) return Errc::kTimedOut;
-  if (error == asio::error::network_unreachable || error == asio::error::host_unreachable ||
-      error.value() == EADDRNOTAVAIL || error.value() == EACCES || error.value() == EAFNOSUPPORT) {
+  if (error == asio::error::network_unreachable || error == asio::error::host_unreachable || error.value() == EADDRNOTAVAIL ||
+      error.value() == EACCES || error.value() == EAFNOSUPPORT) {
     return Errc::kUnreachable;
   }
   return error == asio::error::connection_reset ? Errc::kReset : Errc::kInternal;
@@ -72,9 +73,12 @@ Errc code_of_connect(const boost::system::error_code& error) {
 
 std::string reason_of_connect(Errc code, const boost::system::error_code& error) {
   switch (code) {
-    case Errc::kRefused: return "nobody listens there (connection refused)";
-    case Errc::kTimedOut: return "no answer in time; is the address right, and does a firewall let it through?";
-    default: return error.message();
+    case Errc::kRefused:
+      return "nobody listens there (connection refused)";
+    case Errc::kTimedOut:
+      return "no answer in time; is the address right, and does a firewall let it through?";
+    default:
+      return error.message();
   }
 }
 
@@ -103,7 +107,8 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(Shard& shard, const 
                                    lookup->done.cancel();
                                  });
   if (!lookup->finished) co_await lookup->done.async_wait(kAwait);
-  if (!lookup->finished) co_return fail(Errc::kTimedOut, "the name '" + to.host + "' was not resolved in time; is DNS working here?");
+  if (!lookup->finished)
+    co_return fail(Errc::kTimedOut, "the name '" + to.host + "' was not resolved in time; is DNS working here?");
   if (lookup->error || lookup->endpoints.empty()) {
     co_return fail(Errc::kUnreachable, "the host name '" + to.host + "' cannot be resolved (" + lookup->error.message() + ")");
   }
@@ -131,11 +136,15 @@ TcpStream::~TcpStream() { close(CloseCode::kShutdown); }
 std::unexpected<Error> TcpStream::dead(int system_error) {
   failure_ = system_error;
   switch (system_error) {
-    case kEnded: return fail(Errc::kEndOfStream, "the peer closed the connection");
-    case ETIMEDOUT: return fail(Errc::kTimedOut, "the peer's host no longer answers");
+    case kEnded:
+      return fail(Errc::kEndOfStream, "the peer closed the connection");
+    case ETIMEDOUT:
+      return fail(Errc::kTimedOut, "the peer's host no longer answers");
     case ECONNRESET:
-    case EPIPE: return fail(Errc::kReset, "the connection was reset");
-    default: return fail(Errc::kReset, system_text(system_error));
+    case EPIPE:
+      return fail(Errc::kReset, "the connection was reset");
+    default:
+      return fail(Errc::kReset, system_text(system_error));
   }
 }
 
@@ -231,7 +240,9 @@ Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpCon
   const auto name = (at.host.find(':') != std::string::npos ? "[" + at.host + "]" : at.host) + ":" + std::to_string(at.port);
   boost::system::error_code error;
   const auto address = asio::ip::make_address(at.host == "localhost" ? "127.0.0.1" : at.host, error);
-  if (error) return fail(Errc::kConfiguration, "cannot listen on '" + name + "': the host must be an IP address of this machine, 0.0.0.0 or [::]");
+  if (error)
+    return fail(Errc::kConfiguration,
+                "cannot listen on '" + name + "': the host must be an IP address of this machine, 0.0.0.0 or [::]");
 
   const tcp::endpoint endpoint(address, at.port);
   auto state = std::make_shared<State>(home);
@@ -249,7 +260,8 @@ Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpCon
     return fail(Errc::kConfiguration, "cannot listen on " + name + ": ports below 1024 need a privilege; choose a higher port");
   }
   if (error.value() == EADDRNOTAVAIL) {
-    return fail(Errc::kConfiguration, "cannot listen on " + name + ": this machine has no such address; 0.0.0.0 listens on all it has");
+    return fail(Errc::kConfiguration,
+                "cannot listen on " + name + ": this machine has no such address; 0.0.0.0 listens on all it has");
   }
   if (error) return fail(Errc::kInternal, "cannot listen on " + name + ": " + error.message());
   return std::unique_ptr<TcpListener>(new TcpListener(std::move(state)));
@@ -262,7 +274,8 @@ TcpListener::~TcpListener() { stop(); }
 namespace {
 
 /// Gives one accepted socket to its shard.
-void hand_over(Shard& shard, Descriptor descriptor, tcp protocol, const std::shared_ptr<const TcpListener::OnStream>& on_stream) {
+void hand_over(Shard& shard, Descriptor descriptor, tcp protocol,
+               const std::shared_ptr<const TcpListener::OnStream>& on_stream) {
   shard.post([&shard, protocol, on_stream, descriptor = std::move(descriptor)]() mutable {
     boost::system::error_code error;
     TcpStream::Socket socket(shard.context());
@@ -327,7 +340,8 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_tcp(Shard& shard, TcpC
     // What is left is shared out, so that a first address that swallows packets leaves time for the next.
     const auto left = (until - now_from_system().instant) / static_cast<Duration::rep>(endpoints.size() - i);
     TcpStream::Socket socket(shard.context());
-    const auto [error] = co_await socket.async_connect(endpoints[i], asio::cancel_after(std::max(left, Duration::zero()), kAwait));
+    const auto [error] =
+        co_await socket.async_connect(endpoints[i], asio::cancel_after(std::max(left, Duration::zero()), kAwait));
     if (!error) co_return std::make_unique<TcpStream>(std::move(socket));
     code = code_of_connect(error);
     problem += (problem.empty() ? "" : "; ") + to_text(endpoints[i]) + ": " + reason_of_connect(code, error);

@@ -19,8 +19,8 @@
 
 namespace adit::net {
 
-/// A connected TCP socket as a ByteStream: TCP_NODELAY, keep-alive, and cut off when the peer's host is silent for half a minute
-/// with bytes under way.
+/// A connected TCP socket as a ByteStream: TCP_NODELAY, keep-alive, and cut off when the peer's host is silent for half a
+/// minute with bytes under way.
 class TcpStream final : public ByteStream {
  public:
   using Socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
@@ -45,9 +45,9 @@ class TcpStream final : public ByteStream {
   Instant opened_at_;
   std::uint64_t bytes_received_ = 0;
   std::uint64_t bytes_sent_ = 0;
-  int failure_ = 0;               ///< The system's error that ended the stream; kEnded after a clean end.
-  bool closed_ = false;           ///< By our side.
-  bool drained_ = true;           ///< The last read emptied the socket: it would block.
+  int failure_ = 0;      ///< The system's error that ended the stream; kEnded after a clean end.
+  bool closed_ = false;  ///< By our side.
+  bool drained_ = true;  ///< The last read emptied the socket: it would block.
 };
 
 /// A listening TCP socket.
@@ -57,15 +57,16 @@ class TcpListener {
   using OnStream = std::function<void(Shard& shard, std::unique_ptr<ByteStream> stream)>;
 
   /// Listens on `at` (an IP address; port 0: the system's choice). Accepting runs on `home`.
-  /// Errors: kAddressInUse (names the port), kConfiguration (no IP address, or none of this machine; privileged port), kInternal.
+  /// Errors: kAddressInUse (names the port), kConfiguration (no IP address, or none of this machine; privileged port),
+  /// kInternal.
   static Result<std::unique_ptr<TcpListener>> bind(Shard& home, const TcpConfig& at);
 
   ~TcpListener();
   TcpListener(const TcpListener&) = delete;
   TcpListener& operator=(const TcpListener&) = delete;
 
-  /// Accepts from now on; streams go round robin to `shards`. Once. An accept that fails for want of descriptors or memory is tried
-  /// again after a pause, never in a loop. `shards` must outlive the listener.
+  /// Accepts from now on; streams go round robin to `shards`. Once. An accept that fails for want of descriptors or memory is
+  /// tried again after a pause, never in a loop. `shards` must outlive the listener.
   void start(Shards& shards, OnStream on_stream);
 
   /// No on_stream call is begun after the home shard has run this. Any thread. Idempotent.
@@ -80,13 +81,14 @@ class TcpListener {
  private:
   struct State;
   explicit TcpListener(std::shared_ptr<State> state);
-  static asio::awaitable<void> accept_loop(std::shared_ptr<State> state, Shards& shards, std::shared_ptr<const OnStream> on_stream);
+  static asio::awaitable<void> accept_loop(std::shared_ptr<State> state, Shards& shards,
+                                           std::shared_ptr<const OnStream> on_stream);
 
   std::shared_ptr<State> state_;  ///< Shared with the accepting task, which may end after the listener.
 };
 
-/// Connects to `to` from `shard` (its thread): names are resolved, addresses tried in the resolver's order, all within `deadline`.
-/// Errors: kUnreachable (no such host, no route), kRefused, kTimedOut, kInternal. Each sentence names the peer.
+/// Connects to `to` from `shard` (its thread): names are resolved, addresses tried in the resolver's order, all within
+/// `deadline`. Errors: kUnreachable (no such host, no route), kRefused, kTimedOut, kInternal. Each sentence names the peer.
 asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_tcp(Shard& shard, TcpConfig to, Duration deadline);
 
 }  // namespace adit::net

@@ -21,9 +21,9 @@ struct TcpConfig {
 
 /// Over iroh. With neither relay nor address the endpoint must be found by a discovery that the node has.
 struct IrohConfig {
-  std::string endpoint_id;               ///< 64 lower-case hex digits.
-  std::optional<std::string> relay_url;  ///< http:// or https://.
-  std::vector<std::string> addrs;        ///< "ip:port", "[ip6]:port".
+  std::string endpoint_id;                 ///< 64 lower-case hex digits.
+  std::optional<std::string> relay_url{};  ///< http:// or https://.
+  std::vector<std::string> addrs{};        ///< "ip:port", "[ip6]:port".
   std::string alpn = kAlpnMining;
   bool operator==(const IrohConfig&) const = default;
 };

@@ -13,7 +13,8 @@ constexpr std::string_view kSchemeTcp = "stratum2+tcp://";
 constexpr std::string_view kSchemeIroh = "stratum2+iroh://";
 constexpr std::string_view kSchemeV1 = "stratum+tcp://";
 constexpr std::string_view kForms =
-    "write stratum2+tcp://HOST:PORT/AUTHORITY, stratum2+iroh://ENDPOINT_ID/AUTHORITY?relay=URL&addr=IP:PORT, or stratum+tcp://HOST:PORT";
+    "write stratum2+tcp://HOST:PORT/AUTHORITY, stratum2+iroh://ENDPOINT_ID/AUTHORITY?relay=URL&addr=IP:PORT, or "
+    "stratum+tcp://HOST:PORT";
 // What a URL can hold at all; nothing that a person pastes is longer.
 constexpr std::size_t kMaxUrl = 4096;
 
@@ -68,7 +69,8 @@ bool is_host(std::string_view host) {
 bool is_v6_text(std::string_view host) {
   return host.size() >= 2 && host.size() <= 64 && host.find(':') != std::string_view::npos &&
          std::all_of(host.begin(), host.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' || c == '.' || c == '%';
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' || c == '.' ||
+                  c == '%';
          });
 }
 
@@ -85,7 +87,8 @@ Result<void> parse_query(std::string_view query, IrohConfig& iroh) {
     query.remove_prefix(std::min(end + 1, query.size()));
     const auto equals = item.find('=');
     if (equals == std::string_view::npos || equals + 1 == item.size()) {
-      return fail(Errc::kConfiguration, "the URL's parameter " + quoted(item) + " has no value; known are relay, addr and alpn");
+      return fail(Errc::kConfiguration,
+                  "the URL's parameter " + quoted(item) + " has no value; known are relay, addr and alpn");
     }
     const auto key = item.substr(0, equals);
     ADIT_TRY(std::string value, percent_decode(item.substr(equals + 1)));
@@ -150,9 +153,11 @@ Result<Upstream> parse_url(std::string_view url) {
   }
   Upstream upstream;
   const auto scheme = url.starts_with(kSchemeTcp) ? kSchemeTcp : url.starts_with(kSchemeIroh) ? kSchemeIroh : kSchemeV1;
-  if (!url.starts_with(scheme)) return fail(Errc::kConfiguration, quoted(url) + " has an unknown scheme; " + std::string(kForms));
+  if (!url.starts_with(scheme))
+    return fail(Errc::kConfiguration, quoted(url) + " has an unknown scheme; " + std::string(kForms));
   auto rest = url.substr(scheme.size());
-  if (rest.find('#') != std::string_view::npos) return fail(Errc::kConfiguration, "the URL " + quoted(url) + " has a '#', which has no meaning here");
+  if (rest.find('#') != std::string_view::npos)
+    return fail(Errc::kConfiguration, "the URL " + quoted(url) + " has a '#', which has no meaning here");
 
   std::string_view query;
   if (const auto mark = rest.find('?'); mark != std::string_view::npos) {
@@ -169,24 +174,28 @@ Result<Upstream> parse_url(std::string_view url) {
     IrohConfig iroh;
     std::array<std::uint8_t, 32> id;
     if (!from_hex(rest, id)) {
-      return fail(Errc::kConfiguration, "the endpoint id " + quoted(rest) + " must be 64 hex digits, as the pool prints them at start");
+      return fail(Errc::kConfiguration,
+                  "the endpoint id " + quoted(rest) + " must be 64 hex digits, as the pool prints them at start");
     }
     iroh.endpoint_id = to_hex(id);
     ADIT_CHECK(parse_query(query, iroh));
     upstream.transport = std::move(iroh);
   } else {
-    if (!query.empty()) return fail(Errc::kConfiguration, "the URL " + quoted(url) + " has parameters, which only stratum2+iroh:// takes");
+    if (!query.empty())
+      return fail(Errc::kConfiguration, "the URL " + quoted(url) + " has parameters, which only stratum2+iroh:// takes");
     ADIT_TRY(TcpConfig tcp, parse_host_port(rest));
     upstream.transport = std::move(tcp);
   }
   if (scheme == kSchemeV1) {
     upstream.dialect = Dialect::kStratumV1;
     if (!authority.empty()) {
-      return fail(Errc::kConfiguration, "the URL " + quoted(url) + " has a path; Stratum V1 has no authority key (did you mean stratum2+tcp://?)");
+      return fail(Errc::kConfiguration,
+                  "the URL " + quoted(url) + " has a path; Stratum V1 has no authority key (did you mean stratum2+tcp://?)");
     }
   } else if (!authority.empty()) {
     const auto key = noise::parse_public_key(authority);
-    if (!key) return fail(Errc::kConfiguration, "the URL's authority key " + quoted(authority) + " is wrong: " + key.error().message());
+    if (!key)
+      return fail(Errc::kConfiguration, "the URL's authority key " + quoted(authority) + " is wrong: " + key.error().message());
     upstream.authority = *key;
   }
   return upstream;

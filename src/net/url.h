@@ -4,7 +4,8 @@
 //   stratum2+iroh://ENDPOINT_ID/AUTHORITY?relay=URL&addr=IP:PORT&addr=...
 //   stratum+tcp://HOST:PORT                                   (Stratum V1)
 //
-// AUTHORITY is the pool's public key in base58check (SV2 04 §4.7); it may be left out, then nothing but the transport is proved.
+// AUTHORITY is the pool's public key in base58check (SV2 04 §4.7); it may be left out, then nothing but the transport is
+// proved.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ enum class Dialect { kStratumV1, kStratumV2 };
 struct Upstream {
   Dialect dialect = Dialect::kStratumV2;
   TransportConfig transport;
-  std::optional<noise::PublicKey> authority;  ///< Whose certificate the peer must show. Stratum V2 only.
+  std::optional<noise::PublicKey> authority{};  ///< Whose certificate the peer must show. Stratum V2 only.
   bool operator==(const Upstream&) const = default;
 };
 

@@ -26,7 +26,8 @@ TEST(Url, EveryFormRoundTrips) {
       std::string("stratum2+tcp://[2001:db8::1]:3333/") + kAuthority,
       "stratum+tcp://10.0.0.2:3334",
       "stratum2+iroh://" + kEndpoint + "/" + kAuthority,
-      "stratum2+iroh://" + kEndpoint + "/" + kAuthority + "?relay=https://relay.example.org:443/&addr=192.0.2.1:4433&addr=[2001:db8::1]:4433",
+      "stratum2+iroh://" + kEndpoint + "/" + kAuthority +
+          "?relay=https://relay.example.org:443/&addr=192.0.2.1:4433&addr=[2001:db8::1]:4433",
       "stratum2+iroh://" + kEndpoint + "?relay=http://localhost:3340/a%26b%3f&alpn=adit/sv2/1",
   };
   for (const auto& url : urls) {

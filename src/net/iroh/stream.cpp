@@ -1,0 +1,165 @@
+#include "net/iroh/stream.h"
+
+#include <algorithm>
+#include <string>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/hex.h"
+
+namespace adit::net {
+namespace {
+
+/// How long a closed connection may still deliver. One round trip and an acknowledgement's delay, unless packets are lost.
+constexpr std::uint32_t kLingerMs = 1000;
+
+std::string_view meaning(std::uint64_t code) {
+  switch (code) {
+    case 0: return "without goodbye";
+    case static_cast<std::uint64_t>(CloseCode::kShutdown): return "shutting down";
+    case static_cast<std::uint64_t>(CloseCode::kUnauthorized): return "unauthorized";
+    case static_cast<std::uint64_t>(CloseCode::kProtocolError): return "protocol error";
+    case static_cast<std::uint64_t>(CloseCode::kOverloaded): return "overloaded";
+    case static_cast<std::uint64_t>(CloseCode::kDuplicate): return "duplicate";
+    default: return "for a reason we do not know";
+  }
+}
+
+std::string with_meaning(std::string text, std::uint64_t code) {
+  return std::move(text) + " (" + std::to_string(code) + ", " + std::string(meaning(code)) + ")";
+}
+
+}  // namespace
+
+IrohStream::IrohStream(std::shared_ptr<EventLoop> loop, BridgeHandle connection, BridgeHandle stream)
+    : loop_(std::move(loop)),
+      connection_(std::move(connection)),
+      stream_(std::move(stream)),
+      reading_(loop_->shard().context()),
+      writing_(loop_->shard().context()) {
+  loop_->watch(stream_.get(), *this);
+  last_.transport = Transport::kIroh;
+  last_.opened_at = now_from_system().instant;
+}
+
+IrohStream::~IrohStream() { close(CloseCode::kShutdown); }
+
+Result<std::size_t> IrohStream::try_read(MutableBytes into) {
+  if (failure_) return fail(*failure_);
+  if (end_of_reading_) return fail(*end_of_reading_);
+  std::uint64_t code = 0;
+  const auto got = adit_stream_read(stream_.get(), into.data(), into.size(), &code);
+  if (got > 0) {
+    bytes_received_ += static_cast<std::uint64_t>(got);
+    return static_cast<std::size_t>(got);
+  }
+  if (got == ADIT_AGAIN) {
+    reading_.blocked = true;
+    return fail(Errc::kWouldBlock, {});
+  }
+  return end(got, code);
+}
+
+Result<std::size_t> IrohStream::try_write(Bytes from) {
+  if (failure_) return fail(*failure_);
+  std::uint64_t code = 0;
+  const auto taken = adit_stream_write(stream_.get(), from.data(), from.size(), &code);
+  if (taken > 0) {
+    bytes_sent_ += static_cast<std::uint64_t>(taken);
+    return static_cast<std::size_t>(taken);
+  }
+  if (taken == ADIT_AGAIN) {
+    writing_.blocked = true;
+    return fail(Errc::kWouldBlock, {});
+  }
+  return end(taken, code);
+}
+
+std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) {
+  if (result == ADIT_FIN) {
+    end_of_reading_ = Error(Errc::kEndOfStream, "the peer finished the stream");
+    return fail(*end_of_reading_);
+  }
+  switch (result) {
+    case ADIT_RESET: failure_ = Error(Errc::kReset, with_meaning("the peer reset the stream", code)); break;
+    case ADIT_STOPPED: failure_ = Error(Errc::kReset, with_meaning("the peer stopped reading", code)); break;
+    case ADIT_CLOSED: failure_ = why_closed(); break;
+    default: failure_ = bridge_error(static_cast<std::int32_t>(result), 0, "iroh stream"); break;
+  }
+  return fail(*failure_);
+}
+
+Error IrohStream::why_closed() const {
+  adit_close_reason reason;
+  if (adit_connection_close_reason(connection_.get(), &reason) != ADIT_OK) return Error(Errc::kReset, "the connection has ended");
+  const std::string words(reason.reason, reason.reason_len);
+  switch (reason.kind) {
+    case ADIT_CLOSE_BY_US: return Error(Errc::kClosed, "closed here");
+    case ADIT_CLOSE_BY_PEER: {
+      const bool orderly = reason.code == static_cast<std::uint64_t>(CloseCode::kShutdown);
+      return Error(orderly ? Errc::kEndOfStream : Errc::kReset,
+                   with_meaning("the peer closed the connection", reason.code) + (words.empty() ? "" : ": " + words));
+    }
+    case ADIT_CLOSE_TIMED_OUT: return Error(Errc::kTimedOut, "the peer has not been heard for the idle timeout");
+    case ADIT_CLOSE_RESET: return Error(Errc::kReset, "the peer no longer knows the connection: it has restarted");
+    default: return Error(Errc::kReset, "QUIC ended the connection (" + std::to_string(reason.code) + ")" + (words.empty() ? "" : ": " + words));
+  }
+}
+
+void IrohStream::on_event(std::uint32_t ready, std::int32_t) {
+  if ((ready & ADIT_READY_READABLE) != 0) reading_.wake();
+  if ((ready & ADIT_READY_WRITABLE) != 0) writing_.wake();
+}
+
+asio::awaitable<Result<void>> IrohStream::wait(Readiness& direction) {
+  while (direction.blocked && !failure_) {
+    // The error tells being woken from being cancelled no better than the flags do; a cancelled coroutine throws at the wait.
+    co_await direction.woken.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> IrohStream::wait_readable() { return wait(reading_); }
+asio::awaitable<Result<void>> IrohStream::wait_writable() { return wait(writing_); }
+
+void IrohStream::finish() {
+  // A stream that was finished or lost before has nothing left to finish.
+  (void)adit_stream_finish(stream_.get());
+}
+
+void IrohStream::close(CloseCode code) {
+  if (stream_.get() == 0) return;
+  last_ = metadata();
+  loop_->forget(stream_.get());
+  const auto result = adit_close_when_delivered(connection_.get(), stream_.get(), static_cast<std::uint64_t>(code), kLingerMs);
+  if (result == ADIT_OK) {
+    connection_.give_up();
+    stream_.give_up();
+  } else {
+    stream_.reset();
+    connection_.reset();
+  }
+  failure_ = Error(Errc::kClosed, "closed here");
+  reading_.wake();
+  writing_.wake();
+}
+
+ConnectionMetadata IrohStream::metadata() const {
+  auto metadata = last_;
+  metadata.bytes_received = bytes_received_;
+  metadata.bytes_sent = bytes_sent_;
+  adit_connection_info info;
+  if (adit_connection_get_info(connection_.get(), &info) != ADIT_OK) return metadata;
+  metadata.peer = to_hex(info.remote_id);
+  const auto* const end = info.paths + std::min<std::uint32_t>(info.path_count, ADIT_MAX_PATHS);
+  const auto* path = std::find_if(info.paths, end, [](const adit_path& each) { return each.selected == 1; });
+  if (path == end) path = info.paths;  // none is selected yet, or iroh does not say
+  if (path == end) return metadata;
+  metadata.source = path->remote;
+  metadata.path = path->relayed == 1 ? Path::kRelayed : Path::kDirect;
+  if (path->rtt_us != 0) metadata.path_rtt = std::chrono::microseconds(path->rtt_us);
+  return metadata;
+}
+
+}  // namespace adit::net
