@@ -1,4 +1,4 @@
-#include "cli/child.h"
+#include "cli/demo/child.h"
 
 #include <cerrno>
 #include <csignal>
@@ -92,7 +92,9 @@ void Child::reap() {
   int status = 0;
   waitpid(pid_, &status, 0);
   pid_ = -1;
-  on_exit_(status);
+  // The callback may destroy this object.
+  const OnExit on_exit = std::move(on_exit_);
+  on_exit(status);
 }
 
 }  // namespace adit::cli
