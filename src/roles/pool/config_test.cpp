@@ -60,18 +60,28 @@ TEST(PoolConfig, TheSmallestOneStartsAPoolOnTheEmbeddedChain) {
 }
 
 TEST(PoolConfig, ReadsSrisKeys) {
-  const auto loaded =
-      load(R"t(
+  const auto loaded = load(R"t(
 authority_public_key = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72"
 authority_secret_key = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n"
 cert_validity_sec = 7200
 listen_address = "0.0.0.0:3333"
-coinbase_reward_script = "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)" server_id = 7 pool_signature =
-               "Stratum V2 SRI Pool" log_file = "./pool.log" shares_per_minute = 12.5 share_batch_size = 3 max_past_jobs =
-                   0 supported_extensions = [] required_extensions = [] monitoring_address =
-                       "127.0.0.1:9090" monitoring_cache_refresh_secs = 5 [template_provider_type.BitcoinRpc] url =
-                           "http://127.0.0.1:18443" network = "regtest" data_dir = "/data") ");
-      EXPECT_TRUE(loaded.may_start());
+coinbase_reward_script = "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)"
+server_id = 7
+pool_signature = "Stratum V2 SRI Pool"
+log_file = "./pool.log"
+shares_per_minute = 12.5
+share_batch_size = 3
+max_past_jobs = 0
+supported_extensions = []
+required_extensions = []
+monitoring_address = "127.0.0.1:9090"
+monitoring_cache_refresh_secs = 5
+[template_provider_type.BitcoinRpc]
+url = "http://127.0.0.1:18443"
+network = "regtest"
+data_dir = "/data"
+)t");
+  EXPECT_TRUE(loaded.may_start());
   EXPECT_THAT(texts(loaded, Severity::kWarning), ElementsAre(StartsWith("pool.toml:3: `authority_secret_key` is a secret")));
   EXPECT_EQ(loaded.config.cert_validity, std::chrono::hours(2));
   EXPECT_EQ(loaded.config.server_id, 7);
@@ -229,15 +239,14 @@ TEST(PoolConfig, AKeyThatIsNoneIsRefusedAndASecretOneNotShown) {
 TEST(PoolConfig, TheEnvironmentAloneIsEnough) {
   const auto loaded = load("", {{"POOL__LISTEN_ADDRESS", "0.0.0.0:3333"},
                                 {"POOL__AUTHORITY_SECRET_KEY_FILE", "/k"},
-                                {"POOL__COINBASE_REWARD_SCRIPT", "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)t"},
+                                {"POOL__COINBASE_REWARD_SCRIPT", "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)"},
                                 {"POOL__TEMPLATE_PROVIDER_TYPE__EMBEDDED__INTERVAL", "30"},
                                 {"POOL__SERVER_ID", "3"},
-                                {"POOL__IROH__RELAY", "n0"}
-});
-EXPECT_TRUE(loaded.may_start());
-EXPECT_EQ(loaded.config.server_id, 3);
-EXPECT_EQ(std::get<EmbeddedSource>(loaded.config.source).interval, std::chrono::seconds(30));
-EXPECT_EQ(loaded.config.iroh.relay, config::RelayMode::kN0);
+                                {"POOL__IROH__RELAY", "n0"}});
+  EXPECT_TRUE(loaded.may_start());
+  EXPECT_EQ(loaded.config.server_id, 3);
+  EXPECT_EQ(std::get<EmbeddedSource>(loaded.config.source).interval, std::chrono::seconds(30));
+  EXPECT_EQ(loaded.config.iroh.relay, config::RelayMode::kN0);
 }
 
 TEST(PoolConfig, ASourceNamedInTheEnvironmentReplacesTheFiles) {
