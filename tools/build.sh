@@ -61,7 +61,7 @@ fuzz() {
     mkdir -p "$ROOT/build/fuzz-corpus/$name"
     say "fuzz: $name for $seconds s"
     ran=$((ran + 1))
-    "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+    "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_funcs=0 \
       -artifact_prefix="$ROOT/build/fuzz-crashes/$name-" "$ROOT/build/fuzz-corpus/$name" "${seeds[@]}" || failed+=("$name")
   done
   [ "$ran" -gt 0 ] || die "no fuzz target ${only:-at all} in build/fuzz/fuzz"

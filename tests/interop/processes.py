@@ -10,6 +10,7 @@ import tempfile
 import time
 import unittest
 import urllib.error
+import urllib.parse
 import urllib.request
 
 
@@ -82,6 +83,21 @@ class InteropTest(unittest.TestCase):
         process = Process(name, arguments, self.folder, env)
         self.processes.append(process)
         return process
+
+    def run_to_end(self, *arguments):
+        """What a program that ends by itself prints."""
+        return subprocess.run([str(a) for a in arguments], check=True, capture_output=True, text=True, timeout=30).stdout
+
+    @staticmethod
+    def parts(url):
+        """Host, port and authority key of stratum2+tcp://HOST:PORT/KEY."""
+        split = urllib.parse.urlsplit(url)
+        return split.hostname, split.port, split.path.strip("/")
+
+    @staticmethod
+    def listens(port):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
 
     def wait_until(self, what, predicate, deadline):
         """The predicate's first true value. Fails when the deadline passes or a program under test has ended by itself."""

@@ -1,0 +1,104 @@
+"""adit's roles as processes, with the least configuration each test needs."""
+import json
+import os
+import re
+
+from processes import free_port, http_get
+
+ADIT = os.environ.get("ADIT", "adit")
+PAYOUT = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+
+
+class Role:
+    def __init__(self, test, name, *arguments):
+        self.test = test
+        self.process = test.run_process(name, ADIT, "--log-format", "json", name, *arguments)
+
+    def events(self, name):
+        """What the role has logged under this event name, oldest first."""
+        found = []
+        for line in self.process.text().splitlines():
+            if line.startswith("{"):
+                try:
+                    event = json.loads(line)
+                except json.JSONDecodeError:
+                    continue  # the line that is being written
+                if event.get("event") == name:
+                    found.append(event)
+        return found
+
+
+class Pool(Role):
+    def __init__(self, test, source, iroh=False):
+        authority = test.folder / "authority.key"
+        self.authority = test.run_to_end(ADIT, "keys", "authority", "--out", authority)
+        self.monitoring = free_port()
+        config = test.folder / "pool.toml"
+        config.write_text(f'''
+listen_address = "127.0.0.1:0"
+monitoring_address = "127.0.0.1:{self.monitoring}"
+monitoring_cache_refresh_secs = 1
+authority_secret_key_file = "{authority}"
+coinbase_reward_script = "addr({PAYOUT})"
+pool_signature = "adit interop"
+server_id = 1
+shares_per_minute = 60.0
+share_batch_size = 1
+data_dir = "{test.folder / 'pool'}"
+{source}
+{'[iroh]' if iroh else ''}
+{'bind_addresses = ["127.0.0.1:0"]' if iroh else ''}
+''')
+        super().__init__(test, "pool", "-c", config)
+
+    def url(self, transport):
+        return self.test.wait_until(
+            f"the pool says where it listens over {transport}",
+            lambda: next((e["url"] for e in self.events("pool.listening") if e["transport"] == transport), None), 30)
+
+    def metric(self, name):
+        """The sum of a metric over its labels, as /metrics tells it."""
+        text = http_get(f"http://127.0.0.1:{self.monitoring}/metrics")
+        values = re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)$", text, re.M)
+        return sum(float(value) for value in values)
+
+
+def rpc_source(node):
+    return f'''
+[template_provider_type.BitcoinRpc]
+url = "http://127.0.0.1:{node.port}"
+network = "regtest"
+cookie_file = "{node.cookie}"
+'''
+
+
+EMBEDDED_SOURCE = "[template_provider_type.Embedded]\n"
+
+
+class Translator(Role):
+    def __init__(self, test, upstream_url):
+        config = test.folder / "translator.toml"
+        config.write_text(f'''
+downstream_address = "127.0.0.1"
+downstream_port = 0
+downstream_extranonce2_size = 4
+[downstream_difficulty_config]
+min_individual_miner_hashrate = 1_000_000.0
+shares_per_minute = 60.0
+enable_vardiff = true
+[[upstreams]]
+url = "{upstream_url}"
+user_identity = "interop"
+[iroh]
+bind_addresses = ["127.0.0.1:0"]
+''')
+        super().__init__(test, "translator", "-c", config)
+
+    def address(self):
+        return self.test.wait_until("the translator says where it listens",
+                                    lambda: next((e["address"] for e in self.events("translator.listening")), None), 30)
+
+
+class Miner(Role):
+    def __init__(self, test, address):
+        super().__init__(test, "miner", f"stratum+tcp://{address}", "--user", "interop.worker", "--threads", "1")
