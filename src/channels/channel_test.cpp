@@ -1,0 +1,320 @@
+#include "channels/channel.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "channels/channel_testing.h"
+#include "wire/messages.h"
+
+namespace adit::channels {
+namespace {
+
+using testing::kNow;
+using testing::make_template;
+using testing::mine;
+using std::chrono::seconds;
+
+class ChannelTest : public ::testing::TestWithParam<ChannelKind> {
+ protected:
+  ChannelTest() { new_job(1); }
+
+  void new_job(std::uint8_t tip, std::uint32_t nbits = testing::kHardBits) {
+    jobs_.add(*factory_.make(make_template(++templates_, tip, nbits, 2)));
+  }
+  /// The shard's current job changes and the channel gets it, as a group's member does.
+  void give_job(std::uint8_t tip, std::uint32_t nbits = testing::kHardBits) {
+    new_job(tip, nbits);
+    channel_->on_job(*jobs_.current());
+  }
+  const Job& job() const { return *jobs_.current(); }
+
+  Result<Channel> open(double hash_rate, bitcoin::U256 max_target = bitcoin::U256::max()) {
+    return Channel::open({.kind = GetParam(), .id = 2, .nominal_hash_rate_hps = hash_rate, .max_target = max_target}, "worker",
+                         std::move(*extranonces_.allocate()), policy_, kNow.instant);
+  }
+  void open_and_start() {
+    channel_.emplace(std::move(*open(1)));
+    wire::FrameBuffer out;
+    channel_->start(job(), out);
+  }
+
+  Bytes extranonce() const { return Bytes(rolled_).first(channel_->extranonce_size()); }
+
+  /// A share of `job` that meets the channel's target but not the network's.
+  Share good_share(const Job& of, std::uint32_t first_nonce = 0) {
+    Share share{.job_id = of.id,
+                .sequence_number = ++sequence_,
+                .nonce = first_nonce,
+                .ntime = testing::kNtime,
+                .version = of.rules.version,
+                .extranonce = extranonce()};
+    return mine(of, share, channel_->full_extranonce(extranonce()), channel_->target(), of.rules.network_target);
+  }
+  Share good_share() { return good_share(job(), next_nonce_ += 100'000); }
+
+  ShareVerdict submit(const Share& share) { return channel_->submit(jobs_, share, kNow.unix_time); }
+
+  ChannelPolicy policy_{.shares_per_minute = 6, .share_batch_size = 3, .min_hash_rate_hps = 1};
+  ExtranonceAllocator extranonces_{{.server_id = 1}};
+  JobFactory factory_ = testing::make_factory();
+  JobSet jobs_{3};
+  std::optional<Channel> channel_;
+  std::uint64_t templates_ = 0;
+  std::uint32_t sequence_ = 0;
+  std::uint32_t next_nonce_ = 0;
+  std::array<std::uint8_t, kRollableExtranonceSize> rolled_{1, 2, 3};
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ChannelTest, ::testing::Values(ChannelKind::kStandard, ChannelKind::kExtended),
+                         [](const auto& info) { return info.param == ChannelKind::kStandard ? "Standard" : "Extended"; });
+
+TEST_P(ChannelTest, FirstJobIsAFutureJobFollowedBySetNewPrevHash) {
+  channel_.emplace(std::move(*open(1)));
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
+  std::vector<wire::FrameView> frames(out.begin(), out.end());
+  ASSERT_EQ(frames.size(), 2u);
+  if (GetParam() == ChannelKind::kStandard) {
+    const auto work = frames[0].as<wire::NewMiningJob>();
+    ASSERT_TRUE(work);
+    EXPECT_FALSE(work->min_ntime);
+    EXPECT_EQ(work->merkle_root, job().merkle_root(channel_->full_extranonce({})));
+  } else {
+    const auto work = frames[0].as<wire::NewExtendedMiningJob>();
+    ASSERT_TRUE(work);
+    EXPECT_FALSE(work->min_ntime);
+  }
+  const auto tip = frames[1].as<wire::SetNewPrevHash>();
+  ASSERT_TRUE(tip);
+  EXPECT_EQ(tip->channel_id, 2u);
+  EXPECT_EQ(tip->job_id, job().id);
+}
+
+TEST_P(ChannelTest, SetNewPrevHashFollowsEveryNewTipAndOnlyThat) {
+  open_and_start();
+  wire::FrameBuffer out;
+  new_job(1);
+  channel_->send_job(job(), out);
+  EXPECT_EQ(std::ranges::distance(out.begin(), out.end()), 1);
+  out.clear();
+  new_job(2);
+  channel_->send_job(job(), out);
+  std::vector<wire::FrameView> frames(out.begin(), out.end());
+  ASSERT_EQ(frames.size(), 2u);
+  EXPECT_TRUE(frames[1].is<wire::SetNewPrevHash>());
+}
+
+TEST_P(ChannelTest, AcceptsAGoodShare) {
+  open_and_start();
+  EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  EXPECT_EQ(channel_->stats().accepted, 1u);
+  EXPECT_GT(channel_->stats().work_sum, 0);
+  EXPECT_GE(channel_->best_difficulty(), bitcoin::difficulty_from_target(channel_->target()));
+}
+
+TEST_P(ChannelTest, StaleShareIsRefusedAfterNewPrevHash) {
+  open_and_start();
+  const Share share = good_share();
+  give_job(2);
+  EXPECT_EQ(submit(share), ShareVerdict::kStale);
+  EXPECT_EQ(channel_->stats().rejected[static_cast<std::size_t>(ShareVerdict::kStale)], 1u);
+  EXPECT_EQ(share_error_code(ShareVerdict::kStale), "stale-share");
+}
+
+TEST_P(ChannelTest, PastJobsOfTheTipStayValidUpToTheBound) {
+  open_and_start();
+  const Share first = good_share();
+  for (int i = 0; i < 3; ++i) give_job(1);
+  EXPECT_EQ(submit(first), ShareVerdict::kAccepted);
+  const Share again = good_share(*jobs_.find(1), 1u << 31);
+  give_job(1);
+  EXPECT_EQ(submit(again), ShareVerdict::kStale);
+}
+
+TEST_P(ChannelTest, AJobThatTheChannelNeverGotIsInvalid) {
+  new_job(1);
+  open_and_start();  // With job 2.
+  Share share = good_share();
+  share.job_id = 1;
+  EXPECT_EQ(submit(share), ShareVerdict::kInvalidJob) << "valid for others, but not given to this channel";
+  share.job_id = 3;
+  EXPECT_EQ(submit(share), ShareVerdict::kInvalidJob);
+  share.job_id = 0;
+  EXPECT_EQ(submit(share), ShareVerdict::kInvalidJob);
+  share.job_id = std::numeric_limits<std::uint32_t>::max();
+  EXPECT_EQ(submit(share), ShareVerdict::kInvalidJob);
+}
+
+TEST_P(ChannelTest, ExtranonceOfTheWrongSizeIsRefused) {
+  open_and_start();
+  Share share = good_share();
+  const std::array<std::uint8_t, 32> bytes{};
+  for (std::size_t size = 0; size <= bytes.size(); ++size) {
+    if (size == channel_->extranonce_size()) continue;
+    share.extranonce = Bytes(bytes).first(size);
+    EXPECT_EQ(submit(share), ShareVerdict::kBadExtranonceSize) << size;
+  }
+}
+
+TEST_P(ChannelTest, TimeBeforeTheTipsOrTwoHoursAheadIsRefused) {
+  open_and_start();
+  Share share = good_share();
+  share.ntime = testing::kNtime - 1;
+  EXPECT_EQ(submit(share), ShareVerdict::kInvalidTime);
+  share.ntime = to_u32(kNow.unix_time) + 7201;
+  EXPECT_EQ(submit(share), ShareVerdict::kInvalidTime);
+  share.ntime = to_u32(kNow.unix_time) + 7200;
+  EXPECT_THAT(submit(share), ::testing::AnyOf(ShareVerdict::kTooEasy, ShareVerdict::kAccepted)) << "the hash is another one now";
+  EXPECT_EQ(share_error_code(ShareVerdict::kInvalidTime), "invalid-share");
+}
+
+TEST_P(ChannelTest, OnlyBip323BitsOfTheVersionMayChange) {
+  open_and_start();
+  for (unsigned bit = 0; bit < 32; ++bit) {
+    Share share = good_share();
+    share.version ^= 1u << bit;
+    const bool rollable = (kVersionRollingMask >> bit & 1) != 0;
+    if (rollable) {
+      share = mine(job(), share, channel_->full_extranonce(extranonce()), channel_->target(), job().rules.network_target);
+      EXPECT_EQ(submit(share), ShareVerdict::kAccepted) << bit;
+    } else {
+      EXPECT_EQ(submit(share), ShareVerdict::kVersionBits) << bit;
+    }
+  }
+}
+
+TEST_P(ChannelTest, AShareAboveTheTargetIsTooEasy) {
+  channel_.emplace(std::move(*open(1000)));
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
+  Share share{.job_id = job().id, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()};
+  share = mine(job(), share, channel_->full_extranonce(extranonce()), bitcoin::U256::max(), channel_->target());
+  EXPECT_EQ(submit(share), ShareVerdict::kTooEasy);
+  EXPECT_EQ(channel_->stats().accepted, 0u);
+}
+
+TEST_P(ChannelTest, TheSameShareCountsOnceUnderAnySequenceNumber) {
+  open_and_start();
+  Share share = good_share();
+  EXPECT_EQ(submit(share), ShareVerdict::kAccepted);
+  ++share.sequence_number;
+  EXPECT_EQ(submit(share), ShareVerdict::kDuplicate);
+  give_job(1);
+  EXPECT_EQ(submit(share), ShareVerdict::kDuplicate) << "its job is still valid";
+  EXPECT_EQ(channel_->stats().accepted, 1u);
+}
+
+TEST_P(ChannelTest, RulesAreAppliedInSrisOrder) {
+  open_and_start();
+  Share share{.job_id = job().id, .nonce = 0, .ntime = 0, .version = 1, .extranonce = Bytes(rolled_).first(5)};
+  EXPECT_EQ(submit(share), ShareVerdict::kBadExtranonceSize);
+  share.extranonce = extranonce();
+  EXPECT_EQ(submit(share), ShareVerdict::kInvalidTime);
+  share.ntime = testing::kNtime;
+  EXPECT_EQ(submit(share), ShareVerdict::kVersionBits);
+  give_job(2);
+  EXPECT_EQ(submit(share), ShareVerdict::kStale);
+}
+
+TEST_P(ChannelTest, ATargetIsFixedForTheJobsAlreadyGiven) {
+  open_and_start();
+  const Share easy = good_share();
+  const double easy_work = bitcoin::difficulty_from_target(channel_->target());
+  const auto changed = channel_->update(1e6, bitcoin::U256::max(), jobs_, kNow.instant);
+  ASSERT_TRUE(changed);
+  EXPECT_TRUE(*changed);
+  EXPECT_EQ(submit(easy), ShareVerdict::kAccepted);
+  EXPECT_DOUBLE_EQ(channel_->stats().work_sum, easy_work);
+
+  give_job(1);
+  Share share{.job_id = job().id, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()};
+  share = mine(job(), share, channel_->full_extranonce(extranonce()), bitcoin::U256::max(), channel_->target());
+  EXPECT_EQ(submit(share), ShareVerdict::kTooEasy) << "the next job has the new target";
+
+  // Back again while the same job stands: each job keeps its own.
+  ASSERT_TRUE(channel_->update(1, bitcoin::U256::max(), jobs_, kNow.instant));
+  EXPECT_EQ(submit(share), ShareVerdict::kTooEasy);
+  Share old = mine(*jobs_.find(1), {.job_id = 1, .nonce = 1u << 30, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()},
+                   channel_->full_extranonce(extranonce()), bitcoin::target_from_hash_rate(1, 6));
+  EXPECT_EQ(submit(old), ShareVerdict::kAccepted);
+  give_job(2);
+  EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+}
+
+TEST_P(ChannelTest, TheTargetComesFromTheHashRateButNeverExceedsWhatTheClientAccepts) {
+  EXPECT_EQ(open(1e12)->target(), bitcoin::target_from_hash_rate(1e12, 6));
+  EXPECT_EQ(open(1e12, bitcoin::U256(5))->target(), bitcoin::U256(5));
+  EXPECT_EQ(open(0)->target(), bitcoin::target_from_hash_rate(1, 6)) << "0: a proxy without miners yet";
+}
+
+TEST_P(ChannelTest, AHashRateThatIsNoNumberIsRefused) {
+  for (const double rate : {std::nan(""), static_cast<double>(INFINITY), -1.0}) {
+    const auto opened = open(rate);
+    ASSERT_FALSE(opened);
+    EXPECT_TRUE(opened.error().is(Errc::kHashRate));
+  }
+  open_and_start();
+  EXPECT_FALSE(channel_->update(std::nan(""), bitcoin::U256::max(), jobs_, kNow.instant));
+}
+
+TEST_P(ChannelTest, AcknowledgesInBatchesAndStartsEachAnew) {
+  open_and_start();
+  std::vector<Share> shares;
+  for (int i = 0; i < 4; ++i) shares.push_back(good_share());
+  EXPECT_EQ(submit(shares[0]), ShareVerdict::kAccepted);
+  EXPECT_EQ(submit(shares[1]), ShareVerdict::kAccepted);
+  EXPECT_EQ(submit(shares[1]), ShareVerdict::kDuplicate);
+  EXPECT_FALSE(channel_->take_acknowledgement());
+  EXPECT_EQ(submit(shares[2]), ShareVerdict::kAccepted);
+  const auto batch = channel_->take_acknowledgement();
+  ASSERT_TRUE(batch);
+  EXPECT_EQ(batch->accepted_count, 3u);
+  EXPECT_EQ(batch->last_sequence_number, shares[2].sequence_number);
+  EXPECT_FALSE(channel_->take_acknowledgement(/*flush=*/true));
+  EXPECT_EQ(submit(shares[3]), ShareVerdict::kAccepted);
+  EXPECT_FALSE(channel_->take_acknowledgement());
+  EXPECT_EQ(channel_->take_acknowledgement(/*flush=*/true)->accepted_count, 1u);
+}
+
+TEST_P(ChannelTest, WorkSumOfABatchIsTheDifficultyOfItsShares) {
+  channel_.emplace(std::move(*open(0, bitcoin::target_from_difficulty(0.00002))));
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  EXPECT_NEAR(channel_->stats().work_sum, 0.00004, 1e-9);
+  EXPECT_EQ(channel_->take_acknowledgement(true)->work_sum, 0u) << "rounded down";
+}
+
+TEST_P(ChannelTest, AShareThatMeetsTheNetworksTargetIsABlockAndAcknowledgedAtOnce) {
+  open_and_start();
+  give_job(2, testing::kRegtestBits);
+  Share share{.job_id = job().id, .sequence_number = 7, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()};
+  // Above the channel's own target: a block all the same.
+  share = mine(job(), share, channel_->full_extranonce(extranonce()), job().rules.network_target, channel_->target());
+  EXPECT_EQ(submit(share), ShareVerdict::kBlock);
+  EXPECT_EQ(channel_->stats().blocks_found, 1u);
+  const auto batch = channel_->take_acknowledgement();
+  ASSERT_TRUE(batch);
+  EXPECT_EQ(batch->accepted_count, 1u);
+  EXPECT_EQ(batch->last_sequence_number, 7u);
+  EXPECT_EQ(submit(share), ShareVerdict::kDuplicate);
+  EXPECT_EQ(channel_->stats().blocks_found, 1u);
+}
+
+TEST_P(ChannelTest, VardiffRaisesTheTargetOfJobsToCome) {
+  open_and_start();
+  for (int i = 0; i < 40; ++i) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  EXPECT_FALSE(channel_->adjust(jobs_, kNow.instant + seconds(10)));
+  const auto before = channel_->target();
+  EXPECT_TRUE(channel_->adjust(jobs_, kNow.instant + seconds(20)));
+  EXPECT_LT(channel_->target(), before);
+  EXPECT_GT(channel_->hash_rate_hps(), 1);
+}
+
+TEST_P(ChannelTest, AnIdleChannelIsSmall) { EXPECT_LE(sizeof(Channel), 800u); }
+
+}  // namespace
+}  // namespace adit::channels

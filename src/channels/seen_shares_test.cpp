@@ -1,0 +1,41 @@
+#include "channels/seen_shares.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <unordered_set>
+
+namespace adit::channels {
+namespace {
+
+using Outcome = SeenShares::Outcome;
+
+TEST(SeenShares, RemembersExactlyWhatItWasGiven) {
+  std::mt19937_64 random(1);
+  SeenShares seen;
+  std::unordered_set<std::uint64_t> model;
+  for (int i = 0; i < 50'000; ++i) {
+    const std::uint64_t digest = random() % 30'000;  // Many repetitions, and 0.
+    ASSERT_EQ(seen.insert(digest), model.insert(digest).second ? Outcome::kNew : Outcome::kSeen);
+  }
+}
+
+TEST(SeenShares, ClearForgetsAll) {
+  SeenShares seen;
+  for (std::uint64_t i = 0; i < 100; ++i) EXPECT_EQ(seen.insert(i), Outcome::kNew);
+  seen.clear();
+  EXPECT_EQ(seen.size(), 0u);
+  for (std::uint64_t i = 0; i < 100; ++i) EXPECT_EQ(seen.insert(i), Outcome::kNew);
+}
+
+TEST(SeenShares, AtItsBoundItStillKnowsWhatItSawAndHasRoomForBlocks) {
+  SeenShares seen;
+  for (std::uint64_t i = 1; i <= SeenShares::kMaxSize; ++i) ASSERT_EQ(seen.insert(i << 20), Outcome::kNew);
+  EXPECT_EQ(seen.insert(5), Outcome::kFull);
+  EXPECT_EQ(seen.insert(7u << 20), Outcome::kSeen);
+  EXPECT_EQ(seen.insert(5, /*block=*/true), Outcome::kNew);
+  EXPECT_EQ(seen.insert(5, /*block=*/true), Outcome::kSeen);
+}
+
+}  // namespace
+}  // namespace adit::channels
