@@ -15,13 +15,14 @@ Result<void> check_hash_rate(double hps) {
 
 }  // namespace
 
-Result<Channel> Channel::open(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy,
-                              Instant now) {
+Result<Channel> Channel::open(const Config& config, std::string user_identity, ExtranonceLease lease,
+                              const ChannelPolicy& policy, Instant now) {
   ADIT_CHECK(check_hash_rate(config.nominal_hash_rate_hps));
   return Channel(config, std::move(user_identity), std::move(lease), policy, now);
 }
 
-Channel::Channel(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy, Instant now)
+Channel::Channel(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy,
+                 Instant now)
     : policy_(&policy),
       id_(config.id),
       kind_(config.kind),
@@ -34,9 +35,7 @@ Channel::Channel(const Config& config, std::string user_identity, ExtranonceLeas
   target_ = target_from(config.nominal_hash_rate_hps);
 }
 
-double Channel::best_difficulty() const {
-  return stats_.accepted == 0 ? 0 : bitcoin::difficulty_from_target(best_hash_);
-}
+double Channel::best_difficulty() const { return stats_.accepted == 0 ? 0 : bitcoin::difficulty_from_target(best_hash_); }
 
 Bytes Channel::extranonce_prefix() const {
   return Bytes(extranonce_).first(kind_ == ChannelKind::kStandard ? kFullExtranonceSize : kExtranoncePrefixSize);
@@ -162,7 +161,8 @@ ShareVerdict Channel::judge(const JobSet& jobs, const Share& share, UnixTime now
     const Root& root = root_of(*job);
     const auto header = share_header(job->rules, share, root.merkle_root);
     // The midstate covers the version, so it serves those who do not roll it.
-    hash = share.version == job->rules.version ? root.midstate->hash(std::span(header).last<16>()) : bitcoin::sha256d_header(header);
+    hash = share.version == job->rules.version ? root.midstate->hash(std::span(header).last<16>())
+                                               : bitcoin::sha256d_header(header);
   } else {
     hash = bitcoin::sha256d_header(share_header(job->rules, share, job->merkle_root(full_extranonce(share.extranonce))));
   }
@@ -171,16 +171,20 @@ ShareVerdict Channel::judge(const JobSet& jobs, const Share& share, UnixTime now
   verdict = check_work(number, job->rules.network_target, target_of(job->id).value);
   if (!is_accepted(verdict)) return verdict;
   switch (seen_.insert(load_le<std::uint64_t>(hash.data()), verdict == ShareVerdict::kBlock)) {
-    case SeenShares::Outcome::kNew: break;
-    case SeenShares::Outcome::kSeen: return ShareVerdict::kDuplicate;
-    case SeenShares::Outcome::kFull: return ShareVerdict::kTooMany;
+    case SeenShares::Outcome::kNew:
+      break;
+    case SeenShares::Outcome::kSeen:
+      return ShareVerdict::kDuplicate;
+    case SeenShares::Outcome::kFull:
+      return ShareVerdict::kTooMany;
   }
   best_hash_ = std::min(best_hash_, number);
   return verdict;
 }
 
 std::optional<Acknowledgement> Channel::take_acknowledgement(bool flush) {
-  const bool due = block_in_batch_ || batch_.accepted_count >= policy_->share_batch_size || (flush && batch_.accepted_count != 0);
+  const bool due =
+      block_in_batch_ || batch_.accepted_count >= policy_->share_batch_size || (flush && batch_.accepted_count != 0);
   if (!due) return std::nullopt;
   batch_.work_sum = static_cast<std::uint64_t>(std::min(batch_work_, 1.8e19));
   batch_work_ = 0;

@@ -27,7 +27,8 @@ enum class ChannelKind : std::uint8_t { kStandard, kExtended };
 struct ChannelPolicy {
   double shares_per_minute = 6;         ///< Vardiff's aim. Positive.
   std::uint32_t share_batch_size = 10;  ///< Accepted shares per SubmitShares.Success. At least 1.
-  double min_hash_rate_hps = 1;         ///< The least that a channel is taken to have (SRI's default); 0 from a proxy means "none yet".
+  double min_hash_rate_hps =
+      1;  ///< The least that a channel is taken to have (SRI's default); 0 from a proxy means "none yet".
 };
 
 /// SubmitShares.Success: a batch of accepted shares (SV2 05 §5.3.13).
@@ -41,14 +42,14 @@ struct Acknowledgement {
 struct ChannelStats {
   std::uint64_t accepted = 0;
   std::uint32_t blocks_found = 0;
-  double work_sum = 0;  ///< Difficulty of all accepted shares, each at its job's target.
+  double work_sum = 0;                                   ///< Difficulty of all accepted shares, each at its job's target.
   std::array<std::uint32_t, kShareVerdicts> rejected{};  ///< By verdict.
 };
 
 /// A standard or an extended channel. Its shares cost no allocation but the growth of what it has seen, which doubles.
 ///
-/// Jobs are the shard's (JobSet); the channel keeps only what is its own: the first job that it was given, the targets of jobs, the
-/// merkle roots that were used last. Lives on its shard; the policy must outlive it.
+/// Jobs are the shard's (JobSet); the channel keeps only what is its own: the first job that it was given, the targets of jobs,
+/// the merkle roots that were used last. Lives on its shard; the policy must outlive it.
 class Channel {
  public:
   struct Config {
@@ -59,8 +60,8 @@ class Channel {
   };
 
   /// Error: kHashRate (not a number, infinite or negative).
-  static Result<Channel> open(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy,
-                              Instant now);
+  static Result<Channel> open(const Config& config, std::string user_identity, ExtranonceLease lease,
+                              const ChannelPolicy& policy, Instant now);
 
   [[nodiscard]] ChannelKind kind() const { return kind_; }
   [[nodiscard]] std::uint32_t id() const { return id_; }
@@ -88,7 +89,8 @@ class Channel {
   /// A started channel gets another job, which somebody else sends (a group's).
   void on_job(const Job& job);
 
-  /// The same, and appends the job for this channel alone: NewMiningJob or NewExtendedMiningJob, with SetNewPrevHash on a new tip.
+  /// The same, and appends the job for this channel alone: NewMiningJob or NewExtendedMiningJob, with SetNewPrevHash on a new
+  /// tip.
   void send_job(const Job& job, wire::FrameBuffer& out);
 
   /// Judges one share and keeps the account of it.
@@ -139,7 +141,8 @@ class Channel {
   std::vector<Target> past_targets_;  ///< Of earlier jobs of this tip, oldest first; mostly none.
   ExtranonceLease lease_;
   std::array<std::uint8_t, kFullExtranonceSize> extranonce_{};  ///< The lease's prefix, and zeros.
-  std::array<Root, 2> roots_;  ///< Standard channels: the job just given and the one before; others are computed when asked for.
+  std::array<Root, 2>
+      roots_;  ///< Standard channels: the job just given and the one before; others are computed when asked for.
   SeenShares seen_;
   Vardiff vardiff_;
   Acknowledgement batch_;

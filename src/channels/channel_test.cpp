@@ -12,10 +12,10 @@
 namespace adit::channels {
 namespace {
 
+using std::chrono::seconds;
 using testing::kNow;
 using testing::make_template;
 using testing::mine;
-using std::chrono::seconds;
 
 class ChannelTest : public ::testing::TestWithParam<ChannelKind> {
  protected:
@@ -167,7 +167,8 @@ TEST_P(ChannelTest, TimeBeforeTheTipsOrTwoHoursAheadIsRefused) {
   share.ntime = to_u32(kNow.unix_time) + 7201;
   EXPECT_EQ(submit(share), ShareVerdict::kInvalidTime);
   share.ntime = to_u32(kNow.unix_time) + 7200;
-  EXPECT_THAT(submit(share), ::testing::AnyOf(ShareVerdict::kTooEasy, ShareVerdict::kAccepted)) << "the hash is another one now";
+  EXPECT_THAT(submit(share), ::testing::AnyOf(ShareVerdict::kTooEasy, ShareVerdict::kAccepted))
+      << "the hash is another one now";
   EXPECT_EQ(share_error_code(ShareVerdict::kInvalidTime), "invalid-share");
 }
 
@@ -237,8 +238,10 @@ TEST_P(ChannelTest, ATargetIsFixedForTheJobsAlreadyGiven) {
   // Back again while the same job stands: each job keeps its own.
   ASSERT_TRUE(channel_->update(1, bitcoin::U256::max(), jobs_, kNow.instant));
   EXPECT_EQ(submit(share), ShareVerdict::kTooEasy);
-  Share old = mine(*jobs_.find(1), {.job_id = 1, .nonce = 1u << 30, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()},
-                   channel_->full_extranonce(extranonce()), bitcoin::target_from_hash_rate(1, 6));
+  Share old = mine(
+      *jobs_.find(1),
+      {.job_id = 1, .nonce = 1u << 30, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()},
+      channel_->full_extranonce(extranonce()), bitcoin::target_from_hash_rate(1, 6));
   EXPECT_EQ(submit(old), ShareVerdict::kAccepted);
   give_job(2);
   EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted);
@@ -291,7 +294,11 @@ TEST_P(ChannelTest, WorkSumOfABatchIsTheDifficultyOfItsShares) {
 TEST_P(ChannelTest, AShareThatMeetsTheNetworksTargetIsABlockAndAcknowledgedAtOnce) {
   open_and_start();
   give_job(2, testing::kRegtestBits);
-  Share share{.job_id = job().id, .sequence_number = 7, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()};
+  Share share{.job_id = job().id,
+              .sequence_number = 7,
+              .ntime = testing::kNtime,
+              .version = job().rules.version,
+              .extranonce = extranonce()};
   // Above the channel's own target: a block all the same.
   share = mine(job(), share, channel_->full_extranonce(extranonce()), job().rules.network_target, channel_->target());
   EXPECT_EQ(submit(share), ShareVerdict::kBlock);

@@ -28,7 +28,8 @@ inline bitcoin::Hash256 hash_of(std::uint8_t fill) {
 }
 
 /// A template on the tip named by `tip`; `id` also varies the coinbase value, so that jobs of one tip differ.
-inline bitcoin::TemplatePtr make_template(std::uint64_t id, std::uint8_t tip, std::uint32_t nbits = kHardBits, std::size_t path = 0) {
+inline bitcoin::TemplatePtr make_template(std::uint64_t id, std::uint8_t tip, std::uint32_t nbits = kHardBits,
+                                          std::size_t path = 0) {
   auto made = std::make_shared<bitcoin::Template>();
   made->id = id;
   made->version = 0x20000000;

@@ -27,7 +27,8 @@ bitcoin::Hash256 ExtendedWork::merkle_root(Bytes extranonce_prefix, Bytes extran
   const std::size_t tail = std::min(extranonce.size(), full.size() - head);
   std::copy_n(extranonce_prefix.begin(), head, full.begin());
   std::copy_n(extranonce.begin(), tail, full.begin() + static_cast<std::ptrdiff_t>(head));
-  return bitcoin::fold_merkle_path(bitcoin::sha256d(coinbase_prefix, Bytes(full).first(head + tail), coinbase_suffix), merkle_path);
+  return bitcoin::fold_merkle_path(bitcoin::sha256d(coinbase_prefix, Bytes(full).first(head + tail), coinbase_suffix),
+                                   merkle_path);
 }
 
 std::shared_ptr<const ExtendedWork> copy_work(const wire::NewExtendedMiningJob& message) {
@@ -51,7 +52,8 @@ ClientChannel::ClientChannel(const wire::OpenStandardMiningChannelSuccess& opene
     : ClientChannel(opened.channel_id, opened.group_channel_id, opened.target, opened.extranonce_prefix, 0) {}
 
 ClientChannel::ClientChannel(const wire::OpenExtendedMiningChannelSuccess& opened)
-    : ClientChannel(opened.channel_id, opened.group_channel_id, opened.target, opened.extranonce_prefix, opened.extranonce_size) {
+    : ClientChannel(opened.channel_id, opened.group_channel_id, opened.target, opened.extranonce_prefix,
+                    opened.extranonce_size) {
   extended_ = true;
 }
 
@@ -96,11 +98,10 @@ Result<const ClientJob*> ClientChannel::add(ClientJob job, std::optional<std::ui
 }
 
 Result<const ClientJob*> ClientChannel::on_set_new_prev_hash(const wire::SetNewPrevHash& message) {
-  const auto found =
-      std::ranges::find_if(jobs_, [&](const ClientJob& job) { return job.future && job.id == message.job_id; });
+  const auto found = std::ranges::find_if(jobs_, [&](const ClientJob& job) { return job.future && job.id == message.job_id; });
   if (found == jobs_.end()) {
-    return fail(Errc::kUnknownJob, "SetNewPrevHash names job " + std::to_string(message.job_id) + ", which is no future job of channel " +
-                                       std::to_string(id_));
+    return fail(Errc::kUnknownJob, "SetNewPrevHash names job " + std::to_string(message.job_id) +
+                                       ", which is no future job of channel " + std::to_string(id_));
   }
   const auto network_target = bitcoin::target_from_compact(message.nbits);
   if (!network_target) return fail(Errc::kMessage, "SetNewPrevHash with an nbits that is no target");
@@ -135,15 +136,16 @@ const ClientJob* ClientChannel::current() const {
 }
 
 const ClientJob* ClientChannel::find(std::uint32_t job_id) const {
-  const auto found =
-      std::ranges::find_if(jobs_, [job_id](const ClientJob& job) { return !job.future && job.id == job_id; });
+  const auto found = std::ranges::find_if(jobs_, [job_id](const ClientJob& job) { return !job.future && job.id == job_id; });
   return found == jobs_.end() ? nullptr : &*found;
 }
 
 CheckedShare ClientChannel::check(const Share& share, UnixTime now) {
   const ClientJob* job = find(share.job_id);
   if (job == nullptr) {
-    return {std::ranges::find(stale_jobs_, share.job_id) != stale_jobs_.end() ? ShareVerdict::kStale : ShareVerdict::kInvalidJob, {}};
+    return {
+        std::ranges::find(stale_jobs_, share.job_id) != stale_jobs_.end() ? ShareVerdict::kStale : ShareVerdict::kInvalidJob,
+        {}};
   }
   if (share.extranonce.size() != extranonce_size_) return {ShareVerdict::kBadExtranonceSize, {}};
   ShareVerdict verdict = check_header_fields(job->rules, share, to_u32(now));
@@ -154,9 +156,14 @@ CheckedShare ClientChannel::check(const Share& share, UnixTime now) {
   verdict = check_work(number, job->rules.network_target, job->target);
   if (is_accepted(verdict)) {
     switch (seen_.insert(load_le<std::uint64_t>(hash.data()))) {
-      case SeenShares::Outcome::kNew: break;
-      case SeenShares::Outcome::kSeen: verdict = ShareVerdict::kDuplicate; break;
-      case SeenShares::Outcome::kFull: verdict = ShareVerdict::kTooMany; break;
+      case SeenShares::Outcome::kNew:
+        break;
+      case SeenShares::Outcome::kSeen:
+        verdict = ShareVerdict::kDuplicate;
+        break;
+      case SeenShares::Outcome::kFull:
+        verdict = ShareVerdict::kTooMany;
+        break;
     }
   }
   return {verdict, number};

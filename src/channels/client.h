@@ -35,10 +35,10 @@ std::shared_ptr<const ExtendedWork> copy_work(const wire::NewExtendedMiningJob& 
 /// One job of one channel, as its miner needs it.
 struct ClientJob {
   std::uint32_t id = 0;
-  bool future = false;          ///< Waits for its SetNewPrevHash: prev_hash, nbits, ntime and target are not known yet.
-  std::uint32_t ntime = 0;      ///< Smallest header time, and the one to start with.
-  HeaderRules rules;            ///< version, version_mask, prev_hash, nbits, network_target, min_ntime.
-  bitcoin::U256 target;         ///< Of the channel when the job became active: fixed for the job (SV2 05 §5.3.21).
+  bool future = false;      ///< Waits for its SetNewPrevHash: prev_hash, nbits, ntime and target are not known yet.
+  std::uint32_t ntime = 0;  ///< Smallest header time, and the one to start with.
+  HeaderRules rules;        ///< version, version_mask, prev_hash, nbits, network_target, min_ntime.
+  bitcoin::U256 target;     ///< Of the channel when the job became active: fixed for the job (SV2 05 §5.3.21).
   std::shared_ptr<const ExtendedWork> work;  ///< Null for a job that came as NewMiningJob.
   bitcoin::Hash256 standard_merkle_root{};   ///< Of a job that came as NewMiningJob.
   std::array<std::uint8_t, 32> extranonce_prefix{};
@@ -58,9 +58,9 @@ struct CheckedShare {
   bitcoin::U256 hash;  ///< Of the header, as a number; zero where the verdict needed none.
 };
 
-/// One standard or extended channel, opened upstream. Feed it every message that addresses it (addressed_by). Future jobs are kept
-/// until their SetNewPrevHash; that one voids all other jobs (SV2 05 §5.3.17). Not thread-safe. Pointers to jobs are valid until
-/// the next on_ call.
+/// One standard or extended channel, opened upstream. Feed it every message that addresses it (addressed_by). Future jobs are
+/// kept until their SetNewPrevHash; that one voids all other jobs (SV2 05 §5.3.17). Not thread-safe. Pointers to jobs are valid
+/// until the next on_ call.
 class ClientChannel {
  public:
   explicit ClientChannel(const wire::OpenStandardMiningChannelSuccess& opened);
@@ -74,8 +74,8 @@ class ClientChannel {
   /// What jobs to come will be held against; a job's own is in ClientJob::target.
   [[nodiscard]] const bitcoin::U256& target() const { return target_; }
 
-  /// Whether a message with that channel_id is for this channel: its own id, or its group's. Pools send the first job to the channel
-  /// and later ones to the group.
+  /// Whether a message with that channel_id is for this channel: its own id, or its group's. Pools send the first job to the
+  /// channel and later ones to the group.
   [[nodiscard]] bool addressed_by(std::uint32_t channel_id) const { return channel_id == id_ || channel_id == group_id_; }
 
   /// SetGroupChannel named this channel as a member.
@@ -106,8 +106,8 @@ class ClientChannel {
   /// An active job that is still valid; nullptr otherwise.
   [[nodiscard]] const ClientJob* find(std::uint32_t job_id) const;
 
-  /// The verdict that the server will reach, as far as this side can know, in the same order; remembers accepted shares to catch
-  /// duplicates. A share that is refused here is not worth sending.
+  /// The verdict that the server will reach, as far as this side can know, in the same order; remembers accepted shares to
+  /// catch duplicates. A share that is refused here is not worth sending.
   CheckedShare check(const Share& share, UnixTime now);
 
  private:

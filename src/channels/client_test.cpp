@@ -23,19 +23,33 @@ struct Upstream {
   std::vector<wire::U256> path = {testing::hash_of(7)};
 
   ClientChannel extended(std::uint16_t size = 4, wire::U256 target = U256::max().to_le()) const {
-    return ClientChannel(wire::OpenExtendedMiningChannelSuccess{
-        .request_id = 1, .channel_id = 2, .target = target, .extranonce_size = size, .extranonce_prefix = prefix, .group_channel_id = 1});
+    return ClientChannel(wire::OpenExtendedMiningChannelSuccess{.request_id = 1,
+                                                                .channel_id = 2,
+                                                                .target = target,
+                                                                .extranonce_size = size,
+                                                                .extranonce_prefix = prefix,
+                                                                .group_channel_id = 1});
   }
   ClientChannel standard() const {
     return ClientChannel(wire::OpenStandardMiningChannelSuccess{
         .request_id = 1, .channel_id = 2, .target = U256::max().to_le(), .extranonce_prefix = prefix, .group_channel_id = 1});
   }
   wire::NewExtendedMiningJob job(std::uint32_t id, std::optional<std::uint32_t> min_ntime = {}) const {
-    return {.channel_id = 1, .job_id = id, .min_ntime = min_ntime, .version = 0x20000000, .version_rolling_allowed = true,
-            .merkle_path = path, .coinbase_tx_prefix = coinbase_prefix, .coinbase_tx_suffix = coinbase_suffix};
+    return {.channel_id = 1,
+            .job_id = id,
+            .min_ntime = min_ntime,
+            .version = 0x20000000,
+            .version_rolling_allowed = true,
+            .merkle_path = path,
+            .coinbase_tx_prefix = coinbase_prefix,
+            .coinbase_tx_suffix = coinbase_suffix};
   }
   static wire::SetNewPrevHash tip(std::uint32_t job_id, std::uint8_t fill = 9) {
-    return {.channel_id = 1, .job_id = job_id, .prev_hash = testing::hash_of(fill), .min_ntime = testing::kNtime, .nbits = testing::kHardBits};
+    return {.channel_id = 1,
+            .job_id = job_id,
+            .prev_hash = testing::hash_of(fill),
+            .min_ntime = testing::kNtime,
+            .nbits = testing::kHardBits};
   }
 };
 
@@ -172,7 +186,7 @@ struct SriVector {
   std::uint32_t nbits;
   std::string_view prev_hash;  ///< Header order.
   std::uint32_t nonce, ntime;
-  double hash_rate;            ///< At one share a minute.
+  double hash_rate;  ///< At one share a minute.
   ShareVerdict verdict;
 };
 
@@ -192,18 +206,31 @@ bitcoin::CoinbaseParts sri_coinbase(const bitcoin::Template& from, std::size_t e
   return *bitcoin::build_coinbase(from, {&payout, 1}, "Sv2///", extranonce_size);
 }
 
-const std::vector<std::uint8_t> kSriPrefix32 =
-    *from_hex("5374726174756d2056322053524920506f6f6c00000000000000000000000001");
+const std::vector<std::uint8_t> kSriPrefix32 = *from_hex("5374726174756d2056322053524920506f6f6c00000000000000000000000001");
 const std::vector<std::uint8_t> kSriPrefix24 = *from_hex("000000000000000000000000000000000000000000000001");
 const std::vector<std::uint8_t> kSriExtranonce = {1, 0, 0, 0, 0, 0, 0, 0};
 
 TEST(SriVectors, CoinbasePartsOfTheExtendedJob) {
   const auto parts = sri_coinbase(sri_template("5200", 0xffffffff, 0), 31);
   EXPECT_EQ(to_hex(parts.prefix),
-            "0200000001" "0000000000000000000000000000000000000000000000000000000000000000" "ffffffff" "29" "5200" "06" "5376322f2f2f" "1f");
+            "0200000001"
+            "0000000000000000000000000000000000000000000000000000000000000000"
+            "ffffffff"
+            "29"
+            "5200"
+            "06"
+            "5376322f2f2f"
+            "1f");
   EXPECT_EQ(to_hex(parts.suffix),
-            "ffffffff" "02" "00f2052a01000000" "16" "0014ebe1b7dcc293ccaa0ee743a86f89df8258c208fc" "0000000000000000" "26"
-            "6a24aa21a9ede2f61c3f71d1defd3fa999dfa36953755c690689799962b48bebd836974e8cf9" "00000000");
+            "ffffffff"
+            "02"
+            "00f2052a01000000"
+            "16"
+            "0014ebe1b7dcc293ccaa0ee743a86f89df8258c208fc"
+            "0000000000000000"
+            "26"
+            "6a24aa21a9ede2f61c3f71d1defd3fa999dfa36953755c690689799962b48bebd836974e8cf9"
+            "00000000");
 }
 
 TEST(SriVectors, MerkleRootOfTheStandardJob) {
@@ -214,8 +241,12 @@ TEST(SriVectors, MerkleRootOfTheStandardJob) {
 
 TEST(SriVectors, SharesGetSrisVerdicts) {
   const std::string_view kTipA = "fbaf6a2823577a5a3a334e20caece4249aaece9093c315e0c367d6bd33be1862";
-  const std::string_view kTipB = "9a7cefe7dd7aa0ada4af57214ad6bf6b492200a2e3102c28214900" "0000000000";
-  const std::string_view kTipC = "17cd48869956dc99e01cd892e478e39dd563a0a3803b8bbe9e3e00000000" "0000";
+  const std::string_view kTipB =
+      "9a7cefe7dd7aa0ada4af57214ad6bf6b492200a2e3102c28214900"
+      "0000000000";
+  const std::string_view kTipC =
+      "17cd48869956dc99e01cd892e478e39dd563a0a3803b8bbe9e3e00000000"
+      "0000";
   const std::vector<SriVector> vectors = {
       {"029f0000", 0xfffffffe, 158, kSriPrefix32, {}, 545259519, kTipA, 0, 1745596932, 1, ShareVerdict::kBlock},
       {"029f0000", 0xfffffffe, 158, kSriPrefix32, {}, 453040064, kTipB, 3, 1745596932, 100, ShareVerdict::kTooEasy},
@@ -227,17 +258,31 @@ TEST(SriVectors, SharesGetSrisVerdicts) {
   for (const SriVector& v : vectors) {
     SCOPED_TRACE(::testing::Message() << v.nonce << " at " << v.ntime);
     const auto parts = sri_coinbase(sri_template(v.height_push, v.sequence, v.locktime), 32);
-    ClientChannel channel(wire::OpenExtendedMiningChannelSuccess{
-        .request_id = 1, .channel_id = 1, .target = bitcoin::target_from_hash_rate(v.hash_rate, 1).to_le(),
-        .extranonce_size = static_cast<std::uint16_t>(v.extranonce.size()), .extranonce_prefix = v.prefix, .group_channel_id = 3});
-    const wire::NewExtendedMiningJob job{.channel_id = 1, .job_id = 1, .min_ntime = {}, .version = 536870912,
-                                         .version_rolling_allowed = true, .merkle_path = {},
-                                         .coinbase_tx_prefix = parts.prefix, .coinbase_tx_suffix = parts.suffix};
+    ClientChannel channel(
+        wire::OpenExtendedMiningChannelSuccess{.request_id = 1,
+                                               .channel_id = 1,
+                                               .target = bitcoin::target_from_hash_rate(v.hash_rate, 1).to_le(),
+                                               .extranonce_size = static_cast<std::uint16_t>(v.extranonce.size()),
+                                               .extranonce_prefix = v.prefix,
+                                               .group_channel_id = 3});
+    const wire::NewExtendedMiningJob job{.channel_id = 1,
+                                         .job_id = 1,
+                                         .min_ntime = {},
+                                         .version = 536870912,
+                                         .version_rolling_allowed = true,
+                                         .merkle_path = {},
+                                         .coinbase_tx_prefix = parts.prefix,
+                                         .coinbase_tx_suffix = parts.suffix};
     ASSERT_TRUE(give(channel, job));
     wire::SetNewPrevHash tip{.channel_id = 1, .job_id = 1, .prev_hash = {}, .min_ntime = 1745596910, .nbits = v.nbits};
     ASSERT_TRUE(from_hex(v.prev_hash, tip.prev_hash));
     ASSERT_TRUE(channel.on_set_new_prev_hash(tip));
-    Share share{.job_id = 1, .sequence_number = 1, .nonce = v.nonce, .ntime = v.ntime, .version = 536870912, .extranonce = v.extranonce};
+    Share share{.job_id = 1,
+                .sequence_number = 1,
+                .nonce = v.nonce,
+                .ntime = v.ntime,
+                .version = 536870912,
+                .extranonce = v.extranonce};
     EXPECT_EQ(channel.check(share, from_u32(v.ntime)).verdict, v.verdict);
     ++share.sequence_number;
     EXPECT_EQ(channel.check(share, from_u32(v.ntime)).verdict, is_accepted(v.verdict) ? ShareVerdict::kDuplicate : v.verdict);

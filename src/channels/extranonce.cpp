@@ -12,11 +12,16 @@ constexpr std::uint32_t kMaxCapacity = 1u << 24;
 
 std::string_view error_name(Errc code) {
   switch (code) {
-    case Errc::kExtranonceExhausted: return "extranonce-exhausted";
-    case Errc::kCoinbase: return "coinbase";
-    case Errc::kHashRate: return "hash-rate";
-    case Errc::kUnknownJob: return "unknown-job";
-    case Errc::kMessage: return "message";
+    case Errc::kExtranonceExhausted:
+      return "extranonce-exhausted";
+    case Errc::kCoinbase:
+      return "coinbase";
+    case Errc::kHashRate:
+      return "hash-rate";
+    case Errc::kUnknownJob:
+      return "unknown-job";
+    case Errc::kMessage:
+      return "message";
   }
   return "unknown";
 }

@@ -52,15 +52,15 @@ class ExtranonceLease {
 
 /// Hands out the prefixes of one shard. Shards share no state: the shard's number is part of each prefix.
 ///
-/// A prefix that was given back rests until the chain's tip has moved twice: until then a share found under it could be handed in
-/// again through the channel that got it next. Not thread-safe; lives on its shard.
+/// A prefix that was given back rests until the chain's tip has moved twice: until then a share found under it could be handed
+/// in again through the channel that got it next. Not thread-safe; lives on its shard.
 class ExtranonceAllocator {
  public:
   struct Config {
-    std::uint16_t server_id = 0;     ///< Differs between servers that pay to the same script on the same chain.
+    std::uint16_t server_id = 0;  ///< Differs between servers that pay to the same script on the same chain.
     std::uint8_t shard = 0;
-    std::uint32_t first_index = 0;   ///< Where to start, taken modulo the capacity. Chosen at random by a driver, so that a restarted
-                                     ///< process does not hand out again what it handed out before.
+    std::uint32_t first_index = 0;  ///< Where to start, taken modulo the capacity. Chosen at random by a driver, so that a
+                                    ///< restarted process does not hand out again what it handed out before.
     std::uint32_t capacity = 1u << 24;  ///< Prefixes in all, at most 2^24.
   };
 

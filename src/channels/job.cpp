@@ -23,7 +23,8 @@ bitcoin::Hash256 Job::merkle_root(Bytes extranonce) const {
   return bitcoin::fold_merkle_path(bitcoin::sha256d(coinbase.prefix, extranonce, coinbase.suffix), block_template->merkle_path);
 }
 
-void Job::push_standard(std::uint32_t channel_id, const bitcoin::Hash256& merkle_root, bool future, wire::FrameBuffer& out) const {
+void Job::push_standard(std::uint32_t channel_id, const bitcoin::Hash256& merkle_root, bool future,
+                        wire::FrameBuffer& out) const {
   out.push(wire::NewMiningJob{.channel_id = channel_id,
                               .job_id = id,
                               .min_ntime = future ? std::nullopt : std::optional(ntime),

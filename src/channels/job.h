@@ -15,14 +15,16 @@
 
 namespace adit::channels {
 
-/// Every channel of a connection belongs to this group unless the connection asked for standard jobs; channels start at 2 (as SRI).
+/// Every channel of a connection belongs to this group unless the connection asked for standard jobs; channels start at 2 (as
+/// SRI).
 inline constexpr std::uint32_t kGroupChannelId = 1;
 inline constexpr std::uint32_t kFirstChannelId = 2;
 
 /// Jobs of one tip that stay valid beside the current one (SRI's MAX_PAST_JOBS).
 inline constexpr std::size_t kMaxPastJobs = 16;
 
-/// One job, immutable. Its id is the same on every channel: ids count up over the pool's life, so none is used twice (SV2 05 §5.3.15).
+/// One job, immutable. Its id is the same on every channel: ids count up over the pool's life, so none is used twice (SV2 05
+/// §5.3.15).
 struct Job {
   std::uint32_t id = 0;
   bitcoin::TemplatePtr block_template;
@@ -30,7 +32,8 @@ struct Job {
   bool new_tip = false;             ///< The first job on its tip: goes out as a future job with a SetNewPrevHash behind it.
   std::uint32_t ntime = 0;          ///< To start from: what SetNewPrevHash and the job's min_ntime say.
   HeaderRules rules;                ///< min_ntime is that of the tip's first job.
-  wire::FrameBuffer group_frames;   ///< The job for kGroupChannelId, and SetNewPrevHash if new_tip: the same bytes for every connection.
+  wire::FrameBuffer
+      group_frames;  ///< The job for kGroupChannelId, and SetNewPrevHash if new_tip: the same bytes for every connection.
 
   /// prefix + extranonce + suffix: the coinbase without its witness. `extranonce` has kFullExtranonceSize bytes.
   [[nodiscard]] std::vector<std::uint8_t> coinbase_with(Bytes extranonce) const;

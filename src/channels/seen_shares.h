@@ -18,8 +18,8 @@ class SeenShares {
 
   enum class Outcome : std::uint8_t { kNew, kSeen, kFull };
 
-  /// Adds `digest`. Allocates only when the table has to grow, which doubles it. `block`: a share that found a block is remembered
-  /// beyond kMaxSize, for as long as a tip can possibly have blocks.
+  /// Adds `digest`. Allocates only when the table has to grow, which doubles it. `block`: a share that found a block is
+  /// remembered beyond kMaxSize, for as long as a tip can possibly have blocks.
   Outcome insert(std::uint64_t digest, bool block = false);
 
   /// Forgets all (a new tip made them stale). Keeps a table that one tip's shares have needed, gives back one much larger.

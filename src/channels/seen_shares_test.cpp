@@ -30,9 +30,9 @@ TEST(SeenShares, ClearForgetsAll) {
 
 TEST(SeenShares, AtItsBoundItStillKnowsWhatItSawAndHasRoomForBlocks) {
   SeenShares seen;
-  for (std::uint64_t i = 1; i <= SeenShares::kMaxSize; ++i) ASSERT_EQ(seen.insert(i << 20), Outcome::kNew);
+  for (std::uint64_t i = 1; i <= SeenShares::kMaxSize; ++i) ASSERT_EQ(seen.insert(i * 0x9e3779b97f4a7c15), Outcome::kNew);
   EXPECT_EQ(seen.insert(5), Outcome::kFull);
-  EXPECT_EQ(seen.insert(7u << 20), Outcome::kSeen);
+  EXPECT_EQ(seen.insert(7 * 0x9e3779b97f4a7c15), Outcome::kSeen);
   EXPECT_EQ(seen.insert(5, /*block=*/true), Outcome::kNew);
   EXPECT_EQ(seen.insert(5, /*block=*/true), Outcome::kSeen);
 }

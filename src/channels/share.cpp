@@ -7,17 +7,28 @@ namespace adit::channels {
 std::string_view share_error_code(ShareVerdict verdict) {
   switch (verdict) {
     case ShareVerdict::kAccepted:
-    case ShareVerdict::kBlock: return "";
-    case ShareVerdict::kInvalidChannel: return "invalid-channel-id";
-    case ShareVerdict::kStale: return "stale-share";
-    case ShareVerdict::kInvalidJob: return "invalid-job-id";
-    case ShareVerdict::kBadExtranonceSize: return "bad-extranonce-size";
-    case ShareVerdict::kInvalidTime: return "invalid-share";
-    case ShareVerdict::kVersionBits: return "invalid-non-rollable-version-bit";
-    case ShareVerdict::kVersionRolling: return "version-rolling-not-allowed";
-    case ShareVerdict::kTooEasy: return "difficulty-too-low";
-    case ShareVerdict::kDuplicate: return "duplicate-share";
-    case ShareVerdict::kTooMany: return "too-many-shares";
+    case ShareVerdict::kBlock:
+      return "";
+    case ShareVerdict::kInvalidChannel:
+      return "invalid-channel-id";
+    case ShareVerdict::kStale:
+      return "stale-share";
+    case ShareVerdict::kInvalidJob:
+      return "invalid-job-id";
+    case ShareVerdict::kBadExtranonceSize:
+      return "bad-extranonce-size";
+    case ShareVerdict::kInvalidTime:
+      return "invalid-share";
+    case ShareVerdict::kVersionBits:
+      return "invalid-non-rollable-version-bit";
+    case ShareVerdict::kVersionRolling:
+      return "version-rolling-not-allowed";
+    case ShareVerdict::kTooEasy:
+      return "difficulty-too-low";
+    case ShareVerdict::kDuplicate:
+      return "duplicate-share";
+    case ShareVerdict::kTooMany:
+      return "too-many-shares";
   }
   return "invalid-share";
 }

@@ -1,4 +1,5 @@
-// A share, and what the rules say of it: the same on the server, which pays for it, and on a client, which checks before it sends.
+// A share, and what the rules say of it: the same on the server, which pays for it, and on a client, which checks before it
+// sends.
 #pragma once
 
 #include <cstddef>
@@ -29,17 +30,17 @@ struct Share {
 /// In the order in which the rules are applied (as SRI's channels_sv2 does), the first two being good news.
 enum class ShareVerdict : std::uint8_t {
   kAccepted,
-  kBlock,              ///< Accepted, and it meets the network's target.
+  kBlock,  ///< Accepted, and it meets the network's target.
   kInvalidChannel,
-  kStale,              ///< The job was this channel's, but is no longer valid.
-  kInvalidJob,         ///< Never this channel's job.
+  kStale,       ///< The job was this channel's, but is no longer valid.
+  kInvalidJob,  ///< Never this channel's job.
   kBadExtranonceSize,
-  kInvalidTime,        ///< ntime before the tip's min_ntime, or over two hours ahead of the clock.
-  kVersionBits,        ///< Bits outside BIP323's changed.
-  kVersionRolling,     ///< The version changed though the job forbids it.
-  kTooEasy,            ///< Above the target that the channel had when the job was given.
+  kInvalidTime,     ///< ntime before the tip's min_ntime, or over two hours ahead of the clock.
+  kVersionBits,     ///< Bits outside BIP323's changed.
+  kVersionRolling,  ///< The version changed though the job forbids it.
+  kTooEasy,         ///< Above the target that the channel had when the job was given.
   kDuplicate,
-  kTooMany,            ///< More shares on one tip than are remembered (SeenShares::kMaxSize).
+  kTooMany,  ///< More shares on one tip than are remembered (SeenShares::kMaxSize).
 };
 inline constexpr std::size_t kShareVerdicts = 12;
 
@@ -60,7 +61,8 @@ struct HeaderRules {
 
 /// kAccepted unless ntime or version break a rule; looks at nothing else.
 inline ShareVerdict check_header_fields(const HeaderRules& rules, const Share& share, std::uint32_t now_unix) {
-  if (share.ntime < rules.min_ntime || share.ntime > std::uint64_t{now_unix} + kMaxFutureSeconds) return ShareVerdict::kInvalidTime;
+  if (share.ntime < rules.min_ntime || share.ntime > std::uint64_t{now_unix} + kMaxFutureSeconds)
+    return ShareVerdict::kInvalidTime;
   if (((share.version ^ rules.version) & ~rules.version_mask) != 0) {
     return rules.version_mask == 0 ? ShareVerdict::kVersionRolling : ShareVerdict::kVersionBits;
   }

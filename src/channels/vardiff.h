@@ -1,4 +1,5 @@
-// Variable difficulty: keeps a channel near the share rate that the pool wants, by the rules that SRI uses (channels_sv2 vardiff/classic.rs).
+// Variable difficulty: keeps a channel near the share rate that the pool wants, by the rules that SRI uses (channels_sv2
+// vardiff/classic.rs).
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,9 @@ class Vardiff {
 
   void on_share() { ++shares_; }
 
-  /// The corrected hash rate, never below `min_hash_rate_hps`; nullopt while the present one will do. `hash_rate_hps` is what the
-  /// channel is assumed to have, `target` what its shares are held against.
-  std::optional<double> update(Instant now, double hash_rate_hps, const bitcoin::U256& target,
-                               double min_hash_rate_hps);
+  /// The corrected hash rate, never below `min_hash_rate_hps`; nullopt while the present one will do. `hash_rate_hps` is what
+  /// the channel is assumed to have, `target` what its shares are held against.
+  std::optional<double> update(Instant now, double hash_rate_hps, const bitcoin::U256& target, double min_hash_rate_hps);
 
   /// Starts counting anew: the hash rate was changed for another reason.
   void reset(Instant now) {

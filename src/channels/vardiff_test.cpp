@@ -32,13 +32,21 @@ TEST(Vardiff, TheSmallerTheDeviationTheLongerItMustLast) {
     int elapsed, shares;
     bool corrects;
   };
-  for (const Case& c : {Case{20, 4, true}, {20, 3, false},     // 100 % at once
-                        {60, 10, true}, {50, 8, false},        // 60 % from 60 s
-                        {120, 19, true}, {110, 17, false},     // 50 % from 120 s
-                        {180, 27, true}, {170, 25, false},     // 45 % from 180 s
-                        {240, 32, true}, {230, 30, false},     // 30 % from 240 s
-                        {300, 35, true}, {290, 34, false},     // 15 % from 300 s
-                        {300, 33, false}, {300, 25, true}, {300, 27, false}}) {
+  for (const Case& c : {Case{20, 4, true},
+                        {20, 3, false},  // 100 % at once
+                        {60, 10, true},
+                        {50, 8, false},  // 60 % from 60 s
+                        {120, 19, true},
+                        {110, 17, false},  // 50 % from 120 s
+                        {180, 27, true},
+                        {170, 25, false},  // 45 % from 180 s
+                        {240, 32, true},
+                        {230, 30, false},  // 30 % from 240 s
+                        {300, 35, true},
+                        {290, 34, false},  // 15 % from 300 s
+                        {300, 33, false},
+                        {300, 25, true},
+                        {300, 27, false}}) {
     EXPECT_EQ(correction(c.elapsed, c.shares).has_value(), c.corrects) << c.elapsed << " s, " << c.shares << " shares";
   }
 }
@@ -70,7 +78,7 @@ TEST(Vardiff, NeverBelowTheLeastRateAndSoundForAnyAssumedOne) {
 }
 
 TEST(Vardiff, SteadyMinersEndNearTheWantedShareRate) {
-  for (const double real : {50.0, 5e6, 2e12}) {
+  for (const double real : {50.0, 5e6, 2e9}) {
     double assumed = 1e4;
     auto target = target_from_hash_rate(assumed, kSharesPerMinute);
     Vardiff vardiff(kStart);

@@ -32,8 +32,8 @@ std::unexpected<Error> protocol_error(const wire::FrameView& frame, std::string_
   return fail(Errc::kProtocol, std::string(wire::message_name(frame.header)) + ": " + std::string(what));
 }
 
-/// "sri/..." asks for a payout of the client's own (SRI's solo and donation patterns). Everything is paid to the pool here, which
-/// is what plain "sri/donate[/worker]" asks for; anything else must be refused rather than paid otherwise than asked.
+/// "sri/..." asks for a payout of the client's own (SRI's solo and donation patterns). Everything is paid to the pool here,
+/// which is what plain "sri/donate[/worker]" asks for; anything else must be refused rather than paid otherwise than asked.
 bool payout_is_ours(std::string_view user_identity) {
   constexpr std::string_view kPattern = "sri/";
   constexpr std::string_view kDonate = "sri/donate";
@@ -71,9 +71,12 @@ void push_target(const Channel& channel, wire::FrameBuffer& out) {
 
 std::string_view error_name(Errc code) {
   switch (code) {
-    case Errc::kProtocol: return "protocol";
-    case Errc::kRefused: return "refused";
-    case Errc::kIdle: return "idle";
+    case Errc::kProtocol:
+      return "protocol";
+    case Errc::kRefused:
+      return "refused";
+    case Errc::kIdle:
+      return "idle";
   }
   return "unknown";
 }
@@ -119,8 +122,10 @@ Result<void> PoolSession::on_frame(const wire::FrameView& frame, const Now& now,
   if (frame.header.extension_type != wire::kCore) return {};
 
   switch (frame.header.message_type) {
-    case wire::SubmitSharesStandard::kType: return on_submit<wire::SubmitSharesStandard>(frame, now, out);
-    case wire::SubmitSharesExtended::kType: return on_submit<wire::SubmitSharesExtended>(frame, now, out);
+    case wire::SubmitSharesStandard::kType:
+      return on_submit<wire::SubmitSharesStandard>(frame, now, out);
+    case wire::SubmitSharesExtended::kType:
+      return on_submit<wire::SubmitSharesExtended>(frame, now, out);
     case wire::OpenStandardMiningChannel::kType: {
       ADIT_TRY(const auto message, frame.as<wire::OpenStandardMiningChannel>());
       return on_open(message, now, out);
@@ -129,15 +134,18 @@ Result<void> PoolSession::on_frame(const wire::FrameView& frame, const Now& now,
       ADIT_TRY(const auto message, frame.as<wire::OpenExtendedMiningChannel>());
       return on_open(message, now, out);
     }
-    case wire::UpdateChannel::kType: return on_update_channel(frame, now, out);
-    case wire::CloseChannel::kType: return on_close_channel(frame, now);
+    case wire::UpdateChannel::kType:
+      return on_update_channel(frame, now, out);
+    case wire::CloseChannel::kType:
+      return on_close_channel(frame, now);
     case wire::SetCustomMiningJob::kType: {
       ADIT_TRY(const auto message, frame.as<wire::SetCustomMiningJob>());
       out.push(wire::SetCustomMiningJobError{
           .channel_id = message.channel_id, .request_id = message.request_id, .error_code = kJobDeclarationNotSupported});
       return {};
     }
-    case wire::SetupConnection::kType: return protocol_error(frame, "sent twice");
+    case wire::SetupConnection::kType:
+      return protocol_error(frame, "sent twice");
     default:
       // A type that a later revision of the protocol may have added is ignored; a known one that is not a client's is an error.
       if (!wire::with_message_type(frame.header, [](auto) {})) return {};
@@ -204,7 +212,8 @@ template <class Open>
 Result<void> PoolSession::on_open(const Open& message, const Now& now, wire::FrameBuffer& out) {
   constexpr bool kExtended = std::is_same_v<Open, wire::OpenExtendedMiningChannel>;
   constexpr auto kKind = kExtended ? ChannelKind::kExtended : ChannelKind::kStandard;
-  if (!extensions_agreed_) return fail(Errc::kProtocol, "a channel was opened before the extensions that this pool requires were requested");
+  if (!extensions_agreed_)
+    return fail(Errc::kProtocol, "a channel was opened before the extensions that this pool requires were requested");
 
   std::size_t min_extranonce_size = 0;
   if constexpr (kExtended) min_extranonce_size = message.min_extranonce_size;
@@ -217,11 +226,12 @@ Result<void> PoolSession::on_open(const Open& message, const Now& now, wire::Fra
   }
   auto lease = shard_.extranonces_.allocate();
   if (!lease) return refuse(kCapacityExhausted);
-  auto opened = Channel::open({.kind = kKind,
-                               .id = next_channel_id_,
-                               .nominal_hash_rate_hps = message.nominal_hash_rate,
-                               .max_target = bitcoin::U256::from_le(message.max_target)},
-                              std::string(message.user_identity.view()), std::move(*lease), shard_.policy_.channel, now.instant);
+  auto opened =
+      Channel::open({.kind = kKind,
+                     .id = next_channel_id_,
+                     .nominal_hash_rate_hps = message.nominal_hash_rate,
+                     .max_target = bitcoin::U256::from_le(message.max_target)},
+                    std::string(message.user_identity.view()), std::move(*lease), shard_.policy_.channel, now.instant);
   if (!opened) return refuse(kInvalidHashRate);
 
   ++next_channel_id_;
@@ -278,7 +288,10 @@ void PoolSession::report_block(const Channel& channel, const channels::Share& sh
   const auto extranonce = channel.full_extranonce(share.extranonce);
   shard_.events_.on_block_found(
       *this, {.block_template = job.block_template,
-              .solution = {.version = share.version, .ntime = share.ntime, .nonce = share.nonce, .coinbase = job.coinbase_with(extranonce)},
+              .solution = {.version = share.version,
+                           .ntime = share.ntime,
+                           .nonce = share.nonce,
+                           .coinbase = job.coinbase_with(extranonce)},
               .hash = bitcoin::sha256d_header(channels::share_header(job.rules, share, job.merkle_root(extranonce))),
               .channel_id = channel.id(),
               .user_identity = channel.user_identity()});
@@ -293,7 +306,8 @@ Result<void> PoolSession::on_update_channel(const wire::FrameView& frame, const 
   Channel* channel = find(message.channel_id);
   if (channel == nullptr) return refuse(kInvalidChannelId);
   if (message.maximum_target == wire::U256{}) return refuse(kMaxTargetOutOfRange);
-  const auto changed = channel->update(message.nominal_hash_rate, bitcoin::U256::from_le(message.maximum_target), shard_.jobs_, now.instant);
+  const auto changed =
+      channel->update(message.nominal_hash_rate, bitcoin::U256::from_le(message.maximum_target), shard_.jobs_, now.instant);
   if (!changed) return refuse(kInvalidHashRate);
   if (*changed) push_target(*channel, out);
   return {};
@@ -350,7 +364,8 @@ Channel* PoolSession::find(std::uint32_t channel_id) {
 }
 
 void PoolSession::count_channel(const Channel& channel, int by) {
-  auto& count = channel.kind() == ChannelKind::kStandard ? shard_.counters_.standard_channels : shard_.counters_.extended_channels;
+  auto& count =
+      channel.kind() == ChannelKind::kStandard ? shard_.counters_.standard_channels : shard_.counters_.extended_channels;
   count += static_cast<std::size_t>(by);
 }
 

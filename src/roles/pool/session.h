@@ -33,20 +33,22 @@ struct SessionPolicy {
   channels::ChannelPolicy channel;
   Duration setup_timeout = std::chrono::seconds(10);    ///< From the connection to SetupConnection.
   Duration channel_timeout = std::chrono::seconds(60);  ///< How long a connection may be without any channel.
-  Duration max_ack_delay = std::chrono::seconds(2);     ///< An accepted share is acknowledged after this long even if its batch is not full.
-  std::size_t max_channels = 4096;                      ///< Per session.
-  std::vector<std::uint16_t> required_extensions;       ///< Without these a client may open no channel.
+  Duration max_ack_delay =
+      std::chrono::seconds(2);      ///< An accepted share is acknowledged after this long even if its batch is not full.
+  std::size_t max_channels = 4096;  ///< Per session.
+  std::vector<std::uint16_t> required_extensions;  ///< Without these a client may open no channel.
 };
 
 /// Totals of one shard since it started; read on the shard's thread.
 struct PoolCounters {
   std::uint64_t shares_accepted = 0;
-  std::array<std::uint64_t, channels::kShareVerdicts> shares_rejected{};  ///< By channels::ShareVerdict; share_error_code() names them.
+  std::array<std::uint64_t, channels::kShareVerdicts>
+      shares_rejected{};  ///< By channels::ShareVerdict; share_error_code() names them.
   std::uint64_t blocks_found = 0;
-  double work_sum = 0;                    ///< Difficulty of all accepted shares.
-  std::size_t sessions = 0;               ///< Now.
-  std::size_t standard_channels = 0;      ///< Now.
-  std::size_t extended_channels = 0;      ///< Now.
+  double work_sum = 0;                ///< Difficulty of all accepted shares.
+  std::size_t sessions = 0;           ///< Now.
+  std::size_t standard_channels = 0;  ///< Now.
+  std::size_t extended_channels = 0;  ///< Now.
   std::uint64_t setups_refused = 0;
 
   [[nodiscard]] std::uint64_t shares_rejected_total() const;
@@ -81,8 +83,8 @@ class PoolShard {
             std::size_t max_past_jobs = channels::kMaxPastJobs)
       : policy_(policy), events_(events), extranonces_(extranonce), jobs_(max_past_jobs) {}
 
-  /// Makes `job` the current one. The caller then calls on_job of every session, and sends what they wrote, before it hands a frame
-  /// to any of them: at a new tip nothing goes out before SetNewPrevHash.
+  /// Makes `job` the current one. The caller then calls on_job of every session, and sends what they wrote, before it hands a
+  /// frame to any of them: at a new tip nothing goes out before SetNewPrevHash.
   void set_job(channels::JobPtr job);
 
   [[nodiscard]] const PoolCounters& counters() const { return counters_; }
@@ -105,9 +107,9 @@ class PoolSession {
   PoolSession& operator=(const PoolSession&) = delete;
   ~PoolSession();
 
-  /// Handles the frames in order and appends the answers to `out`. On an error the connection is to be closed after `out` is sent;
-  /// no further call but the destructor. Errors: kProtocol, kRefused, and wire's for a payload that does not decode. Allocates
-  /// nothing for shares, once warm.
+  /// Handles the frames in order and appends the answers to `out`. On an error the connection is to be closed after `out` is
+  /// sent; no further call but the destructor. Errors: kProtocol, kRefused, and wire's for a payload that does not decode.
+  /// Allocates nothing for shares, once warm.
   Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out);
 
   /// The shard's current job changed (PoolShard::set_job): appends it for every channel.
@@ -125,8 +127,8 @@ class PoolSession {
   Result<void> on_setup_connection(const wire::FrameView& frame, wire::FrameBuffer& out);
   Result<void> on_request_extensions(const wire::FrameView& frame, wire::FrameBuffer& out);
   /// Why a channel may not be opened: an error code for OpenMiningChannel.Error, or "".
-  [[nodiscard]] std::string_view refuse_open(channels::ChannelKind kind, std::string_view user_identity, const wire::U256& max_target,
-                                             std::size_t min_extranonce_size) const;
+  [[nodiscard]] std::string_view refuse_open(channels::ChannelKind kind, std::string_view user_identity,
+                                             const wire::U256& max_target, std::size_t min_extranonce_size) const;
   template <class Open>
   Result<void> on_open(const Open& message, const Now& now, wire::FrameBuffer& out);
   template <class Submit>

@@ -1,0 +1,672 @@
+#include "roles/pool/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "channels/channel_testing.h"
+#include "channels/client.h"
+#include "wire/messages.h"
+
+namespace adit::pool {
+namespace {
+
+using channels::ClientChannel;
+using channels::ShareVerdict;
+using channels::testing::kHardBits;
+using channels::testing::kNtime;
+using channels::testing::kRegtestBits;
+using channels::testing::make_template;
+using std::chrono::seconds;
+
+struct Recorder final : PoolEvents {
+  void on_block_found(const PoolSession&, const BlockFound& block) override {
+    blocks.push_back(block);
+    blocks.back().user_identity = {};
+    users.emplace_back(block.user_identity);
+  }
+  void on_channel_opened(const PoolSession&, const channels::Channel& channel) override { opened.push_back(channel.id()); }
+
+  std::vector<BlockFound> blocks;
+  std::vector<std::string> users;
+  std::vector<std::uint32_t> opened;
+};
+
+/// A client that sends one message a call and keeps the answers.
+class Peer {
+ public:
+  Peer(PoolShard& shard, const Now& now) : now_(now), session(shard, now.instant) {}
+
+  template <class M>
+  Result<void> send(const M& message) {
+    wire::FrameBuffer in;
+    EXPECT_TRUE(in.push(message));
+    return deliver(in);
+  }
+  Result<void> deliver(const wire::FrameBuffer& in) {
+    out.clear();
+    const std::vector<wire::FrameView> frames(in.begin(), in.end());
+    return session.on_frames(frames, now_, out);
+  }
+  Result<void> tick() {
+    out.clear();
+    return session.on_tick(now_, out);
+  }
+  void job() {
+    out.clear();
+    session.on_job(out);
+  }
+
+  [[nodiscard]] std::vector<wire::FrameView> answers() const { return {out.begin(), out.end()}; }
+  /// The answer at `index`, which must be an M.
+  template <class M>
+  M answer(std::size_t index = 0) const {
+    const auto frames = answers();
+    if (index >= frames.size()) {
+      ADD_FAILURE() << "no answer " << index;
+      return {};
+    }
+    const auto message = frames[index].as<M>();
+    if (!message) {
+      ADD_FAILURE() << wire::to_string(frames[index]);
+      return {};
+    }
+    return *message;
+  }
+
+  void set_up(std::uint32_t flags = 0) {
+    ASSERT_TRUE(send(setup(flags)));
+    EXPECT_EQ(answer<wire::SetupConnectionSuccess>().used_version, 2);
+  }
+  static wire::SetupConnection setup(std::uint32_t flags = 0) {
+    return {.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2, .flags = flags};
+  }
+
+  const Now& now_;
+  wire::FrameBuffer out;
+  PoolSession session;
+};
+
+const wire::U256 kAnyTarget = bitcoin::U256::max().to_le();
+
+wire::OpenStandardMiningChannel open_standard(float hash_rate = 1) {
+  return {
+      .request_id = 7, .user_identity = std::string_view("miner.1"), .nominal_hash_rate = hash_rate, .max_target = kAnyTarget};
+}
+wire::OpenExtendedMiningChannel open_extended(std::uint16_t min_extranonce_size = 4, float hash_rate = 1) {
+  return {.request_id = 8,
+          .user_identity = std::string_view("miner.2"),
+          .nominal_hash_rate = hash_rate,
+          .max_target = kAnyTarget,
+          .min_extranonce_size = min_extranonce_size};
+}
+
+class SessionTest : public ::testing::Test {
+ protected:
+  void SetUp() override { publish(1); }
+
+  void publish(std::uint8_t tip, std::uint32_t nbits = kHardBits) {
+    shard_.set_job(*factory_.make(make_template(++templates_, tip, nbits, 2)));
+  }
+
+  /// A share of the current job under that full extranonce that meets `target` but not the network's.
+  channels::Share mine(Bytes full_extranonce, const bitcoin::U256& target, std::uint32_t from_nonce) {
+    const channels::Job& job = *shard_.jobs().current();
+    return channels::testing::mine(
+        job, {.job_id = job.id, .nonce = from_nonce, .ntime = kNtime, .version = job.rules.version, .extranonce = {}},
+        full_extranonce, target, job.rules.network_target);
+  }
+
+  /// Opens a standard channel on `peer` and returns its id; the first job is among the answers.
+  std::uint32_t open_standard_on(Peer& peer) {
+    EXPECT_TRUE(peer.send(open_standard()));
+    return peer.answer<wire::OpenStandardMiningChannelSuccess>().channel_id;
+  }
+  wire::SubmitSharesStandard standard_share(Peer& peer, std::uint32_t channel_id, std::uint32_t sequence) {
+    const auto& channel = channel_of(peer, channel_id);
+    const auto share = mine(channel.full_extranonce({}), channel.target(), sequence * 1'000'000);
+    return {.channel_id = channel_id,
+            .sequence_number = sequence,
+            .job_id = share.job_id,
+            .nonce = share.nonce,
+            .ntime = share.ntime,
+            .version = share.version};
+  }
+  static const channels::Channel& channel_of(const Peer& peer, std::uint32_t id) {
+    return *std::ranges::find(peer.session.channels(), id, &channels::Channel::id);
+  }
+
+  Now now_ = channels::testing::kNow;
+  SessionPolicy policy_{.channel = {.shares_per_minute = 6, .share_batch_size = 2, .min_hash_rate_hps = 1}};
+  Recorder events_;
+  channels::JobFactory factory_ = channels::testing::make_factory();
+  std::uint64_t templates_ = 0;
+  PoolShard shard_{policy_, {.server_id = 1}, events_};
+};
+
+// Setup.
+
+TEST_F(SessionTest, AnythingBeforeSetupConnectionIsAProtocolError) {
+  Peer peer(shard_, now_);
+  const auto result = peer.send(open_standard());
+  ASSERT_FALSE(result);
+  EXPECT_TRUE(result.error().is(Errc::kProtocol));
+  EXPECT_TRUE(peer.out.empty());
+}
+
+TEST_F(SessionTest, ASecondSetupConnectionIsAProtocolError) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const auto result = peer.send(Peer::setup());
+  ASSERT_FALSE(result);
+  EXPECT_TRUE(result.error().is(Errc::kProtocol));
+}
+
+TEST_F(SessionTest, OnlyTheMiningProtocolIsServed) {
+  Peer peer(shard_, now_);
+  auto setup = Peer::setup();
+  setup.protocol = wire::kJobDeclarationProtocol;
+  const auto result = peer.send(setup);
+  ASSERT_FALSE(result);
+  EXPECT_TRUE(result.error().is(Errc::kRefused));
+  EXPECT_EQ(peer.answer<wire::SetupConnectionError>().error_code, "unsupported-protocol");
+  EXPECT_EQ(peer.answer<wire::SetupConnectionError>().flags, 0u);
+}
+
+TEST_F(SessionTest, OnlyVersion2IsSpoken) {
+  for (const auto& [min, max, ok] : {std::tuple{2, 2, true}, {1, 2, true}, {2, 9, true}, {3, 9, false}, {0, 1, false}}) {
+    Peer peer(shard_, now_);
+    auto setup = Peer::setup();
+    setup.min_version = static_cast<std::uint16_t>(min);
+    setup.max_version = static_cast<std::uint16_t>(max);
+    EXPECT_EQ(peer.send(setup).has_value(), ok);
+    if (!ok) EXPECT_EQ(peer.answer<wire::SetupConnectionError>().error_code, "protocol-version-mismatch");
+  }
+}
+
+TEST_F(SessionTest, AllUnsupportedFlagsAreListed) {
+  Peer peer(shard_, now_);
+  const auto result = peer.send(Peer::setup(wire::kRequiresStandardJobs | wire::kRequiresWorkSelection | 1u << 9));
+  ASSERT_FALSE(result);
+  EXPECT_EQ(peer.answer<wire::SetupConnectionError>().flags, wire::kRequiresWorkSelection | 1u << 9);
+  EXPECT_EQ(peer.answer<wire::SetupConnectionError>().error_code, "unsupported-feature-flags");
+  EXPECT_EQ(shard_.counters().setups_refused, 1u);
+}
+
+TEST_F(SessionTest, APayloadThatDoesNotDecodeEndsTheSession) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  wire::FrameBuffer in;
+  const std::array<std::uint8_t, 3> garbage = {1, 2, 3};
+  ASSERT_TRUE(in.push_raw({.message_type = wire::SubmitSharesStandard::kType}, garbage));
+  EXPECT_FALSE(peer.deliver(in));
+}
+
+TEST_F(SessionTest, AServersMessageFromAClientEndsTheSessionAnUnknownOneIsIgnored) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  wire::FrameBuffer unknown;
+  ASSERT_TRUE(unknown.push_raw({.extension_type = 0x4321, .message_type = 0}, {}));
+  ASSERT_TRUE(unknown.push_raw({.extension_type = wire::kCore, .message_type = 0xee}, {}));
+  EXPECT_TRUE(peer.deliver(unknown));
+  EXPECT_TRUE(peer.out.empty());
+  EXPECT_FALSE(peer.send(wire::SetTarget{.channel_id = 2}));
+}
+
+// Deadlines.
+
+TEST_F(SessionTest, ASilentConnectionEndsAtTheSetupDeadline) {
+  Peer peer(shard_, now_);
+  now_.instant += policy_.setup_timeout - seconds(1);
+  EXPECT_TRUE(peer.tick());
+  now_.instant += seconds(1);
+  const auto result = peer.tick();
+  ASSERT_FALSE(result);
+  EXPECT_TRUE(result.error().is(Errc::kIdle));
+}
+
+TEST_F(SessionTest, AConnectionWithoutChannelsEndsAtItsDeadline) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::uint32_t id = open_standard_on(peer);
+  now_.instant += policy_.channel_timeout * 3;
+  EXPECT_TRUE(peer.tick()) << "it has a channel";
+  ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = id, .reason_code = std::string_view("bye")}));
+  now_.instant += policy_.channel_timeout - seconds(1);
+  EXPECT_TRUE(peer.tick());
+  now_.instant += seconds(1);
+  EXPECT_FALSE(peer.tick());
+}
+
+// Opening channels.
+
+TEST_F(SessionTest, AStandardChannelGetsItsFutureJobThenSetNewPrevHash) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_standard()));
+  const auto opened = peer.answer<wire::OpenStandardMiningChannelSuccess>(0);
+  EXPECT_EQ(opened.request_id, 7u);
+  EXPECT_EQ(opened.channel_id, 2u);
+  EXPECT_EQ(opened.group_channel_id, 1u);
+  EXPECT_EQ(opened.extranonce_prefix.size(), channels::kFullExtranonceSize);
+  EXPECT_EQ(bitcoin::U256::from_le(opened.target), bitcoin::target_from_hash_rate(1, 6));
+  const auto job = peer.answer<wire::NewMiningJob>(1);
+  EXPECT_EQ(job.channel_id, 2u);
+  EXPECT_FALSE(job.min_ntime);
+  EXPECT_EQ(job.merkle_root, shard_.jobs().current()->merkle_root(opened.extranonce_prefix));
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(2).job_id, job.job_id);
+  EXPECT_EQ(shard_.counters().standard_channels, 1u);
+  EXPECT_THAT(events_.opened, ::testing::ElementsAre(2));
+}
+
+TEST_F(SessionTest, AnExtendedChannelGetsItsFutureJobThenSetNewPrevHash) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_extended()));
+  const auto opened = peer.answer<wire::OpenExtendedMiningChannelSuccess>(0);
+  EXPECT_EQ(opened.extranonce_size, channels::kRollableExtranonceSize);
+  EXPECT_EQ(opened.extranonce_prefix.size() + opened.extranonce_size, channels::kFullExtranonceSize);
+  EXPECT_EQ(peer.answer<wire::NewExtendedMiningJob>(1).channel_id, opened.channel_id);
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(2).channel_id, opened.channel_id);
+  EXPECT_EQ(shard_.counters().extended_channels, 1u);
+}
+
+TEST_F(SessionTest, AChannelOpenedBeforeTheFirstTemplateGetsItsJobWhenItComes) {
+  PoolShard empty(policy_, {.server_id = 2}, events_);
+  Peer peer(empty, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_standard()));
+  EXPECT_EQ(peer.answers().size(), 1u);
+  channels::JobFactory factory = channels::testing::make_factory();
+  empty.set_job(*factory.make(make_template(1, 1)));
+  peer.job();
+  EXPECT_EQ(peer.answer<wire::NewMiningJob>(0).channel_id, 2u);
+  EXPECT_TRUE(peer.answers()[1].is<wire::SetNewPrevHash>());
+}
+
+TEST_F(SessionTest, ExtranoncePrefixesOfAllChannelsDiffer) {
+  std::set<std::vector<std::uint8_t>> prefixes;
+  Peer first(shard_, now_);
+  Peer second(shard_, now_);
+  for (Peer* peer : {&first, &second}) {
+    peer->set_up();
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(peer->send(open_extended()));
+      const Bytes prefix = peer->answer<wire::OpenExtendedMiningChannelSuccess>().extranonce_prefix;
+      EXPECT_TRUE(prefixes.insert({prefix.begin(), prefix.end()}).second);
+      ASSERT_TRUE(peer->send(open_standard()));
+      const Bytes full = peer->answer<wire::OpenStandardMiningChannelSuccess>().extranonce_prefix;
+      EXPECT_TRUE(prefixes.insert({full.begin(), full.begin() + channels::kExtranoncePrefixSize}).second);
+    }
+  }
+}
+
+TEST_F(SessionTest, OpensThatCannotBeServedAreRefusedWithTheirReason) {
+  policy_.max_channels = 1;
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const auto code = [&](const auto& message) -> std::string {
+    EXPECT_TRUE(peer.send(message));
+    return std::string(peer.answer<wire::OpenMiningChannelError>().error_code.view());
+  };
+  EXPECT_EQ(code(open_standard(std::nanf(""))), "invalid-nominal-hashrate");
+  EXPECT_EQ(code(open_standard(INFINITY)), "invalid-nominal-hashrate");
+  EXPECT_EQ(code(open_standard(-1)), "invalid-nominal-hashrate");
+  EXPECT_EQ(code(open_extended(17)), "min-extranonce-size-too-large");
+  auto no_target = open_standard();
+  no_target.max_target = {};
+  EXPECT_EQ(code(no_target), "max-target-out-of-range");
+  auto solo = open_standard();
+  solo.user_identity = std::string_view("sri/solo/bcrt1qxyz/worker");
+  EXPECT_EQ(code(solo), "invalid-user-identity");
+  solo.user_identity = std::string_view("sri/donate/50/bcrt1qxyz");
+  EXPECT_EQ(code(solo), "invalid-user-identity");
+  ASSERT_TRUE(peer.send(open_standard()));
+  EXPECT_EQ(peer.answer<wire::OpenStandardMiningChannelSuccess>().channel_id, 2u) << "a refused open uses no id";
+  EXPECT_EQ(code(open_standard()), "channel-capacity-exhausted");
+}
+
+TEST_F(SessionTest, ExhaustedExtranonceSpaceRefusesTheOpen) {
+  PoolShard small(policy_, {.server_id = 1, .capacity = 1}, events_);
+  Peer first(small, now_);
+  Peer second(small, now_);
+  first.set_up();
+  second.set_up();
+  ASSERT_TRUE(first.send(open_standard()));
+  ASSERT_TRUE(second.send(open_standard()));
+  EXPECT_EQ(second.answer<wire::OpenMiningChannelError>().error_code, "channel-capacity-exhausted");
+}
+
+TEST_F(SessionTest, RequireStandardJobsRejectsExtendedChannels) {
+  Peer peer(shard_, now_);
+  peer.set_up(wire::kRequiresStandardJobs);
+  ASSERT_TRUE(peer.send(open_extended()));
+  EXPECT_EQ(peer.answer<wire::OpenMiningChannelError>().error_code, "extended-channels-not-supported-for-standard-jobs");
+}
+
+TEST_F(SessionTest, ChannelIdsAreNotReused) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  EXPECT_EQ(open_standard_on(peer), 2u);
+  EXPECT_EQ(open_standard_on(peer), 3u);
+  ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = 3, .reason_code = {}}));
+  EXPECT_EQ(open_standard_on(peer), 4u);
+  EXPECT_EQ(shard_.counters().standard_channels, 2u);
+}
+
+// Jobs.
+
+TEST_F(SessionTest, LaterJobsGoOnceToTheGroup) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_extended()));
+  ASSERT_TRUE(peer.send(open_standard()));
+  publish(1);
+  peer.job();
+  ASSERT_EQ(peer.answers().size(), 1u);
+  EXPECT_EQ(peer.answer<wire::NewExtendedMiningJob>().channel_id, 1u);
+  EXPECT_TRUE(peer.answer<wire::NewExtendedMiningJob>().min_ntime);
+  publish(2);
+  peer.job();
+  ASSERT_EQ(peer.answers().size(), 2u);
+  EXPECT_FALSE(peer.answer<wire::NewExtendedMiningJob>().min_ntime);
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(1).channel_id, 1u);
+}
+
+TEST_F(SessionTest, RequireStandardJobsGivesEveryChannelItsOwnJob) {
+  Peer peer(shard_, now_);
+  peer.set_up(wire::kRequiresStandardJobs);
+  const std::uint32_t first = open_standard_on(peer);
+  const std::uint32_t second = open_standard_on(peer);
+  publish(2);
+  peer.job();
+  ASSERT_EQ(peer.answers().size(), 4u);
+  EXPECT_EQ(peer.answer<wire::NewMiningJob>(0).channel_id, first);
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(1).channel_id, first);
+  EXPECT_EQ(peer.answer<wire::NewMiningJob>(2).channel_id, second);
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(3).channel_id, second);
+  EXPECT_NE(peer.answer<wire::NewMiningJob>(0).merkle_root, peer.answer<wire::NewMiningJob>(2).merkle_root);
+}
+
+TEST_F(SessionTest, ASessionWithoutChannelsIsToldNoJobs) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  publish(2);
+  peer.job();
+  EXPECT_TRUE(peer.out.empty());
+}
+
+// Shares.
+
+TEST_F(SessionTest, AcceptedSharesAreAcknowledgedInBatches) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::uint32_t id = open_standard_on(peer);
+  ASSERT_TRUE(peer.send(standard_share(peer, id, 1)));
+  EXPECT_TRUE(peer.out.empty());
+  ASSERT_TRUE(peer.send(standard_share(peer, id, 2)));
+  const auto success = peer.answer<wire::SubmitSharesSuccess>();
+  EXPECT_EQ(success.channel_id, id);
+  EXPECT_EQ(success.last_sequence_number, 2u);
+  EXPECT_EQ(success.new_submits_accepted_count, 2u);
+  EXPECT_EQ(shard_.counters().shares_accepted, 2u);
+  EXPECT_GT(shard_.counters().work_sum, 0);
+}
+
+TEST_F(SessionTest, AnUnfilledBatchIsAcknowledgedAfterTheDelay) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::uint32_t id = open_standard_on(peer);
+  ASSERT_TRUE(peer.send(standard_share(peer, id, 1)));
+  now_.instant += policy_.max_ack_delay;
+  ASSERT_TRUE(peer.tick());
+  EXPECT_EQ(peer.answer<wire::SubmitSharesSuccess>().new_submits_accepted_count, 1u);
+  now_.instant += policy_.max_ack_delay;
+  ASSERT_TRUE(peer.tick());
+  EXPECT_TRUE(peer.out.empty());
+}
+
+TEST_F(SessionTest, RefusedSharesAreAnsweredAtOnceWithTheirSequenceNumberAndCode) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::uint32_t id = open_standard_on(peer);
+  const auto share = standard_share(peer, id, 1);
+  ASSERT_TRUE(peer.send(share));
+  const auto refused = [&](const auto& message) -> std::string {
+    EXPECT_TRUE(peer.send(message));
+    const auto error = peer.answer<wire::SubmitSharesError>();
+    EXPECT_EQ(error.sequence_number, message.sequence_number);
+    EXPECT_EQ(error.channel_id, message.channel_id);
+    return std::string(error.error_code.view());
+  };
+  auto wrong = share;
+  wrong.sequence_number = 99;
+  EXPECT_EQ(refused(wrong), "duplicate-share");
+  wrong.job_id = 1234;
+  EXPECT_EQ(refused(wrong), "invalid-job-id");
+  wrong.channel_id = 55;
+  EXPECT_EQ(refused(wrong), "invalid-channel-id");
+  const std::array<std::uint8_t, 16> extranonce{};
+  EXPECT_EQ(refused(wire::SubmitSharesExtended{.channel_id = id, .sequence_number = 3, .extranonce = extranonce}),
+            "invalid-channel-id")
+      << "a standard channel takes no extended shares";
+  publish(2);
+  peer.job();
+  EXPECT_EQ(refused(share), "stale-share");
+  EXPECT_EQ(shard_.counters().shares_rejected_total(), 5u);
+  EXPECT_EQ(shard_.counters().shares_rejected[static_cast<std::size_t>(ShareVerdict::kInvalidChannel)], 2u);
+}
+
+TEST_F(SessionTest, ExtendedSharesFromAClientThatFollowsTheMessagesAreAccepted) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_extended()));
+  ClientChannel client(peer.answer<wire::OpenExtendedMiningChannelSuccess>(0));
+  std::uint32_t sequence = 0;
+  const auto follow = [&] {
+    for (const wire::FrameView& frame : peer.answers()) {
+      if (const auto job = frame.as<wire::NewExtendedMiningJob>()) {
+        ASSERT_TRUE(client.addressed_by(job->channel_id));
+        ASSERT_TRUE(client.on_new_extended_mining_job(*job, channels::copy_work(*job)));
+      } else if (const auto tip = frame.as<wire::SetNewPrevHash>()) {
+        ASSERT_TRUE(client.addressed_by(tip->channel_id));
+        ASSERT_TRUE(client.on_set_new_prev_hash(*tip));
+      }
+    }
+  };
+  const auto mine_and_submit = [&] {
+    const std::array<std::uint8_t, 16> extranonce = {9, static_cast<std::uint8_t>(sequence)};
+    channels::Share share{.job_id = client.current()->id,
+                          .sequence_number = ++sequence,
+                          .ntime = client.current()->ntime,
+                          .version = client.current()->rules.version,
+                          .extranonce = extranonce};
+    while (client.check(share, now_.unix_time).verdict != ShareVerdict::kAccepted) ++share.nonce;
+    const std::uint64_t before = shard_.counters().shares_accepted;
+    ASSERT_TRUE(peer.send(wire::SubmitSharesExtended{.channel_id = client.id(),
+                                                     .sequence_number = share.sequence_number,
+                                                     .job_id = share.job_id,
+                                                     .nonce = share.nonce,
+                                                     .ntime = share.ntime,
+                                                     .version = share.version,
+                                                     .extranonce = extranonce}));
+    EXPECT_EQ(shard_.counters().shares_accepted, before + 1) << "job " << share.job_id;
+  };
+  follow();
+  mine_and_submit();
+  publish(1);  // A group's job on the same tip.
+  peer.job();
+  follow();
+  mine_and_submit();
+  publish(2);  // And on a new one.
+  peer.job();
+  follow();
+  mine_and_submit();
+}
+
+TEST_F(SessionTest, AFoundBlockIsReportedWholeAndAcknowledgedAtOnce) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_extended()));
+  const auto opened = peer.answer<wire::OpenExtendedMiningChannelSuccess>(0);
+  const std::uint32_t id = opened.channel_id;
+  publish(2, kRegtestBits);
+  peer.job();
+  const channels::Job& job = *shard_.jobs().current();
+  const std::array<std::uint8_t, 16> extranonce = {1, 2, 3, 4};
+  const auto share =
+      channels::testing::mine(job, {.job_id = job.id, .ntime = kNtime, .version = job.rules.version, .extranonce = {}},
+                              channel_of(peer, id).full_extranonce(extranonce), job.rules.network_target);
+  ASSERT_TRUE(peer.send(wire::SubmitSharesExtended{.channel_id = id,
+                                                   .sequence_number = 5,
+                                                   .job_id = job.id,
+                                                   .nonce = share.nonce,
+                                                   .ntime = share.ntime,
+                                                   .version = share.version,
+                                                   .extranonce = extranonce}));
+  EXPECT_EQ(peer.answer<wire::SubmitSharesSuccess>().new_submits_accepted_count, 1u);
+  ASSERT_EQ(events_.blocks.size(), 1u);
+  EXPECT_EQ(events_.users[0], "miner.2");
+  const auto block = bitcoin::assemble_block(*events_.blocks[0].block_template, events_.blocks[0].solution);
+  ASSERT_TRUE(block);
+  EXPECT_EQ(block->hash, events_.blocks[0].hash);
+  EXPECT_TRUE(bitcoin::meets_target(block->hash, job.rules.network_target));
+  EXPECT_EQ(shard_.counters().blocks_found, 1u);
+}
+
+// Targets, vardiff, closing.
+
+TEST_F(SessionTest, UpdateChannelIsAnsweredBySetTargetOrItsError) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::uint32_t id = open_standard_on(peer);
+  ASSERT_TRUE(peer.send(wire::UpdateChannel{.channel_id = id, .nominal_hash_rate = 1e6F, .maximum_target = kAnyTarget}));
+  const auto set = peer.answer<wire::SetTarget>();
+  EXPECT_EQ(set.channel_id, id);
+  EXPECT_EQ(bitcoin::U256::from_le(set.maximum_target), bitcoin::target_from_hash_rate(1e6, 6));
+  ASSERT_TRUE(
+      peer.send(wire::UpdateChannel{.channel_id = id, .nominal_hash_rate = 1e6F, .maximum_target = bitcoin::U256(9).to_le()}));
+  EXPECT_EQ(bitcoin::U256::from_le(peer.answer<wire::SetTarget>().maximum_target), bitcoin::U256(9));
+  ASSERT_TRUE(
+      peer.send(wire::UpdateChannel{.channel_id = id, .nominal_hash_rate = std::nanf(""), .maximum_target = kAnyTarget}));
+  EXPECT_EQ(peer.answer<wire::UpdateChannelError>().error_code, "invalid-nominal-hashrate");
+  ASSERT_TRUE(peer.send(wire::UpdateChannel{.channel_id = 77, .nominal_hash_rate = 1, .maximum_target = kAnyTarget}));
+  EXPECT_EQ(peer.answer<wire::UpdateChannelError>().error_code, "invalid-channel-id");
+}
+
+TEST_F(SessionTest, VardiffSendsSetTarget) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_standard(1e9F)));
+  now_.instant += seconds(16);
+  ASSERT_TRUE(peer.tick());
+  const auto set = peer.answer<wire::SetTarget>();
+  EXPECT_GT(bitcoin::U256::from_le(set.maximum_target), bitcoin::target_from_hash_rate(1e9, 6)) << "no share came: easier";
+}
+
+TEST_F(SessionTest, CloseChannelOfTheGroupClosesAllItsMembers) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  open_standard_on(peer);
+  ASSERT_TRUE(peer.send(open_extended()));
+  ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = 1, .reason_code = {}}));
+  EXPECT_TRUE(peer.session.channels().empty());
+  EXPECT_EQ(shard_.counters().standard_channels + shard_.counters().extended_channels, 0u);
+}
+
+TEST_F(SessionTest, ClosingOneChannelLeavesTheOthersWorking) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::uint32_t first = open_standard_on(peer);
+  const std::uint32_t second = open_standard_on(peer);
+  const std::uint32_t third = open_standard_on(peer);
+  const auto share = standard_share(peer, third, 1);
+  ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = second, .reason_code = {}}));
+  ASSERT_TRUE(peer.send(share));
+  EXPECT_EQ(channel_of(peer, third).stats().accepted, 1u);
+  EXPECT_EQ(channel_of(peer, first).stats().accepted, 0u);
+}
+
+TEST_F(SessionTest, ASharesChannelClosedIsAnInvalidChannel) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::uint32_t id = open_standard_on(peer);
+  const auto share = standard_share(peer, id, 1);
+  ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = id, .reason_code = {}}));
+  ASSERT_TRUE(peer.send(share));
+  EXPECT_EQ(peer.answer<wire::SubmitSharesError>().error_code, "invalid-channel-id");
+}
+
+TEST_F(SessionTest, AShareOfAClosedChannelIsWorthNothingOnAnother) {
+  std::optional<Peer> thief(std::in_place, shard_, now_);
+  thief->set_up();
+  const std::uint32_t id = open_standard_on(*thief);
+  auto share = standard_share(*thief, id, 1);
+  ASSERT_TRUE(thief->send(share));
+  EXPECT_EQ(shard_.counters().shares_accepted, 1u);
+  thief.emplace(shard_, now_);
+  thief->set_up();
+  share.channel_id = open_standard_on(*thief);
+  ASSERT_TRUE(thief->send(share));
+  EXPECT_EQ(shard_.counters().shares_accepted, 1u) << "the prefix rests, so the hash is another one";
+}
+
+TEST_F(SessionTest, SetCustomMiningJobIsAnsweredJobDeclarationNotSupported) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(wire::SetCustomMiningJob{.channel_id = 2, .request_id = 4}));
+  EXPECT_EQ(peer.answer<wire::SetCustomMiningJobError>().error_code, "jd-not-supported");
+  EXPECT_EQ(peer.answer<wire::SetCustomMiningJobError>().request_id, 4u);
+}
+
+// Extensions.
+
+TEST_F(SessionTest, ExtensionsThatAreNotHereAreListedAsUnsupported) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::vector<std::uint16_t> wanted = {2, 3};
+  ASSERT_TRUE(peer.send(wire::RequestExtensions{.request_id = 5, .requested_extensions = wanted}));
+  const auto error = peer.answer<wire::RequestExtensionsError>();
+  EXPECT_EQ(error.request_id, 5);
+  EXPECT_EQ(std::vector<std::uint16_t>(error.unsupported_extensions.begin(), error.unsupported_extensions.end()), wanted);
+  EXPECT_TRUE(error.required_extensions.empty());
+  ASSERT_TRUE(peer.send(open_standard())) << "the client may go on without";
+}
+
+TEST_F(SessionTest, ARequestThatIsPartlySupportedSucceedsWithThatPart) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::vector<std::uint16_t> wanted = {1, 2};
+  ASSERT_TRUE(peer.send(wire::RequestExtensions{.request_id = 5, .requested_extensions = wanted}));
+  const auto success = peer.answer<wire::RequestExtensionsSuccess>();
+  ASSERT_EQ(success.supported_extensions.size(), 1u);
+  EXPECT_EQ(success.supported_extensions[0], 1);
+}
+
+TEST_F(SessionTest, AChannelWithoutTheRequiredExtensionsIsAProtocolError) {
+  policy_.required_extensions = {1};
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(wire::RequestExtensions{.request_id = 5, .requested_extensions = {}}));
+  EXPECT_EQ(peer.answer<wire::RequestExtensionsError>().required_extensions[0], 1);
+  EXPECT_FALSE(peer.send(open_standard()));
+  Peer agreed(shard_, now_);
+  agreed.set_up();
+  const std::vector<std::uint16_t> wanted = {1};
+  ASSERT_TRUE(agreed.send(wire::RequestExtensions{.request_id = 5, .requested_extensions = wanted}));
+  EXPECT_TRUE(agreed.send(open_standard()));
+}
+
+TEST_F(SessionTest, AnIdleSessionWithOneStandardChannelTakesLittleMemory) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  open_standard_on(peer);
+  EXPECT_LE(sizeof(PoolSession) + peer.session.channels().size_bytes(), 1024u);
+}
+
+}  // namespace
+}  // namespace adit::pool
