@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -26,10 +27,10 @@ struct RpcConfig {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8332;
   std::variant<RpcCookie, RpcPassword> auth;
-  bitcoin::Network network = bitcoin::Network::kMainnet;  ///< The node must be on this one.
-  std::filesystem::path journal_folder;                   ///< Of found blocks; made if it is not there.
-  Duration refresh_every = std::chrono::seconds(30);      ///< A new template at least this often.
-  Duration poll_every = std::chrono::seconds(2);          ///< Instead, for a node whose templates carry no longpollid.
+  std::optional<bitcoin::Network> network;            ///< The node must be on this one; absent: on any.
+  std::filesystem::path journal_folder;               ///< Of found blocks; made if it is not there.
+  Duration refresh_every = std::chrono::seconds(30);  ///< A new template at least this often.
+  Duration poll_every = std::chrono::seconds(2);      ///< Instead, for a node whose templates carry no longpollid.
   Duration call_deadline =
       std::chrono::seconds(20);  ///< Connecting, sending and the whole answer; not for the long poll, see below.
   Duration retry_first = std::chrono::milliseconds(250);  ///< Backoff after a failure: first and largest wait.

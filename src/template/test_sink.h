@@ -1,0 +1,71 @@
+// What a source under test reported, for a test thread to wait on.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "bitcoin/coinbase.h"
+#include "bitcoin/u256.h"
+#include "template/source.h"
+
+namespace adit::templates::test {
+
+class Sink {
+ public:
+  struct Seen {
+    std::vector<std::pair<TemplatePtr, bool>> templates;
+    std::vector<BlockResult> results;
+    std::vector<SourceStatus> statuses;
+  };
+
+  SourceEvents events() {
+    return {.on_template = [this](TemplatePtr one,
+                                  bool new_tip) { note([&](Seen& s) { s.templates.emplace_back(std::move(one), new_tip); }); },
+            .on_block_result = [this](const BlockResult& one) { note([&](Seen& s) { s.results.push_back(one); }); },
+            .on_status = [this](const SourceStatus& one) { note([&](Seen& s) { s.statuses.push_back(one); }); }};
+  }
+
+  /// False if `done` did not become true within ten seconds: long enough for any loaded machine, and only waited for on
+  /// failure.
+  bool wait_for(const std::function<bool(const Seen&)>& done) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return done(seen_); });
+  }
+
+  Seen seen() {
+    const std::lock_guard lock(mutex_);
+    return seen_;
+  }
+
+ private:
+  void note(const std::function<void(Seen&)>& add) {
+    const std::lock_guard lock(mutex_);
+    add(seen_);
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Seen seen_;
+};
+
+/// A block that proves the template's own target; for easy targets only.
+inline FoundBlock solve(const Template& work, const std::vector<std::uint8_t>& script = {0x51}) {
+  const std::vector<bitcoin::TxOutput> payout{{work.coinbase_value_sat, script}};
+  const auto parts = bitcoin::build_coinbase(work, payout, "/Adit/", 4);
+  bitcoin::BlockSolution solution{work.version, work.current_time, 0, parts->prefix};
+  solution.coinbase.insert(solution.coinbase.end(), {1, 2, 3, 4});
+  solution.coinbase.insert(solution.coinbase.end(), parts->suffix.begin(), parts->suffix.end());
+  auto block = bitcoin::assemble_block(work, solution);
+  while (!bitcoin::meets_target(block->hash, *bitcoin::target_from_compact(work.nbits))) {
+    ++solution.nonce;
+    block = bitcoin::assemble_block(work, solution);
+  }
+  return *block;
+}
+
+}  // namespace adit::templates::test
