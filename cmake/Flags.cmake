@@ -29,7 +29,7 @@ if(ADIT_SANITIZE)
   add_compile_options(-fsanitize=${ADIT_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${ADIT_SANITIZE})
 else()
-  add_compile_options($<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE>$<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=3>)
+  add_compile_options("$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=3>")
   add_compile_definitions(_GLIBCXX_ASSERTIONS)
 endif()
 
