@@ -16,20 +16,18 @@ namespace {
 
 constexpr std::string_view kProtocolName = "Noise_NX_Secp256k1+EllSwift_ChaChaPoly_SHA256";
 
-enum class Party : int { kInitiator = 0, kResponder = 1 };
+}  // namespace
 
-/// v2_ecdh of BIP324: the initiator's encoding always comes first in the hash.
-Secret ecdh(const std::uint8_t* initiator_key, const std::uint8_t* responder_key, const Secret& secret, Party party) {
+Secret bip324_ecdh(std::span<const std::uint8_t, 64> initiator_key, std::span<const std::uint8_t, 64> responder_key,
+                   const Secret& secret, Party party) {
   Secret shared;
   // Cannot fail: every 64 bytes are a point, and our secret is a valid key.
-  if (secp256k1_ellswift_xdh(secp256k1(), shared.data(), initiator_key, responder_key, secret.data(), static_cast<int>(party),
-                             secp256k1_ellswift_xdh_hash_function_bip324, nullptr) != 1) {
+  if (secp256k1_ellswift_xdh(secp256k1(), shared.data(), initiator_key.data(), responder_key.data(), secret.data(),
+                             party == Party::kResponder ? 1 : 0, secp256k1_ellswift_xdh_hash_function_bip324, nullptr) != 1) {
     std::abort();
   }
   return shared;
 }
-
-}  // namespace
 
 SymmetricState::SymmetricState() {
   const Sha256Digest name = sha256(as_bytes(kProtocolName));  // Longer than a hash, so hashed (Noise §5.2).
@@ -79,16 +77,16 @@ Result<Session> Initiator::read_act2(Bytes act2, UnixTime now, std::uint32_t max
     return fail(Errc::kBadLength,
                 "the handshake's answer must have " + std::to_string(kAct2Size) + " bytes, not " + std::to_string(act2.size()));
   }
-  const Bytes their_ephemeral = act2.first(64);
+  const auto their_ephemeral = act2.first<64>();
   symmetric.mix_hash(their_ephemeral);
-  symmetric.mix_key(ecdh(ephemeral.encoded.data(), their_ephemeral.data(), ephemeral.secret, Party::kInitiator).bytes());
+  symmetric.mix_key(bip324_ecdh(ephemeral.encoded, their_ephemeral, ephemeral.secret, Party::kInitiator).bytes());
 
   std::array<std::uint8_t, 64> their_static;
   if (!symmetric.decrypt_and_hash(act2.subspan(64, 80), their_static.data())) {
     return fail(Errc::kAuthentication,
                 "the handshake's answer does not authenticate: the peer is no SV2 server, or somebody is in between");
   }
-  symmetric.mix_key(ecdh(ephemeral.encoded.data(), their_static.data(), ephemeral.secret, Party::kInitiator).bytes());
+  symmetric.mix_key(bip324_ecdh(ephemeral.encoded, their_static, ephemeral.secret, Party::kInitiator).bytes());
 
   std::array<std::uint8_t, Certificate::kSize> encoded;
   if (!symmetric.decrypt_and_hash(act2.subspan(144, 90), encoded.data())) {
@@ -112,6 +110,7 @@ Result<Responder::Answer> Responder::answer(Bytes act1, const CertifiedKey& key,
     return fail(Errc::kBadLength,
                 "a handshake starts with " + std::to_string(kAct1Size) + " bytes, not " + std::to_string(act1.size()));
   }
+  const auto their_ephemeral = act1.first<64>();
   SymmetricState symmetric;
   symmetric.mix_hash(act1);
   symmetric.mix_hash({});  // The empty payload of act 1.
@@ -119,9 +118,9 @@ Result<Responder::Answer> Responder::answer(Bytes act1, const CertifiedKey& key,
   std::array<std::uint8_t, kAct2Size> act2;
   std::ranges::copy(ephemeral.encoded, act2.begin());
   symmetric.mix_hash(ephemeral.encoded);
-  symmetric.mix_key(ecdh(act1.data(), ephemeral.encoded.data(), ephemeral.secret, Party::kResponder).bytes());
+  symmetric.mix_key(bip324_ecdh(their_ephemeral, ephemeral.encoded, ephemeral.secret, Party::kResponder).bytes());
   symmetric.encrypt_and_hash(key.key.encoded, act2.data() + 64);
-  symmetric.mix_key(ecdh(act1.data(), key.key.encoded.data(), key.key.secret, Party::kResponder).bytes());
+  symmetric.mix_key(bip324_ecdh(their_ephemeral, key.key.encoded, key.key.secret, Party::kResponder).bytes());
   std::array<std::uint8_t, Certificate::kSize> certificate;
   key.certificate.encode(certificate);
   symmetric.encrypt_and_hash(certificate, act2.data() + 144);

@@ -18,6 +18,12 @@ namespace adit::noise {
 inline constexpr std::size_t kAct1Size = 64;   ///< The initiator's ephemeral key.
 inline constexpr std::size_t kAct2Size = 234;  ///< 64 ephemeral, 80 sealed static key, 90 sealed certificate.
 
+enum class Party { kInitiator, kResponder };
+
+/// BIP324's v2_ecdh: what both sides know from the two encoded keys and either secret. `party` says whose secret it is.
+Secret bip324_ecdh(std::span<const std::uint8_t, 64> initiator_key, std::span<const std::uint8_t, 64> responder_key,
+                   const Secret& secret, Party party);
+
 /// Noise's symmetric state: chaining key, handshake hash, cipher key. Internal to both engines.
 class SymmetricState {
  public:
