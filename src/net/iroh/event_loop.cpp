@@ -21,10 +21,11 @@ constexpr std::size_t kEventsPerTurn = 128;
 /// The end of what began a handle, awaited by one coroutine.
 class Done final : public EventLoop::Waiter {
  public:
-  Done(EventLoop& loop, adit_handle handle) : loop_(loop), handle_(handle), timer_(loop.shard().context(), asio::steady_timer::time_point::max()) {
-    loop_.watch(handle_, *this);
+  Done(std::shared_ptr<EventLoop> loop, adit_handle handle)
+      : loop_(std::move(loop)), handle_(handle), timer_(loop_->shard().context(), asio::steady_timer::time_point::max()) {
+    loop_->watch(handle_, *this);
   }
-  ~Done() { loop_.forget(handle_); }
+  ~Done() { loop_->forget(handle_); }
   Done(const Done&) = delete;
   Done& operator=(const Done&) = delete;
 
@@ -41,7 +42,7 @@ class Done final : public EventLoop::Waiter {
   }
 
  private:
-  EventLoop& loop_;
+  std::shared_ptr<EventLoop> loop_;
   adit_handle handle_;
   asio::steady_timer timer_;
   bool done_ = false;
@@ -132,7 +133,7 @@ bool EventLoop::dispatch() {
 }
 
 asio::awaitable<std::int32_t> EventLoop::done(adit_handle handle) {
-  Done done(*this, handle);
+  Done done(shared_from_this(), handle);
   co_return co_await done.wait();
 }
 

@@ -36,8 +36,8 @@ IrohStream::IrohStream(std::shared_ptr<EventLoop> loop, BridgeHandle connection,
     : loop_(std::move(loop)),
       connection_(std::move(connection)),
       stream_(std::move(stream)),
-      reading_(loop_->shard().context()),
-      writing_(loop_->shard().context()) {
+      reading_(std::make_shared<Readiness>(loop_->shard().context())),
+      writing_(std::make_shared<Readiness>(loop_->shard().context())) {
   loop_->watch(stream_.get(), *this);
   last_.transport = Transport::kIroh;
   last_.opened_at = now_from_system().instant;
@@ -55,7 +55,7 @@ Result<std::size_t> IrohStream::try_read(MutableBytes into) {
     return static_cast<std::size_t>(got);
   }
   if (got == ADIT_AGAIN) {
-    reading_.blocked = true;
+    reading_->blocked = true;
     return fail(Errc::kWouldBlock, {});
   }
   return end(got, code);
@@ -70,7 +70,7 @@ Result<std::size_t> IrohStream::try_write(Bytes from) {
     return static_cast<std::size_t>(taken);
   }
   if (taken == ADIT_AGAIN) {
-    writing_.blocked = true;
+    writing_->blocked = true;
     return fail(Errc::kWouldBlock, {});
   }
   return end(taken, code);
@@ -85,7 +85,7 @@ std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) 
     case ADIT_RESET: failure_ = Error(Errc::kReset, with_meaning("the peer reset the stream", code)); break;
     case ADIT_STOPPED: failure_ = Error(Errc::kReset, with_meaning("the peer stopped reading", code)); break;
     case ADIT_CLOSED: failure_ = why_closed(); break;
-    default: failure_ = bridge_error(static_cast<std::int32_t>(result), 0, "iroh stream"); break;
+    default: failure_ = bridge_error(static_cast<std::int32_t>(result), stream_.get(), "the stream failed inside iroh"); break;
   }
   return fail(*failure_);
 }
@@ -108,15 +108,14 @@ Error IrohStream::why_closed() const {
 }
 
 void IrohStream::on_event(std::uint32_t ready, std::int32_t) {
-  if ((ready & ADIT_READY_READABLE) != 0) reading_.wake();
-  if ((ready & ADIT_READY_WRITABLE) != 0) writing_.wake();
+  if ((ready & ADIT_READY_READABLE) != 0) reading_->wake();
+  if ((ready & ADIT_READY_WRITABLE) != 0) writing_->wake();
 }
 
-asio::awaitable<Result<void>> IrohStream::wait(Readiness& direction) {
-  while (direction.blocked && !failure_) {
-    // The error tells being woken from being cancelled no better than the flags do; a cancelled coroutine throws at the wait.
-    co_await direction.woken.async_wait(asio::as_tuple(asio::use_awaitable));
-  }
+asio::awaitable<Result<void>> IrohStream::wait(std::shared_ptr<Readiness> direction) {
+  // A coroutine that Asio cancels throws at its next wait, so whatever ends this one is looked at here.
+  while (direction->blocked && !direction->closed) co_await direction->woken.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (direction->closed) co_return fail(Errc::kClosed, "closed here");
   co_return Result<void>();
 }
 
@@ -141,8 +140,8 @@ void IrohStream::close(CloseCode code) {
     connection_.reset();
   }
   failure_ = Error(Errc::kClosed, "closed here");
-  reading_.wake();
-  writing_.wake();
+  reading_->close();
+  writing_->close();
 }
 
 ConnectionMetadata IrohStream::metadata() const {
@@ -152,9 +151,10 @@ ConnectionMetadata IrohStream::metadata() const {
   adit_connection_info info;
   if (adit_connection_get_info(connection_.get(), &info) != ADIT_OK) return metadata;
   metadata.peer = to_hex(info.remote_id);
-  const auto* const end = info.paths + std::min<std::uint32_t>(info.path_count, ADIT_MAX_PATHS);
-  const auto* path = std::find_if(info.paths, end, [](const adit_path& each) { return each.selected == 1; });
-  if (path == end) path = info.paths;  // none is selected yet, or iroh does not say
+  const adit_path* const begin = info.paths;
+  const adit_path* const end = begin + std::min<std::uint32_t>(info.path_count, ADIT_MAX_PATHS);
+  const auto* path = std::find_if(begin, end, [](const adit_path& each) { return each.selected == 1; });
+  if (path == end) path = begin;  // none is selected yet, or iroh does not say
   if (path == end) return metadata;
   metadata.source = path->remote;
   metadata.path = path->relayed == 1 ? Path::kRelayed : Path::kDirect;

@@ -32,28 +32,33 @@ class IrohStream final : public ByteStream, private EventLoop::Waiter {
   [[nodiscard]] ConnectionMetadata metadata() const override;
 
  private:
-  /// One direction's readiness: blocked from ADIT_AGAIN until the bridge's event.
+  /// One direction's readiness: blocked from ADIT_AGAIN until the bridge's event. Shared with the coroutine that waits.
   struct Readiness {
     explicit Readiness(asio::io_context& context) : woken(context, asio::steady_timer::time_point::max()) {}
     asio::steady_timer woken;
     bool blocked = false;
+    bool closed = false;
 
     void wake() {
       blocked = false;
       woken.cancel();
     }
+    void close() {
+      closed = true;
+      woken.cancel();
+    }
   };
 
   void on_event(std::uint32_t ready, std::int32_t result) override;
-  asio::awaitable<Result<void>> wait(Readiness& direction);
+  static asio::awaitable<Result<void>> wait(std::shared_ptr<Readiness> direction);
   std::unexpected<Error> end(std::int64_t result, std::uint64_t code);
   Error why_closed() const;
 
   std::shared_ptr<EventLoop> loop_;
   BridgeHandle connection_;
   BridgeHandle stream_;
-  Readiness reading_;
-  Readiness writing_;
+  std::shared_ptr<Readiness> reading_;
+  std::shared_ptr<Readiness> writing_;
   std::optional<Error> end_of_reading_;  ///< The peer finished; we may still write.
   std::optional<Error> failure_;         ///< Ended both ways.
   ConnectionMetadata last_;              ///< What was known when it was closed; before that its unchanging part.

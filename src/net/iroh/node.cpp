@@ -1,0 +1,330 @@
+#include "net/iroh/node.h"
+
+#include <poll.h>
+
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <shared_mutex>
+#include <string_view>
+
+#include "base/hex.h"
+#include "net/iroh/stream.h"
+
+namespace adit::net {
+namespace {
+
+/// What one peer may have on its way to us: a mining session needs little, and small windows bound what it can make us hold.
+constexpr std::uint32_t kStreamWindow = 256 * 1024;
+constexpr std::uint32_t kConnectionWindow = 512 * 1024;
+/// Streams a peer may open beside the one that is taken: none is ever looked at.
+constexpr std::uint32_t kMaxBidiStreams = 1;
+constexpr std::uint32_t kCloseDeadlineMs = 3000;
+constexpr std::uint32_t kRuntimeStopMs = 1000;
+constexpr auto kPauseWithoutRoom = std::chrono::milliseconds(100);
+
+adit_bytes view(std::string_view text) { return {as_bytes(text).data(), text.size()}; }
+
+std::vector<adit_bytes> views(const std::vector<std::string>& texts) {
+  std::vector<adit_bytes> all;
+  all.reserve(texts.size());
+  for (const auto& text : texts) all.push_back(view(text));
+  return all;
+}
+
+/// Waits on this thread for `bit` of `handle`; its result, or ADIT_TIMED_OUT.
+std::int32_t wait_for(adit_handle loop, adit_handle handle, std::uint32_t bit, std::uint32_t timeout_ms) {
+  const auto until = now_from_system().instant + std::chrono::milliseconds(timeout_ms);
+  for (;;) {
+    adit_event event;
+    while (adit_loop_drain(loop, &event, 1) == 1) {
+      if (event.handle == handle && (event.ready & bit) != 0) return event.result;
+    }
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - now_from_system().instant).count();
+    if (left <= 0) return ADIT_TIMED_OUT;
+    pollfd ready{.fd = adit_loop_fd(loop), .events = POLLIN, .revents = 0};
+    (void)::poll(&ready, 1, static_cast<int>(left));
+  }
+}
+
+/// The lines of a text that the bridge fills in.
+template <class Fill>
+std::vector<std::string> lines(Fill fill) {
+  std::string text;
+  for (std::int64_t length = 0; (length = fill(text.data(), text.size())) > static_cast<std::int64_t>(text.size());) {
+    text.resize(static_cast<std::size_t>(length));
+  }
+  std::vector<std::string> all;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = std::min(text.find('\n', at), text.size());
+    all.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return all;
+}
+
+/// How many nodes the process has; guards the runtime's start and stop.
+std::mutex runtime_mutex;
+unsigned runtime_users = 0;
+
+}  // namespace
+
+Result<IrohNodeManager::Runtime> IrohNodeManager::Runtime::acquire(unsigned threads) {
+  const std::scoped_lock lock(runtime_mutex);
+  if (runtime_users == 0) {
+    if (const auto result = adit_runtime_start(threads); result != ADIT_OK) return fail(bridge_error(result, 0, "cannot start iroh"));
+  }
+  ++runtime_users;
+  return Runtime();
+}
+
+IrohNodeManager::Runtime::~Runtime() {
+  if (!held_) return;
+  const std::scoped_lock lock(runtime_mutex);
+  if (--runtime_users == 0) (void)adit_runtime_stop(kRuntimeStopMs);
+}
+
+/// Takes connections on the first shard, the home, and gives each to the next shard, which waits for its first stream.
+class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::enable_shared_from_this<Listening> {
+ public:
+  Listening(Shards& shards, const std::vector<std::shared_ptr<EventLoop>>& loops, const IrohNodeConfig& config, OnStream on_stream)
+      : shards_(shards),
+        loops_(loops.begin(), loops.end()),
+        accept_deadline_(config.accept_deadline),
+        max_waiting_(config.max_pending),
+        on_stream_(std::move(on_stream)) {}
+
+  [[nodiscard]] adit_handle handle() const { return listener_.get(); }
+
+  /// `listener` lives on the home's loop.
+  void start(BridgeHandle listener) {
+    listener_ = std::move(listener);
+    home().post([self = shared_from_this()] {
+      const auto loop = self->loops_.front().lock();
+      if (!loop || self->stopped_) return;
+      loop->watch(self->listener_.get(), *self);
+      self->take();
+    });
+  }
+
+  void stop() {
+    {
+      // on_stream runs under the lock, shared: none is under way when this returns.
+      const std::unique_lock lock(stopping_);
+      if (stopped_.exchange(true)) return;
+    }
+    home().post([self = shared_from_this()] {
+      if (const auto loop = self->loops_.front().lock()) loop->forget(self->listener_.get());
+      self->listener_.reset();
+    });
+  }
+
+ private:
+  /// One of max_waiting_ places; given back on the home's thread.
+  class Place {
+   public:
+    explicit Place(std::shared_ptr<Listening> listening) : listening_(std::move(listening)) { ++listening_->waiting_; }
+    Place(Place&&) = default;
+    Place& operator=(Place&&) = delete;
+    ~Place() {
+      // After stop() the shards may be going, and nobody counts any more.
+      if (!listening_ || listening_->stopped_) return;
+      auto& home = listening_->home();
+      home.post([listening = std::move(listening_)] {
+        --listening->waiting_;
+        listening->take();
+      });
+    }
+
+   private:
+    std::shared_ptr<Listening> listening_;
+  };
+
+  Shard& home() { return shards_[0]; }
+
+  void on_event(std::uint32_t, std::int32_t) override { take(); }
+
+  void take() {
+    while (!stopped_ && waiting_ < max_waiting_) {
+      auto& shard = shards_.next();
+      auto loop = loops_[shard.index()].lock();
+      if (!loop) return;
+      adit_handle connection = 0;
+      const auto result = adit_listener_accept(listener_.get(), loop->handle(), &connection);
+      if (result == ADIT_OVERLOADED) {
+        if (!std::exchange(pausing_, true)) home().spawn(take_later(shared_from_this()));
+        return;
+      }
+      if (result != ADIT_OK) return;
+      shard.post([self = shared_from_this(), loop = std::move(loop), owned = BridgeHandle(connection),
+                  place = Place(shared_from_this())]() mutable {
+        auto& there = loop->shard();
+        there.spawn(first_stream(std::move(self), std::move(loop), std::move(owned), std::move(place)));
+      });
+    }
+  }
+
+  /// The next shard has no room: the bridge keeps the connection, and refuses others once its own bound is reached.
+  static asio::awaitable<void> take_later(std::shared_ptr<Listening> self) {
+    co_await sleep_for(kPauseWithoutRoom);
+    self->pausing_ = false;
+    self->take();
+  }
+
+  static asio::awaitable<void> first_stream(std::shared_ptr<Listening> self, std::shared_ptr<EventLoop> loop, BridgeHandle connection,
+                                            Place place) {
+    adit_handle handle = 0;
+    if (adit_stream_accept(connection.get(), bridge_ms(self->accept_deadline_), &handle) != ADIT_OK) co_return;
+    BridgeHandle stream(handle);
+    if (co_await loop->done(handle) != ADIT_OK) co_return;  // silent for too long, or gone
+    auto accepted = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream));
+    const std::shared_lock lock(self->stopping_);
+    if (!self->stopped_) self->on_stream_(loop->shard(), std::move(accepted));
+  }
+
+  Shards& shards_;
+  const std::vector<std::weak_ptr<EventLoop>> loops_;  ///< Not held: what a shard posted for us may outlive another shard.
+  const Duration accept_deadline_;
+  const std::size_t max_waiting_;
+  const OnStream on_stream_;
+  BridgeHandle listener_;
+  std::shared_mutex stopping_;
+  std::atomic<bool> stopped_{false};
+  std::size_t waiting_ = 0;  ///< Home thread, as the next.
+  bool pausing_ = false;
+};
+
+IrohNodeManager::IrohNodeManager(Shards& shards, Runtime runtime, IrohNodeConfig config)
+    : shards_(shards), runtime_(std::move(runtime)), config_(std::move(config)) {}
+
+Result<std::unique_ptr<IrohNodeManager>> IrohNodeManager::start(Shards& shards, IrohNodeConfig config) {
+  ADIT_TRY(auto runtime, Runtime::acquire(config.threads));
+  std::unique_ptr<IrohNodeManager> node(new IrohNodeManager(shards, std::move(runtime), std::move(config)));
+  ADIT_CHECK(node->bind());
+  return node;
+}
+
+Result<void> IrohNodeManager::bind() {
+  adit_handle handle = 0;
+  if (const auto result = adit_loop_create(1, &handle); result != ADIT_OK) return fail(bridge_error(result, 0, "cannot start iroh"));
+  control_ = BridgeHandle(handle);
+
+  const auto bind_addrs = views(config_.bind);
+  const auto external_addrs = views(config_.external_addrs);
+  std::vector<adit_relay> relays;
+  for (const auto& relay : config_.relays) relays.push_back({.url = view(relay.url), .quic_port = relay.quic_port, .token = view(relay.auth_token)});
+  adit_endpoint_config config{};
+  config.secret_key = config_.secret_key.data();
+  config.bind_addrs = bind_addrs.data();
+  config.bind_addr_count = bind_addrs.size();
+  config.relay_mode = config_.relay_mode == IrohRelays::kN0     ? ADIT_RELAY_N0
+                      : config_.relay_mode == IrohRelays::kList ? ADIT_RELAY_LIST
+                                                                : ADIT_RELAY_NONE;
+  config.relays = relays.data();
+  config.relay_count = relays.size();
+  config.external_addrs = external_addrs.data();
+  config.external_addr_count = external_addrs.size();
+  config.portmap = config_.portmap ? 1 : 0;
+  config.max_bidi_streams = kMaxBidiStreams;
+  config.stream_window = kStreamWindow;
+  config.receive_window = kConnectionWindow;
+  config.send_window = kConnectionWindow;
+  config.idle_timeout_ms = bridge_ms(config_.idle_timeout);
+  config.keep_alive_ms = bridge_ms(config_.keep_alive);
+  const auto deadline = bridge_ms(config_.bind_deadline);
+  constexpr std::string_view kWhat = "cannot bind the iroh endpoint";
+  if (const auto result = adit_endpoint_bind(control_.get(), &config, deadline, &handle); result != ADIT_OK) {
+    return fail(bridge_error(result, 0, kWhat));
+  }
+  endpoint_ = BridgeHandle(handle);
+  if (const auto result = wait_for(control_.get(), handle, ADIT_READY_DONE, deadline + 1000); result != ADIT_OK) {
+    return fail(bridge_error(result, handle, kWhat));
+  }
+  config_.secret_key = noise::Secret();  // iroh holds it now
+
+  for (unsigned index = 0; index < shards_.size(); ++index) {
+    ADIT_TRY(auto loop, EventLoop::create(shards_[index]));
+    loops_.push_back(std::move(loop));
+  }
+  return {};
+}
+
+IrohNodeManager::~IrohNodeManager() {
+  stop_listening();
+  if (adit_endpoint_close(endpoint_.get(), kCloseDeadlineMs) == ADIT_OK) {
+    (void)wait_for(control_.get(), endpoint_.get(), ADIT_READY_CLOSED, kCloseDeadlineMs + 1000);
+  }
+  for (const auto& loop : loops_) loop->stop();
+}
+
+asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard& shard, const IrohConfig& to, Duration deadline) {
+  const auto loop = loops_[shard.index()];
+  const auto until = now_from_system().instant + deadline;
+  std::array<std::uint8_t, 32> id;
+  if (!from_hex(to.endpoint_id, id)) co_return fail(Errc::kConfiguration, "an endpoint id is 64 hex digits, not '" + to.endpoint_id + "'");
+  const auto addrs = views(to.addrs);
+  const auto alpn = view(to.alpn);
+  adit_dial target{};
+  target.endpoint_id = id.data();
+  target.addrs = addrs.data();
+  target.addr_count = addrs.size();
+  if (to.relay_url) target.relay_url = view(*to.relay_url);
+  target.alpns = &alpn;
+  target.alpn_count = 1;
+
+  const auto what = "cannot connect to " + to.endpoint_id.substr(0, 10) + " over iroh";
+  adit_handle handle = 0;
+  if (const auto result = adit_connect(endpoint_.get(), loop->handle(), &target, bridge_ms(deadline), &handle); result != ADIT_OK) {
+    co_return fail(bridge_error(result, 0, what));
+  }
+  BridgeHandle connection(handle);
+  if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(bridge_error(result, handle, what));
+
+  const auto left = bridge_ms(until - now_from_system().instant);
+  if (const auto result = adit_stream_open(connection.get(), left, &handle); result != ADIT_OK) co_return fail(bridge_error(result, 0, what));
+  BridgeHandle stream(handle);
+  if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(bridge_error(result, handle, what));
+  co_return std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream));
+}
+
+Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, OnStream on_stream) {
+  auto listening = std::make_shared<Listening>(shards_, loops_, config_, std::move(on_stream));
+  const auto wanted = views(alpns);
+  adit_handle listener = 0;
+  const auto result = adit_listen(endpoint_.get(), loops_.front()->handle(), wanted.data(), wanted.size(), config_.max_pending,
+                                  bridge_ms(config_.accept_deadline), &listener);
+  if (result != ADIT_OK) return fail(bridge_error(result, 0, "cannot listen over iroh"));
+  listening->start(BridgeHandle(listener));
+  listening_ = std::move(listening);
+  return {};
+}
+
+void IrohNodeManager::stop_listening() {
+  if (listening_) listening_->stop();
+}
+
+std::string IrohNodeManager::endpoint_id() const {
+  std::array<std::uint8_t, 32> id{};
+  (void)adit_endpoint_id(endpoint_.get(), id.data());
+  return to_hex(id);
+}
+
+std::vector<std::string> IrohNodeManager::local_addresses() const {
+  auto addresses = lines([this](char* text, std::size_t size) { return adit_endpoint_addrs(endpoint_.get(), text, size); });
+  std::erase_if(addresses, [](const std::string& each) { return each.find("://") != std::string::npos; });
+  return addresses;
+}
+
+std::string IrohNodeManager::home_relay() const {
+  for (const auto& relay : lines([this](char* text, std::size_t size) { return adit_endpoint_relays(endpoint_.get(), text, size); })) {
+    if (relay.find(" connected") != std::string::npos) return relay.substr(0, relay.find(' '));
+  }
+  return {};
+}
+
+std::uint64_t IrohNodeManager::refused() const {
+  const auto count = listening_ ? adit_listener_refused(listening_->handle()) : 0;
+  return count > 0 ? static_cast<std::uint64_t>(count) : 0;
+}
+
+}  // namespace adit::net
