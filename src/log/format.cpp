@@ -141,6 +141,17 @@ void append_logfmt_value(std::string& out, std::string_view text) {
   is_bare(text) ? void(out += text) : append_quoted(out, text, InvalidByte::kShow);
 }
 
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const CodePoint code = decode(text);
+    const bool good = code.size != 0 && !is_control(code.value);
+    out += good ? text.substr(0, code.size) : "\xef\xbf\xbd";
+    text.remove_prefix(code.size == 0 ? 1 : code.size);
+  }
+  return out;
+}
+
 std::string_view to_string(Level level) {
   switch (level) {
     case Level::kTrace:

@@ -18,6 +18,9 @@ void append_json_string(std::string& out, std::string_view text);
 /// else quoted as in JSON, except that an invalid byte becomes \xNN so that nothing is lost.
 void append_logfmt_value(std::string& out, std::string_view text);
 
+/// `text` with everything that is escaped above replaced by U+FFFD: for places that take no escapes.
+std::string printable(std::string_view text);
+
 /// Appends one line without its line feed: `ts` (UTC, milliseconds), `level`, `event`, then the fields in the order given.
 /// Numbers that JSON lacks (infinities, NaN) become strings.
 void append_line(std::string& out, Format format, std::chrono::system_clock::time_point time, Level level,

@@ -1,0 +1,95 @@
+#include "monitor/metrics.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <utility>
+
+#include "log/format.h"
+
+namespace adit::monitor {
+namespace {
+
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+prometheus::MetricFamily family(std::string name, std::string help) {
+  return {.name = std::move(name), .help = std::move(help), .type = prometheus::MetricType::Gauge, .metric = {}};
+}
+
+void add(prometheus::MetricFamily& to, double value, Labels labels = {}) {
+  prometheus::ClientMetric& metric = to.metric.emplace_back();
+  metric.label = std::move(labels);
+  metric.gauge.value = value;
+}
+
+prometheus::MetricFamily single(std::string name, std::string help, double value) {
+  auto out = family(std::move(name), std::move(help));
+  add(out, value);
+  return out;
+}
+
+// `side` is "server" or "client". Only channels with clients say which client.
+void add_side(std::vector<prometheus::MetricFamily>& out, const SideSample& sample, const std::string& side) {
+  const bool clients = side == "client";
+  const std::string of = clients ? " of channels with clients" : " of channels with the server";
+  std::uint64_t standard = 0;
+  std::uint64_t extended = 0;
+  double total_hps = 0;
+  auto hashrate = family("sv2_" + side + "_channel_hashrate", "Nominal hashes per second" + of);
+  auto accepted = family("sv2_" + side + "_shares_accepted_total", "Accepted shares" + of);
+  auto work = family("sv2_" + side + "_channel_share_work_total", "Sum of the difficulties of accepted shares" + of);
+  auto rejected = family("sv2_" + side + "_shares_rejected_total", "Rejected shares" + of + " by error code");
+  for (const ChannelSample& channel : sample.channels) {
+    (channel.extended ? extended : standard) += 1;
+    total_hps += channel.hashrate_hps;
+    Labels labels;
+    if (clients) labels.push_back({"client_id", std::to_string(channel.client_id)});
+    labels.push_back({"channel_id", std::to_string(channel.channel_id)});
+    labels.push_back({"user_identity", label_value(channel.user_identity)});
+    add(hashrate, channel.hashrate_hps, labels);
+    add(accepted, static_cast<double>(channel.shares_accepted), labels);
+    if (clients) add(work, channel.share_work, labels);
+    for (const auto& [code, count] : channel.shares_rejected) {
+      Labels with_code = labels;
+      with_code.push_back({"error_code", label_value(code)});
+      add(rejected, static_cast<double>(count), std::move(with_code));
+    }
+  }
+  auto types = family("sv2_" + side + "_channels", "Number" + of + " by type");
+  add(types, static_cast<double>(standard), {{"channel_type", "standard"}});
+  add(types, static_cast<double>(extended), {{"channel_type", "extended"}});
+
+  if (clients) out.push_back(single("sv2_clients_total", "Connected clients", static_cast<double>(sample.connections)));
+  out.push_back(std::move(types));
+  out.push_back(single("sv2_" + side + "_hashrate_total", "Nominal hashes per second" + of + ", in sum", total_hps));
+  out.push_back(
+      single("sv2_" + side + "_blocks_found_total", "Blocks found since the start", static_cast<double>(sample.blocks_found)));
+  for (auto* each : {&hashrate, &accepted, &work, &rejected}) {
+    if (!each->metric.empty()) out.push_back(std::move(*each));
+  }
+}
+
+}  // namespace
+
+std::string label_value(std::string_view text) { return log::printable(text); }
+
+std::string metrics_text(const Snapshot& snapshot, double uptime_seconds) {
+  std::vector<prometheus::MetricFamily> families;
+  families.push_back(single("sv2_uptime_seconds", "Seconds since the start", uptime_seconds));
+  if (snapshot.server) add_side(families, *snapshot.server, "server");
+  if (snapshot.clients) add_side(families, *snapshot.clients, "client");
+  if (snapshot.sv1) {
+    families.push_back(single("sv1_clients_total", "Connected Stratum V1 miners", static_cast<double>(snapshot.sv1->clients)));
+    families.push_back(
+        single("sv1_hashrate_total", "Hashes per second of Stratum V1 miners, in sum", snapshot.sv1->hashrate_hps));
+  }
+  for (const GaugeSample& gauge : snapshot.gauges) {
+    if (families.back().name != gauge.name) families.push_back(family(gauge.name, gauge.help));
+    Labels labels;
+    for (const auto& [name, value] : gauge.labels) labels.push_back({name, label_value(value)});
+    add(families.back(), gauge.value, std::move(labels));
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace adit::monitor

@@ -1,0 +1,52 @@
+// What a role shows of itself: a copy, made by its shards when the monitor asks.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace adit::monitor {
+
+/// One open channel and what was counted on it.
+struct ChannelSample {
+  std::uint32_t client_id = 0;  ///< The connection, unique within the process. Of channels with clients only.
+  std::uint32_t channel_id = 0;
+  bool extended = false;
+  std::string user_identity;  ///< As the peer gave it: any bytes.
+  double hashrate_hps = 0;    ///< Nominal.
+  std::uint64_t shares_accepted = 0;
+  double share_work = 0;                                              ///< Sum of the accepted shares' difficulties.
+  std::map<std::string, std::uint64_t, std::less<>> shares_rejected;  ///< By error code.
+};
+
+/// One side of a role: its channels with the server above it, or with the clients below.
+struct SideSample {
+  std::uint64_t connections = 0;
+  std::uint64_t blocks_found = 0;
+  std::vector<ChannelSample> channels;
+};
+
+/// Stratum V1 miners of a translator.
+struct Sv1Sample {
+  std::uint64_t clients = 0;
+  double hashrate_hps = 0;
+};
+
+/// A gauge of the role's own. Names begin with "adit_"; the samples of one name stand together.
+struct GaugeSample {
+  std::string name;
+  std::string help;
+  std::vector<std::pair<std::string, std::string>> labels;
+  double value = 0;
+};
+
+struct Snapshot {
+  std::optional<SideSample> server;
+  std::optional<SideSample> clients;
+  std::optional<Sv1Sample> sv1;
+  std::vector<GaugeSample> gauges;
+};
+
+}  // namespace adit::monitor
