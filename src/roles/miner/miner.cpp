@@ -14,7 +14,6 @@ namespace asio = net::asio;
 
 constexpr Duration kDialDeadline = 5s;
 constexpr Duration kStableAfter = 60s;  // A connection that lasted so long makes the next failure a first one.
-constexpr Duration kDrainDeadline = 1s;
 constexpr std::size_t kMaxQueuedBytes = 1 << 16;
 
 std::uint64_t random_u64() {
@@ -51,29 +50,26 @@ class Miner::Events final : public SessionHandler {
   std::atomic<std::uint64_t> rejected_{0};
 };
 
-Miner::Miner(MinerConfig config) : config_(std::move(config)), backoff_(500ms, 30s), events_(std::make_unique<Events>(*this)) {}
+Miner::Miner(MinerConfig config, net::Shard& shard)
+    : config_(std::move(config)), backoff_(500ms, 30s), events_(std::make_unique<Events>(*this)), shard_(shard) {}
 
-Miner::~Miner() { stop(); }
+Miner::~Miner() = default;
 
 void Miner::start() {
   if (config_.nominal_hash_rate_hps <= 0) config_.nominal_hash_rate_hps = measure_hash_rate(config_.threads);
   workers_ = std::make_unique<HashWorkers>(config_.threads, [this](Solution solution) {
-    shards_[0].post([this, solution] {
+    shard_.post([this, solution] {
       if (submit_) submit_(solution);
     });
   });
-  shards_.start();
-  shards_[0].post([this] { shards_[0].spawn(run()); });
+  shard_.post([this] { shard_.spawn(run()); });
 }
 
 void Miner::stop() {
-  if (!workers_) return;
-  shards_[0].post([this] {
+  shard_.post([this] {
     stopping_ = true;
     if (close_) close_();
   });
-  shards_.stop(kDrainDeadline + 500ms);
-  workers_.reset();
 }
 
 MinerStats Miner::stats() const {
@@ -110,9 +106,8 @@ asio::awaitable<void> Miner::run() {
 }
 
 asio::awaitable<Result<void>> Miner::mine_sv2() {
-  net::Shard& shard = shards_[0];
   ADIT_CO_TRY(const std::unique_ptr<net::NetworkConnection> connection,
-              co_await net::dial(shard, config_.upstream,
+              co_await net::dial(shard_, config_.upstream,
                                  {.connect_deadline = kDialDeadline, .max_queued_bytes = kMaxQueuedBytes, .iroh = config_.iroh}));
   const net::ConnectionMetadata metadata = connection->metadata();
   log::info("miner.connected", {{"transport", to_string(metadata.transport)}, {"peer", metadata.peer}, {"authority", metadata.authority_key}});
@@ -145,7 +140,7 @@ asio::awaitable<Result<void>> Miner::mine_sv2() {
 asio::awaitable<Result<void>> Miner::mine_sv1() {
   const auto* to = std::get_if<net::TcpConfig>(&config_.upstream.transport);
   if (to == nullptr) co_return fail(net::Errc::kConfiguration, "Stratum V1 is carried over TCP only");
-  ADIT_CO_TRY(const std::unique_ptr<net::ByteStream> stream, co_await net::dial_tcp(shards_[0], *to, kDialDeadline));
+  ADIT_CO_TRY(const std::unique_ptr<net::ByteStream> stream, co_await net::dial_tcp(shard_, *to, kDialDeadline));
   log::info("miner.connected", {{"transport", "tcp"}, {"peer", stream->metadata().peer}});
   last_error_.clear();
 

@@ -32,27 +32,25 @@ struct MinerStats {
   std::uint64_t shares_rejected = 0;
 };
 
-/// Runs on one shard and `threads` hashing threads, from start() to stop().
+/// Runs on one shard and on `threads` hashing threads of its own. Destroy it after its shard has stopped.
 class Miner {
  public:
-  explicit Miner(MinerConfig config);
-  ~Miner();  ///< As stop().
+  Miner(MinerConfig config, net::Shard& shard);
+  ~Miner();
   Miner(const Miner&) = delete;
   Miner& operator=(const Miner&) = delete;
 
+  /// Once; measures the hash rate first if none is configured (0.2 s). Not from the shard's thread.
   void start();
 
-  /// Closes the channel, ends the threads. Not from the miner's own threads. Idempotent.
+  /// Closes the channel and the connection; the shard's stop then waits for that. Any thread.
   void stop();
 
   /// Any thread.
   [[nodiscard]] MinerStats stats() const;
 
-  /// Why the last connection ended or failed; empty while all is well. After stop().
+  /// Why the last connection ended or failed; empty while all is well. Once the shard has stopped.
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
-
-  /// The loop that an iroh endpoint of this process is to use.
-  [[nodiscard]] net::Shards& shards() { return shards_; }
 
  private:
   class Events;
@@ -68,8 +66,8 @@ class Miner {
   std::function<void(Solution)> submit_;   ///< Hands a solution to the session that is open; the shard's. Empty: none is.
   std::function<void()> close_;            ///< Ends the connection that is open.
   std::unique_ptr<Events> events_;
-  net::Shards shards_{1};
-  std::unique_ptr<HashWorkers> workers_;   ///< After shards_: its threads post to them.
+  net::Shard& shard_;
+  std::unique_ptr<HashWorkers> workers_;
 };
 
 /// Hashes a second that `threads` threads reach together now; takes about 0.2 s.

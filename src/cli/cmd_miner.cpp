@@ -1,0 +1,123 @@
+// `adit miner`: a CPU miner for trying out pools and translators.
+#include <CLI/Option.hpp>
+
+#include <cstdio>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/duration.h"
+#include "cli/serve.h"
+#include "config/keys.h"
+#include "net/url.h"
+#include "roles/miner/miner.h"
+
+namespace adit::cli {
+namespace {
+
+constexpr std::string_view kName = "miner";
+constexpr Duration kStatsEvery = std::chrono::seconds(10);
+constexpr Duration kGoodbye = std::chrono::seconds(3);
+
+struct Options {
+  std::string url;
+  std::string user = "adit";
+  unsigned threads = 1;
+  double nominal_hash_rate_hps = 0;
+  std::string run_for;
+  std::string relay;
+  std::string log_file;
+};
+
+void log_stats(const miner::MinerStats& now, const miner::MinerStats& before, Duration between) {
+  const double seconds = std::chrono::duration<double>(between).count();
+  log::info("miner.stats", {{"hash_rate_hps", static_cast<double>(now.hashes - before.hashes) / seconds},
+                            {"shares_accepted", now.shares_accepted},
+                            {"shares_rejected", now.shares_rejected}});
+}
+
+// The endpoint dials only: a new key each time, and of relays none but the one that is asked for.
+Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
+                                                        const std::string& relay) {
+  config::IrohSettings settings{.enabled = true};
+  if (relay == "n0") {
+    settings.relay = config::RelayMode::kN0;
+  } else if (const std::string url = relay.empty() ? peer.relay_url.value_or("") : relay; !url.empty()) {
+    settings.relay = config::RelayMode::kCustom;
+    settings.relays.push_back({.url = url});
+  }
+  return start_iroh(shards, settings, config::generate_node_key());
+}
+
+int run(const Global& global, const Options& options) {
+  const auto upstream = net::parse_url(options.url);
+  if (!upstream) return give_up(kName, upstream.error(), kUsage);
+  Duration limit = Duration::max();
+  if (!options.run_for.empty()) {
+    const auto run_for = parse_duration(options.run_for);
+    if (!run_for) return give_up("miner: --for", run_for.error(), kUsage);
+    limit = *run_for;
+  }
+  prepare_process();
+  if (auto started = start_log(global, options.log_file); !started) return give_up(kName, started.error(), kUsage);
+
+  // Destroyed in reverse: the miner's connection before the endpoint, that before its loop.
+  net::Shards shards(1);
+  std::unique_ptr<net::IrohCarrier> iroh;
+  if (const auto* peer = std::get_if<net::IrohConfig>(&upstream->transport)) {
+    auto started = dialling_iroh(shards, *peer, options.relay);
+    if (!started) return give_up(kName, started.error(), started.error().is(net::Errc::kConfiguration) ? kUsage : kFailure);
+    iroh = std::move(*started);
+  }
+  miner::Miner miner({.upstream = *upstream,
+                      .user = options.user,
+                      .threads = options.threads,
+                      .nominal_hash_rate_hps = options.nominal_hash_rate_hps,
+                      .iroh = iroh.get()},
+                     shards[0]);
+  shards.start();
+  miner.start();
+  const Instant begun = now_from_system().instant;
+  miner::MinerStats before;
+  wait_for_signal(
+      kStatsEvery,
+      [&] {
+        const miner::MinerStats now = miner.stats();
+        log_stats(now, before, kStatsEvery);
+        before = now;
+      },
+      limit);
+  miner.stop();
+  shards.stop(kGoodbye);
+  const miner::MinerStats total = miner.stats();
+  log_stats(total, {}, now_from_system().instant - begun);
+  if (!miner.last_error().empty()) {
+    std::fprintf(stderr, "adit miner: %s\n", miner.last_error().c_str());
+    return kFailure;
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Command add_miner(CLI::App& app) {
+  auto* miner = app.add_subcommand("miner", "Mine on the CPU, over Stratum V1 or V2");
+  auto options = std::make_shared<Options>();
+  miner
+      ->add_option(
+          "URL", options->url,
+          "stratum2+tcp://HOST:PORT/AUTHORITY, stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT or stratum+tcp://HOST:PORT")
+      ->required();
+  miner->add_option("--user", options->user, "User identity, or worker name")->capture_default_str();
+  miner->add_option("--threads", options->threads, "Hashing threads")->check(CLI::Range(1, 256))->capture_default_str();
+  miner
+      ->add_option("--nominal-hash-rate", options->nominal_hash_rate_hps,
+                   "Hashes per second to announce; by default what is measured")
+      ->check(CLI::PositiveNumber);
+  miner->add_option("--for", options->run_for, "End by itself after this long (20s, 5m)");
+  miner->add_option("--relay", options->relay,
+                    "iroh relay to use: n0 for the public ones, or a URL; by default the one in URL, if any");
+  miner->add_option("-f,--log-file", options->log_file, "Write the log to this file too");
+  return {miner, [options](const Global& global) { return run(global, *options); }};
+}
+
+}  // namespace adit::cli
