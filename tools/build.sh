@@ -4,6 +4,13 @@
 # Objects of one clone are found again from another: what ccache hashes holds no absolute path of the clone.
 export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
 
+configure() {
+  local log=$ROOT/build/$1/configure.log
+  say "configure: $1"
+  mkdir -p "$ROOT/build/$1"
+  cmake --preset "$1" >"$log" 2>&1 || { cat "$log" >&2; die "cmake could not configure $1"; }
+}
+
 # build PRESET [TARGET...]: dependencies, configuration, build. Output goes to stderr.
 build() {
   local preset=$1
@@ -13,10 +20,7 @@ build() {
     release | debug | asan | tsan) deps ;;
     *) die "no such preset: $preset (release, debug, asan, tsan, no-iroh, fuzz)" ;;
   esac
-  say "configure: $preset"
-  mkdir -p "$ROOT/build/$preset"
-  local log=$ROOT/build/$preset/configure.log
-  cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; die "cmake could not configure $preset"; }
+  configure "$preset"
   say "build: $preset ${*:-}"
   ninja -C "$ROOT/build/$preset" "${@:-all}" >&2
 }

@@ -72,7 +72,11 @@ cookie_file = "{node.cookie}"
 '''
 
 
-EMBEDDED_SOURCE = "[template_provider_type.Embedded]\n"
+# So hard that no share is a block: the tip stays, and no share can be stale.
+EMBEDDED_SOURCE = """
+[template_provider_type.Embedded]
+nbits = "1d00ffff"
+"""
 
 
 class Translator(Role):
