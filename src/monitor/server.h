@@ -19,8 +19,8 @@ namespace adit::monitor {
 /// Called with the snapshot, once, on any thread.
 using Deliver = std::function<void(Snapshot)>;
 
-/// Asks the role for a snapshot; called on the monitor's thread, must not block. A role posts to its shards, gathers their
-/// copies and delivers. Not delivering is answered by 503 after the pull's deadline. Must be callable until stop() has
+/// Asks the role for a snapshot; called on the monitor's thread, which serves nobody meanwhile. A role posts to its
+/// shards, gathers their copies and delivers, then or later. Not delivering is answered by 503 after the pull's deadline. Must be callable until stop() has
 /// returned, and harmless then.
 using Pull = std::function<void(Deliver)>;
 

@@ -26,7 +26,6 @@ constexpr std::string_view kSourcesHere =
 constexpr config::NotYet kNotYet[] = {
     {"jds", "the job declaration server is not here yet: the pool starts without it, and job declarators cannot connect"},
     {"supported_extensions", "no protocol extension is here yet: a peer that asks for one is told so"},
-    {"max_past_jobs", "the number of past jobs kept for late shares cannot be set yet: it is 16"},
 };
 
 // What the user cannot be left to believe.
@@ -65,14 +64,45 @@ std::string default_cookie(const std::string& data_dir, bitcoin::Network network
   return (std::filesystem::path(data_dir) / folder / ".cookie").string();
 }
 
+std::uint16_t default_rpc_port(bitcoin::Network network) {
+  switch (network) {
+    case bitcoin::Network::kMainnet:
+      return 8332;
+    case bitcoin::Network::kTestnet4:
+      return 48332;
+    case bitcoin::Network::kSignet:
+      return 38332;
+    case bitcoin::Network::kRegtest:
+      break;
+  }
+  return 18443;
+}
+
+// http://HOST[:PORT][/]
+std::optional<net::TcpConfig> read_rpc_url(Table& table, std::optional<bitcoin::Network> network) {
+  constexpr std::string_view kScheme = "http://";
+  if (!table.require("url", "the node's JSON-RPC, such as \"http://127.0.0.1:8332\"")) return std::nullopt;
+  const auto url = table.text("url");
+  if (!url) return std::nullopt;
+  std::string rest = url->starts_with(kScheme) ? url->substr(kScheme.size()) : "";
+  if (rest.ends_with('/')) rest.pop_back();
+  const auto complain = [&](std::string_view what) {
+    table.report(Severity::kError, "url", "`url` must be http://HOST:PORT; " + std::string(what));
+    return std::nullopt;
+  };
+  if (rest.empty()) return complain("the node's JSON-RPC has no TLS: keep it on loopback or in a tunnel");
+  if (rest.find('@') != std::string::npos) return complain("name the user by `user` and `password_file`");
+  if (rest.find('/') != std::string::npos) return complain("mining needs no path behind the port");
+  const bool has_port = rest.starts_with('[') ? rest.find("]:") != std::string::npos : rest.find(':') != std::string::npos;
+  if (!has_port) rest += ":" + std::to_string(default_rpc_port(network.value_or(bitcoin::Network::kMainnet)));
+  auto node = net::parse_host_port(rest);
+  if (!node) return complain(node.error().message());
+  return *node;
+}
+
 BitcoinRpcSource read_rpc(Table& table, std::optional<bitcoin::Network> network) {
   BitcoinRpcSource source;
-  table.require("url", "the node's JSON-RPC, such as \"http://127.0.0.1:8332\"");
-  source.url = table.text("url").value_or("");
-  if (!source.url.empty() && !source.url.starts_with("http://")) {
-    table.report(Severity::kError, "url",
-                 "`url` must begin with http:// (the node's JSON-RPC has no TLS: keep it on loopback or a tunnel)");
-  }
+  source.node = read_rpc_url(table, network).value_or(net::TcpConfig{});
   source.user = table.text("user").value_or("");
   source.password = table.secret("password").value_or("");
   source.password_file = config::read_path(table, "password_file").value_or("");

@@ -22,7 +22,7 @@ struct EmbeddedSource {
 
 /// [template_provider_type.BitcoinRpc]: getblocktemplate of a Bitcoin node.
 struct BitcoinRpcSource {
-  std::string url;            ///< "http://127.0.0.1:8332".
+  net::TcpConfig node;        ///< Of `url`.
   std::string cookie_file;    ///< The node's .cookie; empty if a user is given.
   std::string user;           ///< Of rpcauth or rpcuser.
   std::string password;       ///< A secret; empty if there is a password_file.

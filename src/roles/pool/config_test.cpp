@@ -93,7 +93,7 @@ data_dir = "/data"
   EXPECT_EQ(loaded.config.monitoring_address, (net::TcpConfig{"127.0.0.1", 9090}));
   EXPECT_EQ(loaded.config.monitoring_cache_refresh, std::chrono::seconds(5));
   const auto& rpc = std::get<BitcoinRpcSource>(loaded.config.source);
-  EXPECT_EQ(rpc.url, "http://127.0.0.1:18443");
+  EXPECT_EQ(rpc.node, (net::TcpConfig{"127.0.0.1", 18443}));
   EXPECT_EQ(rpc.cookie_file, "/data/regtest/.cookie");
   const auto authority = load_authority(loaded.config);
   ASSERT_TRUE(authority.has_value());
@@ -178,12 +178,11 @@ TEST(PoolConfig, AMissingTemplateSourceStopsTheStartAndNamesThoseThatAreHere) {
 }
 
 TEST(PoolConfig, FeaturesThatAreNotHereYetAreListedEach) {
-  const auto loaded = load("supported_extensions = [0x0002]\nmax_past_jobs = 3\n" + std::string(kSmallest) +
-                           "[jds]\nlisten_address = \"0.0.0.0:3334\"\n");
+  const auto loaded =
+      load("supported_extensions = [0x0002]\n" + std::string(kSmallest) + "[jds]\nlisten_address = \"0.0.0.0:3334\"\n");
   EXPECT_TRUE(loaded.may_start());
   EXPECT_THAT(texts(loaded, Severity::kNotYet),
-              ElementsAre(StartsWith("pool.toml:1: `supported_extensions`"), StartsWith("pool.toml:2: `max_past_jobs`"),
-                          StartsWith("pool.toml:7: `jds`")));
+              ElementsAre(StartsWith("pool.toml:1: `supported_extensions`"), StartsWith("pool.toml:6: `jds`")));
 }
 
 TEST(PoolConfig, ARequiredExtensionStopsTheStart) {
@@ -207,6 +206,25 @@ TEST(PoolConfig, RpcCredentialsAreACookieOrAUserWithOnePassword) {
               ElementsAre(HasSubstr("both given")));
   EXPECT_THAT(texts(rpc("user = \"u\"\npassword = \"p\"\ncookie_file = \"/c\""), Severity::kError),
               ElementsAre(HasSubstr("both given")));
+}
+
+TEST(PoolConfig, TheNodesUrlHasItsNetworksPortUnlessItSaysOne) {
+  const auto node = [](std::string_view url, std::string_view network) {
+    return load(with("[template_provider_type", "[template_provider_type.BitcoinRpc]\nurl = \"" + std::string(url) +
+                                                    "\"\nnetwork = \"" + std::string(network) + "\""));
+  };
+  EXPECT_EQ(std::get<BitcoinRpcSource>(node("http://10.0.0.1", "regtest").config.source).node,
+            (net::TcpConfig{"10.0.0.1", 18443}));
+  EXPECT_EQ(std::get<BitcoinRpcSource>(node("http://[::1]/", "regtest").config.source).node, (net::TcpConfig{"::1", 18443}));
+  EXPECT_EQ(std::get<BitcoinRpcSource>(node("http://node:1/", "regtest").config.source).node, (net::TcpConfig{"node", 1}));
+  for (const char* url :
+       {"https://127.0.0.1:8332", "127.0.0.1:8332", "http://u:p@127.0.0.1:1", "http://127.0.0.1:1/wallet/x", "http://a:b"}) {
+    EXPECT_THAT(texts(node(url, "regtest"), Severity::kError),
+                ElementsAre(StartsWith("pool.toml:5: `url` must be http://HOST:PORT")))
+        << url;
+  }
+  EXPECT_THAT(texts(node("http://127.0.0.1:1", "main net"), Severity::kError),
+              testing::Contains(StartsWith("pool.toml:6: `network` must be one of")));
 }
 
 TEST(PoolConfig, TheEmbeddedChainTakesIntervalAndTarget) {

@@ -1,0 +1,266 @@
+// `adit pool`: configuration, template source, shards, listeners, monitor; then it waits for a signal.
+#include <CLI/Option.hpp>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include "channels/share.h"
+#include "cli/command.h"
+#include "cli/serve.h"
+#include "config/keys.h"
+#include "monitor/server.h"
+#include "net/url.h"
+#include "roles/pool/config.h"
+#include "roles/pool/server.h"
+#include "template/embedded.h"
+#include "template/rpc.h"
+
+namespace adit::cli {
+namespace {
+
+constexpr std::string_view kName = "pool";
+constexpr Duration kGoodbye = std::chrono::seconds(5);
+constexpr Duration kStatsEvery = std::chrono::seconds(1);
+constexpr unsigned kTellEvery = 60;  // Of those.
+
+struct Options {
+  std::string config = "pool-config.toml";
+  std::string log_file;
+};
+
+Result<> make_data_dir(const std::string& path) {
+  std::error_code error;
+  const bool made = std::filesystem::create_directories(path, error);
+  if (error) return fail(templates::Errc::kJournal, "cannot make the folder `data_dir` " + path + ": " + error.message());
+  if (made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  return {};
+}
+
+Result<std::unique_ptr<templates::TemplateSource>> make_source(const pool::PoolConfig& config) {
+  if (const auto* embedded = std::get_if<pool::EmbeddedSource>(&config.source)) {
+    templates::EmbeddedSource::Options options;
+    options.chain.nbits = embedded->nbits;
+    options.new_tip_every = embedded->interval;
+    return std::make_unique<templates::EmbeddedSource>(std::move(options));
+  }
+  const auto& rpc = std::get<pool::BitcoinRpcSource>(config.source);
+  templates::RpcConfig node;
+  node.host = rpc.node.host;
+  node.port = rpc.node.port;
+  node.network = *config.network;
+  node.journal_folder = std::filesystem::path(config.data_dir) / "found-blocks";
+  if (rpc.user.empty()) {
+    node.auth = templates::RpcCookie{rpc.cookie_file};
+  } else {
+    std::string password = rpc.password;
+    if (!rpc.password_file.empty()) {
+      ADIT_TRY(password, config::read_secret_file(rpc.password_file));
+    }
+    node.auth = templates::RpcPassword{rpc.user, std::move(password)};
+  }
+  return std::make_unique<templates::RpcSource>(std::move(node));
+}
+
+pool::ServerOptions server_options(const pool::PoolConfig& config, const noise::AuthorityKeyPair& authority) {
+  pool::ServerOptions options;
+  options.listen = config.listen_address;
+  options.authority_secret = authority.secret().copy();
+  options.certificate_validity = config.cert_validity;
+  options.session.channel.shares_per_minute = config.shares_per_minute;
+  options.session.channel.share_batch_size = config.share_batch_size;
+  options.jobs.payout_script = config.payout_script;
+  options.jobs.pool_signature = config.pool_signature;
+  options.server_id = config.server_id;
+  options.max_past_jobs = config.max_past_jobs;
+  return options;
+}
+
+// One way in: logged for programs, printed for people.
+struct Entrance {
+  std::string transport;
+  std::string url;
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+std::vector<Entrance> entrances(const pool::PoolConfig& config, const pool::PoolServer& server, const net::IrohCarrier* iroh,
+                                const noise::PublicKey& authority) {
+  std::vector<Entrance> ways;
+  for (const std::string& host : reachable_hosts(config.listen_address.host)) {
+    const net::TcpConfig tcp{host, server.tcp_port()};
+    ways.push_back(
+        {"tcp", net::to_url({.dialect = net::Dialect::kStratumV2, .transport = tcp, .authority = authority}), host, tcp.port});
+  }
+  if (iroh != nullptr) {
+    net::IrohConfig peer;
+    peer.endpoint_id = iroh->endpoint_id();
+    peer.addrs = iroh->local_addresses();
+    for (const std::string& addr : config.iroh.external_addrs) peer.addrs.push_back(addr);
+    if (std::string relay = home_relay(*iroh, config.iroh.relay); !relay.empty()) peer.relay_url = std::move(relay);
+    ways.push_back({"iroh", net::to_url({.dialect = net::Dialect::kStratumV2, .transport = peer, .authority = authority}),
+                    peer.endpoint_id, 0});
+  }
+  return ways;
+}
+
+void announce(const std::vector<Entrance>& ways, const std::string& authority, bool for_people) {
+  for (const Entrance& way : ways) {
+    log::info(
+        "pool.listening",
+        {{"transport", way.transport}, {"url", way.url}, {"host", way.host}, {"port", way.port}, {"authority", authority}});
+  }
+  if (!for_people) return;
+  std::printf("Miners and translators connect to\n");
+  for (const Entrance& way : ways) std::printf("  %s\n", way.url.c_str());
+  std::printf("Where these are separate fields:\n");
+  for (const Entrance& way : ways) {
+    if (way.transport == "tcp") {
+      std::printf("  host           %s\n  port           %u\n", way.host.c_str(), way.port);
+    } else {
+      std::printf("  endpoint id    %s\n", way.host.c_str());
+    }
+  }
+  std::printf("  authority key  %s\n", authority.c_str());
+  std::fflush(stdout);
+}
+
+void log_stats(log::Level level, const pool::ServerStats& stats) {
+  log::write(level, "pool.stats",
+             {{"shares_accepted", stats.pool.shares_accepted},
+              {"shares_rejected", stats.pool.shares_rejected_total()},
+              {"blocks_found", stats.pool.blocks_found},
+              {"blocks_accepted", stats.source.blocks_accepted},
+              {"connections_tcp", stats.transport.tcp},
+              {"connections_iroh", stats.transport.iroh},
+              {"channels", stats.pool.standard_channels + stats.pool.extended_channels},
+              {"height", stats.source.height}});
+}
+
+monitor::Snapshot snapshot(const pool::PoolServer& server) {
+  const pool::ServerStats stats = server.stats();
+  monitor::Snapshot out;
+  auto& clients = out.clients.emplace();
+  clients.connections = stats.transport.tcp + stats.transport.iroh;
+  clients.blocks_found = stats.pool.blocks_found;
+  std::uint32_t client_id = 0;
+  for (const pool::ConnectionInfo& connection : server.connections()) {
+    ++client_id;
+    for (const auto& channel : connection.channels) {
+      monitor::ChannelSample& sample = clients.channels.emplace_back();
+      sample.client_id = client_id;
+      sample.channel_id = channel.id;
+      sample.extended = channel.kind == channels::ChannelKind::kExtended;
+      sample.user_identity = channel.user_identity;
+      sample.hashrate_hps = channel.hash_rate_hps;
+      sample.shares_accepted = channel.stats.accepted;
+      sample.share_work = channel.stats.work_sum;
+      for (std::size_t verdict = 0; verdict < channel.stats.rejected.size(); ++verdict) {
+        if (const auto count = channel.stats.rejected[verdict]; count != 0) {
+          sample.shares_rejected[std::string(channels::share_error_code(static_cast<channels::ShareVerdict>(verdict)))] +=
+              count;
+        }
+      }
+    }
+  }
+  const auto add = [&out](const char* name, const char* help, auto value,
+                          std::vector<std::pair<std::string, std::string>> labels = {}) {
+    out.gauges.push_back({name, help, std::move(labels), static_cast<double>(value)});
+  };
+  add("adit_connections", "Open connections by transport", stats.transport.tcp, {{"transport", "tcp"}});
+  add("adit_connections", "", stats.transport.iroh, {{"transport", "iroh"}});
+  add("adit_connections_opened_total", "Connections past their handshake", stats.transport.opened);
+  add("adit_handshakes_failed_total", "Connections that failed their handshake", stats.transport.handshakes_failed);
+  add("adit_connections_cut_total", "Connections cut off, by reason", stats.transport.protocol_errors,
+      {{"reason", "protocol"}});
+  add("adit_connections_cut_total", "", stats.transport.slow_readers, {{"reason", "slow-reader"}});
+  add("adit_connections_cut_total", "", stats.transport.idle, {{"reason", "idle"}});
+  add("adit_template_height", "Height of the block being worked on", stats.source.height);
+  add("adit_templates_total", "Templates received", stats.source.templates);
+  add("adit_blocks_total", "Found blocks by the chain's answer", stats.source.blocks_accepted, {{"answer", "accepted"}});
+  add("adit_blocks_total", "", stats.source.blocks_rejected, {{"answer", "rejected"}});
+  add("adit_blocks_total", "", stats.source.blocks_unanswered, {{"answer", "none-yet"}});
+  add("adit_log_events_lost_total", "Log events lost because their reader stalled", log::lost());
+  return out;
+}
+
+// Runs until a signal. Declared in the order of their needs: what is destroyed first needs the others.
+int serve(const Global& global, const pool::PoolConfig& config, const noise::AuthorityKeyPair& authority) {
+  const auto source = make_source(config);
+  if (!source) return give_up(kName, source.error(), code_of(source.error()));
+  net::Shards shards(shard_count(config.threads));
+  shards.start();
+  std::unique_ptr<net::IrohCarrier> iroh;
+  if (config.iroh.enabled) {
+    auto key = pool::load_or_make_node_key(config);
+    if (!key) return give_up(kName, key.error(), code_of(key.error()));
+    auto started = start_iroh(shards, config.iroh, std::move(*key));
+    if (!started) return give_up(kName, started.error(), code_of(started.error()));
+    iroh = std::move(*started);
+  }
+  pool::ServerOptions options = server_options(config, authority);
+  const net::IrohCarrier* const entrance = options.iroh = config.iroh.listen ? iroh.get() : nullptr;
+  pool::PoolServer server(shards, **source, std::move(options));
+  if (auto started = server.start(); !started) return give_up(kName, started.error(), code_of(started.error()));
+
+  std::unique_ptr<monitor::Server> monitor;
+  if (config.monitoring_address) {
+    auto started =
+        monitor::Server::start({.address = *config.monitoring_address, .cache_refresh = config.monitoring_cache_refresh},
+                               [&server](const monitor::Deliver& deliver) { deliver(snapshot(server)); });
+    if (!started) return give_up(kName, started.error(), code_of(started.error()));
+    monitor = std::move(*started);
+    log::info("monitor.listening", {{"address", monitor->address()}});
+  }
+  announce(entrances(config, server, entrance, authority.public_key()), noise::to_text(authority.public_key()),
+           global.log.format == log::Format::kLogfmt);
+
+  std::uint32_t height = 0;
+  unsigned turn = 0;
+  wait_for_signal(kStatsEvery, [&] {
+    const bool tell = ++turn % kTellEvery == 0;
+    if (!tell && !log::enabled(log::Level::kDebug)) return;
+    const pool::ServerStats stats = server.stats();
+    if (stats.source.height != height) {
+      height = stats.source.height;
+      log::debug("pool.tip", {{"height", height}});
+    }
+    log_stats(tell ? log::Level::kInfo : log::Level::kDebug, stats);
+  });
+  log::info("pool.stopping");
+  if (monitor) monitor->stop();
+  server.stop(kGoodbye);
+  log_stats(log::Level::kInfo, server.stats());
+  iroh.reset();
+  shards.stop(kGoodbye);
+  return kOk;
+}
+
+int run(const Global& global, const Options& options) {
+  auto loaded = pool::load_config(options.config, config::environment_of_process());
+  if (!may_start(loaded.findings)) return kUsage;
+  const auto authority = pool::load_authority(loaded.config);
+  if (!authority) return give_up(kName, authority.error(), code_of(authority.error()));
+  if (auto made = make_data_dir(loaded.config.data_dir); !made) return give_up(kName, made.error(), kFailure);
+  prepare_process();
+  if (auto started = start_log(global, options.log_file.empty() ? loaded.config.log_file : options.log_file); !started) {
+    return give_up(kName, started.error(), kUsage);
+  }
+  log_findings(loaded.findings);
+  return serve(global, loaded.config, *authority);
+}
+
+}  // namespace
+
+Command add_pool(CLI::App& app) {
+  auto* pool = app.add_subcommand("pool", "Run a pool: Stratum V2 over TCP and iroh, work from a node or an embedded chain");
+  auto options = std::make_shared<Options>();
+  pool->add_option("-c,--config", options->config, "Configuration file; POOL__* environment variables lie over it")
+      ->capture_default_str();
+  pool->add_option("-f,--log-file", options->log_file, "Write the log to this file too");
+  return {pool, [options](const Global& global) { return run(global, *options); }};
+}
+
+}  // namespace adit::cli

@@ -1,0 +1,192 @@
+// `adit translator`: Stratum V1 miners below, a Stratum V2 pool above, over TCP or iroh; then it waits for a signal.
+#include <CLI/Option.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "cli/command.h"
+#include "cli/serve.h"
+#include "monitor/server.h"
+#include "roles/translator/config.h"
+#include "roles/translator/server.h"
+
+namespace adit::cli {
+namespace {
+
+constexpr std::string_view kName = "translator";
+constexpr Duration kGoodbye = std::chrono::seconds(5);
+constexpr Duration kStatsEvery = std::chrono::seconds(1);
+constexpr unsigned kTellEvery = 60;  // Of those.
+
+struct Options {
+  std::string config = "tproxy-config.toml";
+  std::string log_file;
+};
+
+translator::ServerOptions server_options(const translator::TranslatorConfig& config) {
+  translator::ServerOptions options;
+  options.listen = config.downstream;
+  for (const config::UpstreamSettings& upstream : config.upstreams) {
+    options.upstreams.push_back({.peer = upstream.peer, .user_identity = upstream.user_identity});
+  }
+  options.translator.extranonce2_size = config.downstream_extranonce2_size;
+  options.translator.min_hash_rate_hps = config.min_individual_miner_hashrate_hps;
+  options.translator.shares_per_minute = config.shares_per_minute;
+  options.translator.vardiff = config.enable_vardiff;
+  options.translator.keepalive = config.job_keepalive_interval;
+  return options;
+}
+
+std::uint64_t rejected(const translator::Counters& counters) {
+  std::uint64_t total = 0;
+  for (const auto& [code, count] : counters.rejected_upstream) total += count;
+  return total;
+}
+
+// What changed since the last look, and where the paths lie now.
+class Watch {
+ public:
+  void look(const translator::ServerStats& stats) {
+    connects_.resize(stats.upstreams.size());
+    for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
+      const translator::UpstreamStatus& upstream = stats.upstreams[i];
+      if (!upstream.ready || !upstream.metadata) continue;
+      const net::ConnectionMetadata& metadata = *upstream.metadata;
+      if (std::exchange(connects_[i], upstream.connects) != upstream.connects) {
+        log::debug("translator.upstream_connected",
+                   {{"transport", net::to_string(metadata.transport)}, {"peer", metadata.peer}, {"url", upstream.url}});
+      }
+      const auto rtt = std::chrono::duration_cast<std::chrono::microseconds>(metadata.path_rtt.value_or(Duration{0}));
+      log::debug("translator.path",
+                 {{"path", net::to_string(metadata.path)}, {"rtt_us", rtt.count()}, {"peer", metadata.peer}});
+    }
+  }
+
+ private:
+  std::vector<std::uint64_t> connects_;
+};
+
+void log_stats(log::Level level, const translator::ServerStats& stats) {
+  log::write(level, "translator.stats",
+             {{"miners", stats.counters.miners},
+              {"channels", stats.counters.channels},
+              {"shares_submitted", stats.counters.shares_submitted},
+              {"shares_accepted", stats.counters.shares_accepted},
+              {"shares_rejected", rejected(stats.counters)},
+              {"blocks_found", stats.counters.blocks_found},
+              {"upstreams_ready", std::ranges::count(stats.upstreams, true, &translator::UpstreamStatus::ready)}});
+}
+
+monitor::Snapshot snapshot(const translator::TranslatorServer& server) {
+  const translator::ServerStats stats = server.stats();
+  monitor::Snapshot out;
+  out.sv1 = monitor::Sv1Sample{.clients = stats.counters.miners, .hashrate_hps = stats.counters.hash_rate_hps};
+  auto& upstream = out.server.emplace();
+  upstream.connections =
+      static_cast<std::uint64_t>(std::ranges::count(stats.upstreams, true, &translator::UpstreamStatus::ready));
+  upstream.blocks_found = stats.counters.blocks_found;
+  for (const translator::MinerInfo& miner : server.miners()) {
+    if (!miner.channel_id) continue;
+    monitor::ChannelSample& sample = upstream.channels.emplace_back();
+    sample.channel_id = *miner.channel_id;
+    sample.extended = true;
+    sample.user_identity = miner.user;
+    sample.hashrate_hps = miner.hash_rate_hps;
+    sample.shares_accepted = miner.shares_accepted;
+  }
+  const auto add = [&out](const char* name, const char* help, auto value,
+                          std::vector<std::pair<std::string, std::string>> labels = {}) {
+    out.gauges.push_back({name, help, std::move(labels), static_cast<double>(value)});
+  };
+  add("adit_upstreams_ready", "Upstream connections that are set up", upstream.connections);
+  add("adit_upstream_shares_submitted_total", "Shares sent to the upstream", stats.counters.shares_submitted);
+  bool first = true;
+  for (const auto& [code, count] : stats.counters.rejected_upstream) {
+    add("adit_upstream_shares_rejected_total",
+        std::exchange(first, false) ? "Shares that the upstream refused, by error code" : "", count, {{"error_code", code}});
+  }
+  add("adit_slow_miners_cut_total", "Miners cut off because they did not read", stats.slow_readers);
+  for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
+    const auto& metadata = stats.upstreams[i].metadata;
+    if (!stats.upstreams[i].ready || !metadata || !metadata->path_rtt) continue;
+    add("adit_upstream_rtt_seconds", i == 0 ? "Round trip to the upstream, as the carrier estimates it" : "",
+        std::chrono::duration<double>(*metadata->path_rtt).count(),
+        {{"shard", std::to_string(i)},
+         {"transport", std::string(net::to_string(metadata->transport))},
+         {"path", std::string(net::to_string(metadata->path))}});
+  }
+  add("adit_log_events_lost_total", "Log events lost because their reader stalled", log::lost());
+  return out;
+}
+
+// Runs until a signal. Declared in the order of their needs: what is destroyed first needs the others.
+int serve(const translator::TranslatorConfig& config) {
+  // Each shard has an upstream connection of its own: one carries more miners than most farms have.
+  net::Shards shards(config.threads == 0 ? 1 : config.threads);
+  shards.start();
+  std::unique_ptr<net::IrohCarrier> iroh;
+  if (config.iroh.enabled) {
+    auto key = translator::load_or_make_node_key(config);
+    if (!key) return give_up(kName, key.error(), code_of(key.error()));
+    auto started = start_iroh(shards, config.iroh, std::move(*key));
+    if (!started) return give_up(kName, started.error(), code_of(started.error()));
+    iroh = std::move(*started);
+    log::info("translator.iroh", {{"endpoint_id", iroh->endpoint_id()}});
+  }
+  translator::ServerOptions options = server_options(config);
+  options.iroh = iroh.get();
+  translator::TranslatorServer server(shards, std::move(options));
+  if (auto started = server.start(); !started) return give_up(kName, started.error(), code_of(started.error()));
+
+  std::unique_ptr<monitor::Server> monitor;
+  if (config.monitoring_address) {
+    auto started =
+        monitor::Server::start({.address = *config.monitoring_address, .cache_refresh = config.monitoring_cache_refresh},
+                               [&server](const monitor::Deliver& deliver) { deliver(snapshot(server)); });
+    if (!started) return give_up(kName, started.error(), code_of(started.error()));
+    monitor = std::move(*started);
+    log::info("monitor.listening", {{"address", monitor->address()}});
+  }
+
+  Watch watch;
+  unsigned turn = 0;
+  wait_for_signal(kStatsEvery, [&] {
+    const bool tell = ++turn % kTellEvery == 0;
+    if (!tell && !log::enabled(log::Level::kDebug)) return;
+    const translator::ServerStats stats = server.stats();
+    watch.look(stats);
+    log_stats(tell ? log::Level::kInfo : log::Level::kDebug, stats);
+  });
+  log::info("translator.stopping");
+  if (monitor) monitor->stop();
+  server.stop(kGoodbye);
+  log_stats(log::Level::kInfo, server.stats());
+  iroh.reset();
+  shards.stop(kGoodbye);
+  return kOk;
+}
+
+int run(const Global& global, const Options& options) {
+  auto loaded = translator::load_config(options.config, config::environment_of_process());
+  if (!may_start(loaded.findings)) return kUsage;
+  prepare_process();
+  if (auto started = start_log(global, options.log_file.empty() ? loaded.config.log_file : options.log_file); !started) {
+    return give_up(kName, started.error(), kUsage);
+  }
+  log_findings(loaded.findings);
+  return serve(loaded.config);
+}
+
+}  // namespace
+
+Command add_translator(CLI::App& app) {
+  auto* translator = app.add_subcommand("translator", "Let Stratum V1 miners mine on a Stratum V2 pool, over TCP or iroh");
+  auto options = std::make_shared<Options>();
+  translator->add_option("-c,--config", options->config, "Configuration file; TPROXY__* environment variables lie over it")
+      ->capture_default_str();
+  translator->add_option("-f,--log-file", options->log_file, "Write the log to this file too");
+  return {translator, [options](const Global& global) { return run(global, *options); }};
+}
+
+}  // namespace adit::cli

@@ -1,0 +1,64 @@
+// `adit`: one binary, one subcommand per role or tool.
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <sodium.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include "cli/command.h"
+
+namespace {
+
+using namespace adit;
+
+int run(int argc, char** argv) {
+  CLI::App app("Stratum V2 over TCP and over iroh: pool, translator and miner in one binary", "adit");
+  app.set_version_flag("--version", "adit " ADIT_VERSION);
+  app.require_subcommand(1);
+  std::string level = "info";
+  std::string format = "logfmt";
+  app.add_option("--log-level", level, "trace, debug, info, warn, error or off")->capture_default_str();
+  app.add_option("--log-format", format, "logfmt or json")->check(CLI::IsMember({"logfmt", "json"}))->capture_default_str();
+
+  const std::vector<cli::Command> commands = {cli::add_demo(app),  cli::add_pool(app), cli::add_translator(app),
+                                              cli::add_miner(app), cli::add_keys(app), cli::add_check(app)};
+  if (argc == 1) {
+    std::fputs(app.help().c_str(), stderr);
+    return cli::kUsage;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? cli::kOk : cli::kUsage;
+  }
+
+  cli::Global global;
+  std::error_code unknown;
+  global.program = std::filesystem::read_symlink("/proc/self/exe", unknown).string();
+  if (unknown) global.program = argv[0];
+  const auto parsed = log::parse_level(level);
+  if (!parsed) return cli::give_up("--log-level", parsed.error(), cli::kUsage);
+  global.log.level = *parsed;
+  global.log.format = format == "json" ? log::Format::kJson : log::Format::kLogfmt;
+
+  for (const cli::Command& command : commands) {
+    if (command.app->parsed()) return command.run(global);
+  }
+  return cli::kUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (sodium_init() < 0) {
+    std::fputs("adit: libsodium cannot be initialised\n", stderr);
+    return cli::kFailure;
+  }
+  const int code = run(argc, argv);
+  log::shutdown();
+  return code;
+}

@@ -1,0 +1,140 @@
+#include "cli/serve.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+
+#include "cli/command.h"
+#include "log/log.h"
+#include "net/error.h"
+
+#ifdef ADIT_HAS_IROH
+#include "net/iroh/node.h"
+#endif
+
+namespace adit::cli {
+namespace {
+
+sigset_t end_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+void prepare_process() {
+  std::signal(SIGPIPE, SIG_IGN);
+  const sigset_t set = end_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+unsigned shard_count(unsigned configured) {
+  return configured != 0 ? configured : std::max(1u, std::thread::hardware_concurrency());
+}
+
+Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shards& shards,
+                                                     [[maybe_unused]] const config::IrohSettings& settings,
+                                                     [[maybe_unused]] noise::Secret key) {
+#ifdef ADIT_HAS_IROH
+  net::IrohNodeConfig node;
+  node.secret_key = std::move(key);
+  node.bind = settings.bind_addresses;
+  node.external_addrs = settings.external_addrs;
+  node.portmap = settings.port_mapping;
+  switch (settings.relay) {
+    case config::RelayMode::kNone:
+      node.relay_mode = net::IrohRelays::kNone;
+      break;
+    case config::RelayMode::kN0:
+      node.relay_mode = net::IrohRelays::kN0;
+      break;
+    case config::RelayMode::kCustom:
+      node.relay_mode = net::IrohRelays::kList;
+      break;
+  }
+  for (const config::Relay& relay : settings.relays) {
+    node.relays.push_back({.url = relay.url, .quic_port = relay.quic_port.value_or(0), .auth_token = relay.auth_token});
+  }
+  ADIT_TRY(std::unique_ptr<net::IrohNodeManager> manager, net::IrohNodeManager::start(shards, std::move(node)));
+  return std::unique_ptr<net::IrohCarrier>(std::move(manager));
+#else
+  return fail(
+      net::Errc::kUnsupported,
+      "this build of adit has no iroh (ADIT_IROH=OFF): remove [iroh] and the upstreams over iroh, or use another build");
+#endif
+}
+
+std::string home_relay(const net::IrohCarrier& iroh, config::RelayMode mode) {
+  if (mode == config::RelayMode::kNone) return "";
+  for (int turns = 0; turns < 50; ++turns) {
+    if (std::string relay = iroh.home_relay(); !relay.empty()) return relay;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  log::warn("iroh.no_relay",
+            {{"message", "no relay answered within 5 s: peers behind other NATs cannot reach this endpoint until one does"}});
+  return "";
+}
+
+int code_of(const Error& error) {
+  const bool usage = error.is(net::Errc::kConfiguration) || error.is(net::Errc::kUnsupported) || error.layer() == "keys" ||
+                     error.layer() == "noise" || error.name() == "configuration";
+  return usage ? kUsage : kFailure;
+}
+
+std::vector<std::string> reachable_hosts(const std::string& host) {
+  const bool any4 = host == "0.0.0.0";
+  const bool any6 = host == "::";
+  if (!any4 && !any6) return {host};
+  std::vector<std::string> hosts;
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return {any4 ? "127.0.0.1" : "::1"};
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || (one->ifa_flags & IFF_UP) == 0 || (one->ifa_flags & IFF_LOOPBACK) != 0) continue;
+    char text[INET6_ADDRSTRLEN] = {};
+    if (one->ifa_addr->sa_family == AF_INET) {
+      inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr, text, sizeof text);
+    } else if (any6 && one->ifa_addr->sa_family == AF_INET6) {
+      const in6_addr& ip = reinterpret_cast<const sockaddr_in6*>(one->ifa_addr)->sin6_addr;
+      if (!IN6_IS_ADDR_LINKLOCAL(&ip)) inet_ntop(AF_INET6, &ip, text, sizeof text);
+    }
+    if (text[0] != '\0') hosts.emplace_back(text);
+  }
+  freeifaddrs(all);
+  if (hosts.empty()) hosts.emplace_back(any4 ? "127.0.0.1" : "::1");
+  return hosts;
+}
+
+void wait_for_signal(Duration period, const std::function<void()>& each, Duration limit) {
+  const sigset_t set = end_signals();
+  Duration left = limit;
+  while (left > Duration::zero()) {
+    const Instant begun = now_from_system().instant;
+    const Duration wait = std::min(period, left);
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
+    const timespec timeout{static_cast<std::time_t>(seconds.count()), static_cast<long>((wait - seconds).count())};
+    if (sigtimedwait(&set, nullptr, &timeout) >= 0) break;
+    each();
+    left -= now_from_system().instant - begun;
+  }
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+}  // namespace adit::cli

@@ -1,0 +1,43 @@
+// What the commands that run a role share: this process's limits, its iroh node, its addresses, the wait for a signal.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "config/common.h"
+#include "net/carrier.h"
+#include "net/shards.h"
+#include "noise/keys.h"
+
+namespace adit::cli {
+
+/// Lifts the limit on open files as far as this user may, and makes writing to a closed pipe an error instead of a signal.
+/// Before threads start, with SIGINT and SIGTERM blocked for the threads to come: wait_for_signal takes them.
+void prepare_process();
+
+/// How many shards `configured` means (0: one for each CPU).
+unsigned shard_count(unsigned configured);
+
+/// Binds the process's iroh endpoint. Errors: kUnsupported in a build without iroh; those of IrohNodeManager::start.
+Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, const config::IrohSettings& settings,
+                                                     noise::Secret key);
+
+/// The relay to put into our URL: waits up to 5 s until the endpoint is connected to one, if it is to have one. Empty: none.
+std::string home_relay(const net::IrohCarrier& iroh, config::RelayMode mode);
+
+/// Wrong settings are the user's to mend: kUsage. All else is kFailure.
+int code_of(const Error& error);
+
+/// The IP addresses under which others reach a listener on `host`: itself, unless it is 0.0.0.0 or ::, then those of this
+/// machine (loopback's only if there are no others).
+std::vector<std::string> reachable_hosts(const std::string& host);
+
+/// Calls `each` every `period` on this thread until SIGINT or SIGTERM comes, or `limit` has passed. A second signal ends the
+/// process at once.
+void wait_for_signal(Duration period, const std::function<void()>& each, Duration limit = Duration::max());
+
+}  // namespace adit::cli
