@@ -5,11 +5,13 @@
 
 #include <cmath>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "channels/channel_testing.h"
 #include "channels/client.h"
+#include "roles/pool/session_model.h"
 #include "wire/messages.h"
 
 namespace adit::pool {
@@ -666,6 +668,24 @@ TEST_F(SessionTest, AnIdleSessionWithOneStandardChannelTakesLittleMemory) {
   peer.set_up();
   open_standard_on(peer);
   EXPECT_LE(sizeof(PoolSession) + peer.session.channels().size_bytes(), 1024u);
+}
+
+// Opens, closes, jobs, tips, shares, ticks and garbage in random order: the session agrees with the model on every share.
+TEST(SessionAgainstItsModel, RandomSequencesGetTheVerdictsOfTheRules) {
+  std::mt19937 random(20261122);
+  std::uint64_t accepted = 0;
+  std::uint64_t rejected = 0;
+  for (int run = 0; run < 3000; ++run) {
+    std::vector<std::uint8_t> script = {0, 1};  // Most runs begin with SetupConnection.
+    if (run % 50 == 0) script.clear();
+    for (int i = 0; i < 600; ++i) script.push_back(static_cast<std::uint8_t>(random()));
+    testing::SessionModel model(script);
+    model.run();
+    accepted += model.accepted();
+    rejected += model.rejected();
+  }
+  EXPECT_GT(accepted, 1000u) << "the sequences must reach what they are to test";
+  EXPECT_GT(rejected, 1000u);
 }
 
 }  // namespace
