@@ -1,0 +1,479 @@
+#include "roles/pool/server.h"
+
+#include <algorithm>
+#include <atomic>
+#include <future>
+#include <random>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/hex.h"
+#include "bitcoin/block.h"
+#include "log/log.h"
+#include "net/framed.h"
+#include "net/handshake.h"
+#include "net/tcp.h"
+#include "noise/certificate.h"
+
+namespace adit::pool {
+namespace {
+
+namespace asio = boost::asio;
+
+/// How long a peer that is told to go has to take the words that say why.
+constexpr auto kLastWords = std::chrono::seconds(2);
+/// How long a caller waits for the shards' answers; one that is stopped gives none.
+constexpr auto kPatienceWithShards = std::chrono::seconds(2);
+/// Complaints about single peers in the log, per shard and second: an abusive one must not hide the others.
+constexpr int kComplaintsPerTick = 5;
+
+void add(PoolCounters& sum, const PoolCounters& part) {
+  sum.shares_accepted += part.shares_accepted;
+  for (std::size_t i = 0; i < sum.shares_rejected.size(); ++i) sum.shares_rejected[i] += part.shares_rejected[i];
+  sum.blocks_found += part.blocks_found;
+  sum.work_sum += part.work_sum;
+  sum.sessions += part.sessions;
+  sum.standard_channels += part.standard_channels;
+  sum.extended_channels += part.extended_channels;
+  sum.setups_refused += part.setups_refused;
+}
+
+void add(TransportCounters& sum, const TransportCounters& part) {
+  sum.tcp += part.tcp;
+  sum.iroh += part.iroh;
+  sum.opened += part.opened;
+  sum.handshakes_failed += part.handshakes_failed;
+  sum.protocol_errors += part.protocol_errors;
+  sum.slow_readers += part.slow_readers;
+  sum.idle += part.idle;
+}
+
+/// What one shard counts.
+struct Counters {
+  PoolCounters pool;
+  TransportCounters transport;
+};
+
+noise::AuthorityKeyPair authority_of(const noise::Secret& secret) {
+  // PoolServer::start refused a secret that is none.
+  return std::move(*noise::AuthorityKeyPair::from_secret(secret.copy()));
+}
+
+}  // namespace
+
+/// Shared by the server, its homes, and what was posted for them.
+struct PoolServer::Core {
+  Core(net::Shards& all, templates::TemplateSource& templates, ServerOptions given)
+      : shards(all), source(templates), options(std::move(given)), admission(options.admission), factory(options.jobs) {}
+
+  net::Shards& shards;
+  templates::TemplateSource& source;
+  const ServerOptions options;
+  net::Admission admission;
+  channels::JobFactory factory;  ///< On the source's thread.
+  std::vector<std::shared_ptr<Home>> homes;
+  std::unique_ptr<net::TcpListener> listener;
+  asio::thread_pool blocks{1};  ///< Puts found blocks together, off the shards.
+  std::atomic<bool> stopping{false};
+  std::atomic<std::uint64_t> jobs{0};
+  bool stop_called = false;
+  std::atomic<bool> stopped{false};  ///< `last` holds.
+  Counters last;
+};
+
+/// One connection past its handshake, in its shard's list as long as its session may be called.
+struct PoolServer::Member {
+  Member(Home& at, std::unique_ptr<net::NetworkConnection> peer, bool over_iroh);
+  ~Member();
+  void leave();
+
+  Home& home;
+  std::unique_ptr<net::NetworkConnection> connection;
+  PoolSession session;
+  std::size_t place;  ///< In the list; kAway: not in it.
+  bool iroh;
+  static constexpr auto kAway = static_cast<std::size_t>(-1);
+};
+
+/// The pool on one shard. Everything but the constructor runs on the shard's thread.
+class PoolServer::Home final : public PoolEvents, public std::enable_shared_from_this<Home> {
+ public:
+  Home(const std::shared_ptr<Core>& core, net::Shard& shard)
+      : core_(*core),
+        shard_(shard),
+        certificates_(authority_of(core->options.authority_secret), core->options.certificate_validity, noise::system_random()),
+        pool_(core->options.session,
+              {.server_id = core->options.server_id,
+               .shard = static_cast<std::uint8_t>(shard.index()),
+               .first_index = std::random_device{}()},
+              *this, core->options.max_past_jobs),
+        tick_(shard.context()) {}
+
+  void begin() { shard_.spawn(run_ticks(shared_from_this())); }
+
+  void take(std::unique_ptr<net::ByteStream> stream) {
+    const auto metadata = stream->metadata();
+    auto token = core_.admission.admit(metadata.source.empty() ? metadata.peer : metadata.source);
+    if (core_.stopping || !token) {
+      if (!token) complain("pool.refused", metadata.peer, token.error());
+      return stream->close(net::CloseCode::kOverloaded);
+    }
+    shard_.spawn(serve(shared_from_this(), std::move(stream), std::move(*token), metadata.transport == net::Transport::kIroh));
+  }
+
+  /// A job for everybody, before anything else is done on this shard.
+  void set_job(channels::JobPtr job) {
+    pool_.set_job(std::move(job));
+    for (Member* member : members_) {
+      out_.clear();
+      member->session.on_job(out_);
+      member->connection->send(out_);
+    }
+  }
+
+  /// The second phase of a stop. `done` is called when nothing of the pool runs here any more.
+  void drain(Duration patience, std::function<void(const Counters&)> done) {
+    done_ = std::move(done);
+    stopping_ = true;
+    tick_.cancel();
+    for (auto* stream : handshakes_) stream->close(net::CloseCode::kShutdown);
+    // As if the longest delay of an acknowledgement had passed: what was accepted is said before the end.
+    auto later = now_from_system();
+    later.instant += core_.options.session.max_ack_delay;
+    const auto members = members_;
+    for (Member* member : members) {
+      out_.clear();
+      (void)member->session.on_tick(later, out_);
+      member->connection->send(out_);
+      shard_.spawn(drain_member(shared_from_this(), *member, patience));
+    }
+    finish_if_done();
+  }
+
+  /// Past all patience.
+  void cut_off() {
+    for (Member* member : members_) member->connection->close(net::CloseCode::kShutdown);
+  }
+
+  [[nodiscard]] std::vector<ConnectionInfo> list(std::size_t limit) const {
+    std::vector<ConnectionInfo> infos;
+    for (const Member* member : members_) {
+      if (infos.size() >= limit) break;
+      auto& info = infos.emplace_back(ConnectionInfo{.metadata = member->connection->metadata(), .channels = {}});
+      for (const auto& channel : member->session.channels()) {
+        info.channels.push_back({.id = channel.id(),
+                                 .kind = channel.kind(),
+                                 .user_identity = channel.user_identity(),
+                                 .hash_rate_hps = channel.hash_rate_hps(),
+                                 .stats = channel.stats()});
+      }
+    }
+    return infos;
+  }
+
+  [[nodiscard]] Counters counters() const { return {pool_.counters(), transport_}; }
+
+  [[nodiscard]] net::Shard& shard() { return shard_; }
+
+ private:
+  friend struct PoolServer::Member;
+
+  /// Counts what runs here, so that a stop knows when it is over.
+  class Running {
+   public:
+    explicit Running(Home& home) : home_(home) { ++home_.running_; }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+    ~Running() {
+      --home_.running_;
+      home_.finish_if_done();
+    }
+
+   private:
+    Home& home_;
+  };
+
+  void finish_if_done() {
+    if (running_ == 0 && done_) std::exchange(done_, nullptr)(counters());
+  }
+
+  void complain(std::string_view event, std::string_view peer, const Error& error) {
+    if (complaints_ == 0) {
+      ++untold_;
+      return;
+    }
+    --complaints_;
+    log::warn(event, {{"peer", peer}, {"error", error.name()}, {"message", error.message()}});
+  }
+
+  void on_block_found(const PoolSession&, const BlockFound& block) override {
+    log::info("pool.block_found", {{"hash", to_hex_reversed(block.hash)},
+                                   {"height", block.block_template->height},
+                                   {"channel", block.channel_id},
+                                   {"user_identity", block.user_identity}});
+    asio::post(core_.blocks, [core = &core_, found = block.block_template, solution = block.solution] {
+      auto whole = bitcoin::assemble_block(*found, solution);
+      if (whole) return core->source.submit_block(std::move(*whole));
+      log::error("pool.block_lost", {{"message", whole.error().message()}});
+    });
+  }
+
+  static asio::awaitable<void> run_ticks(std::shared_ptr<Home> home) {
+    const Running running(*home);
+    while (!home->stopping_) {
+      home->tick_.expires_after(home->core_.options.tick);
+      boost::system::error_code cancelled;
+      co_await home->tick_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+      if (!home->stopping_) home->tick();
+    }
+  }
+
+  void tick() {
+    const auto now = now_from_system();
+    for (std::size_t i = 0; i < members_.size();) {
+      Member& member = *members_[i];
+      out_.clear();
+      const auto alive = member.session.on_tick(now, out_);
+      member.connection->send(out_);
+      if (alive) {
+        ++i;
+        continue;
+      }
+      ++transport_.idle;
+      complain("pool.idle", member.connection->metadata().peer, alive.error());
+      member.leave();
+      member.connection->close(net::CloseCode::kShutdown);
+    }
+    complaints_ = kComplaintsPerTick;
+    if (const auto untold = std::exchange(untold_, 0); untold != 0) log::warn("pool.more_complaints", {{"count", untold}});
+  }
+
+  /// The handshake; null if it failed, which is told.
+  asio::awaitable<std::unique_ptr<net::NetworkConnection>> establish(std::unique_ptr<net::ByteStream> stream) {
+    handshakes_.push_back(stream.get());
+    auto codec =
+        co_await net::respond(shard_, *stream, certificates_,
+                              {.deadline = core_.options.handshake_deadline, .max_payload = core_.options.max_payload});
+    std::erase(handshakes_, stream.get());
+    if (!codec) {
+      ++transport_.handshakes_failed;
+      if (!stopping_) complain("pool.handshake_failed", stream->metadata().peer, codec.error());
+      co_return nullptr;
+    }
+    net::FramedOptions framed;
+    framed.max_queued_bytes = core_.options.max_queued_bytes;
+    co_return std::make_unique<net::FramedConnection>(shard_, std::move(stream), std::move(*codec), std::move(framed));
+  }
+
+  static asio::awaitable<void> serve(std::shared_ptr<Home> home, std::unique_ptr<net::ByteStream> stream,
+                                     net::Admission::Token token, bool iroh) {
+    const Running running(*home);
+    auto connection = co_await home->establish(std::move(stream));
+    token.established();
+    if (!connection || home->stopping_) co_return;
+    Member member(*home, std::move(connection), iroh);
+    for (;;) {
+      const auto batch = co_await member.connection->receive();
+      if (!batch) {
+        home->ended(member, batch.error());
+        co_return;
+      }
+      auto& out = home->out_;
+      out.clear();
+      const auto handled = member.session.on_frames(*batch, now_from_system(), out);
+      member.connection->send(out);
+      if (handled) continue;
+      member.leave();
+      ++home->transport_.protocol_errors;
+      home->complain("pool.protocol_error", member.connection->metadata().peer, handled.error());
+      co_await member.connection->drain(kLastWords);
+      co_return;
+    }
+  }
+
+  void ended(const Member& member, const Error& error) {
+    if (error.is(net::Errc::kSlowReader)) ++transport_.slow_readers;
+    if (error.is(net::Errc::kProtocol)) ++transport_.protocol_errors;
+    if (error.is(net::Errc::kClosed) || error.is(net::Errc::kEndOfStream)) return;  // by us, which was told; or as it should be
+    complain("pool.connection_lost", member.connection->metadata().peer, error);
+  }
+
+  /// `member` lives until its receive() ends, which this brings about.
+  static asio::awaitable<void> drain_member(std::shared_ptr<Home> home, Member& member, Duration patience) {
+    const Running running(*home);
+    co_await member.connection->drain(patience);
+  }
+
+  Core& core_;
+  net::Shard& shard_;
+  noise::CertificateSource certificates_;
+  PoolShard pool_;
+  asio::steady_timer tick_;
+  std::vector<Member*> members_;
+  std::vector<net::ByteStream*> handshakes_;
+  wire::FrameBuffer out_;  ///< Of one batch.
+  TransportCounters transport_;
+  std::size_t running_ = 0;
+  bool stopping_ = false;
+  int complaints_ = kComplaintsPerTick;
+  std::uint64_t untold_ = 0;
+  std::function<void(const Counters&)> done_;
+};
+
+PoolServer::Member::Member(Home& at, std::unique_ptr<net::NetworkConnection> peer, bool over_iroh)
+    : home(at),
+      connection(std::move(peer)),
+      session(at.pool_, now_from_system().instant),
+      place(at.members_.size()),
+      iroh(over_iroh) {
+  home.members_.push_back(this);
+  ++home.transport_.opened;
+  ++(iroh ? home.transport_.iroh : home.transport_.tcp);
+}
+
+PoolServer::Member::~Member() { leave(); }
+
+void PoolServer::Member::leave() {
+  if (place == kAway) return;
+  home.members_[place] = home.members_.back();
+  home.members_[place]->place = place;
+  home.members_.pop_back();
+  place = kAway;
+  --(iroh ? home.transport_.iroh : home.transport_.tcp);
+}
+
+PoolServer::PoolServer(net::Shards& shards, templates::TemplateSource& source, ServerOptions options)
+    : core_(std::make_shared<Core>(shards, source, std::move(options))) {}
+
+PoolServer::~PoolServer() { stop(Duration::zero()); }
+
+Result<void> PoolServer::start() {
+  auto& core = *core_;
+  if (!core.options.listen && core.options.iroh == nullptr) {
+    return fail(net::Errc::kConfiguration, "the pool has nothing to listen on: configure listen_address, [iroh], or both");
+  }
+  if (auto key = noise::AuthorityKeyPair::from_secret(core.options.authority_secret.copy()); !key) {
+    return fail(net::Errc::kConfiguration, "the authority's secret key: " + key.error().message());
+  }
+  if (core.options.listen) {
+    ADIT_TRY(core.listener, net::TcpListener::bind(core.shards[0], *core.options.listen));
+  }
+  for (unsigned i = 0; i < core.shards.size(); ++i) core.homes.push_back(std::make_shared<Home>(core_, core.shards[i]));
+  for (const auto& home : core.homes) home->shard().post([core = core_, home] { home->begin(); });
+
+  // Carrier and source outlive this server and may keep what they call.
+  const auto take = [weak = std::weak_ptr(core_)](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
+    if (const auto alive = weak.lock()) alive->homes[shard.index()]->take(std::move(stream));
+  };
+  if (core.options.iroh) ADIT_CHECK(core.options.iroh->listen(core.options.alpns, take));
+  if (core.listener) core.listener->start(core.shards, take);
+
+  templates::SourceEvents events;
+  events.on_template = [weak = std::weak_ptr(core_)](templates::TemplatePtr block_template, bool) {
+    const auto alive = weak.lock();
+    if (!alive) return;
+    auto job = alive->factory.make(std::move(block_template));
+    if (!job) return log::error("pool.template_unusable", {{"message", job.error().message()}});
+    ++alive->jobs;
+    for (const auto& home : alive->homes) home->shard().post([alive, home, job = *job] { home->set_job(job); });
+  };
+  events.on_block_result = [](const templates::BlockResult& result) {
+    const auto level = result.verdict == templates::BlockVerdict::kRejected ? log::Level::kError : log::Level::kInfo;
+    log::write(level, "pool.block_answered",
+               {{"hash", to_hex_reversed(result.hash)},
+                {"height", result.height},
+                {"verdict", templates::verdict_name(result.verdict)},
+                {"reason", result.reason}});
+  };
+  events.on_status = [](const templates::SourceStatus& status) {
+    const auto level = status.state == templates::SourceStatus::State::kMisconfigured ? log::Level::kError : log::Level::kInfo;
+    log::write(level, "pool.templates",
+               {{"state", templates::state_name(status.state)}, {"message", status.message}, {"height", status.height}});
+  };
+  return core.source.start(std::move(events));
+}
+
+void PoolServer::stop(Duration patience) {
+  auto& core = *core_;
+  if (std::exchange(core.stop_called, true)) return;
+  core.stopping = true;
+  if (core.options.iroh) core.options.iroh->stop_listening();
+  if (core.listener) core.listener->stop();
+
+  std::vector<std::future<Counters>> ends;
+  for (const auto& home : core.homes) {
+    auto promise = std::make_shared<std::promise<Counters>>();
+    ends.push_back(promise->get_future());
+    home->shard().post([core = core_, home, patience, promise] {
+      home->drain(patience, [promise](const Counters& counters) { promise->set_value(counters); });
+    });
+  }
+  const auto wait_until = [&](auto moment) {
+    for (auto& end : ends) end.wait_until(moment);
+  };
+  wait_until(std::chrono::steady_clock::now() + patience);
+  for (const auto& home : core.homes) home->shard().post([core = core_, home] { home->cut_off(); });
+  wait_until(std::chrono::steady_clock::now() + kLastWords);
+  for (auto& end : ends) {
+    if (end.wait_for(Duration::zero()) != std::future_status::ready) continue;
+    const auto counters = end.get();
+    add(core.last.pool, counters.pool);
+    add(core.last.transport, counters.transport);
+  }
+  core.blocks.join();
+  core.source.stop();
+  core.stopped = true;
+}
+
+std::uint16_t PoolServer::tcp_port() const { return core_->listener ? core_->listener->port() : std::uint16_t{0}; }
+std::string PoolServer::tcp_address() const { return core_->listener ? core_->listener->address() : std::string(); }
+
+template <class Ask>
+auto PoolServer::ask(Ask ask) const {
+  using Answer = std::invoke_result_t<Ask, const Home&>;
+  std::vector<std::future<Answer>> pending;
+  for (const auto& home : core_->homes) {
+    auto promise = std::make_shared<std::promise<Answer>>();
+    pending.push_back(promise->get_future());
+    home->shard().post([core = core_, home, promise, ask] { promise->set_value(ask(*home)); });
+  }
+  std::vector<Answer> answers;
+  const auto until = std::chrono::steady_clock::now() + kPatienceWithShards;
+  for (auto& future : pending) {
+    if (future.wait_until(until) == std::future_status::ready) answers.push_back(future.get());
+  }
+  return answers;
+}
+
+ServerStats PoolServer::stats() const {
+  ServerStats stats;
+  if (core_->stopped) {
+    stats.pool = core_->last.pool;
+    stats.transport = core_->last.transport;
+  } else {
+    for (const auto& counters : ask([](const Home& home) { return home.counters(); })) {
+      add(stats.pool, counters.pool);
+      add(stats.transport, counters.transport);
+    }
+  }
+  stats.admission = core_->admission.counts();
+  stats.jobs = core_->jobs;
+  stats.source = core_->source.status();
+  return stats;
+}
+
+std::vector<ConnectionInfo> PoolServer::connections(std::size_t limit) const {
+  std::vector<ConnectionInfo> all;
+  if (core_->stopped) return all;
+  for (auto& infos : ask([limit](const Home& home) { return home.list(limit); })) {
+    std::move(infos.begin(), infos.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+}  // namespace adit::pool

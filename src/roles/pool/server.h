@@ -1,0 +1,114 @@
+// The pool's driver: listeners, handshakes, one PoolSession per connection, templates fanned out to all of them, found blocks
+// handed on.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "channels/job.h"
+#include "net/admission.h"
+#include "net/carrier.h"
+#include "net/metadata.h"
+#include "net/shards.h"
+#include "net/transport_config.h"
+#include "noise/keys.h"
+#include "roles/pool/session.h"
+#include "template/source.h"
+
+namespace adit::pool {
+
+struct ServerOptions {
+  std::optional<net::TcpConfig> listen{};  ///< TCP; port 0: the system's choice; absent: no TCP.
+  net::IrohCarrier* iroh = nullptr;        ///< Listens on it too, if given; must outlive the server.
+  std::vector<std::string> alpns{net::kAlpnMining};
+  noise::Secret authority_secret;  ///< Signs the certificates; from_secret must hold.
+  std::chrono::seconds certificate_validity{3600};
+  SessionPolicy session;
+  channels::JobFactory::Config jobs;
+  std::uint16_t server_id = 0;  ///< Part of every extranonce: pools on one chain that pay one script must differ in it.
+  std::size_t max_past_jobs = channels::kMaxPastJobs;
+  net::AdmissionLimits admission;
+  Duration handshake_deadline = std::chrono::seconds(10);
+  Duration tick = std::chrono::seconds(1);  ///< How often sessions look at their deadlines, late acknowledgements and vardiff.
+  std::size_t max_queued_bytes = 1 << 20;   ///< Unsent bytes of one connection; more: cut off.
+  std::uint32_t max_payload = 128 * 1024;   ///< Of one frame from a miner: SetCustomMiningJob's two fields of 64 KiB at most.
+};
+
+/// What the driver counts beside its sessions.
+struct TransportCounters {
+  std::size_t tcp = 0;       ///< Connections past their handshake, now.
+  std::size_t iroh = 0;      ///< As above.
+  std::uint64_t opened = 0;  ///< Past their handshake, since the start.
+  std::uint64_t handshakes_failed = 0;
+  std::uint64_t protocol_errors = 0;  ///< Cut off: broken framing, encryption or protocol.
+  std::uint64_t slow_readers = 0;     ///< Cut off: did not read.
+  std::uint64_t idle = 0;             ///< Cut off: a session's deadline passed.
+};
+
+/// Everything that a monitor shows of a pool.
+struct ServerStats {
+  PoolCounters pool;
+  TransportCounters transport;
+  net::Admission::Counts admission;
+  std::uint64_t jobs = 0;          ///< Made from templates so far.
+  templates::SourceStatus source;  ///< Of the templates, and of the blocks handed to the chain.
+};
+
+/// One connection, for a list of them.
+struct ConnectionInfo {
+  struct ChannelInfo {
+    std::uint32_t id = 0;
+    channels::ChannelKind kind = channels::ChannelKind::kStandard;
+    std::string user_identity;
+    double hash_rate_hps = 0;
+    channels::ChannelStats stats;
+  };
+  net::ConnectionMetadata metadata;
+  std::vector<ChannelInfo> channels;
+};
+
+/// Runs on `shards`, beside whatever else does. Every function may be called on any thread but a shard's.
+class PoolServer {
+ public:
+  /// `shards` are started already; they and `source` must outlive the server.
+  PoolServer(net::Shards& shards, templates::TemplateSource& source, ServerOptions options);
+  ~PoolServer();  ///< As stop(0).
+  PoolServer(const PoolServer&) = delete;
+  PoolServer& operator=(const PoolServer&) = delete;
+
+  /// Listens, then starts the source. Once. Errors: those of TcpListener::bind, IrohCarrier::listen and TemplateSource::start;
+  /// net::Errc::kConfiguration if there is nothing to listen on or the authority's key is none.
+  Result<void> start();
+
+  /// To be called before the shards are stopped. In two phases: takes in nothing more; then sends what is due (late
+  /// acknowledgements too), finishes each connection and waits for its peer's end, at most `patience`. Blocks that were found
+  /// are with the source before that is stopped. Idempotent.
+  void stop(Duration patience);
+
+  /// Of the TCP listener; 0 without one.
+  [[nodiscard]] std::uint16_t tcp_port() const;
+  [[nodiscard]] std::string tcp_address() const;  ///< "ip:port" as bound; empty without one.
+
+  /// Asks every shard; after stop() what they counted last.
+  [[nodiscard]] ServerStats stats() const;
+
+  /// Asks every shard; at most `limit` connections of each.
+  [[nodiscard]] std::vector<ConnectionInfo> connections(std::size_t limit = 1000) const;
+
+ private:
+  struct Core;
+  class Home;
+  struct Member;
+  template <class Ask>
+  auto ask(Ask ask) const;
+
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace adit::pool

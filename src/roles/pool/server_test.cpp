@@ -1,0 +1,439 @@
+// The pool's driver over loopback: an embedded chain, Stratum V2 miners, and peers that misbehave beside them.
+#include "roles/pool/server.h"
+
+#include <future>
+#include <set>
+#include <string>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "channels/client.h"
+#include "net/dial.h"
+#include "net/tcp.h"
+#include "template/embedded.h"
+#include "wire/messages.h"
+
+namespace adit::pool {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+namespace asio = boost::asio;
+
+/// Runs `task()` on the shard and waits for its value; at most 20 s.
+template <class Task>
+auto on(net::Shard& shard, Task task) {
+  using Value = typename std::invoke_result_t<Task>::value_type;
+  auto promise = std::make_shared<std::promise<Value>>();
+  auto future = promise->get_future();
+  shard.post([&shard, promise, task = std::move(task)]() mutable {
+    shard.spawn(
+        [](auto run, auto done) -> asio::awaitable<void> { done->set_value(co_await run()); }(std::move(task), promise));
+  });
+  if (future.wait_for(20s) != std::future_status::ready) {
+    ADD_FAILURE() << "the task did not end";
+    std::abort();
+  }
+  return future.get();
+}
+
+/// True once `holds()`; at most 10 s.
+template <class Condition>
+bool eventually(Condition holds) {
+  for (int tries = 0; tries < 1000; ++tries) {
+    if (holds()) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+noise::Secret authority_secret() {
+  std::array<std::uint8_t, 32> bytes{};
+  bytes.fill(7);
+  return noise::Secret(bytes);
+}
+
+/// A miner with one standard channel, as a test drives it. Lives on one shard.
+class Miner {
+ public:
+  Miner(net::Shard& shard, net::Upstream pool) : shard_(shard), pool_(std::move(pool)) {}
+
+  /// Connects and sets up; "" or what went wrong.
+  asio::awaitable<std::string> connect(std::uint8_t protocol = wire::kMiningProtocol) {
+    auto connection = co_await net::dial(shard_, pool_, {});
+    if (!connection) co_return connection.error().message();
+    connection_ = std::move(*connection);
+    out_.clear();
+    out_.push(wire::SetupConnection{.protocol = protocol, .min_version = 2, .max_version = 2});
+    connection_->send(out_);
+    co_return co_await until([&] { return set_up_ || refused_; });
+  }
+
+  /// Opens a channel whose target every hash meets, and waits for its work.
+  asio::awaitable<std::string> open() {
+    out_.clear();
+    wire::U256 easiest;
+    easiest.fill(0xff);
+    out_.push(wire::OpenStandardMiningChannel{
+        .request_id = 1, .user_identity = std::string_view("alice.rig"), .nominal_hash_rate = 0.001f, .max_target = easiest});
+    connection_->send(out_);
+    co_return co_await until([&] { return channel_ && channel_->current(); });
+  }
+
+  /// Sends one share of that worth and waits for its answer, unless `answered` is false.
+  asio::awaitable<std::string> submit(channels::ShareVerdict worth, bool answered = true) {
+    const auto* job = channel_->current();
+    channels::Share share{
+        .job_id = job->id, .sequence_number = ++sequence_, .ntime = job->ntime, .version = job->rules.version};
+    for (;; ++share.nonce) {
+      auto copy = *channel_;  // what is only looked at must not count as seen
+      if (copy.check(share, now_from_system().unix_time).verdict == worth) break;
+    }
+    (void)channel_->check(share, now_from_system().unix_time);
+    out_.clear();
+    out_.push(wire::SubmitSharesStandard{.channel_id = channel_->id(),
+                                         .sequence_number = share.sequence_number,
+                                         .job_id = share.job_id,
+                                         .nonce = share.nonce,
+                                         .ntime = share.ntime,
+                                         .version = share.version});
+    const auto before = answers_;
+    connection_->send(out_);
+    if (!answered) co_return "";
+    co_return co_await until([&] { return answers_ > before; });
+  }
+
+  /// Handles what comes until `done()`; "" or how the connection ended.
+  template <class Done>
+  asio::awaitable<std::string> until(Done done) {
+    while (!done()) {
+      const auto batch = co_await connection_->receive();
+      if (!batch) co_return std::string(batch.error().name());
+      for (const auto& frame : *batch) on_frame(frame);
+    }
+    co_return "";
+  }
+
+  [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
+  [[nodiscard]] std::uint64_t tips() const { return tips_; }
+  [[nodiscard]] const std::string& refusal() const { return refusal_; }
+  [[nodiscard]] net::NetworkConnection& connection() { return *connection_; }
+
+ private:
+  void on_frame(const wire::FrameView& frame) {
+    if (frame.is<wire::SetupConnectionSuccess>()) set_up_ = true;
+    if (frame.is<wire::SetupConnectionError>()) {
+      refused_ = true;
+      refusal_ = std::string(frame.as<wire::SetupConnectionError>()->error_code.view());
+    }
+    if (frame.is<wire::OpenStandardMiningChannelSuccess>())
+      channel_.emplace(*frame.as<wire::OpenStandardMiningChannelSuccess>());
+    if (frame.is<wire::NewMiningJob>()) EXPECT_TRUE(channel_->on_new_mining_job(*frame.as<wire::NewMiningJob>()));
+    if (frame.is<wire::NewExtendedMiningJob>()) {
+      const auto job = frame.as<wire::NewExtendedMiningJob>();
+      EXPECT_TRUE(channel_->on_new_extended_mining_job(*job, channels::copy_work(*job)));
+    }
+    if (frame.is<wire::SetNewPrevHash>()) {
+      ++tips_;
+      EXPECT_TRUE(channel_->on_set_new_prev_hash(*frame.as<wire::SetNewPrevHash>()));
+    }
+    if (frame.is<wire::SetTarget>())
+      channel_->on_set_target(bitcoin::U256::from_le(frame.as<wire::SetTarget>()->maximum_target));
+    if (frame.is<wire::SubmitSharesSuccess>()) {
+      ++answers_;
+      accepted_ += frame.as<wire::SubmitSharesSuccess>()->new_submits_accepted_count;
+    }
+    if (frame.is<wire::SubmitSharesError>()) {
+      ++answers_;
+      ADD_FAILURE() << "refused: " << frame.as<wire::SubmitSharesError>()->error_code.view();
+    }
+  }
+
+  net::Shard& shard_;
+  net::Upstream pool_;
+  std::unique_ptr<net::NetworkConnection> connection_;
+  std::optional<channels::ClientChannel> channel_;
+  wire::FrameBuffer out_;
+  bool set_up_ = false;
+  bool refused_ = false;
+  std::string refusal_;
+  std::uint32_t sequence_ = 0;
+  std::uint64_t accepted_ = 0;
+  std::uint64_t answers_ = 0;
+  std::uint64_t tips_ = 0;
+};
+
+/// Stands in for iroh: a second listener on loopback whose streams say that they are iroh's.
+class FakeCarrier final : public net::IrohCarrier {
+ public:
+  explicit FakeCarrier(net::Shards& shards)
+      : shards_(shards), listener_(std::move(*net::TcpListener::bind(shards[0], {"127.0.0.1", 0}))) {}
+
+  asio::awaitable<Result<std::unique_ptr<net::ByteStream>>> dial(net::Shard&, const net::IrohConfig&, Duration) override {
+    co_return fail(net::Errc::kUnsupported, "not in this test");
+  }
+  Result<void> listen(std::vector<std::string> alpns, OnStream on_stream) override {
+    EXPECT_THAT(alpns, testing::ElementsAre("sv2-m"));
+    listener_->start(shards_, [on_stream](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
+      on_stream(shard, std::make_unique<Stream>(std::move(stream)));
+    });
+    return {};
+  }
+  void stop_listening() override { listener_->stop(); }
+  [[nodiscard]] std::string endpoint_id() const override { return std::string(64, 'a'); }
+  [[nodiscard]] std::vector<std::string> local_addresses() const override { return {listener_->address()}; }
+  [[nodiscard]] std::string home_relay() const override { return {}; }
+  [[nodiscard]] std::uint16_t port() const { return listener_->port(); }
+
+ private:
+  class Stream final : public net::ByteStream {
+   public:
+    explicit Stream(std::unique_ptr<net::ByteStream> inner) : inner_(std::move(inner)) {}
+    Result<std::size_t> try_read(MutableBytes into) override { return inner_->try_read(into); }
+    Result<std::size_t> try_write(Bytes from) override { return inner_->try_write(from); }
+    asio::awaitable<Result<void>> wait_readable() override { return inner_->wait_readable(); }
+    asio::awaitable<Result<void>> wait_writable() override { return inner_->wait_writable(); }
+    void finish() override { inner_->finish(); }
+    void close(net::CloseCode code) override { inner_->close(code); }
+    [[nodiscard]] net::ConnectionMetadata metadata() const override {
+      auto metadata = inner_->metadata();
+      metadata.transport = net::Transport::kIroh;
+      return metadata;
+    }
+
+   private:
+    std::unique_ptr<net::ByteStream> inner_;
+  };
+
+  net::Shards& shards_;
+  std::unique_ptr<net::TcpListener> listener_;
+};
+
+class Server : public testing::Test {
+ protected:
+  Server() {
+    shards_.start();
+    options_.listen = net::TcpConfig{"127.0.0.1", 0};
+    options_.authority_secret = authority_secret();
+    options_.jobs = {.payout_script = {0x51}, .pool_signature = "test"};
+    options_.session.channel.share_batch_size = 1;
+    options_.session.channel.min_hash_rate_hps = 0.001;  // a target above the network's: shares that are no blocks
+    options_.tick = 20ms;
+  }
+  ~Server() override {
+    // Miners end on their shard, before the pool and its shards do.
+    on(shards_[0], [this]() -> asio::awaitable<bool> {
+      miners_.clear();
+      co_return true;
+    });
+    server_.reset();
+    shards_.stop(0s);
+  }
+
+  void start() {
+    server_ = std::make_unique<PoolServer>(shards_, source_, std::move(options_));
+    const auto started = server_->start();
+    ASSERT_TRUE(started) << started.error().message();
+  }
+
+  [[nodiscard]] net::Upstream upstream(std::uint16_t port) const {
+    return {.transport = net::TcpConfig{"127.0.0.1", port},
+            .authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key()};
+  }
+
+  Miner& add_miner(std::uint16_t port) { return *miners_.emplace_back(std::make_unique<Miner>(shards_[0], upstream(port))); }
+  Miner& add_miner() { return add_miner(server_->tcp_port()); }
+
+  /// Connects, opens a channel and gets a share accepted; "" or what went wrong.
+  std::string mine(Miner& miner) {
+    return on(shards_[0], [&miner]() -> asio::awaitable<std::string> {
+      if (auto problem = co_await miner.connect(); !problem.empty()) co_return problem;
+      if (auto problem = co_await miner.open(); !problem.empty()) co_return problem;
+      co_return co_await miner.submit(channels::ShareVerdict::kAccepted);
+    });
+  }
+
+  net::Shards shards_{2};
+  templates::EmbeddedSource source_{templates::EmbeddedSource::Options{}};
+  ServerOptions options_;
+  std::unique_ptr<PoolServer> server_;
+  std::vector<std::unique_ptr<Miner>> miners_;
+};
+
+TEST_F(Server, AFoundBlockBecomesTheTipAndEveryMinerHearsOfIt) {
+  start();
+  for (int i = 0; i < 6; ++i) ASSERT_EQ(mine(add_miner()), "");
+  const auto tips = miners_.back()->tips();
+  const auto found =
+      on(shards_[0], [&]() -> asio::awaitable<std::string> { return miners_[0]->submit(channels::ShareVerdict::kBlock); });
+  ASSERT_EQ(found, "");
+  for (auto& miner : miners_) {
+    const auto heard =
+        on(shards_[0], [&]() -> asio::awaitable<std::string> { return miner->until([&] { return miner->tips() > tips; }); });
+    EXPECT_EQ(heard, "");
+  }
+  EXPECT_TRUE(eventually([&] { return source_.status().blocks_accepted == 1; }));
+  const auto stats = server_->stats();
+  EXPECT_EQ(stats.pool.shares_accepted, 7u);
+  EXPECT_EQ(stats.pool.blocks_found, 1u);
+  EXPECT_EQ(stats.pool.sessions, 6u);
+  EXPECT_EQ(stats.pool.standard_channels, 6u);
+  EXPECT_EQ(stats.transport.tcp, 6u);
+  EXPECT_EQ(stats.admission.connections, 6u);
+  EXPECT_EQ(stats.admission.handshakes, 0u);
+  EXPECT_EQ(source_.blocks().back().coinbase_outputs[0].script, std::vector<std::uint8_t>{0x51});
+}
+
+TEST_F(Server, BothListenersServeOnePool) {
+  FakeCarrier carrier(shards_);
+  options_.iroh = &carrier;
+  start();
+  EXPECT_EQ(mine(add_miner()), "");
+  EXPECT_EQ(mine(add_miner(carrier.port())), "");
+  const auto stats = server_->stats();
+  EXPECT_EQ(stats.transport.tcp, 1u);
+  EXPECT_EQ(stats.transport.iroh, 1u);
+  EXPECT_EQ(stats.pool.shares_accepted, 2u);
+
+  std::set<net::Transport> transports;
+  for (const auto& info : server_->connections()) {
+    transports.insert(info.metadata.transport);
+    ASSERT_EQ(info.channels.size(), 1u);
+    EXPECT_EQ(info.channels[0].user_identity, "alice.rig");
+    EXPECT_EQ(info.channels[0].stats.accepted, 1u);
+  }
+  EXPECT_EQ(transports.size(), 2u);
+  server_.reset();
+}
+
+TEST_F(Server, ASetupForAnotherProtocolIsAnsweredBeforeTheEnd) {
+  start();
+  ASSERT_EQ(mine(add_miner()), "");
+  auto& wrong = add_miner();
+  const auto end = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    if (auto problem = co_await wrong.connect(wire::kMiningProtocol + 1); !problem.empty()) co_return problem;
+    co_return co_await wrong.until([] { return false; });
+  });
+  EXPECT_EQ(end, "end_of_stream");
+  EXPECT_EQ(wrong.refusal(), "unsupported-protocol");
+  EXPECT_EQ(
+      on(shards_[0], [&]() -> asio::awaitable<std::string> { return miners_[0]->submit(channels::ShareVerdict::kAccepted); }),
+      "");
+}
+
+TEST_F(Server, SilenceAfterEachStepIsCutOffAndTheHealthyMinerGoesOn) {
+  options_.handshake_deadline = 200ms;
+  options_.session.setup_timeout = 200ms;
+  options_.session.channel_timeout = 200ms;
+  start();
+  ASSERT_EQ(mine(add_miner()), "");
+  auto& without_channel = add_miner();
+  const auto ends = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    auto before_handshake = co_await net::dial_tcp(shards_[0], {"127.0.0.1", server_->tcp_port()}, 5s);
+    auto before_setup = co_await net::dial(shards_[0], upstream(server_->tcp_port()), {});
+    if (!before_handshake || !before_setup) co_return "no connection";
+    if (auto problem = co_await without_channel.connect(); !problem.empty()) co_return problem;
+    const auto third = co_await without_channel.until([] { return false; });
+    const auto second = co_await (*before_setup)->receive();
+    std::array<std::uint8_t, 16> bytes;
+    Result<std::size_t> first = fail(net::Errc::kWouldBlock, {});
+    while ((first = (*before_handshake)->try_read(bytes), !first) && first.error().is(net::Errc::kWouldBlock)) {
+      (void)co_await (*before_handshake)->wait_readable();
+    }
+    co_return (first || second) ? "still open" : third;
+  });
+  EXPECT_EQ(ends, "end_of_stream");
+  EXPECT_EQ(
+      on(shards_[0], [&]() -> asio::awaitable<std::string> { return miners_[0]->submit(channels::ShareVerdict::kAccepted); }),
+      "");
+  const auto stats = server_->stats();
+  EXPECT_EQ(stats.transport.handshakes_failed, 1u);
+  EXPECT_EQ(stats.transport.idle, 2u);
+  EXPECT_EQ(stats.pool.sessions, 1u);
+}
+
+TEST_F(Server, AMessageThatBreaksTheProtocolEndsThatConnectionAlone) {
+  start();
+  ASSERT_EQ(mine(add_miner()), "");
+  auto& bad = add_miner();
+  ASSERT_EQ(mine(bad), "");
+  const auto end = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    wire::FrameBuffer out;
+    out.push(wire::SetupConnection{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2});
+    bad.connection().send(out);
+    co_return co_await bad.until([] { return false; });
+  });
+  EXPECT_EQ(end, "end_of_stream");
+  EXPECT_EQ(
+      on(shards_[0], [&]() -> asio::awaitable<std::string> { return miners_[0]->submit(channels::ShareVerdict::kAccepted); }),
+      "");
+  EXPECT_EQ(server_->stats().transport.protocol_errors, 1u);
+}
+
+TEST_F(Server, AFrameAboveTheBoundIsCutOffAndTheHealthyMinerGoesOn) {
+  start();
+  ASSERT_EQ(mine(add_miner()), "");
+  auto& bad = add_miner();
+  ASSERT_EQ(mine(bad), "");
+  const auto end = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    wire::FrameBuffer out;
+    const std::vector<std::uint8_t> much(1 << 20);
+    (void)out.push_raw({.message_type = wire::SubmitSharesExtended::kType}, much);
+    bad.connection().send(out);
+    co_return co_await bad.until([] { return false; });
+  });
+  EXPECT_NE(end, "");
+  EXPECT_EQ(
+      on(shards_[0], [&]() -> asio::awaitable<std::string> { return miners_[0]->submit(channels::ShareVerdict::kAccepted); }),
+      "");
+}
+
+TEST_F(Server, AStopAcknowledgesWhatWasAccepted) {
+  options_.session.channel.share_batch_size = 1000;
+  options_.session.max_ack_delay = 1h;
+  start();
+  auto& miner = add_miner();
+  const auto opened = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    if (auto problem = co_await miner.connect(); !problem.empty()) co_return problem;
+    if (auto problem = co_await miner.open(); !problem.empty()) co_return problem;
+    for (int i = 0; i < 3; ++i) (void)co_await miner.submit(channels::ShareVerdict::kAccepted, /*answered=*/false);
+    co_return "";
+  });
+  ASSERT_EQ(opened, "");
+  ASSERT_TRUE(eventually([&] { return server_->stats().pool.shares_accepted == 3; }));
+  EXPECT_EQ(miner.accepted(), 0u);
+  auto stopping = std::async(std::launch::async, [&] { server_->stop(10s); });
+  const auto end = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    auto how = co_await miner.until([] { return false; });
+    miner.connection().close(net::CloseCode::kShutdown);
+    co_return how;
+  });
+  stopping.get();
+  EXPECT_EQ(end, "end_of_stream");
+  EXPECT_EQ(miner.accepted(), 3u);
+  EXPECT_EQ(server_->stats().pool.shares_accepted, 3u);
+  EXPECT_EQ(shards_[0].tasks() + shards_[1].tasks(), 0u);
+}
+
+TEST_F(Server, NothingToListenOnIsAConfigurationError) {
+  options_.listen.reset();
+  server_ = std::make_unique<PoolServer>(shards_, source_, std::move(options_));
+  const auto started = server_->start();
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().message(), HasSubstr("listen_address"));
+}
+
+TEST_F(Server, APortInUseStopsTheStart) {
+  const auto taken = net::TcpListener::bind(shards_[0], {"127.0.0.1", 0});
+  ASSERT_TRUE(taken);
+  options_.listen = net::TcpConfig{"127.0.0.1", (*taken)->port()};
+  server_ = std::make_unique<PoolServer>(shards_, source_, std::move(options_));
+  const auto started = server_->start();
+  ASSERT_FALSE(started);
+  EXPECT_TRUE(started.error().is(net::Errc::kAddressInUse));
+}
+
+}  // namespace
+}  // namespace adit::pool
