@@ -173,9 +173,14 @@ void append_configure_result(std::string& out, const Id& id, const Configure& as
 
 void append_configure(std::string& out, const Id& id, std::uint32_t mask) {
   append_call(out, id, "mining.configure");
-  out.append(R"(["version-rolling"],{"version-rolling.mask":)");
-  append_quoted_u32(out, mask);
-  out.append(R"(,"version-rolling.min-bit-count":1})").append(kCallEnd);
+  if (mask == 0) {
+    out.append(R"(["subscribe-extranonce"],{})");
+  } else {
+    out.append(R"(["version-rolling","subscribe-extranonce"],{"version-rolling.mask":)");
+    append_quoted_u32(out, mask);
+    out.append(R"(,"version-rolling.min-bit-count":1})");
+  }
+  out.append(kCallEnd);
 }
 
 void append_subscribe(std::string& out, const Id& id, std::string_view user_agent) {

@@ -31,6 +31,7 @@ void append_subscribe_result(std::string& out, const Id& id, std::string_view se
 void append_configure_result(std::string& out, const Id& id, const Configure& asked, std::uint32_t granted_mask);
 
 // ---- What miners send.
+/// Asks for version rolling with `mask`, unless that is 0, and says that mining.set_extranonce is understood.
 void append_configure(std::string& out, const Id& id, std::uint32_t mask);
 void append_subscribe(std::string& out, const Id& id, std::string_view user_agent);
 void append_authorize(std::string& out, const Id& id, std::string_view user, std::string_view password);

@@ -45,6 +45,8 @@ TEST(Sv1Build, FirmwareGetsPowersOfTwoFromOneUpAndNeverMoreThanAsked) {
   EXPECT_EQ(difficulty_for_firmware(1.99), 1);
   EXPECT_EQ(difficulty_for_firmware(2), 2);
   EXPECT_EQ(difficulty_for_firmware(1000), 512);
+  EXPECT_EQ(difficulty_for_firmware(1023.9), 512);
+  EXPECT_EQ(difficulty_for_firmware(1023.99999), 1024);
   EXPECT_EQ(difficulty_for_firmware(1e12), 549755813888.0);
   EXPECT_EQ(difficulty_for_firmware(0.3), 0.3);
 }

@@ -18,10 +18,8 @@ Client::Client(Options options, ClientHandler& handler)
     : options_(std::move(options)), handler_(handler), reader_(kMaxServerLine) {}
 
 void Client::start() {
-  if (options_.version_rolling) {
-    configure_id_ = next_id_++;
-    append_configure(output_, Id(*configure_id_), kVersionRollingMask);
-  }
+  configure_id_ = next_id_++;
+  append_configure(output_, Id(*configure_id_), options_.version_rolling ? kVersionRollingMask : 0);
   subscribe_id_ = next_id_++;
   append_subscribe(output_, Id(*subscribe_id_), options_.user_agent);
   if (options_.suggest_difficulty) append_suggest_difficulty(output_, Id(next_id_++), *options_.suggest_difficulty);

@@ -39,7 +39,7 @@ std::string notify(std::string_view id, bool clean) {
 TEST_F(Sv1Client, OpensInOneGo) {
   client.start();
   EXPECT_EQ(said(),
-            "{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\"],{\"version-rolling.mask\":\"1fffe000\",\"version-rolling.min-bit-count\":1}]}\n"
+            "{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\",\"subscribe-extranonce\"],{\"version-rolling.mask\":\"1fffe000\",\"version-rolling.min-bit-count\":1}]}\n"
             "{\"id\":2,\"method\":\"mining.subscribe\",\"params\":[\"adit\"]}\n"
             "{\"id\":3,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n");
 }
@@ -127,6 +127,7 @@ class Pool : public ServerHandler {
   }
   bool on_authorize(std::string_view, std::string_view) override { return true; }
   void on_suggest_difficulty(double) override {}
+  void on_minimum_difficulty(double) override {}
   void on_ready() override {
     server.set_difficulty(0.25);
     server.notify(Notify{.job_id = "7", .version = 0x20000000});

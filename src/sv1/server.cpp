@@ -77,14 +77,20 @@ void Server::set_difficulty(double difficulty) {
 }
 
 void Server::allow_version_rolling(std::uint32_t mask) {
-  const std::uint32_t before = version_mask();
   allowed_mask_ = mask;
-  if (subscribe_answered_ && version_mask() != before) append_set_version_mask(output_, version_mask());
+  tell_version_mask();
+}
+
+void Server::tell_version_mask() {
+  if (!subscribe_answered_ || told_mask_ == version_mask()) return;
+  told_mask_ = version_mask();
+  append_set_version_mask(output_, told_mask_);
 }
 
 void Server::answer_subscribe(const Id& id) {
   append_subscribe_result(output_, id, session_id_, *extranonce1_, extranonce2_size_);
   subscribe_answered_ = true;
+  tell_version_mask();
   become_ready();
 }
 
@@ -99,10 +105,11 @@ void Server::on(const std::optional<Id>& id, const Configure& call) {
     const std::uint32_t mask = call.version_rolling->mask & kVersionRollingMask & allowed_mask_;
     const bool enough = std::popcount(mask) >= static_cast<int>(call.version_rolling->min_bit_count);
     negotiated_mask_ = enough ? mask : 0;
+    told_mask_ = negotiated_mask_;
   }
   if (call.subscribe_extranonce) takes_set_extranonce_ = true;
   if (id) append_configure_result(output_, *id, call, version_mask());
-  if (call.minimum_difficulty && *call.minimum_difficulty > 0) handler_.on_suggest_difficulty(*call.minimum_difficulty);
+  if (call.minimum_difficulty) handler_.on_minimum_difficulty(*call.minimum_difficulty);
 }
 
 void Server::on(const std::optional<Id>& id, const Subscribe& call) {

@@ -26,8 +26,11 @@ class ServerHandler {
   /// Whether this worker may mine here.
   virtual bool on_authorize(std::string_view user, std::string_view password) = 0;
 
-  /// The miner suggested a difficulty (suggest_difficulty, suggest_target, minimum-difficulty); may come before anything else.
+  /// The miner suggested a difficulty (suggest_difficulty, suggest_target); may come before anything else.
   virtual void on_suggest_difficulty(double difficulty) = 0;
+
+  /// The miner wants no difficulty below this (mining.configure); 0: any.
+  virtual void on_minimum_difficulty(double difficulty) = 0;
 
   /// Subscribed and authorized, both answered: now send a difficulty and a job. Once per connection.
   virtual void on_ready() = 0;
@@ -90,6 +93,7 @@ class Server {
   void handle(const Request& request);
   void answer_subscribe(const Id& id);
   void become_ready();
+  void tell_version_mask();
 
   void on(const std::optional<Id>& id, const Configure& call);
   void on(const std::optional<Id>& id, const Subscribe& call);
@@ -119,6 +123,7 @@ class Server {
   std::size_t extranonce2_size_ = 0;
   std::uint32_t negotiated_mask_ = 0;
   std::uint32_t allowed_mask_ = kVersionRollingMask;
+  std::uint32_t told_mask_ = 0;  ///< What the miner believes.
   std::optional<double> difficulty_;
   std::size_t malformed_ = 0;
   bool subscribe_answered_ = false;

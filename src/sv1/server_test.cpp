@@ -18,6 +18,7 @@ class Sv1Server : public testing::Test, public ServerHandler {
   }
   bool on_authorize(std::string_view user, std::string_view) override { return user != "banned"; }
   void on_suggest_difficulty(double difficulty) override { suggested.push_back(difficulty); }
+  void on_minimum_difficulty(double difficulty) override { minimum = difficulty; }
   void on_ready() override {
     ++ready;
     server.set_difficulty(512);
@@ -66,6 +67,7 @@ class Sv1Server : public testing::Test, public ServerHandler {
   std::string closed;
   std::vector<std::string> agents;
   std::vector<double> suggested;
+  double minimum = 0;
   std::vector<Submit> submits;  // Their views are void; numbers count.
 };
 
@@ -109,7 +111,8 @@ TEST_F(Sv1Server, CgminerGetsNothingBeforeTheAnswerToItsSubscribe) {
   server.allow_version_rolling(0);
   EXPECT_EQ(take(), Lines{});
   answer_subscribe();
-  EXPECT_EQ(take(), Lines{result("1", kSubscribed)});
+  EXPECT_EQ(take(), (Lines{result("1", kSubscribed), R"({"id":null,"method":"mining.set_version_mask","params":["00000000"]})"}))
+      << "the mask changed meanwhile";
   EXPECT_EQ(say("{\"id\": 2, \"method\": \"mining.authorize\", \"params\": [\"w\", \"x\"]}\n"), (Lines{result("2", "true"), kSetDifficulty, "notify"}));
 }
 
@@ -147,6 +150,14 @@ TEST_F(Sv1Server, ConfigureMayComeAfterEverythingElse) {
   EXPECT_EQ(say("{\"id\":5,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\",\"foo\"],{\"version-rolling.mask\":\"00c00000\"}]}\n"),
             Lines{result("5", R"({"version-rolling":true,"version-rolling.mask":"00c00000","foo":false})")});
   EXPECT_EQ(server.version_mask(), 0x00c00000u);
+}
+
+// The first example of BIP310.
+TEST_F(Sv1Server, AMinimumDifficultyIsHandedOn) {
+  EXPECT_EQ(say("{\"method\":\"mining.configure\",\"id\":1,\"params\":[[\"minimum-difficulty\",\"version-rolling\"],"
+                "{\"minimum-difficulty.value\":2048,\"version-rolling.mask\":\"1fffe000\",\"version-rolling.min-bit-count\":2}]}\n"),
+            Lines{result("1", R"({"version-rolling":true,"version-rolling.mask":"1fffe000","minimum-difficulty":true})")});
+  EXPECT_EQ(minimum, 2048);
 }
 
 TEST_F(Sv1Server, AMaskWithTooFewBitsIsNotGranted) {

@@ -1,0 +1,744 @@
+#include "roles/translator/translator.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <deque>
+#include <numeric>
+
+#include "base/hex.h"
+#include "bitcoin/merkle.h"
+#include "sv1/client.h"
+
+namespace adit::translator {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::uint32_t kGroup = 1;
+constexpr std::uint32_t kHardNbits = 0x1d00ffff;
+const bitcoin::U256 kAnyHash = bitcoin::U256::max();
+
+/// A miner's end of its connection: our own SV1 client.
+class TestMiner : public sv1::ClientHandler {
+ public:
+  explicit TestMiner(sv1::Client::Options options = {.user = "w"}) : client(std::move(options), *this) {}
+  void on_ready() override { ready = true; }
+  void on_work(std::shared_ptr<const sv1::Work> work) override { works.push_back(std::move(work)); }
+  void on_submit_answer(std::uint64_t, const sv1::RpcError* error) override { answers.push_back(error ? error->code : 0); }
+
+  sv1::Client client;
+  Miner* miner = nullptr;  ///< The translator's end.
+  std::string heard;       ///< All that the translator sent.
+  bool takes_set_extranonce = true;
+  bool ready = false;
+  std::vector<std::shared_ptr<const sv1::Work>> works;
+  std::vector<int> answers;
+};
+
+/// The translator between test miners and an upstream that the test plays.
+class TranslatorTest : public testing::Test, public TranslatorEvents {
+ protected:
+  void make(Options options) { translator.emplace(options, *this); }
+  void SetUp() override { make({.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6}); }
+
+  // ---- Miners.
+  TestMiner& connect(sv1::Client::Options options = {.user = "w"}, bool takes_set_extranonce = true) {
+    auto& test = miners.emplace_back(std::make_unique<TestMiner>(std::move(options)));
+    test->takes_set_extranonce = takes_set_extranonce;
+    test->miner = &translator->add_miner("192.0.2.1:1", now);
+    test->client.start();
+    if (!test->takes_set_extranonce) {
+      auto& opening = test->client.output();
+      const std::string_view extension = ",\"subscribe-extranonce\"";
+      opening.erase(opening.find(extension), extension.size());
+    }
+    pump();
+    return *test;
+  }
+  /// Carries bytes both ways until nothing moves.
+  void pump() {
+    bool moved = true;
+    while (moved) {
+      moved = false;
+      translator->take_touched();
+      for (auto& test : miners) {
+        if (test->miner == nullptr) continue;
+        if (auto out = std::exchange(test->client.output(), {}); !out.empty()) {
+          translator->on_miner_bytes(*test->miner, as_bytes(out), now);
+          moved = true;
+        }
+        if (auto in = std::exchange(test->miner->output(), {}); !in.empty()) {
+          test->heard += in;
+          if (test->miner->ended().empty()) EXPECT_TRUE(test->client.receive(as_bytes(in)));
+          moved = true;
+        }
+      }
+      for (const auto frame : translator->upstream_output()) sent.push_back({frame.header, {frame.payload.begin(), frame.payload.end()}});
+      translator->upstream_output().clear();
+    }
+  }
+  void leave(TestMiner& test) {
+    translator->remove_miner(*std::exchange(test.miner, nullptr), now);
+    pump();
+  }
+
+  // ---- The upstream.
+  struct Sent {
+    wire::FrameHeader header;
+    std::vector<std::uint8_t> payload;
+  };
+  template <wire::Message M>
+  Result<void> upstream(const M& message) {
+    wire::FrameBuffer buffer;
+    EXPECT_TRUE(buffer.push(message));
+    std::vector<wire::FrameView> frames(buffer.begin(), buffer.end());
+    auto handled = translator->on_upstream_frames(frames, now);
+    pump();
+    return handled;
+  }
+  /// The next message that the translator sent up, which must be an M. Its views live until the next call.
+  template <wire::Message M>
+  M next() {
+    if (sent.empty()) {
+      ADD_FAILURE() << "nothing sent, wanted " << M::kName;
+      return {};
+    }
+    last = std::move(sent.front());
+    sent.pop_front();
+    const auto message = wire::FrameView{last.header, last.payload}.as<M>();
+    EXPECT_TRUE(message) << "wanted " << M::kName;
+    return message ? *message : M{};
+  }
+  void upstream_up(std::uint32_t flags = 0) {
+    translator->on_upstream_connected("id", "pool.example", 34254, now);
+    pump();
+    next<wire::SetupConnection>();
+    EXPECT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2, .flags = flags}));
+  }
+  void open_success(std::uint32_t channel_id, const bitcoin::U256& target = kAnyHash, std::vector<std::uint8_t> prefix = {},
+                    std::uint16_t extranonce_size = 16) {
+    const auto open = next<wire::OpenExtendedMiningChannel>();
+    if (prefix.empty()) prefix = {0xaa, 0xbb, 0, 0, 0, static_cast<std::uint8_t>(channel_id)};
+    EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = channel_id, .target = target.to_le(),
+                                                                .extranonce_size = extranonce_size, .extranonce_prefix = prefix,
+                                                                .group_channel_id = kGroup}));
+  }
+  Result<void> job(std::uint32_t channel_id, std::uint32_t job_id, std::optional<std::uint32_t> min_ntime = std::nullopt, bool rolling = true) {
+    return upstream(wire::NewExtendedMiningJob{.channel_id = channel_id, .job_id = job_id, .min_ntime = min_ntime, .version = 0x20000000,
+                                               .version_rolling_allowed = rolling, .merkle_path = path, .coinbase_tx_prefix = coinbase1,
+                                               .coinbase_tx_suffix = coinbase2});
+  }
+  Result<void> tip(std::uint32_t channel_id, std::uint32_t job_id, std::uint8_t prev_hash = 7, std::uint32_t nbits = kHardNbits) {
+    wire::U256 hash{};
+    std::iota(hash.begin(), hash.end(), prev_hash);
+    return upstream(wire::SetNewPrevHash{.channel_id = channel_id, .job_id = job_id, .prev_hash = hash, .min_ntime = 1'700'000'000, .nbits = nbits});
+  }
+  /// Future job `job_id` for the channel, then its previous hash.
+  void first_job(std::uint32_t channel_id, std::uint32_t job_id, std::uint8_t prev_hash = 7) {
+    EXPECT_TRUE(job(channel_id, job_id));
+    EXPECT_TRUE(tip(channel_id, job_id, prev_hash));
+  }
+  /// A miner with a channel and a job.
+  TestMiner& mining(std::uint32_t channel_id, const bitcoin::U256& target = kAnyHash, bool takes_set_extranonce = true) {
+    auto& test = connect({.user = "w"}, takes_set_extranonce);
+    open_success(channel_id, target);
+    first_job(channel_id, 100 + channel_id);
+    EXPECT_FALSE(test.works.empty());
+    return test;
+  }
+
+  int submit(TestMiner& test, std::uint32_t nonce, std::uint32_t version_bits = 0, std::optional<std::size_t> work = {}) {
+    const auto& from = *test.works.at(work.value_or(test.works.size() - 1));
+    const std::uint8_t extranonce2[] = {1, 2, 3, 4};
+    EXPECT_TRUE(test.client.submit(from, sv1::Extranonce(extranonce2), from.job.ntime, nonce, version_bits));
+    pump();
+    if (test.answers.empty()) return -1;
+    return std::exchange(test.answers, {}).back();
+  }
+  void pass(Duration duration) {
+    now.instant += duration;
+    now.unix_time += std::chrono::duration_cast<seconds>(duration);
+  }
+  Result<void> tick(Duration after = seconds(1)) {
+    pass(after);
+    auto ticked = translator->on_tick(now);
+    pump();
+    return ticked;
+  }
+
+  void on_share_rejected(const Miner&, std::string_view code) override { rejected.emplace_back(code); }
+
+  Now now{Instant(seconds(1000)), UnixTime(seconds(1'700'000'100))};
+  std::optional<Translator> translator;
+  std::vector<std::unique_ptr<TestMiner>> miners;
+  std::deque<Sent> sent;
+  Sent last;
+  std::vector<std::string> rejected;
+  std::vector<std::uint8_t> coinbase1 = {1, 0, 0, 0, 0x11};
+  std::vector<std::uint8_t> coinbase2 = {0x22, 0, 0, 0, 0};
+  std::vector<wire::U256> path = {{1}, {2}};
+};
+
+std::string code_of(const Result<void>& result) { return result ? "" : std::string(result.error().name()); }
+
+TEST_F(TranslatorTest, AMinerBecomesAnExtendedChannel) {
+  auto& test = connect();
+  EXPECT_TRUE(sent.empty()) << "no upstream yet";
+  EXPECT_EQ(test.heard.find("\"id\":2"), std::string::npos) << "subscribe waits for the extranonce";
+  translator->on_upstream_connected("id", "pool.example", 34254, now);
+  pump();
+  const auto setup = next<wire::SetupConnection>();
+  EXPECT_EQ(setup.protocol, wire::kMiningProtocol);
+  EXPECT_EQ(setup.min_version, 2);
+  EXPECT_EQ(setup.max_version, 2);
+  EXPECT_EQ(setup.endpoint_host, "pool.example");
+  EXPECT_EQ(setup.endpoint_port, 34254);
+  EXPECT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2}));
+  const auto open = next<wire::OpenExtendedMiningChannel>();
+  EXPECT_EQ(open.user_identity, "id.miner1");
+  EXPECT_EQ(open.nominal_hash_rate, 1e6f);
+  EXPECT_EQ(open.min_extranonce_size, 4);
+  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .target = kAnyHash.to_le(),
+                                                              .extranonce_size = 6, .extranonce_prefix = Bytes(coinbase1), .group_channel_id = 1}));
+  EXPECT_TRUE(test.ready);
+  first_job(2, 5);
+  ASSERT_EQ(test.works.size(), 1u);
+  const auto& work = *test.works[0];
+  EXPECT_TRUE(work.job.clean_jobs);
+  EXPECT_EQ(to_hex(work.extranonce1.bytes()), "01000000110000") << "prefix, then zeros for what the upstream gave beyond 4 bytes";
+  EXPECT_EQ(work.extranonce2_size, 4u);
+  EXPECT_EQ(work.job.nbits, kHardNbits);
+  EXPECT_EQ(work.job.prev_hash[0], 7);
+  EXPECT_EQ(work.job.merkle_path, path);
+  EXPECT_EQ(work.version_mask, sv1::kVersionRollingMask);
+}
+
+TEST_F(TranslatorTest, AShareGoesUpAsTheHeaderThatTheMinerHashed) {
+  upstream_up();
+  auto& test = mining(2);
+  EXPECT_EQ(submit(test, 0xdeadbeef, 0x00402000), 0);
+  const auto share = next<wire::SubmitSharesExtended>();
+  EXPECT_EQ(share.channel_id, 2u);
+  EXPECT_EQ(share.job_id, 102u);
+  EXPECT_EQ(share.sequence_number, 0u);
+  EXPECT_EQ(share.nonce, 0xdeadbeefu);
+  EXPECT_EQ(share.version, 0x20402000u);
+  EXPECT_EQ(share.extranonce.size(), 16u);
+
+  // The miner's view: coinbase1 + extranonce1 + extranonce2 + coinbase2 under its own merkle path.
+  const auto& work = *test.works[0];
+  std::vector<std::uint8_t> of_miner = work.job.coinbase1;
+  of_miner.insert(of_miner.end(), work.extranonce1.bytes().begin(), work.extranonce1.bytes().end());
+  of_miner.insert(of_miner.end(), {1, 2, 3, 4});
+  of_miner.insert(of_miner.end(), work.job.coinbase2.begin(), work.job.coinbase2.end());
+  // The upstream's view.
+  std::vector<std::uint8_t> of_pool = coinbase1;
+  of_pool.insert(of_pool.end(), {0xaa, 0xbb, 0, 0, 0, 2});
+  of_pool.insert(of_pool.end(), share.extranonce.begin(), share.extranonce.end());
+  of_pool.insert(of_pool.end(), coinbase2.begin(), coinbase2.end());
+  EXPECT_EQ(to_hex(of_miner), to_hex(of_pool));
+
+  EXPECT_EQ(submit(test, 0xdeadbef0), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().sequence_number, 1u);
+  EXPECT_EQ(translator->counters().shares_submitted, 2u);
+}
+
+TEST_F(TranslatorTest, ASubmitWithoutVersionBitsUsesTheJobsVersion) {
+  upstream_up();
+  auto& test = connect({.user = "w", .version_rolling = false});
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().version, 0x20000000u);
+}
+
+TEST_F(TranslatorTest, OurOwnChecksAnswerWithTheirSv1Codes) {
+  upstream_up();
+  auto& test = mining(2);
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_EQ(submit(test, 1), 22) << "the same share";
+  EXPECT_TRUE(upstream(wire::SetTarget{.channel_id = 2, .maximum_target = bitcoin::U256(1).to_le()}));
+  EXPECT_TRUE(job(2, 200, 1'700'000'000));
+  EXPECT_EQ(submit(test, 2, 0, 0), 0) << "the target of a job is fixed when it is given";
+  EXPECT_TRUE(job(2, 300));
+  EXPECT_TRUE(tip(2, 300, 9));
+  EXPECT_EQ(submit(test, 3, 0, 0), 21) << "a job of the tip before";
+  auto copy = std::make_shared<sv1::Work>(*test.works.back());
+  copy->job.job_id = "ffff";
+  test.works.push_back(copy);
+  EXPECT_EQ(submit(test, 4), 21) << "a job that never was";
+  copy->job.job_id = "no hex";
+  EXPECT_EQ(submit(test, 4), 21);
+  const auto counters = translator->counters();
+  EXPECT_EQ(counters.shares_submitted, 2u);
+  EXPECT_EQ(counters.rejected_local.at(21), 3u);
+  EXPECT_EQ(counters.rejected_local.at(22), 1u);
+}
+
+TEST_F(TranslatorTest, ADuplicateInOtherSpellingIsADuplicate) {
+  upstream_up();
+  auto& test = mining(2);
+  const auto id = test.works[0]->job.job_id;
+  const auto say = [&](std::string_view params) {
+    const std::string line = "{\"id\":77,\"method\":\"mining.submit\",\"params\":[\"w\"," + std::string(params) + "]}\n";
+    translator->on_miner_bytes(*test.miner, as_bytes(line), now);
+    return std::exchange(test.miner->output(), {});
+  };
+  EXPECT_NE(say("\"" + id + "\",\"abcdef01\",\"6553f164\",\"deadbeef\",\"00000000\"").find("true"), std::string::npos);
+  EXPECT_NE(say("\"" + id + "\",\"ABCDEF01\",\"6553f164\",\"deadbeef\",\"00000000\"").find("[22,"), std::string::npos);
+  EXPECT_NE(say("\"" + id + "\",\"abcdef01\",\"6553F164\",\"DEADBEEF\"").find("[22,"), std::string::npos);
+  EXPECT_NE(say("\"0" + id + "\",\"abcdef01\",\"6553f164\",\"deadbeef\"").find("[22,"), std::string::npos);
+}
+
+TEST_F(TranslatorTest, TheMinerGetsAPowerOfTwoNotHarderThanTheUpstreamAsks) {
+  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e12, .shares_per_minute = 6});
+  upstream_up();
+  auto& test = mining(2, bitcoin::target_from_difficulty(1000));
+  EXPECT_EQ(test.works[0]->difficulty, 512);
+  EXPECT_NE(test.heard.find("\"params\":[512]}"), std::string::npos);
+}
+
+TEST_F(TranslatorTest, AShareEasierThanTheUpstreamAsksIsTakenCountedAndNotSent) {
+  // A miner of 1 hash/s at a share a second is told to send any hash.
+  make({.extranonce2_size = 4, .min_hash_rate_hps = 1, .shares_per_minute = 60});
+  upstream_up();
+  auto& test = mining(2, bitcoin::target_from_difficulty(1e6));
+  int accepted = 0;
+  std::uint32_t nonce = 0;
+  for (; nonce < 40 && accepted == 0; ++nonce) accepted += submit(test, nonce) == 0;
+  EXPECT_EQ(accepted, 1);
+  EXPECT_EQ(submit(test, nonce - 1), 22);
+  EXPECT_TRUE(sent.empty());
+  EXPECT_EQ(translator->counters().shares_local, 1u);
+  EXPECT_EQ(translator->counters().shares_submitted, 0u);
+}
+
+TEST_F(TranslatorTest, AShareBelowWhatTheMinerWasToldIsLowDifficulty) {
+  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e15, .shares_per_minute = 6});
+  upstream_up();
+  auto& test = mining(2, bitcoin::target_from_difficulty(1e6));
+  EXPECT_EQ(submit(test, 1), 23);
+  EXPECT_TRUE(sent.empty());
+}
+
+TEST_F(TranslatorTest, JobsForTheGroupReachItsMembersOnly) {
+  upstream_up();
+  auto& one = mining(2);
+  auto& two = mining(3);
+  auto& lone = connect();
+  const auto open = next<wire::OpenExtendedMiningChannel>();
+  const std::vector<std::uint8_t> prefix = {9};
+  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 4, .target = kAnyHash.to_le(),
+                                                              .extranonce_size = 8, .extranonce_prefix = prefix, .group_channel_id = 50}));
+  first_job(4, 400);
+  EXPECT_TRUE(job(kGroup, 500, 1'700'000'050));
+  EXPECT_EQ(one.works.size(), 2u);
+  EXPECT_EQ(two.works.size(), 2u);
+  EXPECT_EQ(lone.works.size(), 1u);
+  EXPECT_FALSE(one.works[1]->job.clean_jobs);
+  EXPECT_TRUE(job(kGroup, 501));
+  EXPECT_EQ(one.works.size(), 2u) << "a future job waits for its previous hash";
+  EXPECT_TRUE(tip(kGroup, 501, 20));
+  EXPECT_EQ(one.works.size(), 3u);
+  EXPECT_TRUE(two.works[2]->job.clean_jobs);
+  EXPECT_EQ(submit(two, 5), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().channel_id, 3u);
+  EXPECT_EQ(lone.works.size(), 1u);
+  const std::vector<std::uint32_t> ids = {4, 99};
+  EXPECT_TRUE(upstream(wire::SetGroupChannel{.group_channel_id = kGroup, .channel_ids = ids}));
+  EXPECT_TRUE(job(kGroup, 502, 1'700'000'060));
+  EXPECT_EQ(lone.works.size(), 2u);
+}
+
+// sv2-apps#157.
+TEST_F(TranslatorTest, AMinerThatJoinsDuringAFutureJobMinesItWhenItsTipComes) {
+  upstream_up();
+  auto& old = mining(2);
+  EXPECT_TRUE(job(kGroup, 600));
+  auto& late = mining(3);
+  EXPECT_TRUE(tip(kGroup, 600, 30));
+  EXPECT_EQ(old.works.back()->job.prev_hash[0], 30);
+  EXPECT_EQ(late.works.back()->job.prev_hash[0], 30);
+  EXPECT_EQ(late.miner->ended(), "");
+  EXPECT_EQ(submit(late, 1), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().job_id, 600u);
+}
+
+// sv2-apps#216.
+TEST_F(TranslatorTest, MessagesForUnknownChannelsHarmNobody) {
+  upstream_up();
+  auto& test = mining(2);
+  EXPECT_TRUE(job(77, 1, 1'700'000'000));
+  EXPECT_TRUE(tip(77, 1));
+  EXPECT_TRUE(upstream(wire::SetTarget{.channel_id = 77}));
+  EXPECT_TRUE(upstream(wire::SetExtranoncePrefix{.channel_id = 77}));
+  EXPECT_TRUE(upstream(wire::CloseChannel{.channel_id = 77}));
+  EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 77, .error_code = "stale-share"}));
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_GE(translator->counters().unknown_channel_messages, 5u);
+}
+
+TEST_F(TranslatorTest, ATipForAJobThatWasNeverSentEndsTheUpstream) {
+  upstream_up();
+  mining(2);
+  EXPECT_EQ(code_of(tip(2, 999)), "protocol");
+  EXPECT_EQ(code_of(tip(kGroup, 999)), "protocol");
+}
+
+TEST_F(TranslatorTest, ANewTargetCountsFromTheNextJobOn) {
+  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e12, .shares_per_minute = 6});
+  upstream_up();
+  auto& test = mining(2, bitcoin::target_from_difficulty(64));
+  const auto heard = test.heard.size();
+  EXPECT_TRUE(upstream(wire::SetTarget{.channel_id = kGroup, .maximum_target = bitcoin::target_from_difficulty(256).to_le()}));
+  EXPECT_EQ(test.heard.size(), heard);
+  EXPECT_TRUE(job(2, 200, 1'700'000'000));
+  EXPECT_EQ(test.works.back()->difficulty, 256);
+}
+
+TEST_F(TranslatorTest, ANewExtranoncePrefixReachesTheMinerWithItsNextJob) {
+  upstream_up();
+  auto& test = mining(2);
+  const std::vector<std::uint8_t> prefix = {0xcc, 0xdd, 0, 0, 0, 1};
+  EXPECT_TRUE(upstream(wire::SetExtranoncePrefix{.channel_id = 2, .extranonce_prefix = prefix}));
+  EXPECT_EQ(test.works.size(), 1u);
+  EXPECT_EQ(submit(test, 1), 0) << "the old job keeps the old prefix";
+  next<wire::SubmitSharesExtended>();
+  EXPECT_TRUE(job(2, 200, 1'700'000'000));
+  ASSERT_EQ(test.works.size(), 2u);
+  EXPECT_EQ(to_hex(test.works[1]->extranonce1.bytes()).substr(0, 12), "ccdd00000001");
+  EXPECT_EQ(submit(test, 2), 0);
+}
+
+TEST_F(TranslatorTest, AMinerThatCannotTakeANewExtranonceIsSentAway) {
+  upstream_up();
+  auto& test = mining(2, kAnyHash, false);
+  const std::vector<std::uint8_t> prefix = {0xcc, 0xdd, 0, 0, 0, 1};
+  EXPECT_TRUE(upstream(wire::SetExtranoncePrefix{.channel_id = 2, .extranonce_prefix = prefix}));
+  EXPECT_EQ(test.miner->ended(), "");
+  EXPECT_TRUE(job(2, 200, 1'700'000'000));
+  EXPECT_NE(test.miner->ended(), "");
+  leave(test);
+  EXPECT_EQ(next<wire::CloseChannel>().channel_id, 2u);
+}
+
+TEST_F(TranslatorTest, AClosedChannelEndsItsMinerAndAClosedGroupItsMembers) {
+  upstream_up();
+  auto& one = mining(2);
+  auto& two = mining(3);
+  auto& three = mining(4);
+  EXPECT_TRUE(upstream(wire::CloseChannel{.channel_id = 3, .reason_code = "bye"}));
+  EXPECT_EQ(one.miner->ended(), "");
+  EXPECT_EQ(two.miner->ended(), "the upstream closed its channel: bye");
+  leave(two);
+  EXPECT_TRUE(sent.empty()) << "the channel is closed already";
+  EXPECT_TRUE(upstream(wire::CloseChannel{.channel_id = kGroup}));
+  EXPECT_NE(one.miner->ended(), "");
+  EXPECT_NE(three.miner->ended(), "");
+  EXPECT_EQ(translator->counters().channels, 0u);
+}
+
+TEST_F(TranslatorTest, AMinerThatLeavesClosesItsChannel) {
+  upstream_up();
+  auto& test = mining(2);
+  leave(test);
+  EXPECT_EQ(next<wire::CloseChannel>().channel_id, 2u);
+  EXPECT_TRUE(job(2, 200, 1'700'000'000)) << "a job under way harms nobody";
+  EXPECT_EQ(translator->counters().miners, 0u);
+}
+
+TEST_F(TranslatorTest, AMinerThatLeavesDuringItsOpenHasItsChannelClosedOnArrival) {
+  upstream_up();
+  auto& test = connect();
+  const auto open = next<wire::OpenExtendedMiningChannel>();
+  leave(test);
+  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = 16}));
+  EXPECT_EQ(next<wire::CloseChannel>().channel_id, 2u);
+}
+
+TEST_F(TranslatorTest, AnUpstreamThatTakesNoChannelIsGivenUpOneThatTakesSomeIsNot) {
+  upstream_up();
+  connect();
+  const auto first = next<wire::OpenExtendedMiningChannel>();
+  EXPECT_EQ(code_of(upstream(wire::OpenMiningChannelError{.request_id = first.request_id, .error_code = "unknown-user"})), "refused");
+  translator->on_upstream_lost(now);
+  upstream_up();
+  open_success(2);
+  auto& second = connect();
+  const auto open = next<wire::OpenExtendedMiningChannel>();
+  EXPECT_TRUE(upstream(wire::OpenMiningChannelError{.request_id = open.request_id, .error_code = "max-channels"}));
+  EXPECT_NE(second.miner->ended().find("max-channels"), std::string::npos);
+  EXPECT_NE(second.heard.find("max-channels"), std::string::npos) << "the miner's subscribe is answered";
+}
+
+TEST_F(TranslatorTest, MinersOutliveTheUpstreamAndGetCleanJobsFromTheNext) {
+  upstream_up();
+  auto& test = mining(2);
+  submit(test, 1);
+  sent.clear();
+  translator->on_upstream_lost(now);
+  pump();
+  EXPECT_EQ(test.miner->ended(), "");
+  EXPECT_EQ(submit(test, 2), 21) << "nobody to send it to";
+  upstream_up();
+  open_success(9, kAnyHash, {0xaa, 0xbb, 0, 0, 0, 2});
+  first_job(9, 102, 7);
+  EXPECT_EQ(test.works.size(), 2u);
+  EXPECT_TRUE(test.works[1]->job.clean_jobs);
+  EXPECT_NE(test.works[1]->job.job_id, test.works[0]->job.job_id);
+  EXPECT_EQ(submit(test, 3, 0, 0), 21) << "a job of the connection before, though the upstream used its id again";
+  EXPECT_EQ(submit(test, 3), 0);
+  const auto share = next<wire::SubmitSharesExtended>();
+  EXPECT_EQ(share.channel_id, 9u);
+  EXPECT_EQ(share.sequence_number, 0u);
+  EXPECT_EQ(test.heard.find("set_extranonce"), std::string::npos);
+}
+
+TEST_F(TranslatorTest, AReconnectWithAnotherPrefixIsToldOrEndsTheMiner) {
+  upstream_up();
+  auto& plain = mining(2, kAnyHash, false);
+  auto& able = mining(3);
+  translator->on_upstream_lost(now);
+  upstream_up();
+  open_success(12, kAnyHash, {1, 2, 3, 4, 5, 6});
+  open_success(13, kAnyHash, {1, 2, 3, 4, 5, 7});
+  first_job(12, 1);
+  first_job(13, 2);
+  EXPECT_NE(plain.miner->ended(), "");
+  EXPECT_EQ(able.miner->ended(), "");
+  EXPECT_EQ(to_hex(able.works.back()->extranonce1.bytes()).substr(0, 12), "010203040507");
+  EXPECT_EQ(submit(able, 1), 0);
+}
+
+TEST_F(TranslatorTest, AnUpstreamThatIsLostDuringAnOpenLeavesTheMinerWaitingForTheNext) {
+  auto& test = connect();
+  upstream_up();
+  next<wire::OpenExtendedMiningChannel>();
+  translator->on_upstream_lost(now);
+  upstream_up();
+  open_success(2);
+  first_job(2, 1);
+  EXPECT_TRUE(test.ready);
+  EXPECT_EQ(test.works.size(), 1u);
+}
+
+TEST_F(TranslatorTest, AQuietMinerGetsItsJobAgainWithALaterTime) {
+  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .vardiff = false, .keepalive = seconds(60)});
+  upstream_up();
+  auto& quiet = mining(2);
+  EXPECT_TRUE(tick(seconds(59)));
+  EXPECT_EQ(quiet.works.size(), 1u);
+  EXPECT_TRUE(tick(seconds(1)));
+  ASSERT_EQ(quiet.works.size(), 2u);
+  EXPECT_FALSE(quiet.works[1]->job.clean_jobs);
+  EXPECT_EQ(quiet.works[1]->job.ntime, quiet.works[0]->job.ntime + 60);
+  EXPECT_NE(quiet.works[1]->job.job_id, quiet.works[0]->job.job_id);
+  EXPECT_EQ(submit(quiet, 1), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().job_id, 102u);
+  EXPECT_EQ(submit(quiet, 1, 0, 0), 0) << "the first one is still good";
+}
+
+TEST_F(TranslatorTest, AJobGivenAgainWithinASecondStillHasANewTime) {
+  upstream_up();
+  auto& test = mining(2);
+  const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[0.0001]}\n";
+  // The upstream asks for any hash; what the miner suggests is harder, so nothing changes for it.
+  translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
+  pump();
+  EXPECT_EQ(test.works.size(), 1u);
+  const std::string configure = "{\"id\":51,\"method\":\"mining.configure\",\"params\":[[\"minimum-difficulty\"],{\"minimum-difficulty.value\":16}]}\n";
+  translator->on_miner_bytes(*test.miner, as_bytes(configure), now);
+  pump();
+  ASSERT_EQ(test.works.size(), 2u);
+  EXPECT_EQ(test.works[1]->difficulty, 16);
+  EXPECT_EQ(test.works[1]->job.ntime, test.works[0]->job.ntime + 1);
+}
+
+TEST_F(TranslatorTest, AMinerWithoutSharesIsMadeEasierAndTheUpstreamIsTold) {
+  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6, .keepalive = Duration::zero()});
+  upstream_up();
+  sv1::Client::Options options{.user = "w", .suggest_difficulty = 4096};
+  auto& test = connect(options);
+  const auto open = next<wire::OpenExtendedMiningChannel>();
+  const std::vector<std::uint8_t> prefix = {1};
+  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2,
+                                                              .target = bitcoin::target_from_difficulty(1e9).to_le(), .extranonce_size = 8,
+                                                              .extranonce_prefix = prefix, .group_channel_id = 1}));
+  first_job(2, 5);
+  const double before = test.works.back()->difficulty;
+  EXPECT_EQ(before, 4096) << "what it suggested before it authorized";
+  double nominal = std::numeric_limits<double>::infinity();
+  std::size_t updates = 0;
+  for (int second = 0; second < 120; ++second) {
+    EXPECT_TRUE(tick(seconds(1)));
+    std::size_t in_this_second = 0;
+    while (!sent.empty()) {
+      const auto update = next<wire::UpdateChannel>();
+      EXPECT_EQ(update.channel_id, 2u);
+      EXPECT_LT(update.nominal_hash_rate, nominal);
+      nominal = update.nominal_hash_rate;
+      ++in_this_second;
+      ++updates;
+    }
+    EXPECT_LE(in_this_second, 1u);
+  }
+  EXPECT_GE(updates, 2u);
+  EXPECT_LT(test.works.back()->difficulty, before);
+  EXPECT_EQ(test.works.back()->job.nbits, kHardNbits);
+}
+
+TEST_F(TranslatorTest, SuggestionsInASecondGiveOneUpdate) {
+  upstream_up();
+  auto& test = mining(2);
+  for (int i = 1; i <= 20; ++i) {
+    const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[" + std::to_string(i) + "]}\n";
+    translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
+  }
+  EXPECT_TRUE(tick(seconds(1)));
+  next<wire::UpdateChannel>();
+  EXPECT_TRUE(sent.empty());
+}
+
+TEST_F(TranslatorTest, AbsurdSuggestionsStayFinite) {
+  upstream_up();
+  auto& test = connect();
+  for (const auto* value : {"1e300", "1e-300", "0.0000000001"}) {
+    const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[" + std::string(value) + "]}\n";
+    translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
+    EXPECT_TRUE(std::isfinite(static_cast<float>(test.miner->hash_rate_hps()))) << value;
+    EXPECT_GE(test.miner->hash_rate_hps(), 1e6);
+  }
+}
+
+TEST_F(TranslatorTest, TheUpstreamsVerdictsAreCountedByCode) {
+  upstream_up();
+  auto& test = mining(2);
+  EXPECT_TRUE(upstream(wire::SubmitSharesSuccess{.channel_id = 2, .last_sequence_number = 9, .new_submits_accepted_count = 10, .new_shares_sum = 30}));
+  EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .sequence_number = 10, .error_code = "stale-share"}));
+  EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .sequence_number = 11, .error_code = "stale-share"}));
+  auto counters = translator->counters();
+  EXPECT_EQ(counters.shares_accepted, 10u);
+  EXPECT_EQ(counters.work_sum, 30u);
+  EXPECT_EQ(counters.rejected_upstream.at("stale-share"), 2u);
+  EXPECT_EQ(rejected, (std::vector<std::string>{"stale-share", "stale-share"}));
+  EXPECT_EQ(test.miner->shares_accepted(), 10u);
+  for (int i = 0; i < 100; ++i) {
+    const auto code = "made-up-" + std::to_string(i);
+    EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .error_code = code}));
+  }
+  counters = translator->counters();
+  EXPECT_LE(counters.rejected_upstream.size(), 33u) << "codes are the upstream's words: bounded";
+  EXPECT_GE(counters.rejected_upstream.at("other"), 60u);
+}
+
+TEST_F(TranslatorTest, ABlockIsSentWhateverTheTargetIs) {
+  upstream_up();
+  auto& test = connect();
+  open_success(2, bitcoin::U256(1));
+  EXPECT_TRUE(job(2, 5));
+  EXPECT_TRUE(tip(2, 5, 7, 0x207fffff));
+  for (std::uint32_t nonce = 0; nonce < 40 && translator->counters().blocks_found == 0; ++nonce) submit(test, nonce);
+  EXPECT_EQ(translator->counters().blocks_found, 1u);
+  next<wire::SubmitSharesExtended>();
+}
+
+TEST_F(TranslatorTest, AFixedVersionReachesTheMiner) {
+  auto& early = connect();
+  EXPECT_NE(early.heard.find("1fffe000"), std::string::npos);
+  upstream_up(wire::kRequiresFixedVersion);
+  open_success(2);
+  first_job(2, 1);
+  EXPECT_EQ(early.works.back()->version_mask, 0u);
+  EXPECT_EQ(submit(early, 1, 0x2000), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().version, 0x20000000u);
+}
+
+TEST_F(TranslatorTest, AJobThatForbidsRollingTellsTheMinerBeforeIt) {
+  upstream_up();
+  auto& test = mining(2);
+  EXPECT_EQ(test.works.back()->version_mask, sv1::kVersionRollingMask);
+  EXPECT_TRUE(job(2, 200, 1'700'000'000, false));
+  EXPECT_EQ(test.works.back()->version_mask, 0u);
+  EXPECT_TRUE(job(2, 201, 1'700'000'000, true));
+  EXPECT_EQ(test.works.back()->version_mask, sv1::kVersionRollingMask);
+}
+
+TEST_F(TranslatorTest, ABrokenUpstreamIsGivenUpWithAReason) {
+  translator->on_upstream_connected("id", "pool.example", 1, now);
+  EXPECT_EQ(code_of(upstream(wire::NewExtendedMiningJob{})), "protocol") << "before SetupConnection was answered";
+  EXPECT_EQ(code_of(upstream(wire::SetupConnectionSuccess{.used_version = 3})), "protocol");
+  EXPECT_EQ(code_of(upstream(wire::SetupConnectionError{.flags = 4, .error_code = "unsupported-feature-flags"})), "refused");
+  translator->on_upstream_lost(now);
+  translator->on_upstream_connected("id", "pool.example", 1, now);
+  EXPECT_EQ(code_of(tick(seconds(11))), "timed_out");
+  translator->on_upstream_lost(now);
+  sent.clear();
+  upstream_up();
+  EXPECT_EQ(code_of(upstream(wire::Reconnect{.new_host = "elsewhere.example", .new_port = 1})), "reconnect");
+  wire::FrameBuffer raw;
+  raw.push_raw({.message_type = wire::SetTarget::kType}, std::vector<std::uint8_t>{1, 2, 3});
+  const std::vector<wire::FrameView> frames(raw.begin(), raw.end());
+  EXPECT_EQ(code_of(translator->on_upstream_frames(frames, now)), "protocol");
+}
+
+TEST_F(TranslatorTest, AnUnansweredOpenGivesTheUpstreamUp) {
+  upstream_up();
+  connect();
+  EXPECT_TRUE(tick(seconds(19)));
+  EXPECT_EQ(code_of(tick(seconds(1))), "timed_out");
+}
+
+TEST_F(TranslatorTest, AnUpstreamThatGivesTooLittleOrTooMuchExtranonceIsGivenUp) {
+  for (const auto& [prefix, size] : {std::pair<std::size_t, std::uint16_t>{6, 3}, {20, 13}, {2, 40}}) {
+    SetUp();
+    miners.clear();
+    sent.clear();
+    upstream_up();
+    connect();
+    const auto open = next<wire::OpenExtendedMiningChannel>();
+    const std::vector<std::uint8_t> bytes(prefix, 1);
+    EXPECT_EQ(code_of(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = size,
+                                                                      .extranonce_prefix = bytes})),
+              "protocol")
+        << prefix << " " << size;
+  }
+}
+
+TEST_F(TranslatorTest, AChannelIdGivenTwiceEndsTheUpstream) {
+  upstream_up();
+  mining(2);
+  connect();
+  const auto open = next<wire::OpenExtendedMiningChannel>();
+  EXPECT_EQ(code_of(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = 16})), "protocol");
+}
+
+TEST_F(TranslatorTest, AMinerThatStaysSilentOrFindsNoPoolIsSentAway) {
+  auto& silent = translator->add_miner("192.0.2.9:1", now);
+  auto& waiting = connect();
+  EXPECT_TRUE(tick(seconds(89)));
+  EXPECT_EQ(silent.ended(), "");
+  EXPECT_TRUE(tick(seconds(1)));
+  EXPECT_EQ(silent.ended(), "it did not subscribe and authorize in time");
+  EXPECT_EQ(waiting.miner->ended(), "no pool to work for");
+  EXPECT_NE(waiting.heard.find("[20,\"no pool to work for\",null]"), std::string::npos);
+}
+
+TEST_F(TranslatorTest, OneAbusiveMinerCostsTheOthersNothing) {
+  upstream_up();
+  auto& healthy = mining(2);
+  for (const auto& line : {std::string(1 << 20, 'x'), std::string(20000, '['), "nonsense\n" + std::string(100, '\n') + "{}\n{}\n{}\n{}\n{}\n{}\n{}\n"}) {
+    auto& abusive = translator->add_miner("192.0.2.66:1", now);
+    translator->on_miner_bytes(abusive, as_bytes(line), now);
+    EXPECT_NE(abusive.ended(), "");
+    translator->on_miner_bytes(abusive, as_bytes(line), now);
+    translator->remove_miner(abusive, now);
+  }
+  EXPECT_EQ(submit(healthy, 1), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().channel_id, 2u);
+  EXPECT_TRUE(sent.empty());
+}
+
+}  // namespace
+}  // namespace adit::translator
