@@ -109,7 +109,7 @@ Result<bool> Channel::update(double nominal_hash_rate_hps, const bitcoin::U256& 
 }
 
 bool Channel::adjust(const JobSet& jobs, Instant now) {
-  const auto corrected = vardiff_.update(now, hash_rate_hps_, target_.value, policy_->min_hash_rate_hps);
+  const auto corrected = vardiff_.update(now, hash_rate_hps_, policy_->min_hash_rate_hps);
   return corrected && set_hash_rate(*corrected, jobs);
 }
 
@@ -142,7 +142,7 @@ ShareVerdict Channel::submit(const JobSet& jobs, const Share& share, UnixTime no
     ++stats_.blocks_found;
     block_in_batch_ = true;
   }
-  vardiff_.on_share();
+  vardiff_.on_share(difficulty);
   return verdict;
 }
 

@@ -59,8 +59,8 @@ class ExtranonceAllocator {
   struct Config {
     std::uint16_t server_id = 0;  ///< Differs between servers that pay to the same script on the same chain.
     std::uint8_t shard = 0;
-    std::uint32_t first_index = 0;  ///< Where to start, taken modulo the capacity. Chosen at random by a driver, so that a
-                                    ///< restarted process does not hand out again what it handed out before.
+    std::uint32_t first_index = 0;      ///< Where to start, taken modulo the capacity. Chosen at random by a driver, so that a
+                                        ///< restarted process does not hand out again what it handed out before.
     std::uint32_t capacity = 1u << 24;  ///< Prefixes in all, at most 2^24.
   };
 

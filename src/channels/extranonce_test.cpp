@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <random>
 #include <set>
@@ -21,8 +22,8 @@ TEST(Extranonce, PrefixIsServerIdThenShardThenIndex) {
 TEST(Extranonce, TwoShardsOrServersNeverShareAPrefix) {
   std::set<ExtranoncePrefix> seen;
   std::vector<ExtranonceLease> leases;
-  for (const std::uint16_t server : {0, 1}) {
-    for (const std::uint8_t shard : {0, 1, 255}) {
+  for (const std::uint16_t server : std::array<std::uint16_t, 2>{0, 1}) {
+    for (const std::uint8_t shard : std::array<std::uint8_t, 3>{0, 1, 255}) {
       ExtranonceAllocator allocator({.server_id = server, .shard = shard, .first_index = 7, .capacity = 50});
       for (int i = 0; i < 50; ++i) {
         const auto lease = allocator.allocate();

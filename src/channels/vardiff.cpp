@@ -8,6 +8,9 @@ namespace {
 
 using std::chrono::seconds;
 
+/// 2^256 over the target of difficulty 1.
+constexpr double kHashesPerDifficulty = 4295032833.0;
+
 bool far_enough(double percent, Duration elapsed) {
   return percent >= 100 || (percent >= 60 && elapsed >= seconds(60)) || (percent >= 50 && elapsed >= seconds(120)) ||
          (percent >= 45 && elapsed >= seconds(180)) || (percent >= 30 && elapsed >= seconds(240)) ||
@@ -20,19 +23,17 @@ double by_span(Duration elapsed, double up_to_30, double under_60, double later)
 
 }  // namespace
 
-std::optional<double> Vardiff::update(Instant now, double hash_rate_hps, const bitcoin::U256& target,
-                                      double min_hash_rate_hps) {
+std::optional<double> Vardiff::update(Instant now, double hash_rate_hps, double min_hash_rate_hps) {
   const Duration elapsed = now - since_;
   if (elapsed <= seconds(15)) return std::nullopt;
 
   const double assumed = std::isfinite(hash_rate_hps) ? std::max(hash_rate_hps, min_hash_rate_hps) : min_hash_rate_hps;
-  const double minutes = std::chrono::duration<double, std::ratio<60>>(elapsed).count();
-  const double measured = bitcoin::hash_rate_from_target(target, shares_ / minutes);
+  const double measured = work_ * kHashesPerDifficulty / std::chrono::duration<double>(elapsed).count();
   const double percent = std::abs(measured - assumed) / assumed * 100;
   if (!far_enough(percent, elapsed)) return std::nullopt;
 
   double corrected = measured;
-  if (shares_ == 0) {
+  if (work_ == 0) {
     corrected = assumed / by_span(elapsed, 1.5, 2, 3);
   } else if (percent > 1000) {
     corrected = assumed * by_span(elapsed, 10, 5, 3);

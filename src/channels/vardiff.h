@@ -2,15 +2,16 @@
 // vardiff/classic.rs).
 #pragma once
 
-#include <cstdint>
 #include <optional>
 
 #include "base/time.h"
-#include "bitcoin/u256.h"
 
 namespace adit::channels {
 
-/// Counts shares since the last change and says when the channel's hash rate must be corrected. A value.
+/// Adds up the work of shares since the last change and says when the channel's hash rate must be corrected. A value.
+///
+/// Each share counts what its own job asked for, not what the channel's target is by now: jobs given before a change keep their
+/// target, and taken at the new one their shares would drive the rate on in the same direction.
 ///
 /// Never within 15 s of the last change. Then by how far the rate estimated from the shares is from the assumed one:
 /// at once from 100 %, after 60 s from 60 %, 120 s: 50 %, 180 s: 45 %, 240 s: 30 %, 300 s: 15 %. No share at all: the rate is
@@ -19,21 +20,22 @@ class Vardiff {
  public:
   explicit Vardiff(Instant now) : since_(now) {}
 
-  void on_share() { ++shares_; }
+  /// `difficulty` of the target that the share was held against.
+  void on_share(double difficulty) { work_ += difficulty; }
 
   /// The corrected hash rate, never below `min_hash_rate_hps`; nullopt while the present one will do. `hash_rate_hps` is what
-  /// the channel is assumed to have, `target` what its shares are held against.
-  std::optional<double> update(Instant now, double hash_rate_hps, const bitcoin::U256& target, double min_hash_rate_hps);
+  /// the channel is assumed to have.
+  std::optional<double> update(Instant now, double hash_rate_hps, double min_hash_rate_hps);
 
   /// Starts counting anew: the hash rate was changed for another reason.
   void reset(Instant now) {
     since_ = now;
-    shares_ = 0;
+    work_ = 0;
   }
 
  private:
   Instant since_;
-  std::uint32_t shares_ = 0;
+  double work_ = 0;  ///< Difficulty of the shares since then.
 };
 
 }  // namespace adit::channels

@@ -2,22 +2,28 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+
+#include "bitcoin/u256.h"
 
 namespace adit::channels {
 namespace {
 
-using bitcoin::target_from_hash_rate;
 using std::chrono::seconds;
 
 constexpr double kSharesPerMinute = 6;
 constexpr Instant kStart{};
 
+double difficulty_for(double hash_rate) {
+  return bitcoin::difficulty_from_target(bitcoin::target_from_hash_rate(hash_rate, kSharesPerMinute));
+}
+
 /// The correction after `elapsed`, given `shares` by then, for an assumed 1000 H/s.
 std::optional<double> correction(int elapsed, int shares, double assumed = 1000, double min = 1) {
   Vardiff vardiff(kStart);
-  for (int i = 0; i < shares; ++i) vardiff.on_share();
-  return vardiff.update(kStart + seconds(elapsed), assumed, target_from_hash_rate(assumed, kSharesPerMinute), min);
+  for (int i = 0; i < shares; ++i) vardiff.on_share(difficulty_for(assumed));
+  return vardiff.update(kStart + seconds(elapsed), assumed, min);
 }
 
 TEST(Vardiff, NeverWithin15Seconds) {
@@ -72,27 +78,32 @@ TEST(Vardiff, AFloodRaisesTheRateByFixedSteps) {
 TEST(Vardiff, NeverBelowTheLeastRateAndSoundForAnyAssumedOne) {
   EXPECT_DOUBLE_EQ(*correction(60, 0, 10, 9), 9);
   Vardiff vardiff(kStart);
-  const auto corrected = vardiff.update(kStart + seconds(60), std::nan(""), target_from_hash_rate(1, 6), 1);
+  const auto corrected = vardiff.update(kStart + seconds(60), std::nan(""), 1);
   ASSERT_TRUE(corrected);
   EXPECT_DOUBLE_EQ(*corrected, 1);
 }
 
-TEST(Vardiff, SteadyMinersEndNearTheWantedShareRate) {
+// A new target is only for jobs to come: with jobs this far apart, shares on the old one go on coming for as long.
+TEST(Vardiff, SteadyMinersEndNearTheWantedShareRateHoweverRareJobsAre) {
   for (const double real : {50.0, 5e6, 2e9}) {
-    double assumed = 1e4;
-    auto target = target_from_hash_rate(assumed, kSharesPerMinute);
-    Vardiff vardiff(kStart);
-    double owed = 0;
-    for (int second = 1; second <= 3600; ++second) {
-      owed += real / bitcoin::expected_hashes(target);
-      for (; owed >= 1; owed -= 1) vardiff.on_share();
-      if (const auto corrected = vardiff.update(kStart + seconds(second), assumed, target, 1)) {
-        assumed = *corrected;
-        target = target_from_hash_rate(assumed, kSharesPerMinute);
-        owed = 0;
+    for (const int job_interval : {1, 30, 120}) {
+      double assumed = 1e4;
+      double difficulty = difficulty_for(assumed);
+      double highest = 0;
+      Vardiff vardiff(kStart);
+      double owed = 0;
+      for (int second = 1; second <= 2 * 3600; ++second) {
+        if (second % job_interval == 0) difficulty = difficulty_for(assumed);
+        owed += real / (difficulty * 4295032833.0);
+        const double shares = std::floor(owed);
+        owed -= shares;
+        if (shares > 0) vardiff.on_share(shares * difficulty);
+        if (const auto corrected = vardiff.update(kStart + seconds(second), assumed, 1)) assumed = *corrected;
+        highest = std::max(highest, assumed);
       }
+      EXPECT_NEAR(assumed / real, 1, 0.2) << real << ", a job every " << job_interval << " s";
+      EXPECT_LE(highest, std::max(1e4, real) * 1.5) << real << ", a job every " << job_interval << " s";
     }
-    EXPECT_NEAR(assumed / real, 1, 0.16) << real;
   }
 }
 
