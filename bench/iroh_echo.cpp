@@ -49,7 +49,8 @@ struct Process {
     std::vector<char*> argv;
     for (auto& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
-    if (::posix_spawn(&pid, ADIT_BRIDGE_ECHO, &actions, nullptr, argv.data(), environ) != 0) die("cannot run " ADIT_BRIDGE_ECHO);
+    if (::posix_spawn(&pid, ADIT_BRIDGE_ECHO, &actions, nullptr, argv.data(), environ) != 0)
+      die("cannot run " ADIT_BRIDGE_ECHO);
     ::posix_spawn_file_actions_destroy(&actions);
     ::close(in[0]);
     ::close(out[1]);
@@ -129,7 +130,8 @@ class BridgeClient {
     for (int round = 0; round < kWarmUp + kEchoes; ++round) {
       const auto begun = Clock::now();
       std::uint64_t code = 0;
-      if (const auto taken = adit_stream_write(stream_, message.data(), message.size(), &code); taken != kMessage) die("write", taken);
+      if (const auto taken = adit_stream_write(stream_, message.data(), message.size(), &code); taken != kMessage)
+        die("write", taken);
       for (std::size_t have = 0; have < kMessage;) {
         const auto got = adit_stream_read(stream_, message.data() + have, kMessage - have, &code);
         if (got > 0) {
@@ -195,10 +197,15 @@ int main(int argc, char** argv) {
   }
   const double through = median(bridge) / 1000, pure = median(rust) / 1000;
   if (json) {
-    std::printf(R"({"key": "iroh.echo.p50", "value": %.1f, "unit": "us", "ratio": %.3f})" "\n", through, through / pure);
-    std::printf(R"({"key": "iroh.echo.p50.rust", "value": %.1f, "unit": "us", "ratio": null})" "\n", pure);
+    std::printf(R"({"key": "iroh.echo.p50", "value": %.1f, "unit": "us", "ratio": %.3f})"
+                "\n",
+                through, through / pure);
+    std::printf(R"({"key": "iroh.echo.p50.rust", "value": %.1f, "unit": "us", "ratio": null})"
+                "\n",
+                pure);
   } else {
-    std::printf("64 B echo, p50: %.1f us through the bridge, %.1f us in pure Rust, ratio %.2f\n", through, pure, through / pure);
+    std::printf("64 B echo, p50: %.1f us through the bridge, %.1f us in pure Rust, ratio %.2f\n", through, pure,
+                through / pure);
   }
   return 0;
 }

@@ -51,33 +51,51 @@ class Done final : public EventLoop::Waiter {
 
 Errc code_of(std::int32_t result) {
   switch (result) {
-    case ADIT_FIN: return Errc::kEndOfStream;
+    case ADIT_FIN:
+      return Errc::kEndOfStream;
     case ADIT_RESET:
-    case ADIT_STOPPED: return Errc::kReset;
-    case ADIT_CLOSED: return Errc::kClosed;
-    case ADIT_INVALID: return Errc::kConfiguration;
-    case ADIT_OVERLOADED: return Errc::kOverloaded;
-    case ADIT_TIMED_OUT: return Errc::kTimedOut;
+    case ADIT_STOPPED:
+      return Errc::kReset;
+    case ADIT_CLOSED:
+      return Errc::kClosed;
+    case ADIT_INVALID:
+      return Errc::kConfiguration;
+    case ADIT_OVERLOADED:
+      return Errc::kOverloaded;
+    case ADIT_TIMED_OUT:
+      return Errc::kTimedOut;
     case ADIT_NO_ROUTE:
-    case ADIT_UNREACHABLE: return Errc::kUnreachable;
+    case ADIT_UNREACHABLE:
+      return Errc::kUnreachable;
     case ADIT_REFUSED:
-    case ADIT_WRONG_PROTOCOL: return Errc::kRefused;
-    case ADIT_WRONG_PEER: return Errc::kHandshake;
-    case ADIT_ADDRESS_IN_USE: return Errc::kAddressInUse;
-    default: return Errc::kInternal;
+    case ADIT_WRONG_PROTOCOL:
+      return Errc::kRefused;
+    case ADIT_WRONG_PEER:
+      return Errc::kHandshake;
+    case ADIT_ADDRESS_IN_USE:
+      return Errc::kAddressInUse;
+    default:
+      return Errc::kInternal;
   }
 }
 
 /// What to do about it, where the bridge's own words do not say.
 std::string_view advice(std::int32_t result) {
   switch (result) {
-    case ADIT_NO_ROUTE: return "; add ?addr=IP:PORT or ?relay=URL to the upstream's URL, and for a relay set relay in [iroh]";
-    case ADIT_UNREACHABLE: return "; nobody answered at its addresses: is it running, are the addresses right, does it need a relay?";
-    case ADIT_REFUSED: return "; the peer takes no connection now";
-    case ADIT_WRONG_PROTOCOL: return "; the peer does not serve this protocol";
-    case ADIT_WRONG_PEER: return "; another endpoint id answers at its addresses: check id and addresses";
-    case ADIT_ADDRESS_IN_USE: return "; choose another port in [iroh], or stop the program that has it";
-    default: return "";
+    case ADIT_NO_ROUTE:
+      return "; add ?addr=IP:PORT or ?relay=URL to the upstream's URL, and for a relay set relay in [iroh]";
+    case ADIT_UNREACHABLE:
+      return "; nobody answered at its addresses: is it running, are the addresses right, does it need a relay?";
+    case ADIT_REFUSED:
+      return "; the peer takes no connection now";
+    case ADIT_WRONG_PROTOCOL:
+      return "; the peer does not serve this protocol";
+    case ADIT_WRONG_PEER:
+      return "; another endpoint id answers at its addresses: check id and addresses";
+    case ADIT_ADDRESS_IN_USE:
+      return "; choose another port in [iroh], or stop the program that has it";
+    default:
+      return "";
   }
 }
 
@@ -105,8 +123,8 @@ Result<std::shared_ptr<EventLoop>> EventLoop::create(Shard& shard) {
   BridgeHandle owned(loop);
   const int duplicate = ::fcntl(adit_loop_fd(loop), F_DUPFD_CLOEXEC, 0);
   if (duplicate < 0) return fail(Errc::kOverloaded, "no descriptor is left for iroh's event loop");
-  const auto made = std::shared_ptr<EventLoop>(
-      new EventLoop(shard, std::move(owned), Descriptor(shard.context().get_executor(), duplicate)));
+  const auto made =
+      std::shared_ptr<EventLoop>(new EventLoop(shard, std::move(owned), Descriptor(shard.context().get_executor(), duplicate)));
   shard.post([made] { made->wait(); });
   return made;
 }
@@ -127,7 +145,8 @@ bool EventLoop::dispatch() {
   const auto count = adit_loop_drain(loop_.get(), events.data(), events.size());
   for (std::int32_t i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
-    if (const auto waiter = waiters_.find(event.handle); waiter != waiters_.end()) waiter->second->on_event(event.ready, event.result);
+    if (const auto waiter = waiters_.find(event.handle); waiter != waiters_.end())
+      waiter->second->on_event(event.ready, event.result);
   }
   return count >= 0;
 }

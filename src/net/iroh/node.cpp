@@ -72,7 +72,8 @@ unsigned runtime_users = 0;
 Result<IrohNodeManager::Runtime> IrohNodeManager::Runtime::acquire(unsigned threads) {
   const std::scoped_lock lock(runtime_mutex);
   if (runtime_users == 0) {
-    if (const auto result = adit_runtime_start(threads); result != ADIT_OK) return fail(bridge_error(result, 0, "cannot start iroh"));
+    if (const auto result = adit_runtime_start(threads); result != ADIT_OK)
+      return fail(bridge_error(result, 0, "cannot start iroh"));
   }
   ++runtime_users;
   return Runtime();
@@ -87,7 +88,8 @@ IrohNodeManager::Runtime::~Runtime() {
 /// Takes connections on the first shard, the home, and gives each to the next shard, which waits for its first stream.
 class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::enable_shared_from_this<Listening> {
  public:
-  Listening(Shards& shards, const std::vector<std::shared_ptr<EventLoop>>& loops, const IrohNodeConfig& config, OnStream on_stream)
+  Listening(Shards& shards, const std::vector<std::shared_ptr<EventLoop>>& loops, const IrohNodeConfig& config,
+            OnStream on_stream)
       : shards_(shards),
         loops_(loops.begin(), loops.end()),
         accept_deadline_(config.accept_deadline),
@@ -171,8 +173,8 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
     self->take();
   }
 
-  static asio::awaitable<void> first_stream(std::shared_ptr<Listening> self, std::shared_ptr<EventLoop> loop, BridgeHandle connection,
-                                            Place place) {
+  static asio::awaitable<void> first_stream(std::shared_ptr<Listening> self, std::shared_ptr<EventLoop> loop,
+                                            BridgeHandle connection, Place place) {
     adit_handle handle = 0;
     if (adit_stream_accept(connection.get(), bridge_ms(self->accept_deadline_), &handle) != ADIT_OK) co_return;
     BridgeHandle stream(handle);
@@ -206,13 +208,15 @@ Result<std::unique_ptr<IrohNodeManager>> IrohNodeManager::start(Shards& shards, 
 
 Result<void> IrohNodeManager::bind() {
   adit_handle handle = 0;
-  if (const auto result = adit_loop_create(1, &handle); result != ADIT_OK) return fail(bridge_error(result, 0, "cannot start iroh"));
+  if (const auto result = adit_loop_create(1, &handle); result != ADIT_OK)
+    return fail(bridge_error(result, 0, "cannot start iroh"));
   control_ = BridgeHandle(handle);
 
   const auto bind_addrs = views(config_.bind);
   const auto external_addrs = views(config_.external_addrs);
   std::vector<adit_relay> relays;
-  for (const auto& relay : config_.relays) relays.push_back({.url = view(relay.url), .quic_port = relay.quic_port, .token = view(relay.auth_token)});
+  for (const auto& relay : config_.relays)
+    relays.push_back({.url = view(relay.url), .quic_port = relay.quic_port, .token = view(relay.auth_token)});
   adit_endpoint_config config{};
   config.secret_key = config_.secret_key.data();
   config.bind_addrs = bind_addrs.data();
@@ -257,11 +261,13 @@ IrohNodeManager::~IrohNodeManager() {
   for (const auto& loop : loops_) loop->stop();
 }
 
-asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard& shard, const IrohConfig& to, Duration deadline) {
+asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard& shard, const IrohConfig& to,
+                                                                           Duration deadline) {
   const auto loop = loops_[shard.index()];
   const auto until = now_from_system().instant + deadline;
   std::array<std::uint8_t, 32> id;
-  if (!from_hex(to.endpoint_id, id)) co_return fail(Errc::kConfiguration, "an endpoint id is 64 hex digits, not '" + to.endpoint_id + "'");
+  if (!from_hex(to.endpoint_id, id))
+    co_return fail(Errc::kConfiguration, "an endpoint id is 64 hex digits, not '" + to.endpoint_id + "'");
   const auto addrs = views(to.addrs);
   const auto alpn = view(to.alpn);
   adit_dial target{};
@@ -274,14 +280,16 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard
 
   const auto what = "cannot connect to " + to.endpoint_id.substr(0, 10) + " over iroh";
   adit_handle handle = 0;
-  if (const auto result = adit_connect(endpoint_.get(), loop->handle(), &target, bridge_ms(deadline), &handle); result != ADIT_OK) {
+  if (const auto result = adit_connect(endpoint_.get(), loop->handle(), &target, bridge_ms(deadline), &handle);
+      result != ADIT_OK) {
     co_return fail(bridge_error(result, 0, what));
   }
   BridgeHandle connection(handle);
   if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(bridge_error(result, handle, what));
 
   const auto left = bridge_ms(until - now_from_system().instant);
-  if (const auto result = adit_stream_open(connection.get(), left, &handle); result != ADIT_OK) co_return fail(bridge_error(result, 0, what));
+  if (const auto result = adit_stream_open(connection.get(), left, &handle); result != ADIT_OK)
+    co_return fail(bridge_error(result, 0, what));
   BridgeHandle stream(handle);
   if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(bridge_error(result, handle, what));
   co_return std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream));
@@ -316,7 +324,8 @@ std::vector<std::string> IrohNodeManager::local_addresses() const {
 }
 
 std::string IrohNodeManager::home_relay() const {
-  for (const auto& relay : lines([this](char* text, std::size_t size) { return adit_endpoint_relays(endpoint_.get(), text, size); })) {
+  for (const auto& relay :
+       lines([this](char* text, std::size_t size) { return adit_endpoint_relays(endpoint_.get(), text, size); })) {
     if (relay.find(" connected") != std::string::npos) return relay.substr(0, relay.find(' '));
   }
   return {};

@@ -43,7 +43,8 @@ struct IrohNodeConfig {
   Duration idle_timeout = std::chrono::seconds(30);  ///< A silent peer is gone after this, or after its own if shorter.
   Duration keep_alive = std::chrono::seconds(5);
   Duration accept_deadline = std::chrono::seconds(10);  ///< For the QUIC handshake, and again for the first stream.
-  std::uint32_t max_pending = 1024;  ///< Connections in handshake or not taken yet, and again without a stream; more are refused.
+  std::uint32_t max_pending =
+      1024;  ///< Connections in handshake or not taken yet, and again without a stream; more are refused.
 };
 
 /// One iroh endpoint (IrohCarrier), serving all roles and shards of the process.
@@ -58,7 +59,8 @@ class IrohNodeManager final : public IrohCarrier {
   IrohNodeManager(const IrohNodeManager&) = delete;
   IrohNodeManager& operator=(const IrohNodeManager&) = delete;
 
-  /// Besides those of IrohCarrier: kHandshake (another endpoint answers there), kConfiguration (no such id, our own, a bad address).
+  /// Besides those of IrohCarrier: kHandshake (another endpoint answers there), kConfiguration (no such id, our own, a bad
+  /// address).
   asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial(Shard& shard, const IrohConfig& to, Duration deadline) override;
   /// Not from within on_stream: neither is stop_listening. Errors: kConfiguration.
   Result<void> listen(std::vector<std::string> alpns, OnStream on_stream) override;

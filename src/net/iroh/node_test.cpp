@@ -122,16 +122,19 @@ class IrohNode : public testing::Test {
   }
 
   static void serve_echo(IrohNodeManager& node) {
-    const auto listening = node.listen({kAlpnMining}, [](Shard& shard, std::unique_ptr<ByteStream> stream) { shard.spawn(echo(std::move(stream))); });
+    const auto listening = node.listen(
+        {kAlpnMining}, [](Shard& shard, std::unique_ptr<ByteStream> stream) { shard.spawn(echo(std::move(stream))); });
     ASSERT_TRUE(listening) << listening.error().message();
   }
 
   /// Dials from `shard` and says `text` there once.
   static Result<std::string> dial_and_say(IrohNodeManager& from, Shard& shard, const IrohConfig& to, std::string text) {
-    return run_on(shard, [](IrohNodeManager& node, Shard& here, IrohConfig target, std::string words) -> asio::awaitable<Result<std::string>> {
-      ADIT_CO_TRY(const auto stream, co_await node.dial(here, target, 10s));
-      co_return co_await say(*stream, std::move(words));
-    }(from, shard, to, std::move(text)));
+    return run_on(
+        shard,
+        [](IrohNodeManager& node, Shard& here, IrohConfig target, std::string words) -> asio::awaitable<Result<std::string>> {
+          ADIT_CO_TRY(const auto stream, co_await node.dial(here, target, 10s));
+          co_return co_await say(*stream, std::move(words));
+        }(from, shard, to, std::move(text)));
   }
 
   Shards shards_{2};
@@ -143,15 +146,17 @@ TEST_F(IrohNode, BytesComeBackFromAnEchoOverLoopback) {
   std::string text(300'000, 'x');
   for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 7 + i / 256);
   // More than every window holds, so the writer has to wait for its own echo: it reads as it goes.
-  const auto heard = run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to, std::string words) -> asio::awaitable<Result<std::string>> {
-    ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
-    std::string all;
-    for (std::size_t at = 0; at < words.size(); at += 10'000) {
-      ADIT_CO_TRY(const auto part, co_await say(*stream, words.substr(at, 10'000)));
-      all += part;
-    }
-    co_return all;
-  }(*client, shards_[0], address_of(*server), text));
+  const auto heard =
+      run_on(shards_[0],
+             [](IrohNodeManager& from, Shard& shard, IrohConfig to, std::string words) -> asio::awaitable<Result<std::string>> {
+               ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+               std::string all;
+               for (std::size_t at = 0; at < words.size(); at += 10'000) {
+                 ADIT_CO_TRY(const auto part, co_await say(*stream, words.substr(at, 10'000)));
+                 all += part;
+               }
+               co_return all;
+             }(*client, shards_[0], address_of(*server), text));
   ASSERT_TRUE(heard) << heard.error().message();
   EXPECT_EQ(*heard, text);
 }
@@ -186,14 +191,15 @@ TEST_F(IrohNode, ConnectionsAreSpreadOverTheShards) {
 TEST_F(IrohNode, AFinishIsACleanEndAndBytesAreCounted) {
   const auto server = node(loopback(1)), client = node(loopback(2));
   serve_echo(*server);
-  const auto end = run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
-    ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
-    ADIT_CO_TRY(const auto heard, co_await say(*stream, "hello"));
-    stream->finish();
-    const auto more = co_await read_some(*stream);
-    if (more || !more.error().is(Errc::kEndOfStream)) co_return fail(Errc::kInternal, "no clean end");
-    co_return stream->metadata();
-  }(*client, shards_[0], address_of(*server)));
+  const auto end =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ADIT_CO_TRY(const auto heard, co_await say(*stream, "hello"));
+        stream->finish();
+        const auto more = co_await read_some(*stream);
+        if (more || !more.error().is(Errc::kEndOfStream)) co_return fail(Errc::kInternal, "no clean end");
+        co_return stream->metadata();
+      }(*client, shards_[0], address_of(*server)));
   ASSERT_TRUE(end) << end.error().message();
   EXPECT_EQ(end->bytes_sent, 5u);
   EXPECT_EQ(end->bytes_received, 5u);
@@ -202,17 +208,18 @@ TEST_F(IrohNode, AFinishIsACleanEndAndBytesAreCounted) {
 TEST_F(IrohNode, MetadataNamesThePeerAndItsDirectPath) {
   const auto server = node(loopback(1)), client = node(loopback(2));
   serve_echo(*server);
-  const auto known = run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
-    ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
-    ConnectionMetadata metadata;
-    for (int i = 0; i < 1000 && !metadata.path_rtt; ++i) {  // published by the bridge, at most one round behind
-      ADIT_CO_TRY(const auto heard, co_await say(*stream, "hello"));
-      metadata = stream->metadata();
-    }
-    stream->close(CloseCode::kShutdown);
-    if (stream->metadata().peer != metadata.peer) co_return fail(Errc::kInternal, "a closed stream forgets its peer");
-    co_return metadata;
-  }(*client, shards_[0], address_of(*server)));
+  const auto known =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ConnectionMetadata metadata;
+        for (int i = 0; i < 1000 && !metadata.path_rtt; ++i) {  // published by the bridge, at most one round behind
+          ADIT_CO_TRY(const auto heard, co_await say(*stream, "hello"));
+          metadata = stream->metadata();
+        }
+        stream->close(CloseCode::kShutdown);
+        if (stream->metadata().peer != metadata.peer) co_return fail(Errc::kInternal, "a closed stream forgets its peer");
+        co_return metadata;
+      }(*client, shards_[0], address_of(*server)));
   ASSERT_TRUE(known) << known.error().message();
   EXPECT_EQ(known->transport, Transport::kIroh);
   EXPECT_EQ(known->peer, server->endpoint_id());
@@ -230,19 +237,20 @@ TEST_F(IrohNode, ACloseDeliversWhatWasWrittenAndItsCode) {
       peer->close(CloseCode::kOverloaded);
     }(std::move(stream)));
   }));
-  const auto end = run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
-    ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
-    ADIT_CO_TRY(auto heard, co_await say(*stream, "four score and"));
-    const auto finished = co_await read_some(*stream);
-    // The finish and the close travel apart; after the close a write says why.
-    for (int i = 0; i < 1000; ++i) {
-      if (const auto taken = stream->try_write(as_bytes("x")); !taken && !taken.error().is(Errc::kWouldBlock)) {
-        co_return heard + "|" + taken.error().message();
-      }
-      co_await sleep_for(5ms);
-    }
-    co_return heard;
-  }(*client, shards_[0], address_of(*server)));
+  const auto end =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ADIT_CO_TRY(auto heard, co_await say(*stream, "four score and"));
+        const auto finished = co_await read_some(*stream);
+        // The finish and the close travel apart; after the close a write says why.
+        for (int i = 0; i < 1000; ++i) {
+          if (const auto taken = stream->try_write(as_bytes("x")); !taken && !taken.error().is(Errc::kWouldBlock)) {
+            co_return heard + "|" + taken.error().message();
+          }
+          co_await sleep_for(5ms);
+        }
+        co_return heard;
+      }(*client, shards_[0], address_of(*server)));
   ASSERT_TRUE(end) << end.error().message();
   EXPECT_THAT(*end, StartsWith("no more of you|"));
   EXPECT_THAT(*end, HasSubstr("4, overloaded"));
@@ -251,11 +259,12 @@ TEST_F(IrohNode, ACloseDeliversWhatWasWrittenAndItsCode) {
 TEST_F(IrohNode, ClosingWakesWhoWaits) {
   const auto server = node(loopback(1)), client = node(loopback(2));
   serve_echo(*server);
-  const auto end = run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
-    ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
-    shard.post([&stream = *stream] { stream.close(CloseCode::kShutdown); });
-    co_return co_await read_some(*stream);
-  }(*client, shards_[0], address_of(*server)));
+  const auto end =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        shard.post([&stream = *stream] { stream.close(CloseCode::kShutdown); });
+        co_return co_await read_some(*stream);
+      }(*client, shards_[0], address_of(*server)));
   ASSERT_FALSE(end);
   EXPECT_TRUE(end.error().is(Errc::kClosed)) << end.error().name();
 }
@@ -267,10 +276,11 @@ TEST_F(IrohNode, ASilentPeerIsDroppedAtItsDeadlineAndNeverHandedOver) {
   std::atomic<int> handed_over{0};
   ASSERT_TRUE(server->listen({kAlpnMining}, [&](Shard&, std::unique_ptr<ByteStream>) { ++handed_over; }));
   // The stream is opened and nothing is written: the peer does not even see it.
-  const auto end = run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
-    ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
-    co_return co_await read_some(*stream);
-  }(*client, shards_[0], address_of(*server)));
+  const auto end =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        co_return co_await read_some(*stream);
+      }(*client, shards_[0], address_of(*server)));
   ASSERT_FALSE(end);
   EXPECT_TRUE(end.error().is(Errc::kEndOfStream)) << end.error().message();
   EXPECT_THAT(end.error().message(), HasSubstr("shutting down"));
@@ -283,10 +293,12 @@ TEST_F(IrohNode, ADialThatCannotWorkSaysWhatToDo) {
   const auto stranger = node(loopback(3))->endpoint_id();  // nobody is left there
   const auto good = address_of(*server);
   const auto dial = [&](const IrohConfig& to, Duration deadline = 10s) {
-    return run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig target, Duration limit) -> asio::awaitable<Result<std::string>> {
-      ADIT_CO_TRY(const auto stream, co_await from.dial(shard, target, limit));
-      co_return std::string("connected");
-    }(*client, shards_[0], to, deadline));
+    return run_on(
+        shards_[0],
+        [](IrohNodeManager& from, Shard& shard, IrohConfig target, Duration limit) -> asio::awaitable<Result<std::string>> {
+          ADIT_CO_TRY(const auto stream, co_await from.dial(shard, target, limit));
+          co_return std::string("connected");
+        }(*client, shards_[0], to, deadline));
   };
   auto to = good;
   to.addrs.clear();
@@ -346,21 +358,23 @@ TEST_F(IrohNode, AConfigurationThatCannotWorkIsNamed) {
 TEST_F(IrohNode, AfterStopListeningPeersAreRefusedAndOldStreamsLiveOn) {
   const auto server = node(loopback(1)), client = node(loopback(2));
   serve_echo(*server);
-  const auto end = run_on(shards_[0], [](IrohNodeManager& listener, IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<Error>> {
-    ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
-    ADIT_CO_TRY(const auto before, co_await say(*stream, "before"));
-    listener.stop_listening();
-    listener.stop_listening();
-    for (int i = 0; i < 100; ++i) {  // the listener's own shard does it
-      const auto late = co_await from.dial(shard, to, 10s);
-      if (!late) {
-        ADIT_CO_TRY(const auto after, co_await say(*stream, "after"));
-        co_return late.error();
-      }
-      co_await sleep_for(10ms);
-    }
-    co_return fail(Errc::kInternal, "still listening");
-  }(*server, *client, shards_[0], address_of(*server)));
+  const auto end = run_on(
+      shards_[0],
+      [](IrohNodeManager& listener, IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<Error>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ADIT_CO_TRY(const auto before, co_await say(*stream, "before"));
+        listener.stop_listening();
+        listener.stop_listening();
+        for (int i = 0; i < 100; ++i) {  // the listener's own shard does it
+          const auto late = co_await from.dial(shard, to, 10s);
+          if (!late) {
+            ADIT_CO_TRY(const auto after, co_await say(*stream, "after"));
+            co_return late.error();
+          }
+          co_await sleep_for(10ms);
+        }
+        co_return fail(Errc::kInternal, "still listening");
+      }(*server, *client, shards_[0], address_of(*server)));
   ASSERT_TRUE(end) << end.error().message();
   EXPECT_TRUE(end->is(Errc::kRefused)) << end->message();
 }
@@ -373,18 +387,19 @@ TEST_F(IrohNode, PeersBeyondTheListenersBoundAreRefusedAndTheOthersServed) {
   serve_echo(*server);
   const auto to = address_of(*server);
   // Silent peers: two wait for their stream, two more to be taken; what comes then is refused.
-  const auto outcome = run_on(shards_[1], [](IrohNodeManager& from, Shard& shard, IrohConfig target) -> asio::awaitable<Result<std::string>> {
-    std::vector<std::unique_ptr<ByteStream>> silent;
-    for (int i = 0; i < 10; ++i) {
-      auto stream = co_await from.dial(shard, target, 10s);
-      if (!stream) {
-        if (!stream.error().is(Errc::kRefused)) co_return fail(std::move(stream.error()));
-        co_return std::to_string(silent.size());
-      }
-      silent.push_back(std::move(*stream));
-    }
-    co_return fail(Errc::kInternal, "all were let in");
-  }(*client, shards_[1], to));
+  const auto outcome =
+      run_on(shards_[1], [](IrohNodeManager& from, Shard& shard, IrohConfig target) -> asio::awaitable<Result<std::string>> {
+        std::vector<std::unique_ptr<ByteStream>> silent;
+        for (int i = 0; i < 10; ++i) {
+          auto stream = co_await from.dial(shard, target, 10s);
+          if (!stream) {
+            if (!stream.error().is(Errc::kRefused)) co_return fail(std::move(stream.error()));
+            co_return std::to_string(silent.size());
+          }
+          silent.push_back(std::move(*stream));
+        }
+        co_return fail(Errc::kInternal, "all were let in");
+      }(*client, shards_[1], to));
   ASSERT_TRUE(outcome) << outcome.error().message();
   EXPECT_GE(std::stoi(*outcome), 2);
   EXPECT_LE(std::stoi(*outcome), 4);
@@ -447,12 +462,13 @@ TEST_F(IrohNode, APeerInPureRustIsUnderstoodAndItsDeathNoticed) {
   config.idle_timeout = 1500ms;
   config.keep_alive = 400ms;
   const auto client = node(std::move(config));
-  const auto end = run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, EchoProcess& other) -> asio::awaitable<Result<std::string>> {
-    ADIT_CO_TRY(const auto stream, co_await from.dial(shard, other.config(), 10s));
-    ADIT_CO_TRY(const auto heard, co_await say(*stream, "are you there?"));
-    other.kill();
-    co_return co_await read_some(*stream);
-  }(*client, shards_[0], peer));
+  const auto end =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, EchoProcess& other) -> asio::awaitable<Result<std::string>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, other.config(), 10s));
+        ADIT_CO_TRY(const auto heard, co_await say(*stream, "are you there?"));
+        other.kill();
+        co_return co_await read_some(*stream);
+      }(*client, shards_[0], peer));
   ASSERT_FALSE(end);
   EXPECT_TRUE(end.error().is(Errc::kTimedOut)) << end.error().message();
 }

@@ -16,13 +16,20 @@ constexpr std::uint32_t kLingerMs = 1000;
 
 std::string_view meaning(std::uint64_t code) {
   switch (code) {
-    case 0: return "without goodbye";
-    case static_cast<std::uint64_t>(CloseCode::kShutdown): return "shutting down";
-    case static_cast<std::uint64_t>(CloseCode::kUnauthorized): return "unauthorized";
-    case static_cast<std::uint64_t>(CloseCode::kProtocolError): return "protocol error";
-    case static_cast<std::uint64_t>(CloseCode::kOverloaded): return "overloaded";
-    case static_cast<std::uint64_t>(CloseCode::kDuplicate): return "duplicate";
-    default: return "for a reason we do not know";
+    case 0:
+      return "without goodbye";
+    case static_cast<std::uint64_t>(CloseCode::kShutdown):
+      return "shutting down";
+    case static_cast<std::uint64_t>(CloseCode::kUnauthorized):
+      return "unauthorized";
+    case static_cast<std::uint64_t>(CloseCode::kProtocolError):
+      return "protocol error";
+    case static_cast<std::uint64_t>(CloseCode::kOverloaded):
+      return "overloaded";
+    case static_cast<std::uint64_t>(CloseCode::kDuplicate):
+      return "duplicate";
+    default:
+      return "for a reason we do not know";
   }
 }
 
@@ -82,28 +89,42 @@ std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) 
     return fail(*end_of_reading_);
   }
   switch (result) {
-    case ADIT_RESET: failure_ = Error(Errc::kReset, with_meaning("the peer reset the stream", code)); break;
-    case ADIT_STOPPED: failure_ = Error(Errc::kReset, with_meaning("the peer stopped reading", code)); break;
-    case ADIT_CLOSED: failure_ = why_closed(); break;
-    default: failure_ = bridge_error(static_cast<std::int32_t>(result), stream_.get(), "the stream failed inside iroh"); break;
+    case ADIT_RESET:
+      failure_ = Error(Errc::kReset, with_meaning("the peer reset the stream", code));
+      break;
+    case ADIT_STOPPED:
+      failure_ = Error(Errc::kReset, with_meaning("the peer stopped reading", code));
+      break;
+    case ADIT_CLOSED:
+      failure_ = why_closed();
+      break;
+    default:
+      failure_ = bridge_error(static_cast<std::int32_t>(result), stream_.get(), "the stream failed inside iroh");
+      break;
   }
   return fail(*failure_);
 }
 
 Error IrohStream::why_closed() const {
   adit_close_reason reason;
-  if (adit_connection_close_reason(connection_.get(), &reason) != ADIT_OK) return Error(Errc::kReset, "the connection has ended");
+  if (adit_connection_close_reason(connection_.get(), &reason) != ADIT_OK)
+    return Error(Errc::kReset, "the connection has ended");
   const std::string words(reason.reason, reason.reason_len);
   switch (reason.kind) {
-    case ADIT_CLOSE_BY_US: return Error(Errc::kClosed, "closed here");
+    case ADIT_CLOSE_BY_US:
+      return Error(Errc::kClosed, "closed here");
     case ADIT_CLOSE_BY_PEER: {
       const bool orderly = reason.code == static_cast<std::uint64_t>(CloseCode::kShutdown);
       return Error(orderly ? Errc::kEndOfStream : Errc::kReset,
                    with_meaning("the peer closed the connection", reason.code) + (words.empty() ? "" : ": " + words));
     }
-    case ADIT_CLOSE_TIMED_OUT: return Error(Errc::kTimedOut, "the peer has not been heard for the idle timeout");
-    case ADIT_CLOSE_RESET: return Error(Errc::kReset, "the peer no longer knows the connection: it has restarted");
-    default: return Error(Errc::kReset, "QUIC ended the connection (" + std::to_string(reason.code) + ")" + (words.empty() ? "" : ": " + words));
+    case ADIT_CLOSE_TIMED_OUT:
+      return Error(Errc::kTimedOut, "the peer has not been heard for the idle timeout");
+    case ADIT_CLOSE_RESET:
+      return Error(Errc::kReset, "the peer no longer knows the connection: it has restarted");
+    default:
+      return Error(Errc::kReset,
+                   "QUIC ended the connection (" + std::to_string(reason.code) + ")" + (words.empty() ? "" : ": " + words));
   }
 }
 

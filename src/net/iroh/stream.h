@@ -11,8 +11,8 @@
 
 namespace adit::net {
 
-/// A bi stream that has its connection to itself, as a ByteStream. The connection's handle is kept, so that its paths can be read
-/// for as long as the stream is open. To be used on the thread of the loop's shard alone.
+/// A bi stream that has its connection to itself, as a ByteStream. The connection's handle is kept, so that its paths can be
+/// read for as long as the stream is open. To be used on the thread of the loop's shard alone.
 ///
 /// close() still delivers what was taken before: the connection ends when the peer's QUIC has all of it, or after a second.
 class IrohStream final : public ByteStream, private EventLoop::Waiter {
