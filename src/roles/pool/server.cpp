@@ -289,8 +289,8 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       member.connection->send(out);
       if (handled) continue;
       member.leave();
-      ++home->transport_.protocol_errors;
-      home->complain("pool.protocol_error", member.connection->metadata().peer, handled.error());
+      if (handled.error().is(Errc::kProtocol)) ++home->transport_.protocol_errors;
+      home->complain("pool.session_ended", member.connection->metadata().peer, handled.error());
       co_await member.connection->drain(kLastWords);
       co_return;
     }
