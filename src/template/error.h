@@ -15,6 +15,8 @@ enum class Errc {
   kNoPeers,          ///< The node has no peers: passes by itself, or fix its network.
   kWrongNetwork,     ///< The node is on another network than the configuration: fix one of them.
   kNonsense,         ///< The answer is not what a Bitcoin node says: is this address that of a node's RPC?
+  kBusy,             ///< The node has too many calls under way: tried again with backoff.
+  kInvalidBlock,     ///< submitblock alone: the node calls the block invalid, for good.
   kRefused,          ///< The node answered with another error; the message has its words.
   kConfiguration,    ///< The configuration cannot work; the message names the key.
   kJournal,          ///< The journal of found blocks cannot be written or read: fix the folder or the disk.

@@ -22,6 +22,10 @@ std::string_view error_name(Errc code) {
       return "wrong-network";
     case Errc::kNonsense:
       return "nonsense";
+    case Errc::kBusy:
+      return "busy";
+    case Errc::kInvalidBlock:
+      return "invalid-block";
     case Errc::kRefused:
       return "refused";
     case Errc::kConfiguration:
