@@ -36,8 +36,10 @@ TEST(Sv1Build, WholeDifficultiesHaveNoFraction) {
     append_set_difficulty(line, difficulty);
     return line;
   };
-  EXPECT_EQ(line_of(512), R"({"id":null,"method":"mining.set_difficulty","params":[512]})" "\n");
-  EXPECT_EQ(line_of(1.0 / 1024), R"({"id":null,"method":"mining.set_difficulty","params":[0.0009765625]})" "\n");
+  EXPECT_EQ(line_of(512), R"({"id":null,"method":"mining.set_difficulty","params":[512]})"
+                          "\n");
+  EXPECT_EQ(line_of(1.0 / 1024), R"({"id":null,"method":"mining.set_difficulty","params":[0.0009765625]})"
+                                 "\n");
 }
 
 TEST(Sv1Build, FirmwareGetsPowersOfTwoFromOneUpAndNeverMoreThanAsked) {

@@ -26,7 +26,8 @@ class Sv1Client : public testing::Test, public ClientHandler {
   std::vector<std::pair<std::uint64_t, int>> answers;
 };
 
-constexpr std::string_view kConfigured = "{\"id\":1,\"error\":null,\"result\":{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}}\n";
+constexpr std::string_view kConfigured =
+    "{\"id\":1,\"error\":null,\"result\":{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}}\n";
 constexpr std::string_view kSubscribed = "{\"id\":2,\"error\":null,\"result\":[[],\"0011\",4]}\n";
 constexpr std::string_view kAuthorized = "{\"id\":3,\"error\":null,\"result\":true}\n";
 
@@ -39,7 +40,8 @@ std::string notify(std::string_view id, bool clean) {
 TEST_F(Sv1Client, OpensInOneGo) {
   client.start();
   EXPECT_EQ(said(),
-            "{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\",\"subscribe-extranonce\"],{\"version-rolling.mask\":\"1fffe000\",\"version-rolling.min-bit-count\":1}]}\n"
+            "{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\",\"subscribe-extranonce\"],{\"version-"
+            "rolling.mask\":\"1fffe000\",\"version-rolling.min-bit-count\":1}]}\n"
             "{\"id\":2,\"method\":\"mining.subscribe\",\"params\":[\"adit\"]}\n"
             "{\"id\":3,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n");
 }
@@ -52,7 +54,8 @@ TEST_F(Sv1Client, WorkCarriesWhatWasSetBeforeIt) {
   EXPECT_EQ(ready, 1);
   EXPECT_EQ(hear("{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[2]}\n" + notify("a", true) +
                  "{\"id\":null,\"method\":\"mining.set_extranonce\",\"params\":[\"ff\",3]}\n"
-                 "{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"00002000\"]}\n" + notify("b", false)),
+                 "{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"00002000\"]}\n" +
+                 notify("b", false)),
             "");
   ASSERT_EQ(works.size(), 2u);
   EXPECT_EQ(works[0]->job.job_id, "a");
@@ -72,10 +75,14 @@ TEST_F(Sv1Client, AnswersFindTheirSubmit) {
   said();
   const std::uint8_t extranonce2[] = {1, 2, 3, 4};
   const auto first = client.submit(*works[0], Extranonce(extranonce2), 0x10, 0x20, 0x2000);
-  EXPECT_EQ(said(), "{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"w\",\"a\",\"01020304\",\"00000010\",\"00000020\",\"00002000\"]}\n");
+  EXPECT_EQ(
+      said(),
+      "{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"w\",\"a\",\"01020304\",\"00000010\",\"00000020\",\"00002000\"]}\n");
   const auto second = client.submit(*works[0], Extranonce(extranonce2), 0x10, 0x21, 0);
   ASSERT_TRUE(first && second);
-  EXPECT_EQ(hear("{\"id\":5,\"result\":null,\"error\":[23,\"Low difficulty share\",null]}\n{\"id\":4,\"result\":true,\"error\":null}\n"), "");
+  EXPECT_EQ(hear("{\"id\":5,\"result\":null,\"error\":[23,\"Low difficulty "
+                 "share\",null]}\n{\"id\":4,\"result\":true,\"error\":null}\n"),
+            "");
   EXPECT_EQ(answers, (std::vector<std::pair<std::uint64_t, int>>{{*second, 23}, {*first, 0}}));
   EXPECT_EQ(hear("{\"id\":4,\"result\":true,\"error\":null}\n"), "") << "an answer to nothing is ignored";
   EXPECT_EQ(answers.size(), 2u);

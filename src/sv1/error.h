@@ -18,13 +18,20 @@ enum class Errc {
 constexpr std::string_view error_layer(Errc) { return "sv1"; }
 constexpr std::string_view error_name(Errc code) {
   switch (code) {
-    case Errc::kLineTooLong: return "line_too_long";
-    case Errc::kNotJson: return "not_json";
-    case Errc::kNotSv1: return "not_sv1";
-    case Errc::kAbuse: return "abuse";
-    case Errc::kTimedOut: return "timed_out";
-    case Errc::kRefused: return "refused";
-    case Errc::kUnexpected: return "unexpected";
+    case Errc::kLineTooLong:
+      return "line_too_long";
+    case Errc::kNotJson:
+      return "not_json";
+    case Errc::kNotSv1:
+      return "not_sv1";
+    case Errc::kAbuse:
+      return "abuse";
+    case Errc::kTimedOut:
+      return "timed_out";
+    case Errc::kRefused:
+      return "refused";
+    case Errc::kUnexpected:
+      return "unexpected";
   }
   return "unknown";
 }
@@ -42,12 +49,18 @@ enum class Reject {
 /// The sentence that pools in the field send with the code.
 constexpr std::string_view to_string(Reject code) {
   switch (code) {
-    case Reject::kOther: return "Other/Unknown";
-    case Reject::kJobNotFound: return "Job not found (=stale)";
-    case Reject::kDuplicateShare: return "Duplicate share";
-    case Reject::kLowDifficulty: return "Low difficulty share";
-    case Reject::kUnauthorized: return "Unauthorized worker";
-    case Reject::kNotSubscribed: return "Not subscribed";
+    case Reject::kOther:
+      return "Other/Unknown";
+    case Reject::kJobNotFound:
+      return "Job not found (=stale)";
+    case Reject::kDuplicateShare:
+      return "Duplicate share";
+    case Reject::kLowDifficulty:
+      return "Low difficulty share";
+    case Reject::kUnauthorized:
+      return "Unauthorized worker";
+    case Reject::kNotSubscribed:
+      return "Not subscribed";
   }
   return "Other/Unknown";
 }

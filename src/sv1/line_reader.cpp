@@ -22,7 +22,8 @@ std::size_t LineReader::feed(Bytes bytes) {
 Result<std::optional<std::string_view>> LineReader::next() {
   while (true) {
     const char* const from = buffer_.data() + scanned_;
-    const auto* end = scanned_ == buffer_.size() ? nullptr : static_cast<const char*>(std::memchr(from, '\n', buffer_.size() - scanned_));
+    const auto* end =
+        scanned_ == buffer_.size() ? nullptr : static_cast<const char*>(std::memchr(from, '\n', buffer_.size() - scanned_));
     if (end == nullptr) {
       scanned_ = buffer_.size();
       if (buffer_.size() - begin_ == limit_) {

@@ -1,5 +1,5 @@
-// The messages of Stratum V1 as values. Hex is checked and turned into numbers while parsing, so that two spellings of one share are
-// one share (the duplicate theft of NOMP#430 used the case of digits).
+// The messages of Stratum V1 as values. Hex is checked and turned into numbers while parsing, so that two spellings of one
+// share are one share (the duplicate theft of NOMP#430 used the case of digits).
 #pragma once
 
 #include <algorithm>
@@ -139,7 +139,7 @@ struct SetExtranonce {
   std::size_t extranonce2_size = 0;
 };
 struct Reconnect {
-  std::string_view host;  ///< Empty: the same.
+  std::string_view host;   ///< Empty: the same.
   std::uint16_t port = 0;  ///< 0: the same.
 };
 
@@ -163,7 +163,6 @@ struct Response {
 };
 
 /// What a client gets from a pool: an answer, one of the notifications, or something it does not know.
-using FromServer =
-    std::variant<Response, Notify, SetDifficulty, SetVersionMask, SetExtranonce, Reconnect, Request>;
+using FromServer = std::variant<Response, Notify, SetDifficulty, SetVersionMask, SetExtranonce, Reconnect, Request>;
 
 }  // namespace adit::sv1

@@ -93,13 +93,17 @@ std::optional<bitcoin::Hash256> prev_hash_of(const json::value& value) {
 
 std::optional<Id> id_of(const json::value& value) {
   switch (value.kind()) {
-    case json::kind::null: return Id();
-    case json::kind::int64: return Id::from_json(std::to_string(value.get_int64()));
-    case json::kind::uint64: return Id(value.get_uint64());
+    case json::kind::null:
+      return Id();
+    case json::kind::int64:
+      return Id::from_json(std::to_string(value.get_int64()));
+    case json::kind::uint64:
+      return Id(value.get_uint64());
     case json::kind::string:
       if (value.get_string().size() > kMaxIdText) return std::nullopt;
       return Id::from_json(json::serialize(value.get_string()));
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -226,8 +230,8 @@ Result<FromServer> parse_notify(const json::array& params) {
   const auto* path = params[4].if_array();
   const auto version = u32_at(params, 5), nbits = u32_at(params, 6), ntime = u32_at(params, 7);
   const auto* clean = params[8].if_bool();
-  if (!job_id || job_id->size() > kMaxName || !prev_hash || !coinbase1 || !coinbase2 || !path || path->size() > kMaxMerklePath ||
-      !version || !nbits || !ntime || !clean) {
+  if (!job_id || job_id->size() > kMaxName || !prev_hash || !coinbase1 || !coinbase2 || !path ||
+      path->size() > kMaxMerklePath || !version || !nbits || !ntime || !clean) {
     return bad();
   }
   auto prefix = from_hex(view(*coinbase1)), suffix = from_hex(view(*coinbase2));
@@ -295,7 +299,8 @@ std::optional<RpcError> error_of(const json::value& value) {
   } else {
     message = &value;
   }
-  if (code != nullptr && code->is_int64() && std::abs(code->get_int64()) <= 100000) error.code = static_cast<int>(code->get_int64());
+  if (code != nullptr && code->is_int64() && std::abs(code->get_int64()) <= 100000)
+    error.code = static_cast<int>(code->get_int64());
   if (message != nullptr && message->is_string()) error.message = view(message->get_string()).substr(0, kMaxName);
   return error;
 }

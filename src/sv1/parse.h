@@ -20,8 +20,8 @@ class Parser {
   Parser(Parser&&) noexcept;
   Parser& operator=(Parser&&) noexcept;
 
-  /// A line that a miner sent. Hex fields must have exactly their length, in either case. A response (we send no requests) is nullopt.
-  /// Views in the result are valid until the next call. Errors: kNotJson, kNotSv1.
+  /// A line that a miner sent. Hex fields must have exactly their length, in either case. A response (we send no requests) is
+  /// nullopt. Views in the result are valid until the next call. Errors: kNotJson, kNotSv1.
   Result<std::optional<Request>> from_client(std::string_view line);
 
   /// A line that a pool sent; methods that we do not know come as Request. Errors: kNotJson, kNotSv1.

@@ -27,12 +27,14 @@ class Sv1Parse : public testing::Test {
 };
 
 TEST_F(Sv1Parse, SubmitHexOfEitherCaseGivesTheSameNumbers) {
-  const auto lower = call<Submit>(R"({"id":4,"method":"mining.submit","params":["w","1a","abcdef01","5f5e100a","deadbeef","0abc0000"]})");
+  const auto lower =
+      call<Submit>(R"({"id":4,"method":"mining.submit","params":["w","1a","abcdef01","5f5e100a","deadbeef","0abc0000"]})");
   EXPECT_EQ(lower.ntime, 0x5f5e100au);
   EXPECT_EQ(lower.nonce, 0xdeadbeefu);
   EXPECT_EQ(lower.version_bits, 0x0abc0000u);
   EXPECT_EQ(to_hex(lower.extranonce2.bytes()), "abcdef01");
-  const auto upper = call<Submit>(R"({"id":4,"method":"mining.submit","params":["w","1a","ABCDEF01","5F5E100A","DEADBEEF","ABC0000"]})");
+  const auto upper =
+      call<Submit>(R"({"id":4,"method":"mining.submit","params":["w","1a","ABCDEF01","5F5E100A","DEADBEEF","ABC0000"]})");
   EXPECT_EQ(upper.ntime, lower.ntime);
   EXPECT_EQ(upper.nonce, lower.nonce);
   EXPECT_EQ(upper.version_bits, lower.version_bits);
@@ -41,24 +43,25 @@ TEST_F(Sv1Parse, SubmitHexOfEitherCaseGivesTheSameNumbers) {
 
 TEST_F(Sv1Parse, SubmitWithoutTheSixthFieldHasNoVersionBits) {
   EXPECT_FALSE(call<Submit>(R"({"id":4,"method":"mining.submit","params":["w","1","00","00000000","00000000"]})").version_bits);
-  EXPECT_FALSE(call<Submit>(R"({"id":4,"method":"mining.submit","params":["w","1","00","00000000","00000000",null]})").version_bits);
+  EXPECT_FALSE(
+      call<Submit>(R"({"id":4,"method":"mining.submit","params":["w","1","00","00000000","00000000",null]})").version_bits);
 }
 
 TEST_F(Sv1Parse, HexOfTheWrongLengthOrAlphabetIsABadParameter) {
   for (const auto* params : {
-           R"(["w","1","00","0000000","00000000"])",           // ntime of 7 digits
-           R"(["w","1","00","000000000","00000000"])",         // of 9
-           R"(["w","1","00","0x000000","00000000"])",          // 0x
-           R"(["w","1","00"," 0000000","00000000"])",          // blank
-           R"(["w","1","00","00000000","0000000g"])",          // no digit
-           R"(["w","1","000","00000000","00000000"])",         // odd extranonce2
-           R"(["w","1","zz","00000000","00000000"])",          //
-           R"(["w","1","00","00000000","00000000","xyz"])",    // version bits
+           R"(["w","1","00","0000000","00000000"])",         // ntime of 7 digits
+           R"(["w","1","00","000000000","00000000"])",       // of 9
+           R"(["w","1","00","0x000000","00000000"])",        // 0x
+           R"(["w","1","00"," 0000000","00000000"])",        // blank
+           R"(["w","1","00","00000000","0000000g"])",        // no digit
+           R"(["w","1","000","00000000","00000000"])",       // odd extranonce2
+           R"(["w","1","zz","00000000","00000000"])",        //
+           R"(["w","1","00","00000000","00000000","xyz"])",  // version bits
            R"(["w","1","00","00000000","00000000","123456789"])",
-           R"(["w","1","00",1,"00000000"])",                   // a number
-           R"(["w",1,"00","00000000","00000000"])",            //
-           R"(["w","1","00","00000000"])",                     // too few
-           R"({"worker":"w"})",                                // no list
+           R"(["w","1","00",1,"00000000"])",         // a number
+           R"(["w",1,"00","00000000","00000000"])",  //
+           R"(["w","1","00","00000000"])",           // too few
+           R"({"worker":"w"})",                      // no list
        }) {
     const auto line = std::string(R"({"id":4,"method":"mining.submit","params":)") + params + "}";
     EXPECT_EQ(call<BadParameters>(line).method, "mining.submit") << params;
@@ -70,7 +73,8 @@ TEST_F(Sv1Parse, HexOfTheWrongLengthOrAlphabetIsABadParameter) {
 
 TEST_F(Sv1Parse, DeepNestingAndGarbageAreErrorsNotCrashes) {
   EXPECT_EQ(error(std::string(10000, '[')), "not_json");
-  EXPECT_EQ(error(R"({"id":1,"method":"mining.subscribe","params":)" + std::string(9, '[') + std::string(9, ']') + "}"), "not_json");
+  EXPECT_EQ(error(R"({"id":1,"method":"mining.subscribe","params":)" + std::string(9, '[') + std::string(9, ']') + "}"),
+            "not_json");
   EXPECT_EQ(error("GET / HTTP/1.1"), "not_json");
   EXPECT_EQ(error(std::string_view("\x16\x03\x01\x02\x00\x01", 6)), "not_json");
   EXPECT_EQ(error("{\"id\":1"), "not_json");
@@ -114,7 +118,8 @@ TEST_F(Sv1Parse, ConfigureReadsBip310) {
   EXPECT_EQ(configure.minimum_difficulty, 2048);
   EXPECT_EQ(configure.unknown, std::vector<std::string_view>{"other"});
   // Without parameters the mask is all bits.
-  EXPECT_EQ(call<Configure>(R"({"id":1,"method":"mining.configure","params":[["version-rolling"]]})").version_rolling->mask, 0xffffffffu);
+  EXPECT_EQ(call<Configure>(R"({"id":1,"method":"mining.configure","params":[["version-rolling"]]})").version_rolling->mask,
+            0xffffffffu);
   call<BadParameters>(R"({"id":1,"method":"mining.configure","params":[["version-rolling"],{"version-rolling.mask":"zz"}]})");
   call<BadParameters>(R"({"id":1,"method":"mining.configure","params":[]})");
 }
@@ -127,7 +132,8 @@ TEST_F(Sv1Parse, SuggestionsMustBePositiveNumbers) {
     const auto request = parser_.from_client(line);
     if (request) EXPECT_TRUE(std::holds_alternative<BadParameters>((*request)->call)) << value;
   }
-  const auto target = call<SuggestTarget>(R"({"id":1,"method":"mining.suggest_target","params":["00000000ffff0000000000000000000000000000000000000000000000000000"]})");
+  const auto target = call<SuggestTarget>(
+      R"({"id":1,"method":"mining.suggest_target","params":["00000000ffff0000000000000000000000000000000000000000000000000000"]})");
   EXPECT_EQ(bitcoin::difficulty_from_target(target.target), 1);
 }
 
@@ -153,7 +159,8 @@ TEST_F(Sv1Parse, NotifyTurnsThePreviousHashIntoInternalOrder) {
 
 TEST_F(Sv1Parse, AnswersOfPoolsAreReadInTheirKinds) {
   // bitaxeorg/ESP-Miner#1064: NiceHash's answers.
-  auto configured = parser_.from_server(R"({"id":1,"error":null,"result":{"version-rolling":true,"version-rolling.mask":"1fffe000"}})");
+  auto configured =
+      parser_.from_server(R"({"id":1,"error":null,"result":{"version-rolling":true,"version-rolling.mask":"1fffe000"}})");
   ASSERT_TRUE(configured);
   EXPECT_EQ(std::get<ConfigureResult>(std::get<Response>(*configured).result).version_mask, 0x1fffe000u);
   auto subscribed = parser_.from_server(

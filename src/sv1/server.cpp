@@ -141,7 +141,8 @@ void Server::on(const std::optional<Id>& id, const Submit& call) {
   const auto refuse = [&](Reject code, std::string_view text) { no(id, code, text); };
   if (workers_.empty()) return refuse(Reject::kUnauthorized, "authorize first");
   if (!subscribe_answered_) return refuse(Reject::kNotSubscribed, to_string(Reject::kNotSubscribed));
-  if (std::ranges::find(workers_, call.user) == workers_.end()) return refuse(Reject::kUnauthorized, to_string(Reject::kUnauthorized));
+  if (std::ranges::find(workers_, call.user) == workers_.end())
+    return refuse(Reject::kUnauthorized, to_string(Reject::kUnauthorized));
   if (call.extranonce2.size() != extranonce2_size_) {
     return refuse(Reject::kOther, "extranonce2 has " + std::to_string(call.extranonce2.size()) + " bytes, not " +
                                       std::to_string(extranonce2_size_));

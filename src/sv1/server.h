@@ -1,4 +1,5 @@
-// The pool's side of one SV1 connection: an engine, no I/O. It knows the dialect; what a share is worth is its handler's business.
+// The pool's side of one SV1 connection: an engine, no I/O. It knows the dialect; what a share is worth is its handler's
+// business.
 #pragma once
 
 #include <optional>
@@ -35,14 +36,14 @@ class ServerHandler {
   /// Subscribed and authorized, both answered: now send a difficulty and a job. Once per connection.
   virtual void on_ready() = 0;
 
-  /// A share of an authorized worker on a subscribed connection, extranonce2 of the right size; version_bits lie within the negotiated mask.
-  /// nullopt: accepted, else why not.
+  /// A share of an authorized worker on a subscribed connection, extranonce2 of the right size; version_bits lie within the
+  /// negotiated mask. nullopt: accepted, else why not.
   virtual std::optional<Reject> on_submit(const Submit& submit) = 0;
 };
 
-/// One miner's connection. Order of the requests is the miner's choice, as firmware differs: authorize may come before subscribe,
-/// configure after either. While a subscribe waits for its extranonce the requests behind it wait too, so that answers keep the order
-/// (cgminer reads the next line as the answer to its subscribe). No notification precedes that answer.
+/// One miner's connection. Order of the requests is the miner's choice, as firmware differs: authorize may come before
+/// subscribe, configure after either. While a subscribe waits for its extranonce the requests behind it wait too, so that
+/// answers keep the order (cgminer reads the next line as the answer to its subscribe). No notification precedes that answer.
 ///
 /// Not thread-safe. The driver writes what output() holds after each call, then clears it.
 class Server {
@@ -51,12 +52,12 @@ class Server {
   Server(Parser& parser, ServerHandler& handler, std::string session_id);
 
   /// Takes any chunk. An unknown method or bad parameters are answered with an error.
-  /// Errors: kLineTooLong; kAbuse (kMaxMalformed lines that are no SV1, or requests beyond kMaxLine bytes behind an unanswered subscribe):
-  /// write the output, then close.
+  /// Errors: kLineTooLong; kAbuse (kMaxMalformed lines that are no SV1, or requests beyond kMaxLine bytes behind an unanswered
+  /// subscribe): write the output, then close.
   Result<void> receive(Bytes bytes);
 
-  /// Answers the pending subscribe, if any, and takes up what waited behind it. `extranonce1` and `extranonce2_size` hold for later
-  /// subscribes too. Errors: as receive.
+  /// Answers the pending subscribe, if any, and takes up what waited behind it. `extranonce1` and `extranonce2_size` hold for
+  /// later subscribes too. Errors: as receive.
   Result<void> subscribed(const Extranonce& extranonce1, std::size_t extranonce2_size);
 
   /// Refuses the pending subscribe, if any: no pool to work for. The driver closes then.
@@ -69,7 +70,8 @@ class Server {
   /// Applies to the next notify. Sent only if it differs from what was sent before.
   void set_difficulty(double difficulty);
 
-  /// Bits that jobs allow to roll: sent (as set_version_mask) only if the miner negotiated version rolling and it changes its mask.
+  /// Bits that jobs allow to roll: sent (as set_version_mask) only if the miner negotiated version rolling and it changes its
+  /// mask.
   void allow_version_rolling(std::uint32_t mask);
 
   void notify(const Notify& job) { append_notify(output_, job); }

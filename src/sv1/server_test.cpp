@@ -52,7 +52,8 @@ class Sv1Server : public testing::Test, public ServerHandler {
   }
   /// Subscribed and authorized as "w".
   void bring_up() {
-    say("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\",\"\"]}\n");
+    say("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\","
+        "\"\"]}\n");
     ASSERT_EQ(ready, 1);
   }
   static std::string submit(std::string_view params) {
@@ -81,23 +82,25 @@ std::string result(std::string_view id, std::string_view value) {
 
 // bitaxeorg/ESP-Miner#1064 (log of 2025-06-26): everything in one go, and extranonce.subscribe at the end.
 TEST_F(Sv1Server, BitaxePipelinesConfigureSubscribeAuthorizeExtranonce) {
-  EXPECT_EQ(say("{\"id\": 1, \"method\": \"mining.configure\", \"params\": [[\"version-rolling\"], {\"version-rolling.mask\": \"ffffffff\"}]}\n"
+  EXPECT_EQ(say("{\"id\": 1, \"method\": \"mining.configure\", \"params\": [[\"version-rolling\"], {\"version-rolling.mask\": "
+                "\"ffffffff\"}]}\n"
                 "{\"id\": 2, \"method\": \"mining.subscribe\", \"params\": [\"bitaxe/BM1368/v2.9.0b3-24-gdd577d0\"]}\n"
                 "{\"id\": 3, \"method\": \"mining.authorize\", \"params\": [\"3user\", \"x\"]}\n"
                 "{\"id\": 4, \"method\": \"mining.extranonce.subscribe\", \"params\": []}\n"),
-            (Lines{result("1", R"({"version-rolling":true,"version-rolling.mask":"1fffe000"})"), result("2", kSubscribed), result("3", "true"),
-                   kSetDifficulty, "notify", result("4", "true")}));
+            (Lines{result("1", R"({"version-rolling":true,"version-rolling.mask":"1fffe000"})"), result("2", kSubscribed),
+                   result("3", "true"), kSetDifficulty, "notify", result("4", "true")}));
   EXPECT_EQ(agents, Lines{"bitaxe/BM1368/v2.9.0b3-24-gdd577d0"});
 }
 
 // bitaxeorg/ESP-Miner before v2.4 (main/tasks/stratum_task.c): subscribe, configure, suggest_difficulty before authorize.
 TEST_F(Sv1Server, OldBitaxeSuggestsADifficultyBeforeItAuthorizes) {
   EXPECT_EQ(say("{\"id\": 1, \"method\": \"mining.subscribe\", \"params\": [\"bitaxe/BM1366/v2.1.8\"]}\n"
-                "{\"id\": 2, \"method\": \"mining.configure\", \"params\": [[\"version-rolling\"], {\"version-rolling.mask\": \"ffffffff\"}]}\n"
+                "{\"id\": 2, \"method\": \"mining.configure\", \"params\": [[\"version-rolling\"], {\"version-rolling.mask\": "
+                "\"ffffffff\"}]}\n"
                 "{\"id\": 3, \"method\": \"mining.suggest_difficulty\", \"params\": [1000]}\n"
                 "{\"id\": 4, \"method\": \"mining.authorize\", \"params\": [\"bc1q.bitaxe\", \"x\"]}\n"),
-            (Lines{result("1", kSubscribed), result("2", R"({"version-rolling":true,"version-rolling.mask":"1fffe000"})"), result("3", "true"),
-                   result("4", "true"), kSetDifficulty, "notify"}));
+            (Lines{result("1", kSubscribed), result("2", R"({"version-rolling":true,"version-rolling.mask":"1fffe000"})"),
+                   result("3", "true"), result("4", "true"), kSetDifficulty, "notify"}));
   EXPECT_EQ(suggested, std::vector<double>{1000});
 }
 
@@ -111,9 +114,11 @@ TEST_F(Sv1Server, CgminerGetsNothingBeforeTheAnswerToItsSubscribe) {
   server.allow_version_rolling(0);
   EXPECT_EQ(take(), Lines{});
   answer_subscribe();
-  EXPECT_EQ(take(), (Lines{result("1", kSubscribed), R"({"id":null,"method":"mining.set_version_mask","params":["00000000"]})"}))
+  EXPECT_EQ(take(),
+            (Lines{result("1", kSubscribed), R"({"id":null,"method":"mining.set_version_mask","params":["00000000"]})"}))
       << "the mask changed meanwhile";
-  EXPECT_EQ(say("{\"id\": 2, \"method\": \"mining.authorize\", \"params\": [\"w\", \"x\"]}\n"), (Lines{result("2", "true"), kSetDifficulty, "notify"}));
+  EXPECT_EQ(say("{\"id\": 2, \"method\": \"mining.authorize\", \"params\": [\"w\", \"x\"]}\n"),
+            (Lines{result("2", "true"), kSetDifficulty, "notify"}));
 }
 
 // stratum-mining/benchmarking-tool#19: cpuminer without a name; and its session id as the second parameter.
@@ -147,16 +152,18 @@ TEST_F(Sv1Server, AuthorizeMayComeBeforeSubscribe) {
 
 TEST_F(Sv1Server, ConfigureMayComeAfterEverythingElse) {
   bring_up();
-  EXPECT_EQ(say("{\"id\":5,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\",\"foo\"],{\"version-rolling.mask\":\"00c00000\"}]}\n"),
+  EXPECT_EQ(say("{\"id\":5,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\",\"foo\"],{\"version-rolling.mask\":"
+                "\"00c00000\"}]}\n"),
             Lines{result("5", R"({"version-rolling":true,"version-rolling.mask":"00c00000","foo":false})")});
   EXPECT_EQ(server.version_mask(), 0x00c00000u);
 }
 
 // The first example of BIP310.
 TEST_F(Sv1Server, AMinimumDifficultyIsHandedOn) {
-  EXPECT_EQ(say("{\"method\":\"mining.configure\",\"id\":1,\"params\":[[\"minimum-difficulty\",\"version-rolling\"],"
-                "{\"minimum-difficulty.value\":2048,\"version-rolling.mask\":\"1fffe000\",\"version-rolling.min-bit-count\":2}]}\n"),
-            Lines{result("1", R"({"version-rolling":true,"version-rolling.mask":"1fffe000","minimum-difficulty":true})")});
+  EXPECT_EQ(
+      say("{\"method\":\"mining.configure\",\"id\":1,\"params\":[[\"minimum-difficulty\",\"version-rolling\"],"
+          "{\"minimum-difficulty.value\":2048,\"version-rolling.mask\":\"1fffe000\",\"version-rolling.min-bit-count\":2}]}\n"),
+      Lines{result("1", R"({"version-rolling":true,"version-rolling.mask":"1fffe000","minimum-difficulty":true})")});
   EXPECT_EQ(minimum, 2048);
 }
 
@@ -169,8 +176,9 @@ TEST_F(Sv1Server, AMaskWithTooFewBitsIsNotGranted) {
 
 TEST_F(Sv1Server, AnUnknownMethodGetsAnErrorAndTheConnectionGoesOn) {
   bring_up();
-  EXPECT_EQ(say("{\"id\":8,\"method\":\"eth_submitHashrate\",\"params\":[\"0x1\"]}\n{\"id\":9,\"method\":\"mining.ping\"}\n"),
-            (Lines{R"({"id":8,"result":null,"error":[20,"unknown method eth_submitHashrate",null]})", result("9", "\"pong\"")}));
+  EXPECT_EQ(
+      say("{\"id\":8,\"method\":\"eth_submitHashrate\",\"params\":[\"0x1\"]}\n{\"id\":9,\"method\":\"mining.ping\"}\n"),
+      (Lines{R"({"id":8,"result":null,"error":[20,"unknown method eth_submitHashrate",null]})", result("9", "\"pong\"")}));
   for (int i = 0; i < 100; ++i) EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.noop\"}\n").size(), 1u);
   EXPECT_EQ(closed, "");
 }
@@ -200,7 +208,8 @@ TEST_F(Sv1Server, EachVerdictHasItsCode) {
                                                   {Reject::kLowDifficulty, R"([23,"Low difficulty share",null])"}};
   for (const auto& [code, error] : cases) {
     verdict = code;
-    EXPECT_EQ(say(submit(R"("w","1","00000000","00000000","00000000")")), Lines{R"({"id":9,"result":null,"error":)" + error + "}"});
+    EXPECT_EQ(say(submit(R"("w","1","00000000","00000000","00000000")")),
+              Lines{R"({"id":9,"result":null,"error":)" + error + "}"});
   }
   verdict.reset();
   EXPECT_EQ(say(submit(R"("w","1","00000000","00000000","00000000")")), Lines{result("9", "true")});
@@ -224,7 +233,9 @@ TEST_F(Sv1Server, VersionBitsMustLieWithinWhatWasNegotiated) {
   EXPECT_EQ(say(submit(R"("w","1","00000000","00000000","00000000","00000000")")), Lines{result("9", "true")});
   say("{\"id\":5,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\"],{}]}\n");
   EXPECT_EQ(say(submit(R"("w","1","00000000","00000000","00000000","1fffe000")")), Lines{result("9", "true")});
-  EXPECT_EQ(say(submit(R"("w","1","00000000","00000000","00000000","20000000")")).at(0).find("\"result\":null") != std::string::npos, true);
+  EXPECT_EQ(
+      say(submit(R"("w","1","00000000","00000000","00000000","20000000")")).at(0).find("\"result\":null") != std::string::npos,
+      true);
 }
 
 TEST_F(Sv1Server, AChangedMaskIsToldToThoseWhoRoll) {
@@ -294,10 +305,13 @@ TEST_F(Sv1Server, RequestsBehindAnUnansweredSubscribeAreBounded) {
 
 TEST_F(Sv1Server, WorkersOfOneConnectionAreBounded) {
   for (std::size_t i = 0; i < Server::kMaxWorkers; ++i) {
-    EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w" + std::to_string(i) + "\"]}\n"), Lines{result("1", "true")});
+    EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w" + std::to_string(i) + "\"]}\n"),
+              Lines{result("1", "true")});
   }
-  EXPECT_NE(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"more\"]}\n").at(0).find("too many workers"), std::string::npos);
-  EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w0\"]}\n"), Lines{result("1", "true")}) << "known ones may repeat";
+  EXPECT_NE(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"more\"]}\n").at(0).find("too many workers"),
+            std::string::npos);
+  EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w0\"]}\n"), Lines{result("1", "true")})
+      << "known ones may repeat";
 }
 
 }  // namespace

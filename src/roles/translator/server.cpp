@@ -149,9 +149,9 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     std::shared_ptr<Core> core;  ///< Whose admission gave the token.
     std::unique_ptr<net::ByteStream> stream;
     net::Admission::Token token;
-    Miner* miner = nullptr;            ///< The engine's; null once removed there.
-    std::string queued;                ///< Not yet taken by the carrier.
-    bool writing = false;              ///< A writer waits for the carrier.
+    Miner* miner = nullptr;  ///< The engine's; null once removed there.
+    std::string queued;      ///< Not yet taken by the carrier.
+    bool writing = false;    ///< A writer waits for the carrier.
     bool established = false;
     std::optional<Instant> last_words;  ///< It was sent away: closed at the latest then.
   };
@@ -208,20 +208,28 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     ready_at_ = now_from_system().instant;
     upstream_.metadata = connection_->metadata();
     const auto& metadata = *upstream_.metadata;
-    log::info("translator.upstream_ready", {{"url", upstream_.url},
-                                            {"transport", net::to_string(metadata.transport)},
-                                            {"path", net::to_string(metadata.path)},
-                                            {"authority", metadata.authority_key.empty() ? "not checked" : metadata.authority_key}});
+    log::info("translator.upstream_ready",
+              {{"url", upstream_.url},
+               {"transport", net::to_string(metadata.transport)},
+               {"path", net::to_string(metadata.path)},
+               {"authority", metadata.authority_key.empty() ? "not checked" : metadata.authority_key}});
   }
   void on_channel_opened(const Miner& miner) override {
-    log::info("translator.channel_opened", {{"miner", miner.number()}, {"peer", miner.peer()}, {"channel", miner.channel()->id()}});
+    log::info("translator.channel_opened",
+              {{"miner", miner.number()}, {"peer", miner.peer()}, {"channel", miner.channel()->id()}});
   }
-  void on_channel_refused(const Miner& miner, std::string_view code) override { complain("translator.channel_refused", miner.peer(), code); }
-  void on_job(std::uint32_t job_id, bool new_tip) override { log::debug("translator.job", {{"job", job_id}, {"new_tip", new_tip}}); }
+  void on_channel_refused(const Miner& miner, std::string_view code) override {
+    complain("translator.channel_refused", miner.peer(), code);
+  }
+  void on_job(std::uint32_t job_id, bool new_tip) override {
+    log::debug("translator.job", {{"job", job_id}, {"new_tip", new_tip}});
+  }
   void on_share_submitted(const Miner& miner, bool block) override {
     if (block) log::info("translator.block_found", {{"miner", miner.number()}, {"peer", miner.peer()}});
   }
-  void on_share_rejected(const Miner& miner, std::string_view code) override { complain("translator.share_rejected", miner.peer(), code); }
+  void on_share_rejected(const Miner& miner, std::string_view code) override {
+    complain("translator.share_rejected", miner.peer(), code);
+  }
 
   // ---- Bytes out
   /// Sends what the engine has written, up and down.
@@ -322,7 +330,8 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   // ---- The upstream
-  /// One connection from the dial to its end; says why it ended. nullopt: it was lost after it had been ready, by no fault of what it said.
+  /// One connection from the dial to its end; says why it ended. nullopt: it was lost after it had been ready, by no fault of
+  /// what it said.
   asio::awaitable<std::optional<Error>> use_upstream(const UpstreamTarget& target) {
     upstream_.url = net::to_url(target.peer);
     auto dialled = co_await net::dial(shard_, target.peer, {.iroh = core_->options.iroh});
@@ -372,7 +381,8 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
       if (home->stopping_) break;
       if (failure) {
         home->upstream_.last_error = failure->message();
-        log::warn("translator.upstream_failed", {{"url", home->upstream_.url}, {"error", failure->name()}, {"message", failure->message()}});
+        log::warn("translator.upstream_failed",
+                  {{"url", home->upstream_.url}, {"error", failure->name()}, {"message", failure->message()}});
         if (++next < options.upstreams.size()) continue;
       }
       // The round is over, or one that was good was lost: from the first again, after a wait.
@@ -417,7 +427,8 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     }
     if (connection_) upstream_.metadata = connection_->metadata();
     complaints_ = kComplaintsPerTick;
-    if (const auto untold = std::exchange(untold_, 0); untold != 0) log::warn("translator.more_complaints", {{"count", untold}});
+    if (const auto untold = std::exchange(untold_, 0); untold != 0)
+      log::warn("translator.more_complaints", {{"count", untold}});
     publish();
   }
 
@@ -426,8 +437,8 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   Translator translator_;
   asio::steady_timer tick_;
   asio::steady_timer retry_;
-  std::unordered_map<std::uint64_t, PeerPtr> peers_;  ///< By the miner's number.
-  std::array<std::uint8_t, 16 * 1024> read_buffer_;   ///< Of one read; its bytes are used up before anything waits.
+  std::unordered_map<std::uint64_t, PeerPtr> peers_;    ///< By the miner's number.
+  std::array<std::uint8_t, 16 * 1024> read_buffer_;     ///< Of one read; its bytes are used up before anything waits.
   std::shared_ptr<net::NetworkConnection> connection_;  ///< Shared with drain_upstream alone.
   UpstreamStatus upstream_;
   std::optional<Instant> ready_at_;

@@ -24,32 +24,32 @@ struct UpstreamTarget {
 };
 
 struct ServerOptions {
-  net::TcpConfig listen;                  ///< For SV1 miners. Port 0: the system's choice.
-  std::vector<UpstreamTarget> upstreams;  ///< In order of preference, at least one.
-  net::IrohCarrier* iroh = nullptr;       ///< Needed for upstreams over iroh; must outlive the server.
-  Options translator;                     ///< Without the numbers, which the server sets.
-  net::AdmissionLimits admission;         ///< A handshake here is what comes before a miner is authorized.
-  std::size_t max_queued_bytes = 256 * 1024;  ///< Unsent bytes of one miner; more: it does not read, and is cut off.
-  Duration first_retry = std::chrono::seconds(1);   ///< Bound of the first wait between two rounds of the upstreams; doubles,
+  net::TcpConfig listen;                              ///< For SV1 miners. Port 0: the system's choice.
+  std::vector<UpstreamTarget> upstreams;              ///< In order of preference, at least one.
+  net::IrohCarrier* iroh = nullptr;                   ///< Needed for upstreams over iroh; must outlive the server.
+  Options translator;                                 ///< Without the numbers, which the server sets.
+  net::AdmissionLimits admission;                     ///< A handshake here is what comes before a miner is authorized.
+  std::size_t max_queued_bytes = 256 * 1024;          ///< Unsent bytes of one miner; more: it does not read, and is cut off.
+  Duration first_retry = std::chrono::seconds(1);     ///< Bound of the first wait between two rounds of the upstreams; doubles,
   Duration longest_retry = std::chrono::seconds(30);  ///< up to this; each wait is random below its bound.
-  Duration stable_after = std::chrono::seconds(60);  ///< An upstream that stood so long resets the waiting.
+  Duration stable_after = std::chrono::seconds(60);   ///< An upstream that stood so long resets the waiting.
 };
 
 /// The upstream connection of one shard.
 struct UpstreamStatus {
-  std::string url;                              ///< Of the upstream that is or was tried last.
-  bool ready = false;                           ///< SetupConnection was answered.
+  std::string url;                                  ///< Of the upstream that is or was tried last.
+  bool ready = false;                               ///< SetupConnection was answered.
   std::optional<net::ConnectionMetadata> metadata;  ///< While connected; else of the last connection that was ready.
-  std::uint64_t connects = 0;                   ///< Times that it became ready.
-  std::string last_error;                       ///< Why the last one ended or could not be reached; empty: none did.
+  std::uint64_t connects = 0;                       ///< Times that it became ready.
+  std::string last_error;                           ///< Why the last one ended or could not be reached; empty: none did.
 };
 
 /// Everything that a monitor shows of a translator.
 struct ServerStats {
-  Counters counters;                     ///< Over all shards.
+  Counters counters;                      ///< Over all shards.
   std::vector<UpstreamStatus> upstreams;  ///< One per shard.
   net::Admission::Counts admission;
-  std::uint64_t slow_readers = 0;        ///< Miners cut off because they did not read.
+  std::uint64_t slow_readers = 0;  ///< Miners cut off because they did not read.
 };
 
 /// One miner, for a list of them.
@@ -65,8 +65,8 @@ struct MinerInfo {
   std::uint64_t shares_rejected = 0;  ///< By us or by the upstream.
 };
 
-/// Runs on `shards`. Every shard has an upstream connection of its own, so one shard is the usual number. Every function may be called on any thread but a
-/// shard's.
+/// Runs on `shards`. Every shard has an upstream connection of its own, so one shard is the usual number. Every function may be
+/// called on any thread but a shard's.
 class TranslatorServer {
  public:
   /// `shards` are started already; they must outlive the server.
@@ -75,16 +75,16 @@ class TranslatorServer {
   TranslatorServer(const TranslatorServer&) = delete;
   TranslatorServer& operator=(const TranslatorServer&) = delete;
 
-  /// Listens and begins to dial; miners that come before an upstream is there wait for it. Once. Errors: those of TcpListener::bind;
-  /// net::Errc::kConfiguration without an upstream.
+  /// Listens and begins to dial; miners that come before an upstream is there wait for it. Once. Errors: those of
+  /// TcpListener::bind; net::Errc::kConfiguration without an upstream.
   Result<void> start();
 
-  /// Takes in nothing more, ends the miners, closes their channels and finishes the upstream connection; waits for that at most `patience`, and for
-  /// a dial that is under way at most its deadlines. Idempotent.
+  /// Takes in nothing more, ends the miners, closes their channels and finishes the upstream connection; waits for that at most
+  /// `patience`, and for a dial that is under way at most its deadlines. Idempotent.
   void stop(Duration patience);
 
-  [[nodiscard]] std::uint16_t port() const;      ///< Of the listener, after start().
-  [[nodiscard]] std::string address() const;     ///< "ip:port" as bound, after start().
+  [[nodiscard]] std::uint16_t port() const;   ///< Of the listener, after start().
+  [[nodiscard]] std::string address() const;  ///< "ip:port" as bound, after start().
 
   /// At most a second old; exact after stop().
   [[nodiscard]] ServerStats stats() const;

@@ -207,7 +207,8 @@ TEST_F(TranslatorServerTest, AnSv1MinersSharesBecomeBlocksOfThePoolsChain) {
     const auto before = miner.works.size();
     EXPECT_EQ(miner.find_block(), 0);
     EXPECT_TRUE(eventually([&] { return pool.height() >= static_cast<std::uint32_t>(block); }));
-    EXPECT_TRUE(miner.pump_until([&] { return miner.works.size() > before && miner.works.back()->job.clean_jobs; })) << "work on the new tip";
+    EXPECT_TRUE(miner.pump_until([&] { return miner.works.size() > before && miner.works.back()->job.clean_jobs; }))
+        << "work on the new tip";
   }
   EXPECT_TRUE(eventually([&] { return server->stats().counters.shares_accepted >= 3; }));
   const auto stats = server->stats();
@@ -234,9 +235,10 @@ TEST_F(TranslatorServerTest, MinersStayThroughTheLossOfAPoolAndMineForTheNext) {
   EXPECT_EQ(miner.find_block(), 0);
   const auto before = miner.works.size();
   first.reset();
-  ASSERT_TRUE(miner.pump_until([&] { return miner.works.size() > before && miner.works.back()->job.clean_jobs &&
-                                            miner.works.back()->extranonce1 != miner.works.front()->extranonce1; }))
-      << "a clean job of the second pool, under its extranonce";
+  ASSERT_TRUE(miner.pump_until([&] {
+    return miner.works.size() > before && miner.works.back()->job.clean_jobs &&
+           miner.works.back()->extranonce1 != miner.works.front()->extranonce1;
+  })) << "a clean job of the second pool, under its extranonce";
   EXPECT_FALSE(miner.ended());
   EXPECT_EQ(miner.find_block(), 0);
   EXPECT_TRUE(eventually([&] { return second.height() == 1; }));

@@ -37,10 +37,14 @@ sv1::Reject reject_of(channels::ShareVerdict verdict) {
   using channels::ShareVerdict;
   switch (verdict) {
     case ShareVerdict::kStale:
-    case ShareVerdict::kInvalidJob: return sv1::Reject::kJobNotFound;
-    case ShareVerdict::kDuplicate: return sv1::Reject::kDuplicateShare;
-    case ShareVerdict::kTooEasy: return sv1::Reject::kLowDifficulty;
-    default: return sv1::Reject::kOther;
+    case ShareVerdict::kInvalidJob:
+      return sv1::Reject::kJobNotFound;
+    case ShareVerdict::kDuplicate:
+      return sv1::Reject::kDuplicateShare;
+    case ShareVerdict::kTooEasy:
+      return sv1::Reject::kLowDifficulty;
+    default:
+      return sv1::Reject::kOther;
   }
 }
 
@@ -48,10 +52,14 @@ sv1::Reject reject_of(channels::ShareVerdict verdict) {
 
 std::string_view error_name(Errc code) {
   switch (code) {
-    case Errc::kProtocol: return "protocol";
-    case Errc::kRefused: return "refused";
-    case Errc::kTimedOut: return "timed_out";
-    case Errc::kReconnect: return "reconnect";
+    case Errc::kProtocol:
+      return "protocol";
+    case Errc::kRefused:
+      return "refused";
+    case Errc::kTimedOut:
+      return "timed_out";
+    case Errc::kReconnect:
+      return "reconnect";
   }
   return "unknown";
 }
@@ -111,7 +119,8 @@ std::optional<sv1::Reject> Miner::judge(const sv1::Submit& submit) {
   // The upstream may have given more extranonce than the miner rolls: the miner's extranonce1 ends in zeros for the rest.
   std::array<std::uint8_t, kMaxExtranonce> extranonce{};
   const std::size_t size = channel_->extranonce_size();
-  std::ranges::copy(submit.extranonce2.bytes(), extranonce.begin() + static_cast<std::ptrdiff_t>(size - submit.extranonce2.size()));
+  std::ranges::copy(submit.extranonce2.bytes(),
+                    extranonce.begin() + static_cast<std::ptrdiff_t>(size - submit.extranonce2.size()));
 
   channels::Share share;
   share.job_id = sent->upstream_id;
@@ -145,9 +154,12 @@ std::optional<sv1::Reject> Miner::judge(const sv1::Submit& submit) {
   if (checked.verdict == channels::ShareVerdict::kTooEasy && checked.hash <= std::max(sent->target, told_target_)) {
     // Easier than the upstream asks for, but what the miner was told: it counts for vardiff, and goes nowhere.
     switch (local_seen_.insert(checked.hash.limbs()[0])) {
-      case channels::SeenShares::Outcome::kNew: break;
-      case channels::SeenShares::Outcome::kSeen: return sv1::Reject::kDuplicateShare;
-      case channels::SeenShares::Outcome::kFull: return sv1::Reject::kOther;
+      case channels::SeenShares::Outcome::kNew:
+        break;
+      case channels::SeenShares::Outcome::kSeen:
+        return sv1::Reject::kDuplicateShare;
+      case channels::SeenShares::Outcome::kFull:
+        return sv1::Reject::kOther;
     }
     ++owner_.totals_.shares_local;
     return std::nullopt;
@@ -265,8 +277,7 @@ void Miner::on_tick() {
   }
   if (!channel_) return;
   if (options.vardiff && !sent_jobs_.empty()) {
-    if (const auto corrected =
-            vardiff_.update(now, hash_rate_, told_target_, clamp_hash_rate(options.min_hash_rate_hps, 0))) {
+    if (const auto corrected = vardiff_.update(now, hash_rate_, told_target_, clamp_hash_rate(options.min_hash_rate_hps, 0))) {
       set_hash_rate(*corrected);
     }
   }
@@ -319,7 +330,9 @@ void Translator::touch(Miner& miner) {
 }
 
 void Translator::open_channel(Miner& miner) {
-  if (upstream_ != UpstreamState::kReady || !miner.wants_channel_ || miner.channel_ || miner.open_request_ || !miner.ended_.empty()) return;
+  if (upstream_ != UpstreamState::kReady || !miner.wants_channel_ || miner.channel_ || miner.open_request_ ||
+      !miner.ended_.empty())
+    return;
   const std::string user = user_identity_ + ".miner" + std::to_string(miner.number_);
   wire::OpenExtendedMiningChannel message;
   message.request_id = next_request_id_++;
@@ -379,32 +392,50 @@ Result<void> Translator::decode_and_handle(const wire::FrameView& frame) {
 
 Result<void> Translator::on_frame(const wire::FrameView& frame) {
   if (frame.header.extension_type != wire::kCore) return {};  // No extension was negotiated: ignored (SV2 03 §3.4).
-  if (upstream_ != UpstreamState::kReady && !frame.is<wire::SetupConnectionSuccess>() && !frame.is<wire::SetupConnectionError>()) {
-    return fail(Errc::kProtocol, "the upstream sent message " + std::to_string(frame.header.message_type) + " before it answered SetupConnection");
+  if (upstream_ != UpstreamState::kReady && !frame.is<wire::SetupConnectionSuccess>() &&
+      !frame.is<wire::SetupConnectionError>()) {
+    return fail(Errc::kProtocol, "the upstream sent message " + std::to_string(frame.header.message_type) +
+                                     " before it answered SetupConnection");
   }
   switch (frame.header.message_type) {
-    case wire::SetupConnectionSuccess::kType: return decode_and_handle<wire::SetupConnectionSuccess>(frame);
-    case wire::SetupConnectionError::kType: return decode_and_handle<wire::SetupConnectionError>(frame);
-    case wire::OpenExtendedMiningChannelSuccess::kType: return decode_and_handle<wire::OpenExtendedMiningChannelSuccess>(frame);
-    case wire::OpenMiningChannelError::kType: return decode_and_handle<wire::OpenMiningChannelError>(frame);
-    case wire::NewExtendedMiningJob::kType: return decode_and_handle<wire::NewExtendedMiningJob>(frame);
-    case wire::SetNewPrevHash::kType: return decode_and_handle<wire::SetNewPrevHash>(frame);
-    case wire::SetTarget::kType: return decode_and_handle<wire::SetTarget>(frame);
-    case wire::SetExtranoncePrefix::kType: return decode_and_handle<wire::SetExtranoncePrefix>(frame);
-    case wire::SetGroupChannel::kType: return decode_and_handle<wire::SetGroupChannel>(frame);
-    case wire::CloseChannel::kType: return decode_and_handle<wire::CloseChannel>(frame);
-    case wire::SubmitSharesSuccess::kType: return decode_and_handle<wire::SubmitSharesSuccess>(frame);
-    case wire::SubmitSharesError::kType: return decode_and_handle<wire::SubmitSharesError>(frame);
-    case wire::UpdateChannelError::kType: return decode_and_handle<wire::UpdateChannelError>(frame);
-    case wire::Reconnect::kType: return decode_and_handle<wire::Reconnect>(frame);
-    default: return {};
+    case wire::SetupConnectionSuccess::kType:
+      return decode_and_handle<wire::SetupConnectionSuccess>(frame);
+    case wire::SetupConnectionError::kType:
+      return decode_and_handle<wire::SetupConnectionError>(frame);
+    case wire::OpenExtendedMiningChannelSuccess::kType:
+      return decode_and_handle<wire::OpenExtendedMiningChannelSuccess>(frame);
+    case wire::OpenMiningChannelError::kType:
+      return decode_and_handle<wire::OpenMiningChannelError>(frame);
+    case wire::NewExtendedMiningJob::kType:
+      return decode_and_handle<wire::NewExtendedMiningJob>(frame);
+    case wire::SetNewPrevHash::kType:
+      return decode_and_handle<wire::SetNewPrevHash>(frame);
+    case wire::SetTarget::kType:
+      return decode_and_handle<wire::SetTarget>(frame);
+    case wire::SetExtranoncePrefix::kType:
+      return decode_and_handle<wire::SetExtranoncePrefix>(frame);
+    case wire::SetGroupChannel::kType:
+      return decode_and_handle<wire::SetGroupChannel>(frame);
+    case wire::CloseChannel::kType:
+      return decode_and_handle<wire::CloseChannel>(frame);
+    case wire::SubmitSharesSuccess::kType:
+      return decode_and_handle<wire::SubmitSharesSuccess>(frame);
+    case wire::SubmitSharesError::kType:
+      return decode_and_handle<wire::SubmitSharesError>(frame);
+    case wire::UpdateChannelError::kType:
+      return decode_and_handle<wire::UpdateChannelError>(frame);
+    case wire::Reconnect::kType:
+      return decode_and_handle<wire::Reconnect>(frame);
+    default:
+      return {};
   }
 }
 
 Result<void> Translator::handle(const wire::SetupConnectionSuccess& message) {
   if (upstream_ == UpstreamState::kReady) return fail(Errc::kProtocol, "the upstream answered SetupConnection twice");
   if (message.used_version != wire::kProtocolVersion) {
-    return fail(Errc::kProtocol, "the upstream chose protocol version " + std::to_string(message.used_version) + ", which was not offered");
+    return fail(Errc::kProtocol,
+                "the upstream chose protocol version " + std::to_string(message.used_version) + ", which was not offered");
   }
   upstream_ = UpstreamState::kReady;
   version_mask_ = (message.flags & wire::kRequiresFixedVersion) != 0 ? 0 : sv1::kVersionRollingMask;
@@ -437,9 +468,11 @@ Result<void> Translator::handle(const wire::OpenExtendedMiningChannelSuccess& me
   if (by_channel_.contains(message.channel_id)) {
     return fail(Errc::kProtocol, "the upstream gave channel id " + std::to_string(message.channel_id) + " twice");
   }
-  if (message.extranonce_prefix.size() + message.extranonce_size > kMaxExtranonce || message.extranonce_size < options_.extranonce2_size) {
-    return fail(Errc::kProtocol, "the upstream gave an extranonce of " + std::to_string(message.extranonce_size) + " bytes behind a prefix of " +
-                                     std::to_string(message.extranonce_prefix.size()) + "; " + std::to_string(options_.extranonce2_size) +
+  if (message.extranonce_prefix.size() + message.extranonce_size > kMaxExtranonce ||
+      message.extranonce_size < options_.extranonce2_size) {
+    return fail(Errc::kProtocol, "the upstream gave an extranonce of " + std::to_string(message.extranonce_size) +
+                                     " bytes behind a prefix of " + std::to_string(message.extranonce_prefix.size()) + "; " +
+                                     std::to_string(options_.extranonce2_size) +
                                      " were asked for, and 32 is the most for both");
   }
   miner.channel_.emplace(message);
@@ -499,7 +532,8 @@ Result<void> Translator::handle(const wire::NewExtendedMiningJob& message) {
     }
   }
   if (!for_one && !message.min_ntime) {
-    std::erase_if(group_jobs_, [&](const GroupJob& job) { return job.group_id == message.channel_id && job.job_id == message.job_id; });
+    std::erase_if(group_jobs_,
+                  [&](const GroupJob& job) { return job.group_id == message.channel_id && job.job_id == message.job_id; });
     if (group_jobs_.size() == kMaxGroupJobs) group_jobs_.erase(group_jobs_.begin());
     group_jobs_.push_back({message.channel_id, message.job_id, message.version, message.version_rolling_allowed, work});
   }
@@ -527,7 +561,8 @@ Result<void> Translator::handle(const wire::SetNewPrevHash& message) {
     }
   }
   if (!members.empty() && !known) {
-    return fail(Errc::kProtocol, "SetNewPrevHash names job " + std::to_string(message.job_id) + ", which no channel of the group was given");
+    return fail(Errc::kProtocol,
+                "SetNewPrevHash names job " + std::to_string(message.job_id) + ", which no channel of the group was given");
   }
   std::erase_if(group_jobs_, [&](const GroupJob& job) { return job.group_id == message.channel_id; });
   events_.on_job(message.job_id, true);
@@ -604,8 +639,9 @@ Result<void> Translator::handle(const wire::UpdateChannelError&) { return {}; }
 
 Result<void> Translator::handle(const wire::Reconnect& message) {
   // Only ever to an upstream that is configured: a Reconnect elsewhere is what hijackers send.
-  return fail(Errc::kReconnect, message.new_host.empty() ? "the upstream asked for a new connection"
-                                                         : "the upstream asked to be reached elsewhere: a configured upstream is dialled instead");
+  return fail(Errc::kReconnect, message.new_host.empty()
+                                    ? "the upstream asked for a new connection"
+                                    : "the upstream asked to be reached elsewhere: a configured upstream is dialled instead");
 }
 
 Result<void> Translator::on_tick(const Now& now) {

@@ -36,33 +36,35 @@ constexpr std::string_view error_layer(Errc) { return "translator"; }
 std::string_view error_name(Errc code);
 
 struct Options {
-  std::uint8_t extranonce2_size = 4;   ///< Bytes that a miner rolls.
-  double min_hash_rate_hps = 1e6;      ///< Of the weakest miner: what a channel is opened with.
-  double shares_per_minute = 6;        ///< Of one miner.
-  std::uint64_t first_number = 1;      ///< The N of the first miner's `minerN`, and
-  std::uint64_t number_step = 1;       ///< what lies between two: shards count in turns.
-  bool vardiff = true;                 ///< False: difficulty is the upstream's.
-  Duration keepalive = std::chrono::seconds(60);          ///< A miner without news for so long gets its job anew; 0: never.
-  Duration setup_timeout = std::chrono::seconds(10);      ///< For the answer to SetupConnection.
-  Duration open_timeout = std::chrono::seconds(20);       ///< For the answer to an open.
-  Duration handshake_timeout = std::chrono::seconds(90);  ///< From a miner's connection to its first job's being due: cgminer gives up after 60 s itself.
+  std::uint8_t extranonce2_size = 4;                  ///< Bytes that a miner rolls.
+  double min_hash_rate_hps = 1e6;                     ///< Of the weakest miner: what a channel is opened with.
+  double shares_per_minute = 6;                       ///< Of one miner.
+  std::uint64_t first_number = 1;                     ///< The N of the first miner's `minerN`, and
+  std::uint64_t number_step = 1;                      ///< what lies between two: shards count in turns.
+  bool vardiff = true;                                ///< False: difficulty is the upstream's.
+  Duration keepalive = std::chrono::seconds(60);      ///< A miner without news for so long gets its job anew; 0: never.
+  Duration setup_timeout = std::chrono::seconds(10);  ///< For the answer to SetupConnection.
+  Duration open_timeout = std::chrono::seconds(20);   ///< For the answer to an open.
+  Duration handshake_timeout = std::chrono::seconds(
+      90);  ///< From a miner's connection to its first job's being due: cgminer gives up after 60 s itself.
 };
 
 /// Totals since the start, and what is open now.
 struct Counters {
-  std::size_t miners = 0;                  ///< Connected now.
-  std::size_t ready_miners = 0;            ///< Subscribed and authorized now.
-  std::size_t channels = 0;                ///< Open upstream now.
-  double hash_rate_hps = 0;                ///< Of all ready miners now, as estimated.
-  std::uint64_t shares_submitted = 0;      ///< Sent upstream.
-  std::uint64_t shares_accepted = 0;       ///< Acknowledged by SubmitShares.Success.
-  std::uint64_t shares_local = 0;          ///< Accepted from a miner but easier than the upstream's target: not sent.
-  std::uint64_t blocks_found = 0;          ///< Shares sent that met the network's target.
-  std::uint64_t work_sum = 0;              ///< Sum of SubmitShares.Success.new_shares_sum.
-  std::map<std::string, std::uint64_t, std::less<>> rejected_upstream;  ///< By error code of SubmitShares.Error; at most 32 codes, then "other".
-  std::map<int, std::uint64_t> rejected_local;                         ///< By SV1 code.
-  std::uint64_t unknown_channel_messages = 0;  ///< Upstream messages for channels that are not (or no longer) ours.
-  std::uint64_t jobs = 0;                      ///< NewExtendedMiningJob received.
+  std::size_t miners = 0;              ///< Connected now.
+  std::size_t ready_miners = 0;        ///< Subscribed and authorized now.
+  std::size_t channels = 0;            ///< Open upstream now.
+  double hash_rate_hps = 0;            ///< Of all ready miners now, as estimated.
+  std::uint64_t shares_submitted = 0;  ///< Sent upstream.
+  std::uint64_t shares_accepted = 0;   ///< Acknowledged by SubmitShares.Success.
+  std::uint64_t shares_local = 0;      ///< Accepted from a miner but easier than the upstream's target: not sent.
+  std::uint64_t blocks_found = 0;      ///< Shares sent that met the network's target.
+  std::uint64_t work_sum = 0;          ///< Sum of SubmitShares.Success.new_shares_sum.
+  std::map<std::string, std::uint64_t, std::less<>>
+      rejected_upstream;                        ///< By error code of SubmitShares.Error; at most 32 codes, then "other".
+  std::map<int, std::uint64_t> rejected_local;  ///< By SV1 code.
+  std::uint64_t unknown_channel_messages = 0;   ///< Upstream messages for channels that are not (or no longer) ours.
+  std::uint64_t jobs = 0;                       ///< NewExtendedMiningJob received.
 };
 
 class Translator;
@@ -93,11 +95,11 @@ class Miner final : private sv1::ServerHandler {
 
   /// A job as the miner knows it.
   struct SentJob {
-    std::uint32_t id = 0;            ///< Of the notify, in hex; never used twice on a connection.
+    std::uint32_t id = 0;  ///< Of the notify, in hex; never used twice on a connection.
     std::uint32_t upstream_id = 0;
     std::uint32_t ntime = 0;
     std::uint32_t version = 0;
-    bitcoin::U256 target;            ///< That the miner was told: a share is accepted from it.
+    bitcoin::U256 target;  ///< That the miner was told: a share is accepted from it.
   };
   static constexpr std::size_t kMaxSentJobs = 64;
 
@@ -141,9 +143,9 @@ class Miner final : private sv1::ServerHandler {
 
   std::vector<SentJob> sent_jobs_;  ///< Oldest first.
   std::uint32_t last_job_id_ = 0;
-  bitcoin::U256 told_target_;       ///< Of the last difficulty sent.
+  bitcoin::U256 told_target_;  ///< Of the last difficulty sent.
   Instant notified_at_{};
-  Instant job_since_{};             ///< When the channel's current job became active.
+  Instant job_since_{};  ///< When the channel's current job became active.
   channels::SeenShares local_seen_;
 
   std::uint64_t shares_accepted_ = 0;
@@ -163,10 +165,11 @@ class TranslatorEvents {
   virtual void on_share_rejected(const Miner&, std::string_view /*error_code*/) {}
 };
 
-/// All miners of one shard and their one upstream connection: one extended channel per miner. Miners stay connected while no upstream is there and
-/// get new jobs when one is back.
+/// All miners of one shard and their one upstream connection: one extended channel per miner. Miners stay connected while no
+/// upstream is there and get new jobs when one is back.
 ///
-/// Not thread-safe. Each call takes the time; after each call the driver sends upstream_output() and the outputs of take_touched().
+/// Not thread-safe. Each call takes the time; after each call the driver sends upstream_output() and the outputs of
+/// take_touched().
 class Translator {
  public:
   /// `events` must outlive the translator.
@@ -187,7 +190,8 @@ class Translator {
   [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<Miner>>& miners() const { return miners_; }
 
   // ---- The upstream.
-  /// A connection to an upstream stands. Channels will be opened for `user_identity` + ".minerN". `host` and `port` are what was dialled.
+  /// A connection to an upstream stands. Channels will be opened for `user_identity` + ".minerN". `host` and `port` are what
+  /// was dialled.
   void on_upstream_connected(std::string user_identity, std::string_view host, std::uint16_t port, const Now& now);
   /// Errors (see Errc): send what is queued, close the connection, call on_upstream_lost, try another.
   Result<void> on_upstream_frames(std::span<const wire::FrameView> frames, const Now& now);
@@ -204,7 +208,8 @@ class Translator {
   friend class Miner;
   enum class UpstreamState { kNone, kSettingUp, kReady };
 
-  /// A future job that was sent to a group: a channel that joined the group after it must know it too when its SetNewPrevHash comes.
+  /// A future job that was sent to a group: a channel that joined the group after it must know it too when its SetNewPrevHash
+  /// comes.
   struct GroupJob {
     std::uint32_t group_id = 0;
     std::uint32_t job_id = 0;

@@ -75,7 +75,8 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
           moved = true;
         }
       }
-      for (const auto frame : translator->upstream_output()) sent.push_back({frame.header, {frame.payload.begin(), frame.payload.end()}});
+      for (const auto frame : translator->upstream_output())
+        sent.push_back({frame.header, {frame.payload.begin(), frame.payload.end()}});
       translator->upstream_output().clear();
     }
   }
@@ -121,19 +122,30 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
                     std::uint16_t extranonce_size = 16) {
     const auto open = next<wire::OpenExtendedMiningChannel>();
     if (prefix.empty()) prefix = {0xaa, 0xbb, 0, 0, 0, static_cast<std::uint8_t>(channel_id)};
-    EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = channel_id, .target = target.to_le(),
-                                                                .extranonce_size = extranonce_size, .extranonce_prefix = prefix,
+    EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id,
+                                                                .channel_id = channel_id,
+                                                                .target = target.to_le(),
+                                                                .extranonce_size = extranonce_size,
+                                                                .extranonce_prefix = prefix,
                                                                 .group_channel_id = kGroup}));
   }
-  Result<void> job(std::uint32_t channel_id, std::uint32_t job_id, std::optional<std::uint32_t> min_ntime = std::nullopt, bool rolling = true) {
-    return upstream(wire::NewExtendedMiningJob{.channel_id = channel_id, .job_id = job_id, .min_ntime = min_ntime, .version = 0x20000000,
-                                               .version_rolling_allowed = rolling, .merkle_path = path, .coinbase_tx_prefix = coinbase1,
+  Result<void> job(std::uint32_t channel_id, std::uint32_t job_id, std::optional<std::uint32_t> min_ntime = std::nullopt,
+                   bool rolling = true) {
+    return upstream(wire::NewExtendedMiningJob{.channel_id = channel_id,
+                                               .job_id = job_id,
+                                               .min_ntime = min_ntime,
+                                               .version = 0x20000000,
+                                               .version_rolling_allowed = rolling,
+                                               .merkle_path = path,
+                                               .coinbase_tx_prefix = coinbase1,
                                                .coinbase_tx_suffix = coinbase2});
   }
-  Result<void> tip(std::uint32_t channel_id, std::uint32_t job_id, std::uint8_t prev_hash = 7, std::uint32_t nbits = kHardNbits) {
+  Result<void> tip(std::uint32_t channel_id, std::uint32_t job_id, std::uint8_t prev_hash = 7,
+                   std::uint32_t nbits = kHardNbits) {
     wire::U256 hash{};
     std::iota(hash.begin(), hash.end(), prev_hash);
-    return upstream(wire::SetNewPrevHash{.channel_id = channel_id, .job_id = job_id, .prev_hash = hash, .min_ntime = 1'700'000'000, .nbits = nbits});
+    return upstream(wire::SetNewPrevHash{
+        .channel_id = channel_id, .job_id = job_id, .prev_hash = hash, .min_ntime = 1'700'000'000, .nbits = nbits});
   }
   /// Future job `job_id` for the channel, then its previous hash.
   void first_job(std::uint32_t channel_id, std::uint32_t job_id, std::uint8_t prev_hash = 7) {
@@ -200,14 +212,19 @@ TEST_F(TranslatorTest, AMinerBecomesAnExtendedChannel) {
   EXPECT_EQ(open.user_identity, "id.miner1");
   EXPECT_EQ(open.nominal_hash_rate, 1e6f);
   EXPECT_EQ(open.min_extranonce_size, 4);
-  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .target = kAnyHash.to_le(),
-                                                              .extranonce_size = 6, .extranonce_prefix = Bytes(coinbase1), .group_channel_id = 1}));
+  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id,
+                                                              .channel_id = 2,
+                                                              .target = kAnyHash.to_le(),
+                                                              .extranonce_size = 6,
+                                                              .extranonce_prefix = Bytes(coinbase1),
+                                                              .group_channel_id = 1}));
   EXPECT_TRUE(test.ready);
   first_job(2, 5);
   ASSERT_EQ(test.works.size(), 1u);
   const auto& work = *test.works[0];
   EXPECT_TRUE(work.job.clean_jobs);
-  EXPECT_EQ(to_hex(work.extranonce1.bytes()), "01000000110000") << "prefix, then zeros for what the upstream gave beyond 4 bytes";
+  EXPECT_EQ(to_hex(work.extranonce1.bytes()), "01000000110000")
+      << "prefix, then zeros for what the upstream gave beyond 4 bytes";
   EXPECT_EQ(work.extranonce2_size, 4u);
   EXPECT_EQ(work.job.nbits, kHardNbits);
   EXPECT_EQ(work.job.prev_hash[0], 7);
@@ -330,8 +347,12 @@ TEST_F(TranslatorTest, JobsForTheGroupReachItsMembersOnly) {
   auto& lone = connect();
   const auto open = next<wire::OpenExtendedMiningChannel>();
   const std::vector<std::uint8_t> prefix = {9};
-  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 4, .target = kAnyHash.to_le(),
-                                                              .extranonce_size = 8, .extranonce_prefix = prefix, .group_channel_id = 50}));
+  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id,
+                                                              .channel_id = 4,
+                                                              .target = kAnyHash.to_le(),
+                                                              .extranonce_size = 8,
+                                                              .extranonce_prefix = prefix,
+                                                              .group_channel_id = 50}));
   first_job(4, 400);
   EXPECT_TRUE(job(kGroup, 500, 1'700'000'050));
   EXPECT_EQ(one.works.size(), 2u);
@@ -454,7 +475,8 @@ TEST_F(TranslatorTest, AMinerThatLeavesDuringItsOpenHasItsChannelClosedOnArrival
   auto& test = connect();
   const auto open = next<wire::OpenExtendedMiningChannel>();
   leave(test);
-  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = 16}));
+  EXPECT_TRUE(
+      upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = 16}));
   EXPECT_EQ(next<wire::CloseChannel>().channel_id, 2u);
 }
 
@@ -462,7 +484,8 @@ TEST_F(TranslatorTest, AnUpstreamThatTakesNoChannelIsGivenUpOneThatTakesSomeIsNo
   upstream_up();
   connect();
   const auto first = next<wire::OpenExtendedMiningChannel>();
-  EXPECT_EQ(code_of(upstream(wire::OpenMiningChannelError{.request_id = first.request_id, .error_code = "unknown-user"})), "refused");
+  EXPECT_EQ(code_of(upstream(wire::OpenMiningChannelError{.request_id = first.request_id, .error_code = "unknown-user"})),
+            "refused");
   translator->on_upstream_lost(now);
   upstream_up();
   open_success(2);
@@ -548,7 +571,8 @@ TEST_F(TranslatorTest, AJobGivenAgainWithinASecondStillHasANewTime) {
   translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
   pump();
   EXPECT_EQ(test.works.size(), 1u);
-  const std::string configure = "{\"id\":51,\"method\":\"mining.configure\",\"params\":[[\"minimum-difficulty\"],{\"minimum-difficulty.value\":16}]}\n";
+  const std::string configure =
+      "{\"id\":51,\"method\":\"mining.configure\",\"params\":[[\"minimum-difficulty\"],{\"minimum-difficulty.value\":16}]}\n";
   translator->on_miner_bytes(*test.miner, as_bytes(configure), now);
   pump();
   ASSERT_EQ(test.works.size(), 2u);
@@ -563,9 +587,12 @@ TEST_F(TranslatorTest, AMinerWithoutSharesIsMadeEasierAndTheUpstreamIsTold) {
   auto& test = connect(options);
   const auto open = next<wire::OpenExtendedMiningChannel>();
   const std::vector<std::uint8_t> prefix = {1};
-  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2,
-                                                              .target = bitcoin::target_from_difficulty(1e9).to_le(), .extranonce_size = 8,
-                                                              .extranonce_prefix = prefix, .group_channel_id = 1}));
+  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id,
+                                                              .channel_id = 2,
+                                                              .target = bitcoin::target_from_difficulty(1e9).to_le(),
+                                                              .extranonce_size = 8,
+                                                              .extranonce_prefix = prefix,
+                                                              .group_channel_id = 1}));
   first_job(2, 5);
   const double before = test.works.back()->difficulty;
   EXPECT_EQ(before, 4096) << "what it suggested before it authorized";
@@ -605,7 +632,8 @@ TEST_F(TranslatorTest, AbsurdSuggestionsStayFinite) {
   upstream_up();
   auto& test = connect();
   for (const auto* value : {"1e300", "1e-300", "0.0000000001"}) {
-    const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[" + std::string(value) + "]}\n";
+    const std::string suggest =
+        "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[" + std::string(value) + "]}\n";
     translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
     EXPECT_TRUE(std::isfinite(static_cast<float>(test.miner->hash_rate_hps()))) << value;
     EXPECT_GE(test.miner->hash_rate_hps(), 1e6);
@@ -615,7 +643,8 @@ TEST_F(TranslatorTest, AbsurdSuggestionsStayFinite) {
 TEST_F(TranslatorTest, TheUpstreamsVerdictsAreCountedByCode) {
   upstream_up();
   auto& test = mining(2);
-  EXPECT_TRUE(upstream(wire::SubmitSharesSuccess{.channel_id = 2, .last_sequence_number = 9, .new_submits_accepted_count = 10, .new_shares_sum = 30}));
+  EXPECT_TRUE(upstream(wire::SubmitSharesSuccess{
+      .channel_id = 2, .last_sequence_number = 9, .new_submits_accepted_count = 10, .new_shares_sum = 30}));
   EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .sequence_number = 10, .error_code = "stale-share"}));
   EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .sequence_number = 11, .error_code = "stale-share"}));
   auto counters = translator->counters();
@@ -699,8 +728,8 @@ TEST_F(TranslatorTest, AnUpstreamThatGivesTooLittleOrTooMuchExtranonceIsGivenUp)
     connect();
     const auto open = next<wire::OpenExtendedMiningChannel>();
     const std::vector<std::uint8_t> bytes(prefix, 1);
-    EXPECT_EQ(code_of(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = size,
-                                                                      .extranonce_prefix = bytes})),
+    EXPECT_EQ(code_of(upstream(wire::OpenExtendedMiningChannelSuccess{
+                  .request_id = open.request_id, .channel_id = 2, .extranonce_size = size, .extranonce_prefix = bytes})),
               "protocol")
         << prefix << " " << size;
   }
@@ -711,7 +740,9 @@ TEST_F(TranslatorTest, AChannelIdGivenTwiceEndsTheUpstream) {
   mining(2);
   connect();
   const auto open = next<wire::OpenExtendedMiningChannel>();
-  EXPECT_EQ(code_of(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = 16})), "protocol");
+  EXPECT_EQ(code_of(upstream(
+                wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = 16})),
+            "protocol");
 }
 
 TEST_F(TranslatorTest, AMinerThatStaysSilentOrFindsNoPoolIsSentAway) {
@@ -728,7 +759,8 @@ TEST_F(TranslatorTest, AMinerThatStaysSilentOrFindsNoPoolIsSentAway) {
 TEST_F(TranslatorTest, OneAbusiveMinerCostsTheOthersNothing) {
   upstream_up();
   auto& healthy = mining(2);
-  for (const auto& line : {std::string(1 << 20, 'x'), std::string(20000, '['), "nonsense\n" + std::string(100, '\n') + "{}\n{}\n{}\n{}\n{}\n{}\n{}\n"}) {
+  for (const auto& line : {std::string(1 << 20, 'x'), std::string(20000, '['),
+                           "nonsense\n" + std::string(100, '\n') + "{}\n{}\n{}\n{}\n{}\n{}\n{}\n"}) {
     auto& abusive = translator->add_miner("192.0.2.66:1", now);
     translator->on_miner_bytes(abusive, as_bytes(line), now);
     EXPECT_NE(abusive.ended(), "");
