@@ -1,0 +1,107 @@
+// Holds that a warm connection allocates nothing per batch, coroutine frames included. An executable of its own, as it counts
+// every allocation of its process.
+#include <malloc.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <future>
+#include <memory>
+#include <new>
+
+#include <gtest/gtest.h>
+
+#include "net/dial.h"
+#include "net/framed.h"
+#include "net/handshake.h"
+#include "net/tcp.h"
+#include "noise/certificate.h"
+
+namespace {
+
+/// Of all threads while it is true.
+std::atomic<bool> counting{false};
+std::atomic<long> allocations{0};
+
+void count() {
+  if (counting.load(std::memory_order_relaxed)) allocations.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  count();
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+// What Asio's frames come from.
+extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
+  count();
+  return memalign(alignment, size);
+}
+
+namespace adit::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+noise::AuthorityKeyPair authority() {
+  std::array<std::uint8_t, 32> bytes{};
+  bytes.fill(7);
+  return std::move(*noise::AuthorityKeyPair::from_secret(noise::Secret(bytes)));
+}
+
+asio::awaitable<void> serve(Shard& shard, std::unique_ptr<ByteStream> stream, noise::CertificateSource& certificates) {
+  auto codec = co_await respond(shard, *stream, certificates, {});
+  if (!codec) co_return;
+  FramedConnection connection(shard, std::move(stream), std::move(*codec), {});
+  wire::FrameBuffer out;
+  for (;;) {
+    const auto batch = co_await connection.receive();
+    if (!batch) co_return;
+    out.clear();
+    for (const auto& frame : *batch) (void)out.push_raw(frame.header, frame.payload);
+    connection.send(out);
+  }
+}
+
+/// Echoes 64 bytes a thousand times after a warm-up of a hundred; how many came back.
+asio::awaitable<void> echo(Shard& shard, Upstream to, std::promise<int>& done) {
+  auto connection = co_await dial(shard, to, {});
+  wire::FrameBuffer out;
+  const std::vector<std::uint8_t> payload(64);
+  (void)out.push_raw({.message_type = 1}, payload);
+  int echoed = 0;
+  for (int i = 0; connection && i < 1100; ++i) {
+    counting = i >= 100;
+    (*connection)->send(out);
+    if (!co_await (*connection)->receive()) break;
+    ++echoed;
+  }
+  counting = false;
+  done.set_value(echoed);
+}
+
+TEST(Allocations, AWarmConnectionAllocatesNothingPerBatch) {
+  Shards shards(2);
+  shards.start();
+  noise::CertificateSource certificates(authority(), 3600s, noise::system_random());
+  auto listener = std::move(*TcpListener::bind(shards[0], {"127.0.0.1", 0}));
+  listener->start(shards, [&](Shard& shard, std::unique_ptr<ByteStream> stream) {
+    shard.spawn(serve(shard, std::move(stream), certificates));
+  });
+  std::promise<int> done;
+  shards[1].post([&] {
+    shards[1].spawn(
+        echo(shards[1], {.transport = TcpConfig{"127.0.0.1", listener->port()}, .authority = authority().public_key()}, done));
+  });
+  EXPECT_EQ(done.get_future().get(), 1100);
+  EXPECT_EQ(allocations, 0);
+  listener->stop();
+  shards.stop(0s);
+}
+
+}  // namespace
+}  // namespace adit::net
