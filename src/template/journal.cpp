@@ -75,11 +75,11 @@ std::optional<FoundBlock> read_block(const fs::path& path) {
 
 }  // namespace
 
-Result<BlockJournal> BlockJournal::open(fs::path folder) {
+Result<BlockJournal> BlockJournal::open(fs::path folder, std::size_t max_pending) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return failed("make the folder", folder, error.value());
-  BlockJournal journal(std::move(folder));
+  BlockJournal journal(std::move(folder), max_pending);
   fs::directory_iterator entries(journal.folder_, error);
   if (error) return failed("read the folder", journal.folder_, error.value());
   std::vector<fs::path> files;
@@ -107,8 +107,8 @@ Result<> BlockJournal::add(FoundBlock block) {
   const bool is_pending =
       std::any_of(pending_.begin(), pending_.end(), [&](const FoundBlock& one) { return one.hash == block.hash; });
   if (is_pending) return {};
-  if (pending_.size() >= kMaxPending) {
-    return fail(Errc::kJournal, "block " + to_hex_reversed(block.hash) + " is given up: " + std::to_string(kMaxPending) +
+  if (pending_.size() >= max_pending_) {
+    return fail(Errc::kJournal, "block " + to_hex_reversed(block.hash) + " is given up: " + std::to_string(max_pending_) +
                                     " found blocks are waiting for the node's answer already");
   }
   pending_.push_back(std::move(block));
@@ -136,7 +136,7 @@ Result<> BlockJournal::answered(const Hash256& hash, BlockVerdict verdict) {
     fs::remove(path, error);
   }
   if (error && error != std::errc::no_such_file_or_directory) return failed("remove", path, error.value());
-  return sync_folder();
+  return {};
 }
 
 Result<> BlockJournal::sync_folder() const {

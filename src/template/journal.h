@@ -24,13 +24,14 @@ class BlockJournal {
   static constexpr std::size_t kKeptRejected = 16;
 
   /// Makes the folder if it is not there, and reads what an earlier run left. Errors: kJournal.
-  static Result<BlockJournal> open(std::filesystem::path folder);
+  static Result<BlockJournal> open(std::filesystem::path folder, std::size_t max_pending = kMaxPending);
 
   /// On disk and synced when this returns without error. It is pending even after an error (then only in memory), except beyond
-  /// kMaxPending. A block that is pending already is left as it is. Errors: kJournal.
+  /// max_pending. A block that is pending already is left as it is. Errors: kJournal.
   Result<> add(FoundBlock block);
 
-  /// The chain has answered: the block is no longer pending. Errors: kJournal (then it is submitted once more after a restart).
+  /// The chain has answered: the block is no longer pending. Not synced: a file that a crash brings back is submitted once
+  /// more, and answered as a duplicate. Errors: kJournal.
   Result<> answered(const Hash256& hash, BlockVerdict verdict);
 
   /// Those of an earlier run first, lowest first; then in the order found. template_id is 0 for those of an earlier run.
@@ -40,12 +41,13 @@ class BlockJournal {
   [[nodiscard]] const std::vector<std::string>& unreadable() const { return unreadable_; }
 
  private:
-  explicit BlockJournal(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  BlockJournal(std::filesystem::path folder, std::size_t max_pending) : folder_(std::move(folder)), max_pending_(max_pending) {}
 
   [[nodiscard]] Result<> sync_folder() const;
   void forget_old_rejections() const;
 
   std::filesystem::path folder_;
+  std::size_t max_pending_;
   std::vector<FoundBlock> pending_;
   std::vector<std::string> unreadable_;
 };

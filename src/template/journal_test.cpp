@@ -111,17 +111,13 @@ TEST(BlockJournal, AnUnfinishedFileIsRemovedAndADamagedOneReportedAndLeft) {
 
 TEST(BlockJournal, MoreThanItsBoundIsRefusedWithoutTouchingTheOthers) {
   const Folder folder;
-  auto journal = BlockJournal::open(folder.path());
-  FoundBlock block = block_number(0);
-  for (std::size_t n = 0; n < BlockJournal::kMaxPending; ++n) {
-    store_le(block.hash.data(), static_cast<std::uint32_t>(n));
-    ASSERT_TRUE(journal->add(block));
-  }
-  store_le(block.hash.data(), std::uint32_t{0xffffffff});
-  const auto refused = journal->add(block);
+  auto journal = BlockJournal::open(folder.path(), 3);
+  for (std::uint32_t n = 0; n < 3; ++n) ASSERT_TRUE(journal->add(block_number(n)));
+  const auto refused = journal->add(block_number(3));
   ASSERT_FALSE(refused);
   EXPECT_TRUE(refused.error().is(Errc::kJournal));
-  EXPECT_EQ(journal->pending().size(), BlockJournal::kMaxPending);
+  EXPECT_EQ(journal->pending().size(), 3u);
+  EXPECT_EQ(folder.files(".block").size(), 3u);
 }
 
 TEST(BlockJournal, AFolderThatCannotBeUsedIsAnErrorAtOnce) {

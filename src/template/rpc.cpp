@@ -299,7 +299,8 @@ class RpcSource::Driver {
       ++(ours ? status_.blocks_accepted : status_.blocks_rejected);
     }
     note_unanswered();
-    if (about.verdict == BlockVerdict::kAccepted) refresh_now();
+    // A long poll brings the new tip by itself.
+    if (about.verdict == BlockVerdict::kAccepted && !long_poll_) refresh_now();
     if (events_.on_block_result) events_.on_block_result(about);
     return true;
   }
