@@ -105,8 +105,6 @@ std::optional<sv1::Reject> Miner::on_submit(const sv1::Submit& submit) {
   if (reject) {
     ++shares_rejected_;
     ++owner_.totals_.rejected_local[static_cast<int>(*reject)];
-  } else {
-    vardiff_.on_share();
   }
   return reject;
 }
@@ -135,6 +133,7 @@ std::optional<sv1::Reject> Miner::judge(const sv1::Submit& submit) {
   share.extranonce = Bytes(extranonce).first(size);
 
   const auto checked = channel_->check(share, owner_.now_.unix_time);
+  const bool as_told = checked.hash <= sent->target;
   if (channels::is_accepted(checked.verdict)) {
     wire::SubmitSharesExtended message;
     message.channel_id = channel_->id();
@@ -148,10 +147,11 @@ std::optional<sv1::Reject> Miner::judge(const sv1::Submit& submit) {
     const bool block = checked.verdict == channels::ShareVerdict::kBlock;
     ++owner_.totals_.shares_submitted;
     if (block) ++owner_.totals_.blocks_found;
+    if (as_told) vardiff_.on_share(sent->difficulty);  // Else a block that came by luck, beside the share rate.
     owner_.events_.on_share_submitted(*this, block);
     return std::nullopt;
   }
-  if (checked.verdict == channels::ShareVerdict::kTooEasy && checked.hash <= std::max(sent->target, told_target_)) {
+  if (checked.verdict == channels::ShareVerdict::kTooEasy && (as_told || checked.hash <= told_target_)) {
     // Easier than the upstream asks for, but what the miner was told: it counts for vardiff, and goes nowhere.
     switch (local_seen_.insert(checked.hash.limbs()[0])) {
       case channels::SeenShares::Outcome::kNew:
@@ -162,6 +162,7 @@ std::optional<sv1::Reject> Miner::judge(const sv1::Submit& submit) {
         return sv1::Reject::kOther;
     }
     ++owner_.totals_.shares_local;
+    vardiff_.on_share(as_told ? sent->difficulty : bitcoin::difficulty_from_target(told_target_));
     return std::nullopt;
   }
   return reject_of(checked.verdict);
@@ -193,11 +194,7 @@ void Miner::notify(const channels::ClientJob& job, bool clean) {
     return;
   }
   const double difficulty = difficulty_for(job.target);
-  const auto target = bitcoin::target_from_difficulty(difficulty);
-  if (target != told_target_) {
-    told_target_ = target;
-    vardiff_.reset(owner_.now_.instant);
-  }
+  told_target_ = bitcoin::target_from_difficulty(difficulty);
   server_.set_difficulty(difficulty);
 
   if (clean) {
@@ -211,7 +208,7 @@ void Miner::notify(const channels::ClientJob& job, bool clean) {
     if (sent.upstream_id == job.id) ntime = std::max(ntime, sent.ntime + 1);
   }
   if (sent_jobs_.size() == kMaxSentJobs) sent_jobs_.erase(sent_jobs_.begin());
-  sent_jobs_.push_back({++last_job_id_, job.id, ntime, job.rules.version, target});
+  sent_jobs_.push_back({++last_job_id_, job.id, ntime, job.rules.version, difficulty, told_target_});
 
   sv1::Notify notify;
   notify.job_id = hex_of(last_job_id_);
@@ -277,7 +274,7 @@ void Miner::on_tick() {
   }
   if (!channel_) return;
   if (options.vardiff && !sent_jobs_.empty()) {
-    if (const auto corrected = vardiff_.update(now, hash_rate_, told_target_, clamp_hash_rate(options.min_hash_rate_hps, 0))) {
+    if (const auto corrected = vardiff_.update(now, hash_rate_, clamp_hash_rate(options.min_hash_rate_hps, 0))) {
       set_hash_rate(*corrected);
     }
   }

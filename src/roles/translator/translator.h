@@ -99,7 +99,8 @@ class Miner final : private sv1::ServerHandler {
     std::uint32_t upstream_id = 0;
     std::uint32_t ntime = 0;
     std::uint32_t version = 0;
-    bitcoin::U256 target;  ///< That the miner was told: a share is accepted from it.
+    double difficulty = 0;  ///< That the miner was told, and
+    bitcoin::U256 target;   ///< its target: a share is accepted from it.
   };
   static constexpr std::size_t kMaxSentJobs = 64;
 

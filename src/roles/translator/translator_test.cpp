@@ -616,6 +616,27 @@ TEST_F(TranslatorTest, AMinerWithoutSharesIsMadeEasierAndTheUpstreamIsTold) {
   EXPECT_EQ(test.works.back()->job.nbits, kHardNbits);
 }
 
+TEST_F(TranslatorTest, AFastMinerIsMadeHarderAndTheUpstreamIsTold) {
+  make({.extranonce2_size = 4, .min_hash_rate_hps = 1, .shares_per_minute = 60, .keepalive = Duration::zero()});
+  upstream_up();
+  auto& test = mining(2, bitcoin::target_from_difficulty(1e6));
+  const double before = test.works.back()->difficulty;
+  int accepted = 0;
+  for (std::uint32_t nonce = 0; accepted < 300; ++nonce) accepted += submit(test, nonce) == 0;
+  EXPECT_TRUE(tick(seconds(16)));
+  EXPECT_GT(next<wire::UpdateChannel>().nominal_hash_rate, 5.0f);
+  EXPECT_GT(test.works.back()->difficulty, 4 * before);
+  EXPECT_FALSE(test.works.back()->job.clean_jobs);
+  EXPECT_TRUE(sent.empty());
+}
+
+TEST_F(TranslatorTest, HoweverFastNoMinerIsMadeHarderThanTheUpstreamAsks) {
+  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e18, .shares_per_minute = 1});
+  upstream_up();
+  auto& test = mining(2, bitcoin::target_from_difficulty(0.5));
+  EXPECT_EQ(test.works.back()->difficulty, 0.5);
+}
+
 TEST_F(TranslatorTest, SuggestionsInASecondGiveOneUpdate) {
   upstream_up();
   auto& test = mining(2);
