@@ -172,10 +172,10 @@ class SessionModel final : public PoolEvents {
   }
 
   void submit() {
-    const std::array<std::uint8_t, 20> bytes{byte()};
+    const std::array<std::uint8_t, 20> bytes{static_cast<std::uint8_t>(byte() % 4)};  // Few different shares: many duplicates.
     const bool extended = byte() % 2 == 0;
     std::uint8_t how = byte();
-    if (how >= 64) how = static_cast<std::uint8_t>(how & 0xf2);  // Nothing wrong with most headers.
+    if (how >= 64) how = static_cast<std::uint8_t>(how & 0x12);  // Nothing wrong with most headers.
     const auto channel_id = static_cast<std::uint32_t>(2 + byte() % 4);
     const std::uint32_t job_id = job_ + 1 - byte() % 7u;
     const std::uint32_t version = 0x20000000 ^ (how & 1 ? 1u << (how >> 3) : 0);
