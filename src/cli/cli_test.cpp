@@ -1,0 +1,202 @@
+// The program itself, as a shell runs it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "config/keys.h"
+
+namespace adit::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+struct Ran {
+  int code = -1;
+  std::string output;  // Both streams.
+};
+
+class Cli : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = testing::TempDir() + "adit-cli-" + std::to_string(::getpid());
+    fs::create_directory(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // `arguments` as a shell reads them; `before` goes before the program (environment).
+  [[nodiscard]] static Ran adit(const std::string& arguments, const std::string& before = "") {
+    const std::string command = before + " timeout 60 " ADIT_PROGRAM " " + arguments + " 2>&1 </dev/null";
+    Ran ran;
+    std::FILE* pipe = ::popen(command.c_str(), "r");
+    if (pipe == nullptr) return ran;
+    std::array<char, 4096> buffer{};
+    for (std::size_t got = 0; (got = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+      ran.output.append(buffer.data(), got);
+    const int status = ::pclose(pipe);
+    ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return ran;
+  }
+
+  [[nodiscard]] std::string write(const std::string& name, std::string_view text) const {
+    const std::string path = folder_ + "/" + name;
+    std::ofstream(path) << text;
+    return path;
+  }
+
+  std::string folder_;
+};
+
+TEST_F(Cli, VersionAndHelpSucceed) {
+  EXPECT_EQ(adit("--version").code, 0);
+  EXPECT_THAT(adit("--version").output, testing::StartsWith("adit "));
+  const Ran help = adit("--help");
+  EXPECT_EQ(help.code, 0);
+  for (const char* command : {"pool", "translator", "miner", "keys", "check", "demo"})
+    EXPECT_THAT(help.output, HasSubstr(command));
+}
+
+TEST_F(Cli, WrongUseIsExitCode2) {
+  EXPECT_EQ(adit("").code, 2);
+  EXPECT_EQ(adit("pol").code, 2);
+  EXPECT_EQ(adit("check").code, 2);
+  EXPECT_EQ(adit("--log-level loud check -c x").code, 2);
+  EXPECT_EQ(adit("keys").code, 2);
+}
+
+TEST_F(Cli, KeysAreWrittenForTheirOwnerOnlyAndShownByTheirPublicHalf) {
+  const std::string file = folder_ + "/authority.key";
+  const Ran made = adit("keys authority --out " + file);
+  EXPECT_EQ(made.code, 0);
+  struct stat info{};
+  ASSERT_EQ(::stat(file.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600u);
+  const auto secret = config::read_secret_file(file);
+  ASSERT_TRUE(secret.has_value());
+  EXPECT_THAT(made.output, Not(HasSubstr(*secret)));
+  const Ran shown = adit("keys show " + file);
+  EXPECT_EQ(shown.code, 0);
+  EXPECT_THAT(made.output, testing::StartsWith(shown.output));
+
+  const std::string node = folder_ + "/node.key";
+  EXPECT_EQ(adit("keys node --out " + node).code, 0);
+  const auto key = config::read_node_key(node);
+  ASSERT_TRUE(key.has_value());
+  EXPECT_EQ(adit("keys show " + node).output, config::endpoint_id(*key) + "\n");
+}
+
+TEST_F(Cli, AKeyFileIsReplacedOnlyByForce) {
+  const std::string file = folder_ + "/node.key";
+  ASSERT_EQ(adit("keys node --out " + file).code, 0);
+  const std::string before = adit("keys show " + file).output;
+  const Ran refused = adit("keys node --out " + file);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.output, HasSubstr("exists already"));
+  EXPECT_EQ(adit("keys show " + file).output, before);
+  EXPECT_EQ(adit("keys node --force --out " + file).code, 0);
+  EXPECT_NE(adit("keys show " + file).output, before);
+}
+
+TEST_F(Cli, CheckNamesFileAndLineOfEachFault) {
+  const std::string file =
+      write("pool.toml", "listn_address = \"127.0.0.1:1\"\nserver_id = 300\ncoinbase_reward_script = \"addr(x)\"\n");
+  const Ran ran = adit("check -c " + file);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.output, HasSubstr(file + ":1: unknown key `listn_address`; did you mean `listen_address`?\n"));
+  EXPECT_THAT(ran.output, HasSubstr(file + ":2: `server_id` must be a whole number from 0 to 255, not 300\n"));
+  EXPECT_THAT(ran.output, HasSubstr(file + ": not valid for `adit pool`\n"));
+}
+
+TEST_F(Cli, CheckSaysWhatStopsTheStart) {
+  const std::string file =
+      write("pool.toml", "listen_address = \"127.0.0.1:0\"\nauthority_secret_key_file = \"" + folder_ +
+                             "/none\"\ncoinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n"
+                             "[template_provider_type.Embedded]\n");
+  const Ran checked = adit("check " + file);
+  EXPECT_EQ(checked.code, 0);
+  EXPECT_THAT(checked.output, HasSubstr("stops the start: cannot read " + folder_ + "/none: No such file or directory"));
+  EXPECT_THAT(checked.output, HasSubstr("valid for `adit pool`; 1 thing stops the start"));
+  const Ran started = adit("pool -c " + file);
+  EXPECT_EQ(started.code, 2);
+  EXPECT_THAT(started.output, HasSubstr("adit keys authority --out " + folder_ + "/none"));
+}
+
+TEST_F(Cli, CheckOfWhatIsNoConfigurationSaysSo) {
+  EXPECT_THAT(adit("check -c " + folder_ + "/none.toml").output, HasSubstr("there is no such file"));
+  EXPECT_EQ(adit("check -c " + folder_ + "/none.toml").code, 2);
+  const std::string broken = write("broken.toml", "a = \n");
+  EXPECT_THAT(adit("check -c " + broken).output, HasSubstr(broken + ":1: this is not TOML"));
+  const std::string unclear = write("unclear.toml", "threads = 1\n");
+  EXPECT_THAT(adit("check -c " + unclear).output, HasSubstr("--role"));
+  EXPECT_EQ(adit("check -c " + unclear).code, 2);
+}
+
+TEST_F(Cli, CheckSeesTheEnvironmentAsTheRoleWould) {
+  const std::string file = write("pool.toml",
+                                 "listen_address = \"127.0.0.1:0\"\nauthority_secret_key_file = \"x\"\n"
+                                 "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n"
+                                 "[template_provider_type.Embedded]\n");
+  const Ran ran = adit("check -c " + file, "POOL__SERVER_ID=many");
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.output, HasSubstr("environment variable POOL__SERVER_ID: `server_id` must be"));
+}
+
+TEST_F(Cli, ARoleRefusesATemplateSourceItLacks) {
+  const std::string file = write("pool.toml",
+                                 "listen_address = \"127.0.0.1:0\"\n"
+                                 "authority_secret_key = \"mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n\"\n"
+                                 "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n"
+                                 "[template_provider_type.BitcoinCoreIpc]\nversion = 31\nnetwork = \"regtest\"\n");
+  const Ran ran = adit("pool -c " + file);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.output, HasSubstr("the template source BitcoinCoreIpc is not here yet"));
+  EXPECT_THAT(ran.output, HasSubstr("[template_provider_type.BitcoinRpc]"));
+}
+
+TEST_F(Cli, OurExamplesAreValid) {
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(ADIT_SOURCE_DIR "/config")) {
+    if (entry.path().extension() != ".toml") continue;
+    const Ran ran = adit("check -c " + entry.path().string());
+    EXPECT_EQ(ran.code, 0) << ran.output;
+    EXPECT_THAT(ran.output, Not(HasSubstr("has no effect yet"))) << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 3);
+}
+
+// A copy of them cannot be committed: `./dev interop` fetches them, and this looks where it puts them.
+TEST_F(Cli, SrisExamplesAreValid) {
+  const auto variable = [](const char* name, const std::string& otherwise) {
+    const char* const value = std::getenv(name);
+    return value != nullptr && *value != '\0' ? std::string(value) : otherwise;
+  };
+  const std::string cache = variable("ADIT_CACHE", variable("XDG_CACHE_HOME", variable("HOME", "") + "/.cache") + "/adit");
+  const std::string examples = cache + "/peers/sri-config-examples";
+  if (!fs::exists(examples)) GTEST_SKIP() << "no " << examples << ": ./dev interop fetches SRI's examples";
+  int files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(examples)) {
+    if (entry.path().extension() != ".toml") continue;
+    const Ran ran = adit("check -c " + entry.path().string());
+    EXPECT_EQ(ran.code, 0) << ran.output;
+    const bool pool = entry.path().string().find("/pool/") != std::string::npos;
+    EXPECT_THAT(ran.output, HasSubstr(pool ? "valid for `adit pool`" : "valid for `adit translator`"));
+    ++files;
+  }
+  EXPECT_GE(files, 19);
+}
+
+}  // namespace
+}  // namespace adit::cli
