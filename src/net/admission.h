@@ -15,10 +15,10 @@
 namespace adit::net {
 
 struct AdmissionLimits {
-  std::size_t max_connections = 20'000;
-  std::size_t max_connections_per_source = 8'192;  ///< A farm behind one address is one source.
-  std::size_t max_handshakes = 4'096;              ///< Connections whose handshake is not done; at most 10 s each.
-  std::size_t max_handshakes_per_source = 2'048;
+  std::size_t max_connections = 50'000;
+  std::size_t max_connections_per_source = 20'000;  ///< A farm behind one address is one source.
+  std::size_t max_handshakes = 8'192;               ///< Connections whose handshake is not done; at most 10 s each.
+  std::size_t max_handshakes_per_source = 4'096;
 };
 
 /// What quotas count by, from "ip:port" or a relay's URL: an IPv4 address, the /64 of an IPv6 address (a home's smallest

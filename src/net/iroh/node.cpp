@@ -278,20 +278,25 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard
   target.alpns = &alpn;
   target.alpn_count = 1;
 
-  const auto what = "cannot connect to " + to.endpoint_id.substr(0, 10) + " over iroh";
+  // Silence is the commonest failure, and the bridge does not know what was dialled.
+  const auto failed = [&to](std::int32_t result, adit_handle handle) {
+    auto error = bridge_error(result, handle, "cannot connect to " + to.endpoint_id.substr(0, 10) + " over iroh");
+    if (result != ADIT_TIMED_OUT) return error;
+    return Error(Errc::kTimedOut, error.message() + "; is the peer running, and are its addresses or its relay right?");
+  };
   adit_handle handle = 0;
   if (const auto result = adit_connect(endpoint_.get(), loop->handle(), &target, bridge_ms(deadline), &handle);
       result != ADIT_OK) {
-    co_return fail(bridge_error(result, 0, what));
+    co_return fail(failed(result, 0));
   }
   BridgeHandle connection(handle);
-  if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(bridge_error(result, handle, what));
+  if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(failed(result, handle));
 
   const auto left = bridge_ms(until - now_from_system().instant);
   if (const auto result = adit_stream_open(connection.get(), left, &handle); result != ADIT_OK)
-    co_return fail(bridge_error(result, 0, what));
+    co_return fail(failed(result, 0));
   BridgeHandle stream(handle);
-  if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(bridge_error(result, handle, what));
+  if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(failed(result, handle));
   co_return std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream));
 }
 
