@@ -43,7 +43,11 @@ void add_blocker(std::vector<Finding>& findings, const std::string& file, std::s
 
 // What a configuration's own reader does not look at: the files it names, and what this build can do.
 void look_at_files(const pool::PoolConfig& config, const std::string& file, std::vector<Finding>& findings) {
-  if (const auto authority = pool::load_authority(config); !authority) add_blocker(findings, file, authority.error().message());
+  // One that stands in the configuration itself was judged with it.
+  if (!config.authority_secret_key_file.empty()) {
+    if (const auto authority = pool::load_authority(config); !authority)
+      add_blocker(findings, file, authority.error().message());
+  }
   const auto* rpc = std::get_if<pool::BitcoinRpcSource>(&config.source);
   if (rpc != nullptr && !rpc->password_file.empty()) {
     if (const auto password = config::read_secret_file(rpc->password_file); !password)

@@ -317,13 +317,14 @@ Result<noise::AuthorityKeyPair> load_authority(const PoolConfig& config) {
   auto pair = config.authority_secret_key ? noise::AuthorityKeyPair::from_secret(config.authority_secret_key->copy())
                                           : config::read_authority_key(config.authority_secret_key_file);
   if (!pair) return pair;
+  const std::string holder = config.authority_secret_key ? "`authority_secret_key`" : config.authority_secret_key_file;
   if (config.authority_public_key && *config.authority_public_key != pair->public_key()) {
     return fail(config::KeyErrc::kNoKey, "`authority_public_key` (" + noise::to_text(*config.authority_public_key) +
-                                             ") does not belong to the secret key in " + config.authority_secret_key_file +
-                                             ", whose public key is " + noise::to_text(pair->public_key()));
+                                             ") does not belong to the secret key in " + holder + ", whose public key is " +
+                                             noise::to_text(pair->public_key()));
   }
   if (noise::to_text(pair->public_key()) == config::kExampleAuthority && config.network != bitcoin::Network::kRegtest) {
-    return fail(config::KeyErrc::kNoKey, config.authority_secret_key_file +
+    return fail(config::KeyErrc::kNoKey, holder +
                                              " holds SRI's published example key, which everybody has; make your own with "
                                              "`adit keys authority --out FILE`");
   }
