@@ -47,7 +47,7 @@ typedef enum adit_result {
   ADIT_REFUSED = -12,        /* the peer is there and takes no connection now: back off, try again */
   ADIT_WRONG_PROTOCOL = -13, /* the peer speaks none of the ALPNs offered: give up or fall back */
   ADIT_WRONG_PEER = -14,     /* who answered does not hold the key of the id dialled: give up */
-  ADIT_ADDRESS_IN_USE = -15, /* an address could not be bound: fix the configuration */
+  ADIT_ADDRESS_IN_USE = -15, /* an address is taken: fix the configuration */
   ADIT_NOT_RUNNING = -16,    /* adit_runtime_start was not called, or adit_runtime_stop was */
   ADIT_INTERNAL = -17,       /* iroh failed in a way that has no other name: try again; adit_error_text has its words */
   ADIT_PANIC = -18           /* a defect in the bridge or iroh was caught: give up this handle, its connection is lost */
@@ -149,7 +149,8 @@ typedef struct adit_endpoint_config {
   uint32_t keep_alive_ms;    /* > 0, and well below idle_timeout_ms */
 } adit_endpoint_config;
 
-/* Binds an endpoint. DONE: ADIT_OK; ADIT_ADDRESS_IN_USE; ADIT_TIMED_OUT; ADIT_INTERNAL.
+/* Binds an endpoint. DONE: ADIT_OK; ADIT_ADDRESS_IN_USE; ADIT_INVALID: an address this machine does not have or may not use;
+ * ADIT_TIMED_OUT; ADIT_INTERNAL.
  * ADIT_OK; ADIT_INVALID; ADIT_STALE: no such loop; ADIT_OVERLOADED; ADIT_NOT_RUNNING. */
 int32_t adit_endpoint_bind(adit_handle loop, const adit_endpoint_config* config, uint32_t deadline_ms, adit_handle* endpoint);
 

@@ -135,6 +135,7 @@ impl EndpointObject {
     /// Takes what comes in for as long as the endpoint lives: without a listener it is refused, never left to pile up.
     async fn serve(&self) {
         let Some(endpoint) = self.endpoint.get() else { return };
+        let _listening = EndListening(self);
         let mut handshakes = JoinSet::new();
         loop {
             tokio::select! {
@@ -149,13 +150,21 @@ impl EndpointObject {
                 Some(_) = handshakes.join_next(), if !handshakes.is_empty() => {}
             }
         }
-        self.end_listening();
     }
 
     fn end_listening(&self) {
         if let Some(listener) = self.listener.lock().expect("listener lock").take() {
             listener.close();
         }
+    }
+}
+
+/// However serving ends, a panic included, the listener hears of it.
+struct EndListening<'a>(&'a EndpointObject);
+
+impl Drop for EndListening<'_> {
+    fn drop(&mut self) {
+        self.0.end_listening();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a call comes to, and iroh's many errors folded into the few that ask for different next steps.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, io::ErrorKind};
 
 use iroh::{
     address_lookup::AddressLookupFailed,
@@ -78,7 +78,8 @@ const ALERT_NO_APPLICATION_PROTOCOL: u8 = 120;
 pub fn from_bind(error: BindError) -> Failure {
     let text = format!("{error:#}");
     match error {
-        BindError::Sockets { .. } => Failure::new(Code::AddressInUse, text),
+        BindError::Sockets { source, .. } if source.kind() == ErrorKind::AddrInUse => Failure::new(Code::AddressInUse, text),
+        BindError::Sockets { .. } => Failure::invalid(text),
         _ => Failure::new(Code::Internal, text),
     }
 }

@@ -254,6 +254,12 @@ static void a_wrong_configuration_is_named(void) {
   EQUAL(adit_endpoint_id(endpoint, id), ADIT_STALE);
   EQUAL(adit_release(endpoint, 0), ADIT_OK);
 
+  /* So is an address that this machine does not have (TEST-NET-1, RFC 5737). */
+  address = bytes_of("192.0.2.1:0");
+  EQUAL(adit_endpoint_bind(loop_a, &config, kDeadlineMs, &endpoint), ADIT_OK);
+  DONE(loop_a, endpoint, ADIT_INVALID);
+  EQUAL(adit_release(endpoint, 0), ADIT_OK);
+
   adit_handle second = 0;
   const adit_bytes alpns[] = {bytes_of(kAlpn), {0}};
   EQUAL(adit_listen(endpoint_b, loop_b, alpns, 1, 4, kDeadlineMs, &second), ADIT_INVALID);
