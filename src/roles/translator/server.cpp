@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -27,8 +28,6 @@ constexpr auto kTick = std::chrono::seconds(1);
 constexpr auto kLastWords = std::chrono::seconds(2);
 /// Complaints about single miners or shares in the log, per shard and second: an abusive one must not hide the others.
 constexpr int kComplaintsPerTick = 5;
-/// The deadlines of a dial (net::DialOptions), and a little more.
-constexpr auto kLongestDial = std::chrono::seconds(16);
 
 void add(Counters& sum, const Counters& part) {
   sum.miners += part.miners;
@@ -81,7 +80,8 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
         shard_(shard),
         translator_(numbered(core_->options.translator, shard.index(), core_->shards.size()), *this),
         tick_(shard.context()),
-        retry_(shard.context()) {}
+        retry_(shard.context()),
+        stop_(shard.context(), asio::steady_timer::time_point::max()) {}
 
   void begin() {
     shard_.spawn(run_ticks(shared_from_this()));
@@ -104,6 +104,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     stopping_ = true;
     tick_.cancel();
     retry_.cancel();
+    stop_.cancel();
     const auto now = now_from_system();
     const auto peers = peers_;
     for (const auto& [number, peer] : peers) {
@@ -330,13 +331,27 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   // ---- The upstream
-  /// One connection from the dial to its end; says why it ended. nullopt: it was lost after it had been ready, by no fault of
-  /// what it said.
-  asio::awaitable<std::optional<Error>> use_upstream(const UpstreamTarget& target) {
+  asio::awaitable<void> stopped() {
+    boost::system::error_code cancelled;
+    if (!stopping_) co_await stop_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+  }
+
+  /// One connection from the dial to its end. False if it failed, or said what it should not: the next upstream is to be tried.
+  /// True if it was good and is lost.
+  asio::awaitable<bool> use_upstream(const UpstreamTarget& target) {
+    using namespace asio::experimental::awaitable_operators;
     upstream_.url = net::to_url(target.peer);
-    auto dialled = co_await net::dial(shard_, target.peer, {.iroh = core_->options.iroh});
-    if (!dialled) co_return std::move(dialled.error());
-    if (stopping_) co_return Error(net::Errc::kClosed, "stopping");
+    net::DialOptions options;
+    options.iroh = core_->options.iroh;
+    auto first = co_await (net::dial(shard_, target.peer, options) || stopped());
+    if (stopping_ || first.index() != 0) co_return false;
+    auto& dialled = std::get<0>(first);
+    if (!dialled) {
+      upstream_.last_error = dialled.error().message();
+      log::warn("translator.upstream_failed",
+                {{"url", upstream_.url}, {"error", dialled.error().name()}, {"message", dialled.error().message()}});
+      co_return false;
+    }
     connection_ = std::move(*dialled);
     drop_reason_.reset();
     const auto [host, port] = endpoint_of(target.peer.transport);
@@ -360,13 +375,12 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     connection_->close(net::CloseCode::kShutdown);
     connection_.reset();
     translator_.on_upstream_lost(now_from_system());
-    if (stopping_) co_return std::nullopt;
+    if (stopping_) co_return false;
     flush();
     log::warn("translator.upstream_lost", {{"url", upstream_.url}, {"error", reason.name()}, {"message", reason.message()}});
     upstream_.last_error = reason.message();
     const bool at_fault = reason.is(Errc::kProtocol) || reason.is(Errc::kRefused) || reason.is(Errc::kTimedOut);
-    if (was_ready && !at_fault) co_return std::nullopt;
-    co_return reason;
+    co_return was_ready && !at_fault;
   }
 
   static asio::awaitable<void> run_upstream(std::shared_ptr<Home> home) {
@@ -377,14 +391,9 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     std::size_t next = 0;
     while (!home->stopping_) {
       home->ready_at_.reset();
-      const auto failure = co_await home->use_upstream(options.upstreams[next]);
+      const bool was_good = co_await home->use_upstream(options.upstreams[next]);
       if (home->stopping_) break;
-      if (failure) {
-        home->upstream_.last_error = failure->message();
-        log::warn("translator.upstream_failed",
-                  {{"url", home->upstream_.url}, {"error", failure->name()}, {"message", failure->message()}});
-        if (++next < options.upstreams.size()) continue;
-      }
+      if (!was_good && ++next < options.upstreams.size()) continue;
       // The round is over, or one that was good was lost: from the first again, after a wait.
       next = 0;
       if (home->ready_at_ && now_from_system().instant - *home->ready_at_ >= options.stable_after) backoff.reset();
@@ -437,6 +446,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   Translator translator_;
   asio::steady_timer tick_;
   asio::steady_timer retry_;
+  asio::steady_timer stop_;                             ///< Never expires: a stop cancels it.
   std::unordered_map<std::uint64_t, PeerPtr> peers_;    ///< By the miner's number.
   std::array<std::uint8_t, 16 * 1024> read_buffer_;     ///< Of one read; its bytes are used up before anything waits.
   std::shared_ptr<net::NetworkConnection> connection_;  ///< Shared with drain_upstream alone.
@@ -491,7 +501,7 @@ void TranslatorServer::stop(Duration patience) {
   };
   wait_until(std::chrono::steady_clock::now() + patience);
   for (const auto& home : core.homes) home->shard().post([home] { home->cut_off(); });
-  wait_until(std::chrono::steady_clock::now() + kLongestDial);
+  wait_until(std::chrono::steady_clock::now() + kLastWords);
 }
 
 std::uint16_t TranslatorServer::port() const { return core_->listener ? core_->listener->port() : 0; }

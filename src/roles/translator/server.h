@@ -80,7 +80,7 @@ class TranslatorServer {
   Result<void> start();
 
   /// Takes in nothing more, ends the miners, closes their channels and finishes the upstream connection; waits for that at most
-  /// `patience`, and for a dial that is under way at most its deadlines. Idempotent.
+  /// `patience`, and two seconds more. Idempotent.
   void stop(Duration patience);
 
   [[nodiscard]] std::uint16_t port() const;   ///< Of the listener, after start().

@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <future>
 #include <thread>
 
 #include "bitcoin/merkle.h"
 #include "net/shards.h"
+#include "net/tcp.h"
 #include "noise/keys.h"
 #include "roles/pool/server.h"
 #include "sv1/client.h"
@@ -308,6 +311,40 @@ TEST_F(TranslatorServerTest, APortInUseIsNamed) {
   ASSERT_FALSE(started);
   EXPECT_TRUE(started.error().is(net::Errc::kAddressInUse));
   EXPECT_NE(started.error().message().find(std::to_string(server->port())), std::string::npos);
+}
+
+TEST_F(TranslatorServerTest, AStopDuringADialLeavesNothingBehind) {
+  Pool pool(1);
+  start({pool.target()});
+  // A peer that accepts and says nothing: the dial hangs in its handshake.
+  net::Shards quiet(1);
+  quiet.start();
+  std::vector<std::unique_ptr<net::ByteStream>> streams;
+  std::atomic<int> dialled = 0;
+  auto listener = std::move(*net::TcpListener::bind(quiet[0], {"127.0.0.1", 0}));
+  listener->start(quiet, [&](net::Shard&, std::unique_ptr<net::ByteStream> stream) {
+    streams.push_back(std::move(stream));
+    ++dialled;
+  });
+  auto silent = pool.target();
+  std::get<net::TcpConfig>(silent.peer.transport).port = listener->port();
+  net::Shards others(1);
+  others.start();
+  ServerOptions options;
+  options.listen = {"127.0.0.1", 0};
+  options.upstreams = {silent};
+  std::optional<TranslatorServer> second;
+  second.emplace(others, std::move(options));
+  ASSERT_TRUE(second->start());
+  ASSERT_TRUE(eventually([&] { return dialled == 1; }));
+  second->stop(1s);
+  second.reset();
+  std::promise<std::size_t> left;
+  others[0].post([&] { left.set_value(others[0].tasks()); });
+  EXPECT_EQ(left.get_future().get(), 0u);
+  others.stop(1s);
+  listener->stop();
+  quiet.stop(0s);
 }
 
 TEST_F(TranslatorServerTest, StoppingClosesEveryMinerAndLeavesTheFinalCounts) {
