@@ -82,9 +82,11 @@ bitcoin::TemplatePtr make_template(std::uint64_t id) {
   return made;
 }
 
-/// Sums over many shares, of which the median tip counts: the machine has other work too.
+/// One value a batch, per share. The median batch counts: a batch is short enough that most are not interrupted on a busy
+/// machine.
 struct Measured {
-  std::vector<double> engine_ns, floor_ns;  ///< Per share, one value a tip.
+  std::vector<double> engine_ns;
+  std::vector<double> floor_ns;
   std::uint64_t allocations = 0;
 };
 
@@ -153,8 +155,6 @@ Measured run() {
     out.clear();
     const channels::Job& job = *shard.jobs().current();
     const std::uint64_t accepted_before = shard.counters().shares_accepted;
-    double engine_ns = 0;
-    double floor_ns = 0;
     for (std::size_t batch = 0; batch < kSharesPerTip / kBatch; ++batch) {
       for (std::size_t i = 0; i < kBatch; ++i) {
         Submit share{.channel_id = 2,
@@ -176,7 +176,7 @@ Measured run() {
       copy.assign(sealed.bytes().begin(), sealed.bytes().end());
 
       const std::uint64_t allocations = g_allocations;
-      engine_ns += nanoseconds([&] {
+      const double engine_ns = nanoseconds([&] {
         frames.clear();
         out.clear();
         if (!server.open(sealed.bytes(), frames)) std::abort();
@@ -185,7 +185,7 @@ Measured run() {
       if (tip >= kWarmTips) measured.allocations += g_allocations - allocations;
       if (out.empty()) std::abort();
 
-      floor_ns += nanoseconds([&] {
+      const double floor_ns = nanoseconds([&] {
         std::uint8_t* at = copy.data();
         for (std::size_t i = 0; i < kBatch; ++i) {
           if (!alone.open(Bytes(at, noise::kSealedHeaderSize), {}, at)) std::abort();
@@ -196,12 +196,12 @@ Measured run() {
           at += size;
         }
       });
+      if (tip < kWarmTips) continue;
+      measured.engine_ns.push_back(engine_ns / kBatch);
+      measured.floor_ns.push_back(floor_ns / kBatch);
     }
     // A figure for shares that were refused would be no figure.
     if (shard.counters().shares_accepted - accepted_before != kSharesPerTip) std::abort();
-    if (tip < kWarmTips) continue;
-    measured.engine_ns.push_back(engine_ns / kSharesPerTip);
-    measured.floor_ns.push_back(floor_ns / kSharesPerTip);
   }
   return measured;
 }
