@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 // How long children may take to say goodbye before they are killed.
 constexpr Duration kGoodbye = 8s;
 
-// Blocks of about 4 million hashes and shares of about 1 million: some of each a second on any CPU, most shares no blocks.
+// Blocks of about 2 million hashes and shares of about 1 million: some of each a second on any CPU, and shares that are no blocks.
 constexpr const char* kPoolConfig = R"toml(listen_address = "127.0.0.1:0"
 authority_secret_key_file = "authority.key"
 coinbase_reward_script = "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)"
@@ -39,7 +39,7 @@ data_dir = "pool"
 threads = 1
 
 [template_provider_type.Embedded]
-nbits = "1e03ffff"
+nbits = "1e07ffff"
 
 [iroh]
 bind_addresses = ["127.0.0.1:0"]

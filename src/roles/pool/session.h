@@ -32,7 +32,9 @@ std::string_view error_name(Errc code);
 struct SessionPolicy {
   channels::ChannelPolicy channel;
   Duration setup_timeout = std::chrono::seconds(10);    ///< From the connection to SetupConnection.
-  Duration channel_timeout = std::chrono::seconds(60);  ///< How long a connection may be without any channel.
+  /// How long a connection may be without any channel. Long, because a translator connects before its first miner does and stays
+  /// when the last one leaves (SRI's gives its upstream up for good when it is cut off); admission bounds how many idle ones a source has.
+  Duration channel_timeout = std::chrono::hours(1);
   Duration max_ack_delay =
       std::chrono::seconds(2);      ///< An accepted share is acknowledged after this long even if its batch is not full.
   std::size_t max_channels = 4096;  ///< Per session.
