@@ -22,6 +22,7 @@ int make_authority(const Options& options) {
     return give_up("keys authority", written.error(), kFailure);
   }
   std::printf("%s\n", noise::to_text(pair.public_key()).c_str());
+  std::fflush(stdout);
   std::fprintf(stderr,
                "Above: the authority's public key, for the URLs and configurations of miners. Its secret is in %s: keep it, "
                "and keep it secret.\n",
@@ -35,6 +36,7 @@ int make_node(const Options& options) {
     return give_up("keys node", written.error(), kFailure);
   }
   std::printf("%s\n", config::endpoint_id(key).c_str());
+  std::fflush(stdout);
   std::fprintf(stderr, "Above: the iroh endpoint id that peers dial. Its secret is in %s: keep it, and keep it secret.\n",
                options.out.c_str());
   return kOk;
