@@ -131,9 +131,9 @@ TEST_F(Rpc, ANodeWithoutLongPollIsPolledInstead) {
 }
 
 TEST_F(Rpc, SendsUserAndPassword) {
-  TestNode node;
   std::mutex mutex;
   std::string seen;
+  TestNode node;
   node.misbehave([&](const TestNode::Request& request) -> std::optional<std::string> {
     const std::lock_guard lock(mutex);
     seen = request.authorization;
@@ -147,11 +147,11 @@ TEST_F(Rpc, SendsUserAndPassword) {
 }
 
 TEST_F(Rpc, ReadsTheCookieAgainAfterTheNodeHasRestarted) {
-  TestNode node;
   const auto file = folder.path() / ".cookie";
   std::ofstream(file) << "__cookie__:first";
   std::mutex mutex;
   std::string wanted = "Basic X19jb29raWVfXzpmaXJzdA==";
+  TestNode node;
   node.misbehave([&](const TestNode::Request& request) -> std::optional<std::string> {
     const std::lock_guard lock(mutex);
     if (request.authorization != wanted) return test::http(401, "");
@@ -271,8 +271,8 @@ TEST_F(Rpc, ATemplateThatMakesNoSenseIsNotMinedOn) {
 }
 
 TEST_F(Rpc, ASilentNodeIsGivenUpAtTheDeadline) {
-  TestNode node;
   std::atomic<bool> silent{true};
+  TestNode node;
   const auto quiet = [&](const TestNode::Request&) -> std::optional<std::string> {
     while (silent) std::this_thread::sleep_for(1ms);
     return "";
@@ -313,8 +313,8 @@ TEST_F(Rpc, ANodeThatIsGoneIsWaitedForAndTheBlockFoundMeanwhileReachesIt) {
 }
 
 TEST_F(Rpc, ABlockWhoseAnswerWasLostIsSubmittedAgain) {
-  TestNode node;
   std::atomic<int> lost{0};
+  TestNode node;
   // The node takes the block, but its first answer never arrives.
   node.misbehave([&](const TestNode::Request& request) -> std::optional<std::string> {
     if (request.method != "submitblock" || lost++ != 0) return std::nullopt;
@@ -333,9 +333,9 @@ TEST_F(Rpc, ABlockWhoseAnswerWasLostIsSubmittedAgain) {
 }
 
 TEST_F(Rpc, ABlockThatWasNeverAnsweredIsOnDiskBeforeItIsSubmittedAndSurvivesARestart) {
-  TestNode node;
   std::atomic<std::size_t> on_disk{0};
   std::atomic<int> submissions{0};
+  TestNode node;
   node.misbehave([&](const TestNode::Request& request) -> std::optional<std::string> {
     if (request.method != "submitblock") return std::nullopt;
     if (submissions++ == 0) on_disk = folder.files(".block").size();
@@ -383,7 +383,7 @@ TEST_F(Rpc, EveryAnswerToABlockIsUnderstood) {
         Row{text("high-hash"), BlockVerdict::kRejected, "high-hash"},
         Row{text("rejected: already have block 00"), BlockVerdict::kDuplicate, "rejected: already have block 00"},
         Row{"-22", BlockVerdict::kRejected, "Block decode failed"}}) {
-    node.misbehave([&](const TestNode::Request& request) -> std::optional<std::string> {
+    node.misbehave([row](const TestNode::Request& request) -> std::optional<std::string> {
       if (request.method != "submitblock") return std::nullopt;
       if (row.answer == "-22") return test::rpc_error(request.id, -22, "Block decode failed");
       return test::rpc_result(request.id, boost::json::parse(row.answer));

@@ -71,6 +71,7 @@ inline json::object template_json(const Template& work) {
           {"default_witness_commitment", to_hex(work.coinbase_outputs.at(0).script)}};
 }
 
+/// What a misbehaviour refers to must outlive the node.
 class TestNode {
  public:
   struct Request {
