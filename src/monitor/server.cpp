@@ -63,7 +63,8 @@ Response respond_health(const Request& request) {
 
 }  // namespace
 
-// Everything below runs on the one thread, except start, stop and deliver.
+// Everything below runs on the one thread, except listen, run, stop and the delivery of a snapshot. The coroutines refer to the
+// State that owns their loop: it outlives them, because it joins the thread first and its loop destroys what still waits.
 class Server::State : public std::enable_shared_from_this<State> {
  public:
   State(const Options& options, Pull pull)
@@ -95,7 +96,7 @@ class Server::State : public std::enable_shared_from_this<State> {
   }
 
   void run() {
-    asio::co_spawn(context_, accept(shared_from_this()), asio::detached);
+    asio::co_spawn(context_, accept(*this), asio::detached);
     thread_ = std::thread([this] { context_.run(); });
   }
 
@@ -122,32 +123,32 @@ class Server::State : public std::enable_shared_from_this<State> {
     std::size_t* taken_;
   };
 
-  static asio::awaitable<void> accept(std::shared_ptr<State> self) {
+  static asio::awaitable<void> accept(State& self) {
     while (true) {
-      auto [error, socket] = co_await self->acceptor_.async_accept(kTuple);
+      auto [error, socket] = co_await self.acceptor_.async_accept(kTuple);
       if (error == asio::error::operation_aborted) co_return;
       if (error) {
         // Out of descriptors, most likely: waiting helps, trying at once does not.
         log::warn("monitor.accept_failed", {{"error", error.message()}});
-        asio::steady_timer pause(self->context_, std::chrono::seconds(1));
+        asio::steady_timer pause(self.context_, std::chrono::seconds(1));
         co_await pause.async_wait(kTuple);
         continue;
       }
-      if (self->connections_ >= self->options_.max_connections) continue;
-      asio::co_spawn(self->context_, serve(self, beast::tcp_stream(std::move(socket)), Place(self->connections_)),
+      if (self.connections_ >= self.options_.max_connections) continue;
+      asio::co_spawn(self.context_, serve(self, beast::tcp_stream(std::move(socket)), Place(self.connections_)),
                      asio::detached);
     }
   }
 
-  static asio::awaitable<void> serve(std::shared_ptr<State> self, beast::tcp_stream stream, Place place) {
+  static asio::awaitable<void> serve(State& self, beast::tcp_stream stream, Place place) {
     (void)place;
-    beast::flat_buffer buffer(self->options_.max_header_bytes + 1024);
+    beast::flat_buffer buffer(self.options_.max_header_bytes + 1024);
     bool more = true;
     while (more) {
       http::request_parser<http::string_body> parser;
-      parser.header_limit(self->options_.max_header_bytes);
+      parser.header_limit(self.options_.max_header_bytes);
       parser.body_limit(0);
-      stream.expires_after(self->options_.request_deadline);
+      stream.expires_after(self.options_.request_deadline);
       auto [error, size] = co_await http::async_read(stream, buffer, parser, kTuple);
       Response response;
       if (error == http::error::header_limit || error == http::error::buffer_overflow) {
@@ -161,11 +162,11 @@ class Server::State : public std::enable_shared_from_this<State> {
       } else if (error) {
         co_return;
       } else {
-        response = co_await answer(*self, parser.get());
+        response = co_await answer(self, parser.get());
       }
       if (error) response.keep_alive(false);
       more = response.keep_alive();
-      stream.expires_after(self->options_.request_deadline);
+      stream.expires_after(self.options_.request_deadline);
       auto [write_error, written] = co_await http::async_write(stream, response, kTuple);
       if (write_error) co_return;
     }
@@ -225,6 +226,7 @@ class Server::State : public std::enable_shared_from_this<State> {
 
   Options options_;
   Pull pull_;
+  std::size_t connections_ = 0;  // Before the loop, whose end gives places back.
   asio::io_context context_{1};
   tcp::acceptor acceptor_;
   tcp::endpoint bound_;
@@ -232,7 +234,6 @@ class Server::State : public std::enable_shared_from_this<State> {
   std::thread thread_;
   std::chrono::steady_clock::time_point started_;
 
-  std::size_t connections_ = 0;
   std::shared_ptr<const Snapshot> cached_;
   std::chrono::steady_clock::time_point taken_at_;
   bool pulling_ = false;
