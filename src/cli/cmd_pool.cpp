@@ -99,7 +99,7 @@ std::vector<Entrance> entrances(const pool::PoolConfig& config, const pool::Pool
     peer.endpoint_id = iroh->endpoint_id();
     peer.addrs = iroh->local_addresses();
     for (const std::string& addr : config.iroh.external_addrs) peer.addrs.push_back(addr);
-    if (std::string relay = home_relay(*iroh, config.iroh.relay); !relay.empty()) peer.relay_url = std::move(relay);
+    if (std::string relay = home_relay(*iroh, config.iroh); !relay.empty()) peer.relay_url = std::move(relay);
     ways.push_back({"iroh", net::to_url({.dialect = net::Dialect::kStratumV2, .transport = peer, .authority = authority}),
                     peer.endpoint_id, 0});
   }

@@ -80,15 +80,15 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
 #endif
 }
 
-std::string home_relay(const net::IrohCarrier& iroh, config::RelayMode mode) {
-  if (mode == config::RelayMode::kNone) return "";
+std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings& settings) {
+  if (settings.relay == config::RelayMode::kNone) return "";
   for (int turns = 0; turns < 50; ++turns) {
     if (std::string relay = iroh.home_relay(); !relay.empty()) return relay;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   log::warn("iroh.no_relay",
             {{"message", "no relay answered within 5 s: peers behind other NATs cannot reach this endpoint until one does"}});
-  return "";
+  return settings.relays.size() == 1 ? settings.relays.front().url : "";
 }
 
 int code_of(const Error& error) {

@@ -26,8 +26,9 @@ unsigned shard_count(unsigned configured);
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, const config::IrohSettings& settings,
                                                      noise::Secret key);
 
-/// The relay to put into our URL: waits up to 5 s until the endpoint is connected to one, if it is to have one. Empty: none.
-std::string home_relay(const net::IrohCarrier& iroh, config::RelayMode mode);
+/// The relay to put into our URL: waits up to 5 s until the endpoint is connected to one, if it is to have one. If none
+/// answers: the configured one where there is exactly one, else empty.
+std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings& settings);
 
 /// Wrong settings are the user's to mend: kUsage. All else is kFailure.
 int code_of(const Error& error);
