@@ -20,8 +20,8 @@ namespace adit::monitor {
 using Deliver = std::function<void(Snapshot)>;
 
 /// Asks the role for a snapshot; called on the monitor's thread, which serves nobody meanwhile. A role posts to its
-/// shards, gathers their copies and delivers, then or later. Not delivering is answered by 503 after the pull's deadline. Must be callable until stop() has
-/// returned, and harmless then.
+/// shards, gathers their copies and delivers, then or later. Not delivering is answered by 503 after the pull's deadline. Must
+/// be callable until stop() has returned, and harmless then.
 using Pull = std::function<void(Deliver)>;
 
 /// One thread of its own, so that a scrape costs no shard more than its copy. Bounded in connections, header size and time.
