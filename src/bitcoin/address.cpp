@@ -27,6 +27,13 @@ constexpr std::size_t kHash160Size = 20;
 constexpr std::string_view kDescriptorsThatWork =
     "addr(ADDRESS), raw(HEX), pk(KEY), pkh(KEY), wpkh(KEY), sh(wpkh(KEY)) and tr(KEY), each KEY a public key in hexadecimal";
 
+// BIP380.
+constexpr std::string_view kDescriptorCharset =
+    "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
+constexpr std::string_view kChecksumCharset = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+constexpr std::array<std::uint64_t, 5> kChecksumGenerator = {0xf5dee51989, 0xa9fdca3312, 0x1bab10e32d, 0x3706b1677a,
+                                                             0x644d626ffd};
+
 struct AddressFormat {
   std::string_view hrp;
   std::uint8_t p2pkh;
@@ -249,22 +256,18 @@ Result<Script> script_from_descriptor(std::string_view descriptor, Network netwo
 }
 
 std::optional<std::string> descriptor_checksum(std::string_view descriptor) {
-  constexpr std::string_view kInputs =
-      "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
-  constexpr std::string_view kOutputs = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
-  constexpr std::array<std::uint64_t, 5> kGenerator = {0xf5dee51989, 0xa9fdca3312, 0x1bab10e32d, 0x3706b1677a, 0x644d626ffd};
   std::uint64_t checksum = 1;
   const auto absorb = [&](std::uint64_t value) {
     const std::uint64_t top = checksum >> 35;
     checksum = (checksum & 0x7ffffffff) << 5 ^ value;
-    for (std::size_t i = 0; i < kGenerator.size(); ++i) {
-      if ((top >> i & 1) != 0) checksum ^= kGenerator[i];
+    for (std::size_t i = 0; i < kChecksumGenerator.size(); ++i) {
+      if ((top >> i & 1) != 0) checksum ^= kChecksumGenerator[i];
     }
   };
   std::uint64_t group = 0;
   unsigned in_group = 0;
   for (char c : descriptor) {
-    const std::size_t position = kInputs.find(c);
+    const std::size_t position = kDescriptorCharset.find(c);
     if (position == std::string_view::npos) return std::nullopt;
     absorb(position & 31);
     group = group * 3 + (position >> 5);
@@ -278,7 +281,7 @@ std::optional<std::string> descriptor_checksum(std::string_view descriptor) {
   for (int i = 0; i < 8; ++i) absorb(0);
   checksum ^= 1;
   std::string text;
-  for (unsigned i = 0; i < 8; ++i) text.push_back(kOutputs[checksum >> (5 * (7 - i)) & 31]);
+  for (unsigned i = 0; i < 8; ++i) text.push_back(kChecksumCharset[checksum >> (5 * (7 - i)) & 31]);
   return text;
 }
 

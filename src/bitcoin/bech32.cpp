@@ -10,8 +10,9 @@ constexpr std::size_t kChecksumSize = 6;
 constexpr std::uint32_t kBech32Constant = 1;
 constexpr std::uint32_t kBech32mConstant = 0x2bc830a3;
 
+constexpr std::uint32_t kGenerator[5] = {0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3};
+
 void absorb(std::uint32_t& checksum, std::uint8_t value) {
-  constexpr std::uint32_t kGenerator[5] = {0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3};
   const std::uint32_t top = checksum >> 25;
   checksum = (checksum & 0x1ffffff) << 5 ^ value;
   for (unsigned i = 0; i < 5; ++i) {

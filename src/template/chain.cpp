@@ -15,7 +15,6 @@ namespace {
 using bitcoin::BlockHeader;
 using bitcoin::BlockView;
 using bitcoin::Transaction;
-using bitcoin::U256;
 
 constexpr std::size_t kMedianSpan = 11;
 constexpr std::uint32_t kMaxSecondsAhead = 2 * 60 * 60;

@@ -95,7 +95,7 @@ class RpcSource::Driver {
 
  private:
   void spawn(asio::awaitable<void> loop) {
-    asio::co_spawn(context_, std::move(loop), [](std::exception_ptr defect) {
+    asio::co_spawn(context_, std::move(loop), [](const std::exception_ptr& defect) {
       if (defect) std::rethrow_exception(defect);  // Only memory running out: end the process as any thread would.
     });
   }

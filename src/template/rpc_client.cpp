@@ -42,14 +42,15 @@ std::string shown(std::string_view words) {
   return line;
 }
 
+constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 std::string base64(std::string_view text) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string encoded;
   for (std::size_t at = 0; at < text.size(); at += 3) {
     const std::string_view group = text.substr(at, 3);
     unsigned bits = 0;
     for (std::size_t i = 0; i < 3; ++i) bits = bits << 8 | (i < group.size() ? static_cast<unsigned char>(group[i]) : 0u);
-    for (unsigned i = 0; i < 4; ++i) encoded.push_back(i <= group.size() ? kDigits[bits >> (18 - 6 * i) & 63] : '=');
+    for (unsigned i = 0; i < 4; ++i) encoded.push_back(i <= group.size() ? kBase64Digits[bits >> (18 - 6 * i) & 63] : '=');
   }
   return encoded;
 }

@@ -54,7 +54,7 @@ class RpcClient {
 
  private:
   boost::asio::awaitable<Result<>> connect(RpcCall& running) const;
-  Result<std::string> authorization() const;
+  [[nodiscard]] Result<std::string> authorization() const;
   [[nodiscard]] std::string address() const;
 
   const RpcConfig& config_;
