@@ -50,7 +50,7 @@ Result<std::unique_ptr<templates::TemplateSource>> make_source(const pool::PoolC
   templates::RpcConfig node;
   node.host = rpc.node.host;
   node.port = rpc.node.port;
-  node.network = *config.network;
+  node.network = config.network;
   node.journal_folder = std::filesystem::path(config.data_dir) / "found-blocks";
   if (rpc.user.empty()) {
     node.auth = templates::RpcCookie{rpc.cookie_file};

@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <system_error>
 
@@ -58,7 +59,13 @@ int main(int argc, char** argv) {
     std::fputs("adit: libsodium cannot be initialised\n", stderr);
     return cli::kFailure;
   }
-  const int code = run(argc, argv);
-  log::shutdown();
+  int code = cli::kFailure;
+  try {
+    code = run(argc, argv);
+    log::shutdown();
+  } catch (const std::exception& error) {
+    // Out of memory, or a defect: nothing of ours throws.
+    std::fprintf(stderr, "adit: %s\n", error.what());
+  }
   return code;
 }

@@ -219,7 +219,7 @@ std::optional<std::string> read_path(Table& table, std::string_view key) {
 }
 
 std::string home_folder() {
-  const char* const home = std::getenv("HOME");
+  const char* const home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): nothing in this program sets variables
   return home != nullptr && *home != '\0' ? home : ".";
 }
 
@@ -231,7 +231,8 @@ void report_not_yet(Table& table, std::span<const NotYet> keys) {
 }
 
 std::string default_data_dir(std::string_view role) {
-  const char* const state = std::getenv("XDG_STATE_HOME");
+  const char* const state =
+      std::getenv("XDG_STATE_HOME");  // NOLINT(concurrency-mt-unsafe): nothing in this program sets variables
   const std::string base = state != nullptr && *state != '\0' ? std::string(state) : home_folder() + "/.local/state";
   return base + "/adit/" + std::string(role);
 }

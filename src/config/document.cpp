@@ -4,10 +4,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <fstream>
 #include <numeric>
 #include <sstream>
+#include <system_error>
 
 #include "config/node.h"
 
@@ -409,7 +409,7 @@ Document Document::open(const std::string& path, std::string_view prefix, const 
     }
     detail::read_toml(state, text);
   } else if (error != ENOENT) {
-    unreadable(std::string("cannot be read: ") + std::strerror(error));
+    unreadable(std::string("cannot be read: ") + std::generic_category().message(error));
   }
   if (!state.readable) return document;
   if (detail::lay_environment_over(state, prefix, environment) == 0 && error == ENOENT) {

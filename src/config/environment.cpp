@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cctype>
 
-#include "config/node.h"
+#include <unistd.h>
 
-extern char** environ;
+#include "config/node.h"
 
 namespace adit::config {
 

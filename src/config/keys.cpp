@@ -7,8 +7,8 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
+#include <system_error>
 
 #include "base/hex.h"
 
@@ -38,7 +38,7 @@ struct SecretText {
   ~SecretText() { sodium_memzero(text.data(), text.size()); }
 };
 
-std::string system_words() { return std::strerror(errno); }
+std::string system_words() { return std::generic_category().message(errno); }
 
 bool write_all(int fd, std::string_view text) {
   while (!text.empty()) {

@@ -1,8 +1,8 @@
 #include "log/log.h"
 
 #include <cerrno>
-#include <cstring>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 #include <spdlog/async_logger.h>
@@ -57,7 +57,7 @@ Result<> configure(const Options& options) {
     try {
       sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file));
     } catch (const spdlog::spdlog_ex&) {
-      const std::string reason = std::strerror(errno);
+      const std::string reason = std::generic_category().message(errno);
       return fail(Errc::kFile, "cannot open the log file " + options.file + " for appending: " + reason);
     }
   }
