@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "channels/share.h"
 #include "cli/command.h"
@@ -218,21 +219,20 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
            global.log.format == log::Format::kLogfmt);
 
   std::uint32_t height = 0;
+  const auto tell = [&](log::Level level) {
+    const pool::ServerStats stats = server.stats();
+    if (std::exchange(height, stats.source.height) != stats.source.height) log::debug("pool.tip", {{"height", height}});
+    log_stats(level, stats);
+  };
   unsigned turn = 0;
   wait_for_signal(kStatsEvery, [&] {
-    const bool tell = ++turn % kTellEvery == 0;
-    if (!tell && !log::enabled(log::Level::kDebug)) return;
-    const pool::ServerStats stats = server.stats();
-    if (stats.source.height != height) {
-      height = stats.source.height;
-      log::debug("pool.tip", {{"height", height}});
-    }
-    log_stats(tell ? log::Level::kInfo : log::Level::kDebug, stats);
+    const bool due = ++turn % kTellEvery == 0;
+    if (due || log::enabled(log::Level::kDebug)) tell(due ? log::Level::kInfo : log::Level::kDebug);
   });
   log::info("pool.stopping");
   if (monitor) monitor->stop();
   server.stop(kGoodbye);
-  log_stats(log::Level::kInfo, server.stats());
+  tell(log::Level::kInfo);
   iroh.reset();
   shards.stop(kGoodbye);
   return kOk;
