@@ -130,7 +130,12 @@ Result<std::shared_ptr<EventLoop>> EventLoop::create(Shard& shard) {
 }
 
 void EventLoop::stop() {
-  shard_.post([self = shared_from_this()] { self->descriptor_.close(); });
+  shard_.post([self = shared_from_this()] {
+    self->descriptor_.close();
+    for (const auto& [handle, waiter] : self->waiters_) {
+      waiter->on_event(ADIT_READY_DONE | ADIT_READY_READABLE | ADIT_READY_WRITABLE, ADIT_CLOSED);
+    }
+  });
 }
 
 void EventLoop::wait() {

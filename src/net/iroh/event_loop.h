@@ -55,7 +55,7 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   /// Told of a handle's events. A handle has at most one waiter.
   class Waiter {
    public:
-    /// `ready`: ADIT_READY_* bits. Must not destroy any waiter.
+    /// `ready`: ADIT_READY_* bits. Must not destroy, watch or forget any waiter.
     virtual void on_event(std::uint32_t ready, std::int32_t result) = 0;
 
    protected:
@@ -67,7 +67,7 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  /// Ends the wait. Any thread.
+  /// Ends the wait and wakes every waiter: there will be no more events. Any thread.
   void stop();
 
   [[nodiscard]] Shard& shard() const { return shard_; }

@@ -49,7 +49,8 @@ struct IrohNodeConfig {
 
 /// One iroh endpoint (IrohCarrier), serving all roles and shards of the process.
 ///
-/// Destroy it when its streams are gone and before `shards` is; it then waits, at most 3 s, until peers know.
+/// Destroy it before `shards`, and dial no more; it then waits, at most 3 s, until peers know. Streams still open end with
+/// kClosed.
 class IrohNodeManager final : public IrohCarrier {
  public:
   /// Binds. Blocks until bound, so not from a shard's thread; `shards` may be started before or after.

@@ -13,6 +13,8 @@
 #include <sstream>
 #include <utility>
 
+#include <boost/asio/ip/udp.hpp>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -332,6 +334,53 @@ TEST_F(IrohNode, ADialThatCannotWorkSaysWhatToDo) {
   result = dial(to);
   ASSERT_FALSE(result);
   EXPECT_TRUE(result.error().is(Errc::kConfiguration)) << result.error().message();
+}
+
+TEST_F(IrohNode, ADialToSilenceEndsAtItsDeadline) {
+  const auto client = node(loopback(2));
+  IrohConfig to;
+  to.endpoint_id = node(loopback(3))->endpoint_id();  // nobody is left there
+  asio::io_context context;
+  const asio::ip::udp::socket silent(context, {asio::ip::address_v4::loopback(), 0});
+  to.addrs = {"127.0.0.1:" + std::to_string(silent.local_endpoint().port())};
+  const auto result =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig target) -> asio::awaitable<Result<std::string>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, target, 300ms));
+        co_return std::string("connected");
+      }(*client, shards_[0], to));
+  ASSERT_FALSE(result);
+  EXPECT_TRUE(result.error().is(Errc::kTimedOut));
+  EXPECT_THAT(result.error().message(), HasSubstr("is the peer running"));
+}
+
+TEST_F(IrohNode, ANodeThatGoesEndsItsStreamsAndTellsThePeer) {
+  auto server = node(loopback(1)), client = node(loopback(2));
+  std::promise<std::string> peer_saw;
+  ASSERT_TRUE(server->listen({kAlpnMining}, [&](Shard& shard, std::unique_ptr<ByteStream> stream) {
+    shard.spawn([](std::unique_ptr<ByteStream> peer, std::promise<std::string>& saw) -> asio::awaitable<void> {
+      for (;;) {
+        const auto got = co_await read_some(*peer);
+        if (!got) co_return saw.set_value(std::string(got.error().name()));
+        (void)co_await write_all(*peer, as_bytes(*got));
+      }
+    }(std::move(stream), peer_saw));
+  }));
+  std::promise<void> connected;
+  std::promise<std::string> we_saw;
+  shards_[0].post([&] {
+    shards_[0].spawn([](IrohNodeManager& from, Shard& shard, IrohConfig to, std::promise<void>& ready,
+                        std::promise<std::string>& saw) -> asio::awaitable<void> {
+      const auto stream = co_await from.dial(shard, to, 10s);
+      if (stream) (void)co_await say(**stream, "hello");  // so the peer has the stream
+      ready.set_value();
+      const auto got = stream ? co_await read_some(**stream) : fail(stream.error());
+      saw.set_value(got ? *got : std::string(got.error().name()));
+    }(*client, shards_[0], address_of(*server), connected, we_saw));
+  });
+  connected.get_future().get();
+  client.reset();
+  EXPECT_EQ(we_saw.get_future().get(), "closed");
+  EXPECT_EQ(peer_saw.get_future().get(), "reset");  // ended without goodbye
 }
 
 TEST_F(IrohNode, AConfigurationThatCannotWorkIsNamed) {
