@@ -273,8 +273,10 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   static asio::awaitable<void> serve(std::shared_ptr<Home> home, std::unique_ptr<net::ByteStream> stream,
                                      net::Admission::Token token, bool iroh) {
     const Running running(*home);
+    // Parameters outlive locals, and once `running` is gone the server may be too: what uses it lives in locals behind it.
+    auto place = std::move(token);
     auto connection = co_await home->establish(std::move(stream));
-    token.established();
+    place.established();
     if (!connection || home->stopping_) co_return;
     Member member(*home, std::move(connection), iroh);
     for (;;) {

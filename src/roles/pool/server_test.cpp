@@ -414,7 +414,12 @@ TEST_F(Server, AStopAcknowledgesWhatWasAccepted) {
   EXPECT_EQ(end, "end_of_stream");
   EXPECT_EQ(miner.accepted(), 3u);
   EXPECT_EQ(server_->stats().pool.shares_accepted, 3u);
-  EXPECT_EQ(shards_[0].tasks() + shards_[1].tasks(), 0u);
+  const auto tasks = [&](unsigned index) {
+    std::promise<std::size_t> count;
+    shards_[index].post([&] { count.set_value(shards_[index].tasks()); });
+    return count.get_future().get();
+  };
+  EXPECT_TRUE(eventually([&] { return tasks(0) + tasks(1) == 0; }));
 }
 
 TEST_F(Server, NothingToListenOnIsAConfigurationError) {
