@@ -35,7 +35,7 @@ impl Object {
     /// What releasing it means. Call inside the runtime: iroh's drops may need it.
     pub fn end(self, code: VarInt) {
         match self {
-            Object::Loop(_) => {}
+            Object::Loop(queue) => queue.close(),
             Object::Endpoint(endpoint) => endpoint.end(),
             Object::Listener(listener) => listener.end(code),
             Object::Connection(connection) => connection.end(code),

@@ -35,8 +35,8 @@ pub struct Event {
 
 /// The events of one caller's thread. The descriptor lives as long as the last source that could write to it.
 pub struct Queue {
-    /// Its capacity is reserved: each source stands here at most once, and there are at most `max_sources`.
-    pending: Mutex<VecDeque<Arc<Source>>>,
+    /// Its capacity is reserved: each source stands here at most once, and there are at most `max_sources`. None once closed.
+    pending: Mutex<Option<VecDeque<Arc<Source>>>>,
     /// Whether the eventfd was written since the consumer last looked.
     signalled: AtomicBool,
     eventfd: OwnedFd,
@@ -55,7 +55,7 @@ impl Queue {
             OwnedFd::from_raw_fd(fd)
         };
         Ok(Arc::new(Self {
-            pending: Mutex::new(VecDeque::with_capacity(max_sources)),
+            pending: Mutex::new(Some(VecDeque::with_capacity(max_sources))),
             signalled: AtomicBool::new(false),
             eventfd,
             sources: AtomicUsize::new(0),
@@ -76,7 +76,7 @@ impl Queue {
         }
         let mut filled = 0;
         while filled < events.len() {
-            let Some(source) = self.pending.lock().expect("queue lock").pop_front() else {
+            let Some(source) = self.pop() else {
                 return filled;
             };
             let ready = source.ready.swap(0, Ordering::SeqCst) & !QUEUED;
@@ -90,14 +90,26 @@ impl Queue {
             };
             filled += 1;
         }
-        if !self.pending.lock().expect("queue lock").is_empty() {
+        if self.pending.lock().expect("queue lock").as_ref().is_some_and(|pending| !pending.is_empty()) {
             self.signal();
         }
         filled
     }
 
+    /// No more events. Sources hold their queue, so those that wait in it must not hold on to it for ever.
+    pub fn close(&self) {
+        let pending = self.pending.lock().expect("queue lock").take();
+        drop(pending); // outside the lock
+    }
+
+    fn pop(&self) -> Option<Arc<Source>> {
+        self.pending.lock().expect("queue lock").as_mut()?.pop_front()
+    }
+
     fn push(&self, source: Arc<Source>) {
-        self.pending.lock().expect("queue lock").push_back(source);
+        if let Some(pending) = self.pending.lock().expect("queue lock").as_mut() {
+            pending.push_back(source);
+        }
         self.signal();
     }
 

@@ -98,6 +98,9 @@ std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) 
     case ADIT_CLOSED:
       failure_ = why_closed();
       break;
+    case ADIT_STALE:
+      failure_ = Error(Errc::kClosed, "iroh was shut down here");
+      break;
     default:
       failure_ = bridge_error(static_cast<std::int32_t>(result), stream_.get(), "the stream failed inside iroh");
       break;
