@@ -1,4 +1,5 @@
-// Plain frames from any bytes in any chunks: the chunks change nothing, and what decodes is encoded back to what decodes the same.
+// Plain frames from any bytes in any chunks: the chunks change nothing, and what decodes is encoded back to what decodes the
+// same.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -1,4 +1,5 @@
-// Strangers' bytes against both roles of the handshake: a responder takes any 64 bytes, an initiator none that its authority did not certify.
+// Strangers' bytes against both roles of the handshake: a responder takes any 64 bytes, an initiator none that its authority
+// did not certify.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -65,8 +65,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (!rest.empty()) {
     const std::size_t length = std::min<std::size_t>(rest[0], rest.size() - 1);
     std::vector<std::uint8_t> payload;
-    for (std::size_t i = 0; i <= repeat * 64; ++i) payload.insert(payload.end(), rest.begin() + 1, rest.begin() + 1 + static_cast<std::ptrdiff_t>(length));
-    if (!frames.push_raw({.extension_type = 0, .channel_message = false, .message_type = rest[0], .length = 0}, payload)) std::abort();
+    for (std::size_t i = 0; i <= repeat * 64; ++i)
+      payload.insert(payload.end(), rest.begin() + 1, rest.begin() + 1 + static_cast<std::ptrdiff_t>(length));
+    if (!frames.push_raw({.extension_type = 0, .channel_message = false, .message_type = rest[0], .length = 0}, payload))
+      std::abort();
     rest = rest.subspan(1 + length);
     ++count;
   }

@@ -1,12 +1,12 @@
 #include "cli/demo/child.h"
 
-#include <cerrno>
-#include <csignal>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
 
 #include <boost/asio/buffer.hpp>
 
@@ -21,8 +21,8 @@ std::unexpected<Error> start_failed(const std::string& program) {
 
 }  // namespace
 
-Result<std::unique_ptr<Child>> Child::start(boost::asio::io_context& context, const std::vector<std::string>& argv, OnLine on_line,
-                                            OnExit on_exit) {
+Result<std::unique_ptr<Child>> Child::start(boost::asio::io_context& context, const std::vector<std::string>& argv,
+                                            OnLine on_line, OnExit on_exit) {
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
@@ -38,7 +38,8 @@ Result<std::unique_ptr<Child>> Child::start(boost::asio::io_context& context, co
     return failure;
   }
   if (pid == 0) {
-    // Between fork and exec: only async-signal-safe calls. A group of its own keeps the terminal's Ctrl-C from it: the parent asks.
+    // Between fork and exec: only async-signal-safe calls. A group of its own keeps the terminal's Ctrl-C from it: the parent
+    // asks.
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);

@@ -19,8 +19,8 @@ enum class ChildErrc { kStart };
 constexpr std::string_view error_layer(ChildErrc) { return "child"; }
 constexpr std::string_view error_name(ChildErrc) { return "start"; }
 
-/// One running program. The parent must have one thread only (it forks) and run `context`. The child gets SIGKILL when its parent
-/// dies, so that nothing outlives a killed demo.
+/// One running program. The parent must have one thread only (it forks) and run `context`. The child gets SIGKILL when its
+/// parent dies, so that nothing outlives a killed demo.
 class Child {
  public:
   /// A whole line of the child's standard output or standard error, without its end; longer than 16 KiB comes in pieces.
@@ -29,8 +29,8 @@ class Child {
   using OnExit = std::function<void(int status)>;
 
   /// Starts `argv[0]` (a path) with `argv`. Errors: kStart, with the operating system's words.
-  static Result<std::unique_ptr<Child>> start(boost::asio::io_context& context, const std::vector<std::string>& argv, OnLine on_line,
-                                              OnExit on_exit);
+  static Result<std::unique_ptr<Child>> start(boost::asio::io_context& context, const std::vector<std::string>& argv,
+                                              OnLine on_line, OnExit on_exit);
   ~Child();  ///< Kills the child if it still runs.
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

@@ -1,5 +1,6 @@
 #include "cli/demo/run.h"
 
+#include <sys/wait.h>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -7,7 +8,6 @@
 #include <fstream>
 #include <functional>
 #include <memory>
-#include <sys/wait.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -27,7 +27,8 @@ using namespace std::chrono_literals;
 // How long children may take to say goodbye before they are killed.
 constexpr Duration kGoodbye = 8s;
 
-// Blocks of about 2 million hashes and shares of about 1 million: some of each a second on any CPU, and shares that are no blocks.
+// Blocks of about 2 million hashes and shares of about 1 million: some of each a second on any CPU, and shares that are no
+// blocks.
 constexpr const char* kPoolConfig = R"toml(listen_address = "127.0.0.1:0"
 authority_secret_key_file = "authority.key"
 coinbase_reward_script = "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)"
@@ -97,9 +98,10 @@ class Demo {
       : program_(std::move(program)), options_(options), view_(options.colour), out_(options.json ? stderr : stdout) {}
 
   int run() {
-    std::fprintf(out_,
-                 "adit demo: an embedded regtest chain and a pool on TCP and iroh; a translator that knows the pool by its iroh URL\n"
-                 "alone; a CPU miner that speaks Stratum V1 to the translator. All on loopback. Ctrl-C ends it.\n\n");
+    std::fprintf(
+        out_,
+        "adit demo: an embedded regtest chain and a pool on TCP and iroh; a translator that knows the pool by its iroh URL\n"
+        "alone; a CPU miner that speaks Stratum V1 to the translator. All on loopback. Ctrl-C ends it.\n\n");
     if (!workspace_.exists()) return failed("cannot make a folder in " + fs::temp_directory_path().string());
     const auto authority = noise::AuthorityKeyPair::generate(noise::system_random());
     if (auto written = config::write_authority_key(workspace_.file("authority.key"), authority.secret(), false); !written) {
@@ -131,7 +133,9 @@ class Demo {
   }
 
  private:
-  static void replace(std::string& text, std::string_view from, std::string_view to) { text.replace(text.find(from), from.size(), to); }
+  static void replace(std::string& text, std::string_view from, std::string_view to) {
+    text.replace(text.find(from), from.size(), to);
+  }
 
   int failed(const std::string& reason) {
     std::fprintf(stderr, "adit demo: %s\n", reason.c_str());
@@ -166,8 +170,8 @@ class Demo {
       start(Part::kTranslator, {"translator", "-c", workspace_.file("translator.toml")});
     }
     if (!child(Part::kMiner) && !view_.translator_address().empty()) {
-      start(Part::kMiner,
-            {"miner", "stratum+tcp://" + view_.translator_address(), "--user", "demo", "--threads", std::to_string(options_.threads)});
+      start(Part::kMiner, {"miner", "stratum+tcp://" + view_.translator_address(), "--user", "demo", "--threads",
+                           std::to_string(options_.threads)});
     }
   }
 
@@ -175,7 +179,8 @@ class Demo {
     child(part).reset();
     if (!ending_) {
       static constexpr const char* kNames[] = {"pool", "translator", "miner"};
-      const std::string how = WIFEXITED(status) ? "exit code " + std::to_string(WEXITSTATUS(status)) : "signal " + std::to_string(WTERMSIG(status));
+      const std::string how =
+          WIFEXITED(status) ? "exit code " + std::to_string(WEXITSTATUS(status)) : "signal " + std::to_string(WTERMSIG(status));
       fail_with(std::string("the ") + kNames[static_cast<std::size_t>(part)] + " ended by itself (" + how + ")");
       return;
     }

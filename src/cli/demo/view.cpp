@@ -19,9 +19,12 @@ constexpr std::string_view kReset = "\x1b[0m";
 
 std::string_view name_of(Part part) {
   switch (part) {
-    case Part::kPool: return "pool";
-    case Part::kTranslator: return "translator";
-    case Part::kMiner: return "miner";
+    case Part::kPool:
+      return "pool";
+    case Part::kTranslator:
+      return "translator";
+    case Part::kMiner:
+      return "miner";
   }
   return "";
 }
@@ -140,8 +143,8 @@ std::string DemoView::closing() const {
                       std::to_string(summary_.shares_rejected) + "; blocks found " + std::to_string(summary_.blocks_found) +
                       "; height " + std::to_string(summary_.height);
   if (!summary_.transport.empty()) {
-    words += "; translator to pool: " + summary_.transport + ", " + (summary_.path.empty() ? "unknown" : summary_.path) + " path, round trip " +
-             milliseconds(summary_.rtt_us);
+    words += "; translator to pool: " + summary_.transport + ", " + (summary_.path.empty() ? "unknown" : summary_.path) +
+             " path, round trip " + milliseconds(summary_.rtt_us);
   }
   return words;
 }

@@ -15,9 +15,9 @@ struct DemoSummary {
   std::uint64_t shares_accepted = 0;  ///< By the pool.
   std::uint64_t shares_rejected = 0;
   std::uint64_t blocks_found = 0;
-  std::uint64_t height = 0;           ///< Of the embedded chain.
-  std::string transport;              ///< Of the translator's upstream: "iroh". Empty: it never connected.
-  std::string path;                   ///< "direct", "relayed", "unknown".
+  std::uint64_t height = 0;  ///< Of the embedded chain.
+  std::string transport;     ///< Of the translator's upstream: "iroh". Empty: it never connected.
+  std::string path;          ///< "direct", "relayed", "unknown".
   std::uint64_t rtt_us = 0;
 
   [[nodiscard]] bool succeeded() const { return shares_accepted > 0 && blocks_found > 0; }

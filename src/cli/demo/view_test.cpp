@@ -7,9 +7,11 @@ namespace {
 
 TEST(DemoView, LearnsWhereToConnectFromWhatThePartsLog) {
   DemoView view(false);
-  view.on_log(Part::kPool, 0, R"({"level":"info","event":"pool.listening","transport":"tcp","url":"stratum2+tcp://127.0.0.1:1/K"})");
+  view.on_log(Part::kPool, 0,
+              R"({"level":"info","event":"pool.listening","transport":"tcp","url":"stratum2+tcp://127.0.0.1:1/K"})");
   EXPECT_EQ(view.pool_url(), "");
-  view.on_log(Part::kPool, 0, R"({"level":"info","event":"pool.listening","transport":"iroh","url":"stratum2+iroh://ab/K?addr=127.0.0.1:2"})");
+  view.on_log(Part::kPool, 0,
+              R"({"level":"info","event":"pool.listening","transport":"iroh","url":"stratum2+iroh://ab/K?addr=127.0.0.1:2"})");
   EXPECT_EQ(view.pool_url(), "stratum2+iroh://ab/K?addr=127.0.0.1:2");
   view.on_log(Part::kTranslator, 0, R"({"level":"info","event":"translator.listening","address":"127.0.0.1:7"})");
   EXPECT_EQ(view.translator_address(), "127.0.0.1:7");
@@ -19,20 +21,24 @@ TEST(DemoView, SummarizesWhatThePoolCountedAndHowItWasReached) {
   DemoView view(false);
   EXPECT_FALSE(view.summary().succeeded());
   view.on_log(Part::kPool, 1, R"({"level":"info","event":"pool.tip","height":8})");
-  view.on_log(Part::kPool, 1, R"({"level":"debug","event":"pool.stats","shares_accepted":12,"shares_rejected":1,"blocks_found":7})");
-  view.on_log(Part::kTranslator, 1, R"({"level":"info","event":"translator.upstream_connected","transport":"iroh","peer":"ab"})");
+  view.on_log(Part::kPool, 1,
+              R"({"level":"debug","event":"pool.stats","shares_accepted":12,"shares_rejected":1,"blocks_found":7})");
+  view.on_log(Part::kTranslator, 1,
+              R"({"level":"info","event":"translator.upstream_connected","transport":"iroh","peer":"ab"})");
   EXPECT_TRUE(view.on_log(Part::kTranslator, 1, R"({"level":"debug","event":"translator.path","path":"direct","rtt_us":180})"));
   EXPECT_FALSE(view.on_log(Part::kTranslator, 2, R"({"level":"debug","event":"translator.path","path":"direct","rtt_us":170})"))
       << "an unchanged path is no news";
   EXPECT_TRUE(view.summary().succeeded());
-  EXPECT_EQ(view.summary().json(),
-            R"({"shares_accepted":12,"shares_rejected":1,"blocks_found":7,"height":7,"upstream":{"transport":"iroh","path":"direct","rtt_us":170}})");
+  EXPECT_EQ(
+      view.summary().json(),
+      R"({"shares_accepted":12,"shares_rejected":1,"blocks_found":7,"height":7,"upstream":{"transport":"iroh","path":"direct","rtt_us":170}})");
 }
 
 TEST(DemoView, ShowsWarningsWholeAndNothingOfDebugItDoesNotKnow) {
   DemoView view(false);
   EXPECT_FALSE(view.on_log(Part::kPool, 0, R"({"level":"debug","event":"pool.other","a":1})"));
-  const auto row = view.on_log(Part::kPool, 0, R"({"ts":"t","level":"warn","event":"pool.trouble","reason":"no \u001b[31m luck"})");
+  const auto row =
+      view.on_log(Part::kPool, 0, R"({"ts":"t","level":"warn","event":"pool.trouble","reason":"no \u001b[31m luck"})");
   ASSERT_TRUE(row);
   EXPECT_NE(row->find("pool.trouble  reason=no ?[31m luck"), std::string::npos) << *row;
 }

@@ -12,9 +12,9 @@ namespace adit::miner {
 
 /// A header to search, and what counts as found.
 struct HashWork {
-  std::uint64_t id = 0;                       ///< The driver's name for this work; comes back with each solution.
-  std::array<std::uint8_t, 80> header{};      ///< As on the wire; the nonce in it is ignored.
-  std::array<std::uint8_t, 32> target_le{};   ///< A hash, read as a little-endian number, must not exceed this one.
+  std::uint64_t id = 0;                      ///< The driver's name for this work; comes back with each solution.
+  std::array<std::uint8_t, 80> header{};     ///< As on the wire; the nonce in it is ignored.
+  std::array<std::uint8_t, 32> target_le{};  ///< A hash, read as a little-endian number, must not exceed this one.
 };
 
 /// One header being searched by one thread. A value; no allocation.

@@ -13,7 +13,8 @@ namespace {
 HashWork genesis() {
   HashWork work;
   const auto header = from_hex(
-      "0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa"
+      "0100000000000000000000000000000000000000000000000000000000000000000000003ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a5132"
+      "3a9fb8aa"
       "4b1e5e4a29ab5f49ffff001d00000000");
   std::copy(header->begin(), header->end(), work.header.begin());
   work.target_le[26] = 0xff;

@@ -73,7 +73,9 @@ void Miner::stop() {
 }
 
 MinerStats Miner::stats() const {
-  return {.hashes = workers_ ? workers_->hashes() : 0, .shares_accepted = events_->accepted(), .shares_rejected = events_->rejected()};
+  return {.hashes = workers_ ? workers_->hashes() : 0,
+          .shares_accepted = events_->accepted(),
+          .shares_rejected = events_->rejected()};
 }
 
 SessionOptions Miner::session_options() const {
@@ -106,11 +108,13 @@ asio::awaitable<void> Miner::run() {
 }
 
 asio::awaitable<Result<void>> Miner::mine_sv2() {
-  ADIT_CO_TRY(const std::unique_ptr<net::NetworkConnection> connection,
-              co_await net::dial(shard_, config_.upstream,
-                                 {.connect_deadline = kDialDeadline, .max_queued_bytes = kMaxQueuedBytes, .iroh = config_.iroh}));
+  ADIT_CO_TRY(
+      const std::unique_ptr<net::NetworkConnection> connection,
+      co_await net::dial(shard_, config_.upstream,
+                         {.connect_deadline = kDialDeadline, .max_queued_bytes = kMaxQueuedBytes, .iroh = config_.iroh}));
   const net::ConnectionMetadata metadata = connection->metadata();
-  log::info("miner.connected", {{"transport", to_string(metadata.transport)}, {"peer", metadata.peer}, {"authority", metadata.authority_key}});
+  log::info("miner.connected",
+            {{"transport", to_string(metadata.transport)}, {"peer", metadata.peer}, {"authority", metadata.authority_key}});
   last_error_.clear();
 
   StandardSession session(session_options(), *events_);

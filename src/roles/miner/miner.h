@@ -21,8 +21,8 @@ struct MinerConfig {
   net::Upstream upstream;
   std::string user;
   unsigned threads = 1;
-  double nominal_hash_rate_hps = 0;   ///< 0: what a short measurement at the start shows.
-  net::IrohCarrier* iroh = nullptr;   ///< Needed for an iroh upstream; outlives the miner.
+  double nominal_hash_rate_hps = 0;  ///< 0: what a short measurement at the start shows.
+  net::IrohCarrier* iroh = nullptr;  ///< Needed for an iroh upstream; outlives the miner.
 };
 
 /// Counts since the start.
@@ -62,9 +62,9 @@ class Miner {
   MinerConfig config_;
   Backoff backoff_;
   std::string last_error_;
-  bool stopping_ = false;                  ///< The shard's.
-  std::function<void(Solution)> submit_;   ///< Hands a solution to the session that is open; the shard's. Empty: none is.
-  std::function<void()> close_;            ///< Ends the connection that is open.
+  bool stopping_ = false;                 ///< The shard's.
+  std::function<void(Solution)> submit_;  ///< Hands a solution to the session that is open; the shard's. Empty: none is.
+  std::function<void()> close_;           ///< Ends the connection that is open.
   std::unique_ptr<Events> events_;
   net::Shard& shard_;
   std::unique_ptr<HashWorkers> workers_;

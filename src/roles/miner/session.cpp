@@ -17,16 +17,20 @@ std::string quoted(std::string_view code) { return "'" + std::string(code) + "'"
 
 std::string_view error_name(Errc code) {
   switch (code) {
-    case Errc::kRefused: return "refused";
-    case Errc::kProtocol: return "protocol";
-    case Errc::kClosed: return "closed";
+    case Errc::kRefused:
+      return "refused";
+    case Errc::kProtocol:
+      return "protocol";
+    case Errc::kClosed:
+      return "closed";
   }
   return "unknown";
 }
 
 // ---- Stratum V2
 
-StandardSession::StandardSession(SessionOptions options, SessionHandler& handler) : options_(std::move(options)), handler_(handler) {}
+StandardSession::StandardSession(SessionOptions options, SessionHandler& handler)
+    : options_(std::move(options)), handler_(handler) {}
 
 void StandardSession::start(wire::FrameBuffer& out) {
   out.push(wire::SetupConnection{.protocol = wire::kMiningProtocol,
@@ -58,7 +62,8 @@ Result<void> StandardSession::on(const wire::SetupConnectionError& message, wire
 
 template <>
 Result<void> StandardSession::on(const wire::OpenStandardMiningChannelSuccess& message, wire::FrameBuffer&) {
-  if (channel_ || message.request_id != kOpenRequest) return fail(Errc::kProtocol, "the pool opened a channel that was not asked for");
+  if (channel_ || message.request_id != kOpenRequest)
+    return fail(Errc::kProtocol, "the pool opened a channel that was not asked for");
   channel_.emplace(message);
   return {};
 }
@@ -130,8 +135,9 @@ Result<void> StandardSession::dispatch(const wire::FrameView& frame, wire::Frame
 
 Result<void> StandardSession::on_frame(const wire::FrameView& frame, wire::FrameBuffer& out) {
   return dispatch<wire::SetupConnectionSuccess, wire::SetupConnectionError, wire::OpenStandardMiningChannelSuccess,
-                  wire::OpenMiningChannelError, wire::NewMiningJob, wire::SetNewPrevHash, wire::SetTarget, wire::SetExtranoncePrefix,
-                  wire::SetGroupChannel, wire::SubmitSharesSuccess, wire::SubmitSharesError, wire::CloseChannel>(frame, out);
+                  wire::OpenMiningChannelError, wire::NewMiningJob, wire::SetNewPrevHash, wire::SetTarget,
+                  wire::SetExtranoncePrefix, wire::SetGroupChannel, wire::SubmitSharesSuccess, wire::SubmitSharesError,
+                  wire::CloseChannel>(frame, out);
 }
 
 Result<void> StandardSession::hash(Result<const channels::ClientJob*> result) {
@@ -178,7 +184,8 @@ void Sv1Session::on_work(std::shared_ptr<const sv1::Work> work) {
   // A new extranonce2 each time: a job that comes twice is not searched twice.
   std::array<std::uint8_t, 32> extranonce2{};
   const std::size_t size = std::min(work_->extranonce2_size, extranonce2.size());
-  for (std::size_t i = 0; i < std::min<std::size_t>(size, 8); ++i) extranonce2[i] = static_cast<std::uint8_t>(work_id_ >> (8 * i));
+  for (std::size_t i = 0; i < std::min<std::size_t>(size, 8); ++i)
+    extranonce2[i] = static_cast<std::uint8_t>(work_id_ >> (8 * i));
   extranonce2_ = sv1::Extranonce(Bytes(extranonce2).first(size));
 
   const sv1::Notify& job = work_->job;

@@ -60,8 +60,8 @@ class StandardSessionTest : public testing::Test {
 
   Recorder recorder_;
   wire::FrameBuffer out_;
-  StandardSession session_{{.user = "alice", .nominal_hash_rate_hps = 5e6, .endpoint_host = "pool.example", .endpoint_port = 3333},
-                           recorder_};
+  StandardSession session_{
+      {.user = "alice", .nominal_hash_rate_hps = 5e6, .endpoint_host = "pool.example", .endpoint_port = 3333}, recorder_};
 };
 
 TEST_F(StandardSessionTest, SetsUpForStandardJobsThenOpensOneChannelForItsUser) {
@@ -114,7 +114,8 @@ TEST_F(StandardSessionTest, ASolutionOfOlderWorkIsDropped) {
 
 TEST_F(StandardSessionTest, AnswersAreCountedAndRefusalsEndTheSession) {
   open_channel();
-  EXPECT_TRUE(receive(wire::SubmitSharesSuccess{.channel_id = 5, .last_sequence_number = 10, .new_submits_accepted_count = 10}));
+  EXPECT_TRUE(
+      receive(wire::SubmitSharesSuccess{.channel_id = 5, .last_sequence_number = 10, .new_submits_accepted_count = 10}));
   EXPECT_TRUE(receive(wire::SubmitSharesError{.channel_id = 5, .sequence_number = 11, .error_code = "stale-share"}));
   EXPECT_EQ(recorder_.accepted, 10U);
   EXPECT_EQ(recorder_.rejected, std::vector<std::string>{"stale-share"});

@@ -94,7 +94,8 @@ HashWorkers::HashWorkers(unsigned threads, std::function<void(Solution)> on_solu
   const std::uint64_t part = (std::uint64_t{1} << 32) / threads;
   for (unsigned i = 0; i < threads; ++i) {
     const std::uint64_t last = i + 1 == threads ? 0xffffffffU : (i + 1) * part - 1;
-    workers_.push_back(std::make_unique<Worker>(static_cast<std::uint32_t>(i * part), static_cast<std::uint32_t>(last), on_solution));
+    workers_.push_back(
+        std::make_unique<Worker>(static_cast<std::uint32_t>(i * part), static_cast<std::uint32_t>(last), on_solution));
   }
 }
 
