@@ -170,7 +170,7 @@ ShareVerdict Channel::judge(const JobSet& jobs, const Share& share, UnixTime now
   const auto number = bitcoin::U256::from_le(hash);
   verdict = check_work(number, job->rules.network_target, target_of(job->id).value);
   if (!is_accepted(verdict)) return verdict;
-  switch (seen_.insert(load_le<std::uint64_t>(hash.data()), verdict == ShareVerdict::kBlock)) {
+  switch (seen_.insert(load_le<std::uint64_t>(hash.data()), verdict == ShareVerdict::kBlock, policy_->max_shares_per_tip())) {
     case SeenShares::Outcome::kNew:
       break;
     case SeenShares::Outcome::kSeen:

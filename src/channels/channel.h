@@ -1,6 +1,7 @@
 // The server's side of a channel: its target, which jobs it was given, and what its shares are worth.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +30,12 @@ struct ChannelPolicy {
   std::uint32_t share_batch_size = 10;  ///< Accepted shares per SubmitShares.Success. At least 1.
   double min_hash_rate_hps =
       1;  ///< The least that a channel is taken to have (SRI's default); 0 from a proxy means "none yet".
+
+  /// Accepted shares of one tip beyond which a channel's are refused: twenty hours of them, as SRI bounds it, within the memory
+  /// that a channel may take.
+  [[nodiscard]] std::size_t max_shares_per_tip() const {
+    return static_cast<std::size_t>(std::clamp(shares_per_minute * 1200, 4096.0, double{SeenShares::kMaxSize}));
+  }
 };
 
 /// SubmitShares.Success: a batch of accepted shares (SV2 05 §5.3.13).

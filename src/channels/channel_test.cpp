@@ -313,7 +313,7 @@ TEST_P(ChannelTest, AShareThatMeetsTheNetworksTargetIsABlockAndAcknowledgedAtOnc
 
 TEST_P(ChannelTest, VardiffRaisesTheTargetOfJobsToCome) {
   open_and_start();
-  for (int i = 0; i < 40; ++i) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  for (int i = 0; i < 60; ++i) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
   EXPECT_FALSE(channel_->adjust(jobs_, kNow.instant + seconds(10)));
   const auto before = channel_->target();
   EXPECT_TRUE(channel_->adjust(jobs_, kNow.instant + seconds(20)));

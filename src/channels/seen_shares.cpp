@@ -1,6 +1,8 @@
 #include "channels/seen_shares.h"
 
 #include <algorithm>
+#include <bit>
+#include <random>
 #include <utility>
 
 namespace adit::channels {
@@ -8,21 +10,31 @@ namespace {
 
 constexpr std::size_t kFirstSlots = 16;
 
+// Miners choose their hashes, so a slot must not be theirs to know: a digest times a number that is this process's secret,
+// of which the upper bits count.
+std::uint64_t secret_factor() {
+  static const std::uint64_t factor = [] {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32 | device()) | 1;
+  }();
+  return factor;
+}
+
 }  // namespace
 
 std::uint64_t* SeenShares::slot_of(std::uint64_t digest) {
   const std::size_t mask = slots_.size() - 1;
-  std::size_t at = digest & mask;
+  std::size_t at = static_cast<std::size_t>((digest * secret_factor()) >> (64 - std::bit_width(mask)));
   while (slots_[at] != 0 && slots_[at] != digest) at = (at + 1) & mask;
   return &slots_[at];
 }
 
-SeenShares::Outcome SeenShares::insert(std::uint64_t digest, bool block) {
+SeenShares::Outcome SeenShares::insert(std::uint64_t digest, bool block, std::size_t max_size) {
   if (digest == 0) return std::exchange(zero_seen_, true) ? Outcome::kSeen : Outcome::kNew;
   if (slots_.empty()) grow();
   std::uint64_t* slot = slot_of(digest);
   if (*slot != 0) return Outcome::kSeen;
-  if (size_ >= kMaxSize) {
+  if (size_ >= max_size) {
     if (!block || size_ >= slots_.size() / 4 * 3) return Outcome::kFull;
   } else if (std::size_t{size_} * 2 >= slots_.size()) {
     grow();

@@ -13,14 +13,14 @@ namespace adit::channels {
 /// probability 2^-64 a pair; the later one is then refused, so nothing is ever paid twice.
 class SeenShares {
  public:
-  /// More shares than this on one tip are refused: 1 MiB a channel.
+  /// The largest bound of a table: 1 MiB.
   static constexpr std::size_t kMaxSize = 1u << 16;
 
   enum class Outcome : std::uint8_t { kNew, kSeen, kFull };
 
-  /// Adds `digest`. Allocates only when the table has to grow, which doubles it. `block`: a share that found a block is
-  /// remembered beyond kMaxSize, for as long as a tip can possibly have blocks.
-  Outcome insert(std::uint64_t digest, bool block = false);
+  /// Adds `digest`, unless `max_size` (at most kMaxSize) are there. Allocates only when the table has to grow, which doubles it.
+  /// `block`: a share that found a block is remembered beyond that, while the table has room.
+  Outcome insert(std::uint64_t digest, bool block = false, std::size_t max_size = kMaxSize);
 
   /// Forgets all (a new tip made them stale). Keeps a table that one tip's shares have needed, gives back one much larger.
   void clear();

@@ -26,6 +26,8 @@ double by_span(Duration elapsed, double up_to_30, double under_60, double later)
 std::optional<double> Vardiff::update(Instant now, double hash_rate_hps, double min_hash_rate_hps) {
   const Duration elapsed = now - since_;
   if (elapsed <= seconds(15)) return std::nullopt;
+  if (shares_ < kEnoughShares && now - judged_at_ < seconds(60)) return std::nullopt;
+  judged_at_ = now;
 
   const double assumed = std::isfinite(hash_rate_hps) ? std::max(hash_rate_hps, min_hash_rate_hps) : min_hash_rate_hps;
   const double measured = work_ * kHashesPerDifficulty / std::chrono::duration<double>(elapsed).count();
@@ -34,7 +36,7 @@ std::optional<double> Vardiff::update(Instant now, double hash_rate_hps, double 
 
   double corrected = measured;
   if (work_ == 0) {
-    corrected = assumed / by_span(elapsed, 1.5, 2, 3);
+    corrected = assumed / 3;
   } else if (percent > 1000) {
     corrected = assumed * by_span(elapsed, 10, 5, 3);
   }

@@ -2,6 +2,7 @@
 // vardiff/classic.rs).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "base/time.h"
@@ -13,15 +14,24 @@ namespace adit::channels {
 /// Each share counts what its own job asked for, not what the channel's target is by now: jobs given before a change keep their
 /// target, and taken at the new one their shares would drive the rate on in the same direction.
 ///
-/// Never within 15 s of the last change. Then by how far the rate estimated from the shares is from the assumed one:
+/// Judged once a minute, as SRI does, because a rate looked at every second is found wrong by chance; but within the minute
+/// once kEnoughShares have come, which are few only in error.
+///
+/// Never within 15 s of the last change. By how far the rate estimated from the shares is from the assumed one:
 /// at once from 100 %, after 60 s from 60 %, 120 s: 50 %, 180 s: 45 %, 240 s: 30 %, 300 s: 15 %. No share at all: the rate is
-/// divided by 1.5 (up to 30 s), 2 (under 60 s) or 3; more than 1000 % off: multiplied by 10, 5 or 3 in the same spans.
+/// divided by 3; more than 1000 % off: multiplied by 10 (up to 30 s), 5 (under 60 s) or 3.
 class Vardiff {
  public:
-  explicit Vardiff(Instant now) : since_(now) {}
+  /// Their number is within 15 % of what was to be expected nearly always.
+  static constexpr std::uint32_t kEnoughShares = 50;
+
+  explicit Vardiff(Instant now) : since_(now), judged_at_(now) {}
 
   /// `difficulty` of the target that the share was held against.
-  void on_share(double difficulty) { work_ += difficulty; }
+  void on_share(double difficulty) {
+    work_ += difficulty;
+    ++shares_;
+  }
 
   /// The corrected hash rate, never below `min_hash_rate_hps`; nullopt while the present one will do. `hash_rate_hps` is what
   /// the channel is assumed to have.
@@ -29,12 +39,15 @@ class Vardiff {
 
   /// Starts counting anew: the hash rate was changed for another reason.
   void reset(Instant now) {
-    since_ = now;
+    since_ = judged_at_ = now;
     work_ = 0;
+    shares_ = 0;
   }
 
  private:
   Instant since_;
+  Instant judged_at_;
+  std::uint32_t shares_ = 0;
   double work_ = 0;  ///< Difficulty of the shares since then.
 };
 

@@ -29,7 +29,20 @@ std::optional<double> correction(int elapsed, int shares, double assumed = 1000,
 TEST(Vardiff, NeverWithin15Seconds) {
   EXPECT_FALSE(correction(15, 0));
   EXPECT_FALSE(correction(15, 1000));
-  EXPECT_TRUE(correction(16, 0));
+  EXPECT_TRUE(correction(16, 1000));
+}
+
+TEST(Vardiff, FewSharesAreJudgedOnceAMinute) {
+  EXPECT_FALSE(correction(59, 0));
+  EXPECT_TRUE(correction(60, 0));
+  EXPECT_FALSE(correction(20, Vardiff::kEnoughShares - 1));
+  EXPECT_TRUE(correction(20, Vardiff::kEnoughShares));
+  // A deviation that comes and goes between two looks is chance.
+  Vardiff vardiff(kStart);
+  for (int second = 1; second < 60; ++second) EXPECT_FALSE(vardiff.update(kStart + seconds(second), 1000, 1)) << second;
+  for (int i = 0; i < 6; ++i) vardiff.on_share(difficulty_for(1000));
+  EXPECT_FALSE(vardiff.update(kStart + seconds(60), 1000, 1));
+  EXPECT_FALSE(vardiff.update(kStart + seconds(119), 1000, 1)) << "looked at a minute ago, less one second";
 }
 
 TEST(Vardiff, TheSmallerTheDeviationTheLongerItMustLast) {
@@ -38,10 +51,8 @@ TEST(Vardiff, TheSmallerTheDeviationTheLongerItMustLast) {
     int elapsed, shares;
     bool corrects;
   };
-  for (const Case& c : {Case{20, 4, true},
-                        {20, 3, false},  // 100 % at once
-                        {60, 10, true},
-                        {50, 8, false},  // 60 % from 60 s
+  for (const Case& c : {Case{60, 10, true},
+                        {60, 9, false},  // 60 % from 60 s
                         {120, 19, true},
                         {110, 17, false},  // 50 % from 120 s
                         {180, 27, true},
@@ -63,10 +74,9 @@ TEST(Vardiff, CorrectsToTheMeasuredRate) {
   EXPECT_NEAR(*corrected, 3000, 10);
 }
 
-TEST(Vardiff, SilenceLowersTheRateByFixedSteps) {
-  EXPECT_DOUBLE_EQ(*correction(30, 0), 1000 / 1.5);
-  EXPECT_DOUBLE_EQ(*correction(59, 0), 500);
+TEST(Vardiff, SilenceLowersTheRateToAThird) {
   EXPECT_DOUBLE_EQ(*correction(60, 0), 1000.0 / 3);
+  EXPECT_DOUBLE_EQ(*correction(200, 0), 1000.0 / 3);
 }
 
 TEST(Vardiff, AFloodRaisesTheRateByFixedSteps) {

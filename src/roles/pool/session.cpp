@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "bitcoin/address.h"
 #include "wire/messages.h"
 
 namespace adit::pool {
@@ -32,12 +33,18 @@ std::unexpected<Error> protocol_error(const wire::FrameView& frame, std::string_
   return fail(Errc::kProtocol, std::string(wire::message_name(frame.header)) + ": " + std::string(what));
 }
 
-/// "sri/..." asks for a payout of the client's own (SRI's solo and donation patterns). Everything is paid to the pool here,
-/// which is what plain "sri/donate[/worker]" asks for; anything else must be refused rather than paid otherwise than asked.
+bool is_address(std::string_view text) {
+  const auto script = bitcoin::script_from_address(text, bitcoin::Network::kMainnet);
+  return script || script.error().is(bitcoin::Errc::kWrongNetwork);
+}
+
+/// "sri/..." and "<address>[.worker]" ask for a payout of the client's own (SRI's solo and donation patterns). Everything is
+/// paid to the pool here, which is what plain "sri/donate[/worker]" asks for; anything else must be refused rather than paid
+/// otherwise than asked.
 bool payout_is_ours(std::string_view user_identity) {
   constexpr std::string_view kPattern = "sri/";
   constexpr std::string_view kDonate = "sri/donate";
-  if (!user_identity.starts_with(kPattern)) return true;
+  if (!user_identity.starts_with(kPattern)) return !is_address(user_identity.substr(0, user_identity.find('.')));
   if (!user_identity.starts_with(kDonate)) return false;
   user_identity.remove_prefix(kDonate.size());
   return user_identity.empty() || (user_identity[0] == '/' && user_identity.find('/', 1) == std::string_view::npos);
@@ -137,7 +144,7 @@ Result<void> PoolSession::on_frame(const wire::FrameView& frame, const Now& now,
     case wire::UpdateChannel::kType:
       return on_update_channel(frame, now, out);
     case wire::CloseChannel::kType:
-      return on_close_channel(frame, now);
+      return on_close_channel(frame, now, out);
     case wire::SetCustomMiningJob::kType: {
       ADIT_TRY(const auto message, frame.as<wire::SetCustomMiningJob>());
       out.push(wire::SetCustomMiningJobError{
@@ -201,7 +208,12 @@ Result<void> PoolSession::on_request_extensions(const wire::FrameView& frame, wi
 std::string_view PoolSession::refuse_open(ChannelKind kind, std::string_view user_identity, const wire::U256& max_target,
                                           std::size_t min_extranonce_size) const {
   if (kind == ChannelKind::kExtended && standard_jobs_) return kNoExtendedChannels;
-  if (channels_.size() >= shard_.policy_.max_channels) return kCapacityExhausted;
+  const SessionPolicy& policy = shard_.policy_;
+  const PoolCounters& counters = shard_.counters_;
+  if (channels_.size() >= policy.max_channels || opened_on_tip_ >= 2 * policy.max_channels ||
+      counters.standard_channels + counters.extended_channels >= policy.max_channels_per_shard) {
+    return kCapacityExhausted;
+  }
   if (min_extranonce_size > channels::kRollableExtranonceSize) return kMinExtranonceTooLarge;
   if (max_target == wire::U256{}) return kMaxTargetOutOfRange;
   if (!payout_is_ours(user_identity)) return kInvalidUserIdentity;
@@ -235,6 +247,7 @@ Result<void> PoolSession::on_open(const Open& message, const Now& now, wire::Fra
   if (!opened) return refuse(kInvalidHashRate);
 
   ++next_channel_id_;
+  ++opened_on_tip_;
   Channel& channel = channels_.emplace_back(std::move(*opened));
   count_channel(channel, +1);
   if constexpr (kExtended) {
@@ -313,11 +326,12 @@ Result<void> PoolSession::on_update_channel(const wire::FrameView& frame, const 
   return {};
 }
 
-Result<void> PoolSession::on_close_channel(const wire::FrameView& frame, const Now& now) {
+Result<void> PoolSession::on_close_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
   ADIT_TRY(const auto message, frame.as<wire::CloseChannel>());
   const bool whole_group = grouped() && message.channel_id == channels::kGroupChannelId;
-  std::erase_if(channels_, [&](const Channel& channel) {
+  std::erase_if(channels_, [&](Channel& channel) {
     if (!whole_group && channel.id() != message.channel_id) return false;
+    push_acknowledgement(channel, /*flush=*/true, out);
     count_channel(channel, -1);
     return true;
   });
@@ -328,6 +342,7 @@ Result<void> PoolSession::on_close_channel(const wire::FrameView& frame, const N
 void PoolSession::on_job(wire::FrameBuffer& out) {
   const channels::Job* job = shard_.jobs_.current();
   if (job == nullptr) return;
+  if (job->new_tip) opened_on_tip_ = 0;
   bool group_told = false;
   for (Channel& channel : channels_) {
     if (!channel.started()) {

@@ -37,7 +37,8 @@ struct SessionPolicy {
   Duration channel_timeout = std::chrono::hours(1);
   Duration max_ack_delay =
       std::chrono::seconds(2);      ///< An accepted share is acknowledged after this long even if its batch is not full.
-  std::size_t max_channels = 4096;  ///< Per session.
+  std::size_t max_channels = 4096;  ///< Per session. Twice as many may be opened between two tips, since prefixes rest that long.
+  std::size_t max_channels_per_shard = 1 << 18;    ///< Of all its sessions: bounds the memory that strangers can take.
   std::vector<std::uint16_t> required_extensions;  ///< Without these a client may open no channel.
 };
 
@@ -136,7 +137,7 @@ class PoolSession {
   template <class Submit>
   Result<void> on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   Result<void> on_update_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
-  Result<void> on_close_channel(const wire::FrameView& frame, const Now& now);
+  Result<void> on_close_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
 
   [[nodiscard]] channels::Channel* find(std::uint32_t channel_id);
   void report_block(const channels::Channel& channel, const channels::Share& share);
@@ -148,6 +149,7 @@ class PoolSession {
   Instant without_channel_since_;
   Instant last_flush_;
   std::uint32_t next_channel_id_ = channels::kFirstChannelId;
+  std::uint32_t opened_on_tip_ = 0;
   bool set_up_ = false;
   bool standard_jobs_ = false;  ///< The client asked for REQUIRES_STANDARD_JOBS: no group, no extended channels.
   bool extensions_agreed_;      ///< All required extensions were requested.

@@ -327,9 +327,36 @@ TEST_F(SessionTest, OpensThatCannotBeServedAreRefusedWithTheirReason) {
   EXPECT_EQ(code(solo), "invalid-user-identity");
   solo.user_identity = std::string_view("sri/donate/50/bcrt1qxyz");
   EXPECT_EQ(code(solo), "invalid-user-identity");
+  solo.user_identity = std::string_view("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080.worker");
+  EXPECT_EQ(code(solo), "invalid-user-identity") << "SRI would pay the address itself";
   ASSERT_TRUE(peer.send(open_standard()));
   EXPECT_EQ(peer.answer<wire::OpenStandardMiningChannelSuccess>().channel_id, 2u) << "a refused open uses no id";
   EXPECT_EQ(code(open_standard()), "channel-capacity-exhausted");
+}
+
+TEST_F(SessionTest, OpeningAndClosingInALoopIsBoundedUntilTheNextTip) {
+  policy_.max_channels = 2;
+  Peer peer(shard_, now_);
+  peer.set_up();
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(peer.send(open_standard()));
+    const auto opened = peer.answer<wire::OpenStandardMiningChannelSuccess>();
+    ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = opened.channel_id, .reason_code = {}}));
+  }
+  ASSERT_TRUE(peer.send(open_standard()));
+  EXPECT_EQ(peer.answer<wire::OpenMiningChannelError>().error_code.view(), "channel-capacity-exhausted");
+}
+
+TEST_F(SessionTest, AShardTakesOnlySoManyChannelsOfAllItsSessions) {
+  policy_.max_channels_per_shard = 1;
+  Peer first(shard_, now_);
+  Peer second(shard_, now_);
+  first.set_up();
+  second.set_up();
+  ASSERT_TRUE(first.send(open_standard()));
+  first.answer<wire::OpenStandardMiningChannelSuccess>();
+  ASSERT_TRUE(second.send(open_standard()));
+  EXPECT_EQ(second.answer<wire::OpenMiningChannelError>().error_code.view(), "channel-capacity-exhausted");
 }
 
 TEST_F(SessionTest, ExhaustedExtranonceSpaceRefusesTheOpen) {
@@ -564,7 +591,7 @@ TEST_F(SessionTest, VardiffSendsSetTarget) {
   Peer peer(shard_, now_);
   peer.set_up();
   ASSERT_TRUE(peer.send(open_standard(1e9F)));
-  now_.instant += seconds(16);
+  now_.instant += seconds(61);
   ASSERT_TRUE(peer.tick());
   const auto set = peer.answer<wire::SetTarget>();
   EXPECT_GT(bitcoin::U256::from_le(set.maximum_target), bitcoin::target_from_hash_rate(1e9, 6)) << "no share came: easier";
