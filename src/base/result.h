@@ -29,8 +29,8 @@ inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>(
 #define ADIT_TRY(declaration, expression) ADIT_TRY_(declaration, expression, return, ADIT_CONCAT(result_, __LINE__))
 /// The same inside a coroutine.
 #define ADIT_CO_TRY(declaration, expression) ADIT_TRY_(declaration, expression, co_return, ADIT_CONCAT(result_, __LINE__))
-#define ADIT_TRY_(declaration, expression, give_back, name)                    \
-  auto name = (expression);                                                    \
+#define ADIT_TRY_(declaration, expression, give_back, name)                     \
+  auto name = (expression);                                                     \
   if (!name) give_back std::unexpected<::adit::Error>(std::move(name.error())); \
   declaration = std::move(*name)
 

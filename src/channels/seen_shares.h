@@ -18,8 +18,8 @@ class SeenShares {
 
   enum class Outcome : std::uint8_t { kNew, kSeen, kFull };
 
-  /// Adds `digest`, unless `max_size` (at most kMaxSize) are there. Allocates only when the table has to grow, which doubles it.
-  /// `block`: a share that found a block is remembered beyond that, while the table has room.
+  /// Adds `digest`, unless `max_size` (at most kMaxSize) are there. Allocates only when the table has to grow, which doubles
+  /// it. `block`: a share that found a block is remembered beyond that, while the table has room.
   Outcome insert(std::uint64_t digest, bool block = false, std::size_t max_size = kMaxSize);
 
   /// Forgets all (a new tip made them stale). Keeps a table that one tip's shares have needed, gives back one much larger.

@@ -31,13 +31,15 @@ std::string_view error_name(Errc code);
 /// What applies to every session of the pool.
 struct SessionPolicy {
   channels::ChannelPolicy channel;
-  Duration setup_timeout = std::chrono::seconds(10);    ///< From the connection to SetupConnection.
-  /// How long a connection may be without any channel. Long, because a translator connects before its first miner does and stays
-  /// when the last one leaves (SRI's gives its upstream up for good when it is cut off); admission bounds how many idle ones a source has.
+  Duration setup_timeout = std::chrono::seconds(10);  ///< From the connection to SetupConnection.
+  /// How long a connection may be without any channel. Long, because a translator connects before its first miner does and
+  /// stays when the last one leaves (SRI's gives its upstream up for good when it is cut off); admission bounds how many idle
+  /// ones a source has.
   Duration channel_timeout = std::chrono::hours(1);
   Duration max_ack_delay =
-      std::chrono::seconds(2);      ///< An accepted share is acknowledged after this long even if its batch is not full.
-  std::size_t max_channels = 4096;  ///< Per session. Twice as many may be opened between two tips, since prefixes rest that long.
+      std::chrono::seconds(2);  ///< An accepted share is acknowledged after this long even if its batch is not full.
+  std::size_t max_channels =
+      4096;  ///< Per session. Twice as many may be opened between two tips, since prefixes rest that long.
   std::size_t max_channels_per_shard = 1 << 18;    ///< Of all its sessions: bounds the memory that strangers can take.
   std::vector<std::uint16_t> required_extensions;  ///< Without these a client may open no channel.
 };
