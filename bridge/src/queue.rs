@@ -70,10 +70,9 @@ impl Queue {
     /// Fills `events` from the front and returns how many it filled.
     pub fn drain(&self, events: &mut [Event]) -> usize {
         // The order matters: a push that finds `signalled` still set is seen by the loop below; any later one writes again.
-        if self.signalled.load(Ordering::SeqCst) {
-            self.consume();
-            self.signalled.store(false, Ordering::SeqCst);
-        }
+        // Read whatever `signalled` says: a push that set it may not have written yet, and its write would stay for ever.
+        self.consume();
+        self.signalled.store(false, Ordering::SeqCst);
         let mut filled = 0;
         while filled < events.len() {
             let Some(source) = self.pop() else {

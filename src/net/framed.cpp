@@ -163,7 +163,8 @@ asio::awaitable<void> FramedConnection::pump(std::shared_ptr<State> state) {
 
 void FramedConnection::send(const wire::FrameBuffer& frames) {
   auto& state = *state_;
-  if (state.closed || frames.empty()) return;
+  // Once drained, the stream is finished: what is sent then would only break it off.
+  if (state.closed || state.draining || frames.empty()) return;
   // What is queued goes first, so new bytes join it; otherwise they need not be kept at all.
   const bool behind = !state.queue.empty();
   auto& sealed = behind ? state.queue : state.shard.scratch().send;

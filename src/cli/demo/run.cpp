@@ -41,10 +41,6 @@ threads = 1
 
 [template_provider_type.Embedded]
 nbits = "1e07ffff"
-
-[iroh]
-bind_addresses = ["127.0.0.1:0"]
-relay = "none"
 )toml";
 
 constexpr const char* kTranslatorConfig = R"toml(downstream_address = "127.0.0.1"
@@ -60,11 +56,19 @@ enable_vardiff = true
 [[upstreams]]
 url = "@URL@"
 user_identity = "demo"
+)toml";
 
+#ifdef ADIT_HAS_IROH
+constexpr const char* kTransport = "iroh";
+constexpr const char* kTransportConfig = R"toml(
 [iroh]
 bind_addresses = ["127.0.0.1:0"]
 relay = "none"
 )toml";
+#else
+constexpr const char* kTransport = "tcp";
+constexpr const char* kTransportConfig = "";
+#endif
 
 // A folder that is gone when the demo is.
 class Workspace {
@@ -95,19 +99,23 @@ class Workspace {
 class Demo {
  public:
   Demo(std::string program, const DemoOptions& options)
-      : program_(std::move(program)), options_(options), view_(options.colour), out_(options.json ? stderr : stdout) {}
+      : program_(std::move(program)),
+        options_(options),
+        view_(options.colour, kTransport),
+        out_(options.json ? stderr : stdout) {}
 
   int run() {
     std::fprintf(
         out_,
-        "adit demo: an embedded regtest chain and a pool on TCP and iroh; a translator that knows the pool by its iroh URL\n"
-        "alone; a CPU miner that speaks Stratum V1 to the translator. All on loopback. Ctrl-C ends it.\n\n");
+        "adit demo: a pool on an embedded regtest chain; a translator that knows the pool by its stratum2+%s:// URL alone;\n"
+        "a CPU miner that speaks Stratum V1 to the translator. All on loopback. Ctrl-C ends it.\n\n",
+        kTransport);
     if (!workspace_.exists()) return failed("cannot make a folder in " + fs::temp_directory_path().string());
     const auto authority = noise::AuthorityKeyPair::generate(noise::system_random());
     if (auto written = config::write_authority_key(workspace_.file("authority.key"), authority.secret(), false); !written) {
       return failed(written.error().message());
     }
-    std::string pool_config = kPoolConfig;
+    std::string pool_config = std::string(kPoolConfig) + kTransportConfig;
     replace(pool_config, "\"authority.key\"", "\"" + workspace_.file("authority.key") + "\"");
     replace(pool_config, "\"pool\"", "\"" + workspace_.file("pool") + "\"");
     if (!workspace_.write("pool.toml", pool_config)) return failed("cannot write into " + workspace_.file(""));
@@ -164,7 +172,7 @@ class Demo {
     }
     if (ending_) return;
     if (!child(Part::kTranslator) && !view_.pool_url().empty()) {
-      std::string text = kTranslatorConfig;
+      std::string text = std::string(kTranslatorConfig) + kTransportConfig;
       replace(text, "@URL@", view_.pool_url());
       if (!workspace_.write("translator.toml", text)) return fail_with("cannot write into " + workspace_.file(""));
       start(Part::kTranslator, {"translator", "-c", workspace_.file("translator.toml")});

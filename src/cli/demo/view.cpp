@@ -86,7 +86,7 @@ std::optional<std::string> DemoView::on_log(Part part, double elapsed_s, std::st
 
   if (name == "pool.listening") {
     const std::string url = text(event, "url");
-    if (text(event, "transport") == "iroh") pool_url_ = url;
+    if (text(event, "transport") == transport_) pool_url_ = url;
     return show("listening: " + url);
   }
   if (name == "pool.tip") {
@@ -102,9 +102,7 @@ std::optional<std::string> DemoView::on_log(Part part, double elapsed_s, std::st
     return show("shares accepted " + text(event, "shares_accepted") + ", rejected " + text(event, "shares_rejected") +
                 ", blocks " + text(event, "blocks_found"));
   }
-  if (name == "pool.share_rejected") return show("share refused: " + text(event, "code"), kYellow);
   if (name == "pool.block_found") return show("BLOCK " + text(event, "height") + "  " + text(event, "hash"), kGreen);
-  if (name == "pool.connected") return show("a connection over " + text(event, "transport") + " from " + text(event, "peer"));
 
   if (name == "translator.listening") {
     translator_address_ = text(event, "address");
@@ -122,7 +120,7 @@ std::optional<std::string> DemoView::on_log(Part part, double elapsed_s, std::st
     if (!changed) return std::nullopt;
     return show("path to the pool: " + path + ", round trip " + milliseconds(summary_.rtt_us), kGreen);
   }
-  if (name == "translator.share_rejected") return show("the pool refused a share: " + text(event, "code"), kYellow);
+  if (name == "translator.share_rejected") return show("the pool refused a share: " + text(event, "message"), kYellow);
 
   if (name == "miner.connected") return show("connected to " + text(event, "peer") + ", hashing");
   if (name == "miner.share_rejected") return show("share refused: " + text(event, "code"), kYellow);

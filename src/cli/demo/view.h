@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace adit::cli {
 
@@ -27,13 +28,13 @@ struct DemoSummary {
 /// Takes the children's JSON log lines. Values that peers chose are shown without control characters.
 class DemoView {
  public:
-  /// `colour`: with ANSI colours.
-  explicit DemoView(bool colour) : colour_(colour) {}
+  /// `colour`: with ANSI colours. `transport`: "iroh" or "tcp", by which the translator is to reach the pool.
+  DemoView(bool colour, std::string transport) : colour_(colour), transport_(std::move(transport)) {}
 
   /// A line to show for a line of `part`'s log, `elapsed_s` seconds after the start; nullopt for what is only counted.
   std::optional<std::string> on_log(Part part, double elapsed_s, std::string_view line);
 
-  /// The pool's `stratum2+iroh://` URL, once it listens.
+  /// The pool's URL for that transport, once it listens.
   [[nodiscard]] const std::string& pool_url() const { return pool_url_; }
   /// "host:port" of the translator's SV1 listener, once the translator listens.
   [[nodiscard]] const std::string& translator_address() const { return translator_address_; }
@@ -47,6 +48,7 @@ class DemoView {
   [[nodiscard]] std::string row(Part part, double elapsed_s, std::string_view text, std::string_view colour) const;
 
   bool colour_;
+  std::string transport_;
   std::string pool_url_;
   std::string translator_address_;
   DemoSummary summary_;

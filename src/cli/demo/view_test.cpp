@@ -6,7 +6,7 @@ namespace adit::cli {
 namespace {
 
 TEST(DemoView, LearnsWhereToConnectFromWhatThePartsLog) {
-  DemoView view(false);
+  DemoView view(false, "iroh");
   view.on_log(Part::kPool, 0,
               R"({"level":"info","event":"pool.listening","transport":"tcp","url":"stratum2+tcp://127.0.0.1:1/K"})");
   EXPECT_EQ(view.pool_url(), "");
@@ -18,7 +18,7 @@ TEST(DemoView, LearnsWhereToConnectFromWhatThePartsLog) {
 }
 
 TEST(DemoView, SummarizesWhatThePoolCountedAndHowItWasReached) {
-  DemoView view(false);
+  DemoView view(false, "iroh");
   EXPECT_FALSE(view.summary().succeeded());
   view.on_log(Part::kPool, 1, R"({"level":"info","event":"pool.tip","height":8})");
   view.on_log(Part::kPool, 1,
@@ -35,7 +35,7 @@ TEST(DemoView, SummarizesWhatThePoolCountedAndHowItWasReached) {
 }
 
 TEST(DemoView, ShowsWarningsWholeAndNothingOfDebugItDoesNotKnow) {
-  DemoView view(false);
+  DemoView view(false, "iroh");
   EXPECT_FALSE(view.on_log(Part::kPool, 0, R"({"level":"debug","event":"pool.other","a":1})"));
   const auto row =
       view.on_log(Part::kPool, 0, R"({"ts":"t","level":"warn","event":"pool.trouble","reason":"no \u001b[31m luck"})");
@@ -44,7 +44,7 @@ TEST(DemoView, ShowsWarningsWholeAndNothingOfDebugItDoesNotKnow) {
 }
 
 TEST(DemoView, ALineThatIsNoEventIsShownAsItIs) {
-  DemoView view(false);
+  DemoView view(false, "iroh");
   const auto row = view.on_log(Part::kMiner, 1.5, "error: port in use");
   ASSERT_TRUE(row);
   EXPECT_EQ(*row, "   1.5s  miner       error: port in use");

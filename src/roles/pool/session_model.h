@@ -103,6 +103,8 @@ class SessionModel final : public PoolEvents {
       case 4: {
         const std::uint32_t id = byte() % 6;
         send(wire::CloseChannel{.channel_id = id, .reason_code = {}});
+        read_answers();  // What was accepted is acknowledged before the channel goes.
+        if (channels_.contains(id)) require(channels_[id].acknowledged == channels_[id].accepted);
         if (id == channels::kGroupChannelId && !standard_jobs_) channels_.clear();
         channels_.erase(id);
         break;
@@ -118,7 +120,10 @@ class SessionModel final : public PoolEvents {
       case 7: {
         if (byte() % 3 == 0) ++tip_;
         shard_.set_job(*factory_.make(channels::testing::make_template(++job_, tip_)));
-        if (tip_ != tip_of_jobs_) tip_first_job_ = job_;
+        if (tip_ != tip_of_jobs_) {
+          tip_first_job_ = job_;
+          opened_on_tip_ = 0;
+        }
         tip_of_jobs_ = tip_;
         session_.on_job(out_);
         for (auto& [id, channel] : channels_) {
@@ -166,9 +171,12 @@ class SessionModel final : public PoolEvents {
     }
     require(alive_ == set_up_);
     if (!alive_) return;
-    const bool refused = (extended && standard_jobs_) || channels_.size() >= policy_.max_channels;
+    const bool refused =
+        (extended && standard_jobs_) || channels_.size() >= policy_.max_channels || opened_on_tip_ >= 2 * policy_.max_channels;
     require(answer_is<wire::OpenMiningChannelError>() == refused);
-    if (!refused) channels_[next_id_++] = {.kind = kind, .first_job = job_};
+    if (refused) return;
+    ++opened_on_tip_;
+    channels_[next_id_++] = {.kind = kind, .first_job = job_};
   }
 
   void submit() {
@@ -259,6 +267,7 @@ class SessionModel final : public PoolEvents {
   std::uint8_t tip_of_jobs_ = 0;
   std::uint32_t job_ = 0;
   std::uint32_t tip_first_job_ = 0;
+  std::size_t opened_on_tip_ = 0;
   std::uint32_t next_id_ = channels::kFirstChannelId;
   std::uint32_t sequence_ = 0;
   std::uint64_t accepted_ = 0;
