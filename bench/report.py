@@ -16,15 +16,23 @@ PROGRAMS = ["share_bench", "wire_noise_bench", "idle_memory", "iroh_echo"]
 # key: (what it is, what the ratio is over, bar as (kind, limit)). Rows without an entry are printed as they are.
 ROWS = {
     "share.standard": ("one standard share, sealed bytes in to answer queued", "its 2 AEAD opens + its sha256d", ("ratio", 1.4)),
+    "share.standard.floor": ("the floor of that, timed alone", None, None),
     "share.standard.allocations": ("allocations of that", None, ("value", 0)),
     "share.extended": ("one extended share, sealed bytes in to answer queued", "its 2 AEAD opens + its hashing", None),
+    "share.extended.floor": ("the floor of that, timed alone", None, None),
     "share.extended.allocations": ("allocations of that", None, ("value", 0)),
     "noise.handshake.responder": ("Noise handshake, responder", "2 ECDH + 1 EllSwift key generation", ("ratio", 1.5)),
     "noise.handshake.initiator": ("Noise handshake, initiator", "2 ECDH + 1 EllSwift key generation", None),
+    "noise.handshake.floor": ("the floor of both, timed alone", None, None),
     "noise.record.24": ("record of 24 B, seal + open", "raw ChaCha20-Poly1305 of libsodium", None),
     "noise.record.64": ("record of 64 B, seal + open", "raw ChaCha20-Poly1305 of libsodium", None),
     "noise.record.256": ("record of 256 B, seal + open", "raw ChaCha20-Poly1305 of libsodium", None),
+    "wire.encode.submit_shares_extended": ("SubmitSharesExtended, encode", None, None),
+    "wire.decode.submit_shares_extended": ("SubmitSharesExtended, decode", None, None),
+    "wire.encode.new_extended_mining_job": ("NewExtendedMiningJob with a path of 12, encode", None, None),
+    "wire.decode.new_extended_mining_job": ("NewExtendedMiningJob with a path of 12, decode", None, None),
     "memory.idle_connection": ("idle TCP connection with an open channel and a job", None, ("value", 10)),
+    "iroh.echo.p50.rust": ("the same from pure Rust", None, None),
     "iroh.echo.p50": ("64 B echo through the bridge, p50", "pure-Rust client of the same crate", ("ratio", 1.5)),
 }
 
