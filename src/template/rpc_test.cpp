@@ -357,7 +357,9 @@ TEST_F(Rpc, ABlockThatWasNeverAnsweredIsOnDiskBeforeItIsSubmittedAndSurvivesARes
   RpcSource source(config(node.port()));
   ASSERT_TRUE(source.start(later.events()));
   ASSERT_TRUE(later.wait_for([](const Sink::Seen& s) { return s.results.size() == 1; }));
-  EXPECT_EQ(later.seen().results[0].verdict, BlockVerdict::kAccepted);
+  // A submission that was under way when the first source ended may still have arrived: then the node has the block already.
+  const auto verdict = later.seen().results[0].verdict;
+  EXPECT_TRUE(verdict == BlockVerdict::kAccepted || verdict == BlockVerdict::kDuplicate);
   EXPECT_EQ(later.seen().results[0].height, 1u);
   EXPECT_TRUE(folder.files(".block").empty());
 }

@@ -139,7 +139,10 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   /// Any thread.
-  [[nodiscard]] Published published() const { return *published_.load(); }
+  [[nodiscard]] Published published() const {
+    const std::scoped_lock lock(published_mutex_);
+    return published_;
+  }
   [[nodiscard]] net::Shard& shard() { return shard_; }
 
  private:
@@ -186,11 +189,12 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   void publish() {
-    auto now = std::make_shared<Published>();
-    now->counters = translator_.counters();
-    now->upstream = upstream_;
-    now->slow_readers = slow_readers_;
-    published_.store(std::move(now));
+    Published now;
+    now.counters = translator_.counters();
+    now.upstream = upstream_;
+    now.slow_readers = slow_readers_;
+    const std::scoped_lock lock(published_mutex_);
+    published_ = std::move(now);
   }
 
   void complain(std::string_view event, std::string_view peer, std::string_view message) {
@@ -459,7 +463,9 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   int complaints_ = kComplaintsPerTick;
   std::uint64_t untold_ = 0;
   std::function<void()> done_;
-  std::atomic<std::shared_ptr<const Published>> published_{std::make_shared<const Published>()};
+  // Held for a copy, once a second. Not std::atomic<std::shared_ptr>: libstdc++ 12's unlocks without a barrier.
+  mutable std::mutex published_mutex_;
+  Published published_;
 };
 
 TranslatorServer::TranslatorServer(net::Shards& shards, ServerOptions options)
