@@ -43,7 +43,7 @@ check_layers() {
     END { exit bad }' >&2
 }
 
-# The files clang-tidy looks at: changed since BASE (default: where this branch left the main one, else the commit before), or all.
+# The files clang-tidy looks at, tests, fuzz targets and benchmarks left out: changed since BASE (default: where this branch left the main one, else the commit before), or all.
 tidy_files() {
   local base=${1:-}
   if [ "$base" = all ]; then
@@ -69,7 +69,7 @@ lint() {
   if [ "${#files[@]}" -gt 0 ]; then
     # Whatever was built last has the compile commands; configuring is enough for clang-tidy.
     [ -f "$ROOT/build/release/compile_commands.json" ] || { deps && configure release; }
-    mapfile -t files < <(printf '%s\n' "${files[@]}" | grep -vE '^(fuzz|bench)/' || true)
+    mapfile -t files < <(printf '%s\n' "${files[@]}" | grep -vE '^(fuzz|bench)/|_test\.cpp$' || true)
     say "lint: clang-tidy on ${#files[@]} files"
     printf '%s\0' "${files[@]}" | xargs -0 -r -n 1 -P "$(jobs)" clang-tidy-19 --quiet -p "$ROOT/build/release" 2>/dev/null || failed+=(clang-tidy)
   fi
