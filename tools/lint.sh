@@ -65,11 +65,10 @@ lint() {
   check_bridge_words || failed+=("the bridge's words")
   say 'lint: layers'
   check_layers || failed+=(layers)
-  mapfile -t files < <(tidy_files "${1:-}")
+  mapfile -t files < <(tidy_files "${1:-}" | grep -vE '^(fuzz|bench)/|_test\.cpp$' || true)
   if [ "${#files[@]}" -gt 0 ]; then
     # Whatever was built last has the compile commands; configuring is enough for clang-tidy.
     [ -f "$ROOT/build/release/compile_commands.json" ] || { deps && configure release; }
-    mapfile -t files < <(printf '%s\n' "${files[@]}" | grep -vE '^(fuzz|bench)/|_test\.cpp$' || true)
     say "lint: clang-tidy on ${#files[@]} files"
     printf '%s\0' "${files[@]}" | xargs -0 -r -n 1 -P "$(jobs)" clang-tidy-19 --quiet -p "$ROOT/build/release" 2>/dev/null || failed+=(clang-tidy)
   fi
