@@ -43,6 +43,25 @@ check_layers() {
     END { exit bad }' >&2
 }
 
+# docs/protocol.md: the last cell of each row of a table names its tests, and they are there. Python's tests are not named there.
+check_protocol_page() {
+  local page="$ROOT/docs/protocol.md"
+  sources cpp h | xargs -0 -r cat | tr '\n' ' ' | grep -oE 'TEST(_F|_P)?\( *[A-Za-z0-9_]+, *[A-Za-z0-9_]+ *\)' |
+    sed -E 's/^TEST(_F|_P)?\( *([A-Za-z0-9_]+), *([A-Za-z0-9_]+) *\)$/\2.\3/' |
+    awk -v page="$page" '
+      NR == FNR { there[$0] = 1; next }
+      !/^\|/ || /^\|-/ || /\| tests \|$/ { next }
+      {
+        cells = split($0, cell, "|"); names = split(cell[cells - 1], name, "`"); found = 0
+        for (i = 2; i <= names; i += 2) {
+          found = 1
+          if (!(name[i] in there)) { printf "%s:%d: there is no test %s\n", page, FNR, name[i]; bad = 1 }
+        }
+        if (!found) { printf "%s:%d: a rule without a test\n", page, FNR; bad = 1 }
+      }
+      END { exit bad }' - "$page" >&2
+}
+
 # The files clang-tidy looks at, tests, fuzz targets and benchmarks left out: changed since BASE (default: where this branch left the main one, else the commit before), or all.
 tidy_files() {
   local base=${1:-}
@@ -65,6 +84,8 @@ lint() {
   check_bridge_words || failed+=("the bridge's words")
   say 'lint: layers'
   check_layers || failed+=(layers)
+  say 'lint: the tests that docs/protocol.md names'
+  check_protocol_page || failed+=(docs/protocol.md)
   mapfile -t files < <(tidy_files "${1:-}" | grep -vE '^(fuzz|bench)/|_test\.cpp$' || true)
   if [ "${#files[@]}" -gt 0 ]; then
     # Whatever was built last has the compile commands; configuring is enough for clang-tidy.
