@@ -58,7 +58,7 @@ Result<void> Client::handle(FromServer message) {
   } else if (const auto* request = std::get_if<Request>(&message)) {
     // client.get_version, client.show_message and whatever else: an id wants an answer.
     const auto* unknown = std::get_if<UnknownMethod>(&request->call);
-    if (request->id && *request->id != Id() && unknown != nullptr) {
+    if (request->id && unknown != nullptr) {
       if (unknown->name == "client.get_version") {
         std::string agent;
         append_json_string(agent, options_.user_agent);

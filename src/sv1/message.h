@@ -82,7 +82,7 @@ struct Submit {
   std::string_view job_id;
   Extranonce extranonce2;
   std::uint32_t ntime = 0;
-  std::uint32_t nonce = 0;
+  std::uint32_t nonce = 0;  ///< Fewer than eight digits are taken: NerdMiner leaves leading zeros out (NerdMiner_v2#822).
   std::optional<std::uint32_t> version_bits;  ///< The sixth field (BIP310).
 };
 struct ExtranonceSubscribe {};
@@ -109,7 +109,7 @@ using Call = std::variant<Configure, Subscribe, Authorize, Submit, ExtranonceSub
                           GetVersion, MultiVersion, GetTransactions, UnknownMethod, BadParameters>;
 
 struct Request {
-  std::optional<Id> id;  ///< Absent: a notification, which is not answered.
+  std::optional<Id> id;  ///< Absent or null: a notification, which is not answered.
   Call call;
 };
 

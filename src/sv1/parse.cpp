@@ -64,8 +64,8 @@ std::optional<std::uint32_t> u32_at(const json::array& params, std::size_t index
   return text ? u32_of_hex(view(*text)) : std::nullopt;
 }
 
-/// A mask as BIP310 writes it: up to eight digits, leading zeros may be absent.
-std::optional<std::uint32_t> mask_of(const json::value& value) {
+/// One to eight hex digits: leading zeros may be absent (BIP310 of masks).
+std::optional<std::uint32_t> u32_of_short_hex(const json::value& value) {
   const auto* text = value.if_string();
   if (text == nullptr || text->empty() || text->size() > 8) return std::nullopt;
   return u32_of_hex(std::string(8 - text->size(), '0').append(view(*text)));
@@ -93,8 +93,6 @@ std::optional<bitcoin::Hash256> prev_hash_of(const json::value& value) {
 
 std::optional<Id> id_of(const json::value& value) {
   switch (value.kind()) {
-    case json::kind::null:
-      return Id();
     case json::kind::int64:
       return Id::from_json(std::to_string(value.get_int64()));
     case json::kind::uint64:
@@ -125,7 +123,7 @@ Call parse_configure(const json::array& params) {
     if (name == "version-rolling") {
       Configure::VersionRolling rolling;
       if (const auto* value = options->if_contains("version-rolling.mask")) {
-        const auto mask = mask_of(*value);
+        const auto mask = u32_of_short_hex(*value);
         if (!mask) return bad("version-rolling.mask is not a mask of 32 bits in hex");
         rolling.mask = *mask;
       }
@@ -167,11 +165,11 @@ Call parse_submit(const json::array& params) {
   const auto ntime = u32_at(params, 3);
   if (!ntime) return bad("ntime is not 8 hex digits");
   submit.ntime = *ntime;
-  const auto nonce = u32_at(params, 4);
-  if (!nonce) return bad("nonce is not 8 hex digits");
+  const auto nonce = u32_of_short_hex(params[4]);
+  if (!nonce) return bad("nonce is not up to 8 hex digits");
   submit.nonce = *nonce;
   if (params.size() > 5 && !params[5].is_null()) {
-    submit.version_bits = mask_of(params[5]);
+    submit.version_bits = u32_of_short_hex(params[5]);
     if (!submit.version_bits) return bad("the version bits are not up to 8 hex digits");
   }
   return submit;
@@ -261,7 +259,7 @@ Result<FromServer> parse_server_call(std::string_view method, const json::array&
     return SetDifficulty{*difficulty};
   }
   if (method == "mining.set_version_mask") {
-    const auto mask = params.empty() ? std::nullopt : mask_of(params[0]);
+    const auto mask = params.empty() ? std::nullopt : u32_of_short_hex(params[0]);
     if (!mask) return bad_parameters(method);
     return SetVersionMask{*mask};
   }
@@ -321,7 +319,7 @@ Response parse_response(Id id, const json::object& object) {
     ConfigureResult configured;
     const auto* granted = map->if_contains("version-rolling");
     const auto* mask = map->if_contains("version-rolling.mask");
-    if (granted && granted->is_bool() && granted->get_bool() && mask) configured.version_mask = mask_of(*mask);
+    if (granted && granted->is_bool() && granted->get_bool() && mask) configured.version_mask = u32_of_short_hex(*mask);
     response.result = configured;
   }
   return response;
@@ -378,7 +376,7 @@ struct Envelope {
 Result<Envelope> open(const json::object& object) {
   static const json::array kNone;
   Envelope envelope{std::nullopt, std::nullopt, &kNone};
-  if (const auto* id = object.if_contains("id")) {
+  if (const auto* id = object.if_contains("id"); id && !id->is_null()) {
     envelope.id = id_of(*id);
     if (!envelope.id) return fail(Errc::kNotSv1, "an id is a whole number, a short string or null");
   }

@@ -99,12 +99,13 @@ TEST_F(Sv1Parse, AResponseOfAMinerIsNoRequest) {
 }
 
 TEST_F(Sv1Parse, IdsComeBackAsTheyCame) {
-  for (const auto* id : {"7", "-1", "null", R"("txlist1")", R"("quo\"te")", "18446744073709551615"}) {
+  for (const auto* id : {"7", "-1", R"("txlist1")", R"("quo\"te")", "18446744073709551615"}) {
     const auto request = parser_.from_client(std::string(R"({"id":)") + id + R"(,"method":"mining.ping"})");
     ASSERT_TRUE(request && *request);
     EXPECT_EQ((*request)->id->json(), id);
   }
   EXPECT_FALSE((*parser_.from_client(R"({"method":"mining.ping"})"))->id);
+  EXPECT_FALSE((*parser_.from_client(R"({"id":null,"method":"mining.ping"})"))->id) << "JSON-RPC 1.0: a notification";
 }
 
 TEST_F(Sv1Parse, ConfigureReadsBip310) {

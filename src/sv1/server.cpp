@@ -19,21 +19,26 @@ Result<void> Server::receive(Bytes bytes) {
 }
 
 Result<void> Server::drain() {
-  while (!pending_subscribe_) {
+  if (draining_) return {};
+  draining_ = true;
+  Result<void> result;
+  while (result && !pending_subscribe_) {
     auto line = reader_.next();
     if (!line) {
       no(Id(), Reject::kOther, line.error().message());
-      return fail(std::move(line.error()));
+      result = fail(std::move(line.error()));
+      break;
     }
-    if (!*line) return {};
+    if (!*line) break;
     auto request = parser_.from_client(**line);
     if (!request) {
-      ADIT_CHECK(malformed(request.error()));
+      result = malformed(request.error());
     } else if (*request) {
       handle(**request);
     }
   }
-  return {};
+  draining_ = false;
+  return result;
 }
 
 Result<void> Server::malformed(const Error& error) {
@@ -82,7 +87,7 @@ void Server::allow_version_rolling(std::uint32_t mask) {
 }
 
 void Server::tell_version_mask() {
-  if (!subscribe_answered_ || told_mask_ == version_mask()) return;
+  if (!subscribe_answered_ || !negotiated_mask_ || told_mask_ == version_mask()) return;
   told_mask_ = version_mask();
   append_set_version_mask(output_, told_mask_);
 }
@@ -104,11 +109,11 @@ void Server::on(const std::optional<Id>& id, const Configure& call) {
   if (call.version_rolling) {
     const std::uint32_t mask = call.version_rolling->mask & kVersionRollingMask & allowed_mask_;
     const bool enough = std::popcount(mask) >= static_cast<int>(call.version_rolling->min_bit_count);
-    negotiated_mask_ = enough ? mask : 0;
-    told_mask_ = negotiated_mask_;
+    told_mask_ = enough ? mask : 0;
+    negotiated_mask_ = told_mask_;
   }
   if (call.subscribe_extranonce) takes_set_extranonce_ = true;
-  if (id) append_configure_result(output_, *id, call, version_mask());
+  if (id) append_configure_result(output_, *id, call, told_mask_);
   if (call.minimum_difficulty) handler_.on_minimum_difficulty(*call.minimum_difficulty);
 }
 
@@ -148,7 +153,7 @@ void Server::on(const std::optional<Id>& id, const Submit& call) {
                                       std::to_string(extranonce2_size_));
   }
   // BIP310: a bit outside the mask is an invalid share. A mask may have shrunk since the job: what was negotiated counts here.
-  if (call.version_bits && (*call.version_bits & ~negotiated_mask_) != 0) {
+  if (call.version_bits && (*call.version_bits & ~negotiated_mask_.value_or(kVersionRollingMask)) != 0) {
     return refuse(Reject::kOther, "version bits outside of the negotiated mask");
   }
   if (const auto reject = handler_.on_submit(call)) return refuse(*reject, to_string(*reject));

@@ -37,7 +37,7 @@ class ServerHandler {
   virtual void on_ready() = 0;
 
   /// A share of an authorized worker on a subscribed connection, extranonce2 of the right size; version_bits lie within the
-  /// negotiated mask. nullopt: accepted, else why not.
+  /// negotiated mask, or within kVersionRollingMask if none was. nullopt: accepted, else why not.
   virtual std::optional<Reject> on_submit(const Submit& submit) = 0;
 };
 
@@ -56,8 +56,9 @@ class Server {
   /// subscribe): write the output, then close.
   Result<void> receive(Bytes bytes);
 
-  /// Answers the pending subscribe, if any, and takes up what waited behind it. `extranonce1` and `extranonce2_size` hold for
-  /// later subscribes too. Errors: as receive.
+  /// Answers the pending subscribe, if any, and takes up what waited behind it; called from within on_subscribe, it leaves that
+  /// to the receive() that is under way. `extranonce1` and `extranonce2_size` hold for later subscribes too. Errors: as
+  /// receive.
   Result<void> subscribed(const Extranonce& extranonce1, std::size_t extranonce2_size);
 
   /// Refuses the pending subscribe, if any: no pool to work for. The driver closes then.
@@ -80,8 +81,9 @@ class Server {
   [[nodiscard]] bool awaits_subscribe_answer() const { return pending_subscribe_.has_value(); }
   [[nodiscard]] const std::string& user() const { return user_; }  ///< The first worker authorized; unprintable bytes included.
   [[nodiscard]] const std::string& user_agent() const { return user_agent_; }
-  /// Bits that the miner may roll now; 0: none.
-  [[nodiscard]] std::uint32_t version_mask() const { return negotiated_mask_ & allowed_mask_; }
+  /// Bits that a share may have rolled on what is sent now; 0: none. A miner that never asked for version rolling may roll what
+  /// its jobs allow: what it does then shows in the header, and rented ASICs do it (OCEAN-xyz/datum_gateway#214).
+  [[nodiscard]] std::uint32_t version_mask() const { return negotiated_mask_.value_or(kVersionRollingMask) & allowed_mask_; }
 
   /// Bytes to be written to the miner.
   [[nodiscard]] std::string& output() { return output_; }
@@ -123,11 +125,12 @@ class Server {
   std::optional<Id> pending_subscribe_;
   std::optional<Extranonce> extranonce1_;
   std::size_t extranonce2_size_ = 0;
-  std::uint32_t negotiated_mask_ = 0;
+  std::optional<std::uint32_t> negotiated_mask_;  ///< Unset: the miner did not ask for version rolling.
   std::uint32_t allowed_mask_ = kVersionRollingMask;
   std::uint32_t told_mask_ = 0;  ///< What the miner believes.
   std::optional<double> difficulty_;
   std::size_t malformed_ = 0;
+  bool draining_ = false;
   bool subscribe_answered_ = false;
   bool takes_set_extranonce_ = false;
   bool ready_ = false;

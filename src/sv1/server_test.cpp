@@ -2,147 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "base/hex.h"
+#include "sv1/server_testing.h"
 
 namespace adit::sv1 {
 namespace {
-
-const std::uint8_t kExtranonce1[] = {0xab, 0xcd, 0xef, 0x01};
-
-/// Answers a subscribe at once or when told; keeps what it was asked.
-class Sv1Server : public testing::Test, public ServerHandler {
- protected:
-  void on_subscribe(std::string_view agent) override {
-    agents.emplace_back(agent);
-    if (answer_at_once) answer_subscribe();
-  }
-  bool on_authorize(std::string_view user, std::string_view) override { return user != "banned"; }
-  void on_suggest_difficulty(double difficulty) override { suggested.push_back(difficulty); }
-  void on_minimum_difficulty(double difficulty) override { minimum = difficulty; }
-  void on_ready() override {
-    ++ready;
-    server.set_difficulty(512);
-    server.notify(Notify{.job_id = "1"});
-  }
-  std::optional<Reject> on_submit(const Submit& submit) override {
-    submits.push_back(submit);
-    return verdict;
-  }
-
-  void answer_subscribe() { ASSERT_TRUE(server.subscribed(Extranonce(kExtranonce1), 4)); }
-
-  /// What the server sends on `lines`, one by one; notifies are cut to their method and job id.
-  std::vector<std::string> say(std::string_view lines) {
-    const auto received = server.receive(as_bytes(lines));
-    closed = received ? "" : std::string(received.error().name());
-    return take();
-  }
-  std::vector<std::string> take() {
-    std::vector<std::string> answers;
-    std::string_view rest = server.output();
-    while (!rest.empty()) {
-      const auto end = rest.find('\n');
-      std::string line(rest.substr(0, end));
-      if (line.find("mining.notify\",\"params") != std::string::npos) line = "notify";
-      answers.push_back(line);
-      rest.remove_prefix(end + 1);
-    }
-    server.output().clear();
-    return answers;
-  }
-  /// Subscribed and authorized as "w".
-  void bring_up() {
-    say("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\","
-        "\"\"]}\n");
-    ASSERT_EQ(ready, 1);
-  }
-  static std::string submit(std::string_view params) {
-    return "{\"id\":9,\"method\":\"mining.submit\",\"params\":[" + std::string(params) + "]}\n";
-  }
-
-  Parser parser;
-  Server server{parser, *this, "5e55"};
-  bool answer_at_once = true;
-  std::optional<Reject> verdict;
-  int ready = 0;
-  std::string closed;
-  std::vector<std::string> agents;
-  std::vector<double> suggested;
-  double minimum = 0;
-  std::vector<Submit> submits;  // Their views are void; numbers count.
-};
-
-using Lines = std::vector<std::string>;
-
-const std::string kSubscribed = R"([[["mining.set_difficulty","5e55"],["mining.notify","5e55"]],"abcdef01",4])";
-const std::string kSetDifficulty = R"({"id":null,"method":"mining.set_difficulty","params":[512]})";
-std::string result(std::string_view id, std::string_view value) {
-  return R"({"id":)" + std::string(id) + R"(,"result":)" + std::string(value) + R"(,"error":null})";
-}
-
-// bitaxeorg/ESP-Miner#1064 (log of 2025-06-26): everything in one go, and extranonce.subscribe at the end.
-TEST_F(Sv1Server, BitaxePipelinesConfigureSubscribeAuthorizeExtranonce) {
-  EXPECT_EQ(say("{\"id\": 1, \"method\": \"mining.configure\", \"params\": [[\"version-rolling\"], {\"version-rolling.mask\": "
-                "\"ffffffff\"}]}\n"
-                "{\"id\": 2, \"method\": \"mining.subscribe\", \"params\": [\"bitaxe/BM1368/v2.9.0b3-24-gdd577d0\"]}\n"
-                "{\"id\": 3, \"method\": \"mining.authorize\", \"params\": [\"3user\", \"x\"]}\n"
-                "{\"id\": 4, \"method\": \"mining.extranonce.subscribe\", \"params\": []}\n"),
-            (Lines{result("1", R"({"version-rolling":true,"version-rolling.mask":"1fffe000"})"), result("2", kSubscribed),
-                   result("3", "true"), kSetDifficulty, "notify", result("4", "true")}));
-  EXPECT_EQ(agents, Lines{"bitaxe/BM1368/v2.9.0b3-24-gdd577d0"});
-}
-
-// bitaxeorg/ESP-Miner before v2.4 (main/tasks/stratum_task.c): subscribe, configure, suggest_difficulty before authorize.
-TEST_F(Sv1Server, OldBitaxeSuggestsADifficultyBeforeItAuthorizes) {
-  EXPECT_EQ(say("{\"id\": 1, \"method\": \"mining.subscribe\", \"params\": [\"bitaxe/BM1366/v2.1.8\"]}\n"
-                "{\"id\": 2, \"method\": \"mining.configure\", \"params\": [[\"version-rolling\"], {\"version-rolling.mask\": "
-                "\"ffffffff\"}]}\n"
-                "{\"id\": 3, \"method\": \"mining.suggest_difficulty\", \"params\": [1000]}\n"
-                "{\"id\": 4, \"method\": \"mining.authorize\", \"params\": [\"bc1q.bitaxe\", \"x\"]}\n"),
-            (Lines{result("1", kSubscribed), result("2", R"({"version-rolling":true,"version-rolling.mask":"1fffe000"})"),
-                   result("3", "true"), result("4", "true"), kSetDifficulty, "notify"}));
-  EXPECT_EQ(suggested, std::vector<double>{1000});
-}
-
-// cgminer's util.c: initiate_stratum reads the very next line as the answer to subscribe; the extranonce may take its time.
-TEST_F(Sv1Server, CgminerGetsNothingBeforeTheAnswerToItsSubscribe) {
-  answer_at_once = false;
-  EXPECT_EQ(say("{\"id\": 0, \"method\": \"mining.configure\", \"params\": [[\"version-rolling\"], "
-                "{\"version-rolling.mask\": \"1fffe000\", \"version-rolling.min-bit-count\": 2}]}\n"),
-            (Lines{result("0", R"({"version-rolling":true,"version-rolling.mask":"1fffe000"})")}));
-  EXPECT_EQ(say("{\"id\": 1, \"method\": \"mining.subscribe\", \"params\": [\"cgminer/4.11.1\"]}\n"), Lines{});
-  server.allow_version_rolling(0);
-  EXPECT_EQ(take(), Lines{});
-  answer_subscribe();
-  EXPECT_EQ(take(),
-            (Lines{result("1", kSubscribed), R"({"id":null,"method":"mining.set_version_mask","params":["00000000"]})"}))
-      << "the mask changed meanwhile";
-  EXPECT_EQ(say("{\"id\": 2, \"method\": \"mining.authorize\", \"params\": [\"w\", \"x\"]}\n"),
-            (Lines{result("2", "true"), kSetDifficulty, "notify"}));
-}
-
-// stratum-mining/benchmarking-tool#19: cpuminer without a name; and its session id as the second parameter.
-TEST_F(Sv1Server, CpuminerMayHaveAnEmptyWorkerName) {
-  EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"cpuminer/2.5.1\",\"b6129e1d\"]}\n"
-                "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"\",\"\"]}\n"),
-            (Lines{result("1", kSubscribed), result("2", "true"), kSetDifficulty, "notify"}));
-  EXPECT_EQ(say(submit(R"("","1","00000000","00000000","00000000")")), Lines{result("9", "true")});
-}
-
-// bmminer of the Antminer S9 (decompiled auth_stratum): suggest_difficulty and multi_version follow authorize.
-TEST_F(Sv1Server, AntminerAsksForMultiVersion) {
-  bring_up();
-  EXPECT_EQ(say("{\"id\": 3, \"method\": \"mining.suggest_difficulty\", \"params\": [8192]}\n"
-                "{\"id\": 4, \"method\": \"mining.multi_version\", \"params\": [4]}\n"),
-            (Lines{result("3", "true"), result("4", "true")}));
-}
-
-// luke-jr/bfgminer util.c, stratum_probe_transparency: params come first, the id is a string.
-TEST_F(Sv1Server, BfgminerProbesForTransactionsWithAStringId) {
-  bring_up();
-  EXPECT_EQ(say("{\"params\": [\"1\"], \"id\": \"txlist1\", \"method\": \"mining.get_transactions\"}\n"),
-            Lines{R"({"id":"txlist1","result":null,"error":[20,"Not supported.",null]})"});
-}
 
 TEST_F(Sv1Server, AuthorizeMayComeBeforeSubscribe) {
   EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w\"]}\n"), Lines{result("1", "true")});
@@ -227,6 +90,8 @@ TEST_F(Sv1Server, ExtranonceMustHaveTheSizeGiven) {
 
 TEST_F(Sv1Server, VersionBitsMustLieWithinWhatWasNegotiated) {
   bring_up();
+  say("{\"id\":5,\"method\":\"mining.configure\",\"params\":[[\"version-rolling\"],{\"version-rolling.mask\":\"20000000\"}]}"
+      "\n");
   EXPECT_EQ(say(submit(R"("w","1","00000000","00000000","00000000","00002000")")).at(0),
             R"({"id":9,"result":null,"error":[20,"version bits outside of the negotiated mask",null]})");
   // Bitaxe sends the field always.
@@ -266,6 +131,18 @@ TEST_F(Sv1Server, ASecondSubscribeIsAnsweredAgain) {
   bring_up();
   EXPECT_EQ(say("{\"id\":7,\"method\":\"mining.subscribe\",\"params\":[]}\n"), Lines{result("7", kSubscribed)});
   EXPECT_EQ(ready, 1);
+}
+
+// A subscribe that is answered from within its own call: what fails behind it must end the whole receive, not only a part of
+// it.
+TEST_F(Sv1Server, NothingIsTakenAfterAFailureBehindASubscribeThatWasAnsweredAtOnce) {
+  std::string lines = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
+  for (std::size_t i = 0; i < Server::kMaxMalformed; ++i) lines += "nonsense\n";
+  lines += "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\"]}\n";
+  const auto answers = say(lines);
+  EXPECT_EQ(closed, "abuse");
+  EXPECT_EQ(answers.size(), 1 + Server::kMaxMalformed);
+  EXPECT_EQ(ready, 0);
 }
 
 TEST_F(Sv1Server, HalfLinesAreWaitedFor) {

@@ -1,0 +1,2 @@
+// Boost.JSON's own definitions, compiled once for everybody who includes its headers (adit_json).
+#include <boost/json/src.hpp>
