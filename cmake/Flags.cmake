@@ -17,8 +17,6 @@ add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-con
 # A designated initializer names what differs from the defaults.
 add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wno-missing-designated-field-initializers>)
 add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
-# Leaving out the fields that have a default is what designated initialisers are for.
-add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wno-missing-designated-field-initializers>)
 
 # Hardening: position-independent executables, read-only relocations, stack protector, checked libc calls.
 include(CheckPIESupported)

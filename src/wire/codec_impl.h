@@ -74,21 +74,22 @@ struct Type<float> {
   static void print(std::string& out, float value) { detail::print(out, value); }
 };
 
-template <>
-struct Type<U256> {
-  static constexpr std::size_t kMinSize = 32;
-  static std::size_t extra(const U256&) { return 0; }
-  static bool fits(const U256&) { return true; }
-  static std::uint8_t* write(const U256& value, std::uint8_t* to) {
-    std::memcpy(to, value.data(), 32);
-    return to + 32;
+template <std::size_t kSize>
+struct Type<std::array<std::uint8_t, kSize>> {
+  using Array = std::array<std::uint8_t, kSize>;
+  static constexpr std::size_t kMinSize = kSize;
+  static std::size_t extra(const Array&) { return 0; }
+  static bool fits(const Array&) { return true; }
+  static std::uint8_t* write(const Array& value, std::uint8_t* to) {
+    std::memcpy(to, value.data(), kSize);
+    return to + kSize;
   }
-  static bool read(U256& value, Reader& in, Errc&) {
-    std::memcpy(value.data(), in.at, 32);
-    in.at += 32;
+  static bool read(Array& value, Reader& in, Errc&) {
+    std::memcpy(value.data(), in.at, kSize);
+    in.at += kSize;
     return true;
   }
-  static void print(std::string& out, const U256& value) { detail::print(out, Bytes(value)); }
+  static void print(std::string& out, const Array& value) { detail::print(out, Bytes(value)); }
 };
 
 template <PrefixedBytes T>
@@ -259,7 +260,7 @@ using FieldType = Type<typename MemberType<std::remove_cvref_t<F>>::type>;
 /// The least bytes that the payload of M can have.
 template <class M>
 inline constexpr std::size_t kMinSize =
-    std::apply([](const auto&... field) { return (FieldType<decltype(field)>::kMinSize + ...); }, M::kFields);
+    std::apply([](const auto&... field) { return (FieldType<decltype(field)>::kMinSize + ... + 0); }, M::kFields);
 
 std::unexpected<Error> decode_error(Errc code, std::string_view message);
 
@@ -269,7 +270,7 @@ template <Message M>
 [[gnu::always_inline]] inline std::size_t encoded_size(const M& message) {
   return detail::kMinSize<M> +
          std::apply(
-             [&](const auto&... field) { return (detail::FieldType<decltype(field)>::extra(message.*field.member) + ...); },
+             [&](const auto&... field) { return (detail::FieldType<decltype(field)>::extra(message.*field.member) + ... + 0); },
              M::kFields);
 }
 
@@ -325,6 +326,7 @@ std::string to_string(const M& message) {
          ...);
       },
       M::kFields);
+  if (separator == '{') out += separator;
   out += '}';
   return out;
 }

@@ -50,13 +50,13 @@ concept Message = requires {
 // clang-format on
 
 /// Declares what a message is, after its members: its C++ name, the specification's name, extension, message type, channel bit,
-/// and its fields in the order of the wire.
+/// and its fields, if it has any, in the order of the wire.
 #define ADIT_MESSAGE(message, name, extension, type, channel, ...) \
   static constexpr std::string_view kName = name;                  \
   static constexpr std::uint16_t kExtension = extension;           \
   static constexpr std::uint8_t kType = type;                      \
   static constexpr bool kChannelMessage = channel;                 \
-  static constexpr auto kFields = std::tuple { ADIT_EXPAND_1(ADIT_FIELD(message, __VA_ARGS__)) }
+  static constexpr auto kFields = std::tuple { __VA_OPT__(ADIT_EXPAND_1(ADIT_FIELD(message, __VA_ARGS__))) }
 
 /// The payload's length in bytes, if no field breaks its bound.
 template <Message M>

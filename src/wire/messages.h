@@ -5,6 +5,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "wire/adit_messages.h"
 #include "wire/common_messages.h"
 #include "wire/frame.h"
 #include "wire/job_declaration_messages.h"
@@ -32,7 +33,8 @@ using AllMessages =
                 ProvideMissingTransactions, ProvideMissingTransactionsSuccess, DeclareMiningJob, DeclareMiningJobSuccess,
                 DeclareMiningJobError, PushSolution, CoinbaseOutputConstraints, NewTemplate, SetNewPrevHashTdp,
                 RequestTransactionData, RequestTransactionDataSuccess, RequestTransactionDataError, SubmitSolution,
-                RequestExtensions, RequestExtensionsSuccess, RequestExtensionsError>;
+                RequestExtensions, RequestExtensionsSuccess, RequestExtensionsError, Goodbye, GoodbyeAck, Ping, Pong,
+                ControlMark, DataMark, EndpointCertificate>;
 
 /// Calls `f(std::type_identity<M>)` for the message that `header` announces; false if none is known.
 template <class F>

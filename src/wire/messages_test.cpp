@@ -164,6 +164,14 @@ TEST(Messages, IdsAndChannelBitsAreThoseOfTheSpecification) {  // SV2 08 and ext
       {"RequestExtensions", 1, 0x00, false},
       {"RequestExtensions.Success", 1, 0x01, false},
       {"RequestExtensions.Error", 1, 0x02, false},
+      // Our own (wire/adit_messages.h).
+      {"Goodbye", 0x4ad1, 0x00, false},
+      {"GoodbyeAck", 0x4ad1, 0x01, false},
+      {"Ping", 0x4ad1, 0x02, false},
+      {"Pong", 0x4ad1, 0x03, false},
+      {"ControlMark", 0x4ad1, 0x04, false},
+      {"DataMark", 0x4ad1, 0x05, false},
+      {"EndpointCertificate", 0x4ad1, 0x06, false},
   };
   std::vector<std::tuple<std::string_view, int, int, bool>> declared;
   AllMessages::any([&]<class M>(std::type_identity<M>) {
@@ -205,7 +213,8 @@ class RandomMessages {
   }
   void fill(bool& value) { value = below(2) == 1; }
   void fill(float& value) { value = static_cast<float>(below(1'000'000)) * 1.5F; }
-  void fill(U256& value) {
+  template <std::size_t kSize>
+  void fill(std::array<std::uint8_t, kSize>& value) {
     for (auto& byte : value) byte = static_cast<std::uint8_t>(random_());
   }
   void fill(Str0_255& value) { value = as_text(random_bytes(255)); }
@@ -313,6 +322,7 @@ TYPED_TEST(EveryMessage, DamagedBytesAreRefusedOrDecodeToSomethingThatEncodesBac
     const M message = random.template make<M>();
     std::vector<std::uint8_t> payload(encoded_size(message));
     encode_to(message, payload.data());
+    if (payload.empty()) return;  // nothing to damage
     for (std::size_t i = 0; i < 3; ++i)
       payload[random.below(payload.size())] ^= static_cast<std::uint8_t>(1U << random.below(8));
     Bytes rest;
@@ -439,12 +449,12 @@ TEST(Messages, AFrameOfAnyKindHasText) {
   FrameBuffer frames;
   frames.push(SetTarget{.channel_id = 9});
   frames.push_raw({.message_type = SetTarget::kType}, bytes("01"));
-  frames.push_raw({.extension_type = 0x4ad1, .message_type = 3}, bytes("0102"));
+  frames.push_raw({.extension_type = 0x4ad2, .message_type = 3}, bytes("0102"));
   std::vector<std::string> text;
   for (const FrameView frame : frames) text.push_back(to_string(frame));
   EXPECT_THAT(text[0], testing::StartsWith("SetTarget{channel_id=9, maximum_target="));
   EXPECT_EQ(text[1], "SetTarget: the payload ends before its fields do");
-  EXPECT_EQ(text[2], "unknown{extension=19153, type=3, payload=0102}");
+  EXPECT_EQ(text[2], "unknown{extension=19154, type=3, payload=0102}");
 }
 
 }  // namespace

@@ -19,6 +19,9 @@ namespace adit::wire {
 /// 256 bits, little-endian: the first byte is the least significant.
 using U256 = std::array<std::uint8_t, 32>;
 
+/// A BIP340 signature.
+using Signature = std::array<std::uint8_t, 64>;
+
 /// OPTION[T].
 template <class T>
 using Option = std::optional<T>;
