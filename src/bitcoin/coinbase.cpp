@@ -65,17 +65,23 @@ Result<CoinbaseParts> build_coinbase(const Template& block_template, std::span<c
     left -= payout.value_sat;
   }
 
+  std::vector<std::uint8_t> script = block_template.coinbase_script_prefix;
+  append_push_opcode(script, tag.size());
+  script.insert(script.end(), tag.begin(), tag.end());
+  append_push_opcode(script, extranonce_size);
+  return split_coinbase(block_template, script, payouts, extranonce_size);
+}
+
+CoinbaseParts split_coinbase(const Template& block_template, Bytes script, std::span<const TxOutput> payouts,
+                             std::size_t extranonce_size) {
   CoinbaseParts parts;
   std::vector<std::uint8_t>& prefix = parts.prefix;
   append_le(prefix, block_template.coinbase_version);
   prefix.push_back(1);
   prefix.insert(prefix.end(), 32, 0x00);
   append_le(prefix, std::uint32_t{0xffffffff});
-  append_compact_size(prefix, script_size);
-  prefix.insert(prefix.end(), block_template.coinbase_script_prefix.begin(), block_template.coinbase_script_prefix.end());
-  append_push_opcode(prefix, tag.size());
-  prefix.insert(prefix.end(), tag.begin(), tag.end());
-  append_push_opcode(prefix, extranonce_size);
+  append_compact_size(prefix, script.size() + extranonce_size);
+  prefix.insert(prefix.end(), script.begin(), script.end());
 
   std::vector<std::uint8_t>& suffix = parts.suffix;
   append_le(suffix, block_template.coinbase_sequence);

@@ -36,6 +36,10 @@ std::size_t max_coinbase_tag_size(const Template& block_template, std::size_t ex
 Result<CoinbaseParts> build_coinbase(const Template& block_template, std::span<const TxOutput> payouts, std::string_view tag,
                                      std::size_t extranonce_size);
 
+/// The same around a scriptSig that is `script` and then the extranonce, nothing between; who calls it bounds their sizes.
+CoinbaseParts split_coinbase(const Template& block_template, Bytes script, std::span<const TxOutput> payouts,
+                             std::size_t extranonce_size);
+
 /// The coinbase as the block carries it: marker, flag and the reserved value of 32 zero bytes (BIP141) put into the stripped
 /// serialization. Errors: kMalformed if `stripped` is none.
 Result<std::vector<std::uint8_t>> add_coinbase_witness(Bytes stripped);

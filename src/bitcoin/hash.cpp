@@ -62,6 +62,31 @@ Hash256 merkle_pair(const Hash256& left, const Hash256& right) {
   return second_hash(state, compress);
 }
 
+HoleySha256d::HoleySha256d(Bytes prefix, std::size_t hole, Bytes suffix) {
+  const std::size_t before = prefix.size() / 64 * 64;
+  sha256_implementation().compress(start_, prefix.data(), before / 64);
+  at_ = prefix.size() - before;
+  touched_ = (at_ + hole + 63) / 64;
+  const std::size_t size = prefix.size() + hole + suffix.size();
+  blocks_.assign(prefix.begin() + static_cast<std::ptrdiff_t>(before), prefix.end());
+  blocks_.resize(at_ + hole);
+  blocks_.insert(blocks_.end(), suffix.begin(), suffix.end());
+  blocks_.push_back(0x80);
+  blocks_.resize((blocks_.size() + 8 + 63) / 64 * 64);
+  store_be(blocks_.data() + blocks_.size() - 8, std::uint64_t{size} * 8);
+}
+
+Hash256 HoleySha256d::operator()(Bytes filling) const {
+  const Sha256Compress compress = sha256_implementation().compress;
+  std::array<std::uint8_t, kMaxHole + 64> touched;
+  std::copy_n(blocks_.begin(), touched_ * 64, touched.begin());
+  std::copy(filling.begin(), filling.end(), touched.begin() + static_cast<std::ptrdiff_t>(at_));
+  Sha256State state = start_;
+  compress(state, touched.data(), touched_);
+  compress(state, blocks_.data() + touched_ * 64, blocks_.size() / 64 - touched_);
+  return second_hash(state, compress);
+}
+
 Hash256 sha256d(Bytes first, Bytes second, Bytes third) {
   const Hash256 once = Sha256().update(first).update(second).update(third).finish();
   return sha256(once);

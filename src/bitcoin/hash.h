@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/sha256.h"
@@ -39,5 +40,27 @@ Hash256 merkle_pair(const Hash256& left, const Hash256& right);
 
 /// As sha256d, of bytes that lie in three pieces (a coinbase's prefix, extranonce and suffix). No allocation.
 Hash256 sha256d(Bytes first, Bytes second, Bytes third);
+
+/// sha256d of prefix + hole + suffix for many fillings of the hole: a coinbase's id for many extranonces. What lies before the
+/// hole is hashed once, what lies behind it is padded once; a filling costs the blocks from the hole on. A value; immutable.
+class HoleySha256d {
+ public:
+  /// The largest hole.
+  static constexpr std::size_t kMaxHole = 64;
+
+  /// Of an empty message.
+  HoleySha256d() : HoleySha256d({}, 0, {}) {}
+  /// `hole`: its size, at most kMaxHole.
+  HoleySha256d(Bytes prefix, std::size_t hole, Bytes suffix);
+
+  /// `filling` has the hole's size. No allocation.
+  [[nodiscard]] Hash256 operator()(Bytes filling) const;
+
+ private:
+  Sha256State start_ = kSha256InitialState;  ///< After the blocks that lie wholly before the hole.
+  std::size_t at_ = 0;                       ///< Where the hole begins in `blocks_`,
+  std::size_t touched_ = 0;                  ///< and how many blocks of it the hole touches.
+  std::vector<std::uint8_t> blocks_;         ///< All blocks from there on, padding included.
+};
 
 }  // namespace adit::bitcoin

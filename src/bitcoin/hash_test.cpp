@@ -41,6 +41,21 @@ TEST(Hash, EveryFastPathAgreesWithOpenSsl) {
   }
 }
 
+TEST(Hash, AHoleMayLieAnywhereInAMessage) {
+  std::vector<std::uint8_t> bytes(300);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 89 + 3);
+  for (const std::size_t hole : {0u, 1u, 22u, 32u, 63u, 64u}) {
+    for (std::size_t before = 0; before <= 130; ++before) {
+      for (const std::size_t after : {0u, 1u, 33u, 55u, 56u, 64u, 100u}) {
+        const Bytes all = Bytes(bytes).first(before + hole + after);
+        const HoleySha256d hash(all.first(before), hole, all.last(after));
+        ASSERT_EQ(hash(all.subspan(before, hole)), openssl_sha256d(all)) << before << '+' << hole << '+' << after;
+      }
+    }
+  }
+  EXPECT_EQ(HoleySha256d()({}), openssl_sha256d({}));
+}
+
 TEST(Hash, OneMidstateServesManyNonces) {
   auto header = bytes_of(test::kHeader125552);
   const HeaderMidstate midstate(std::span(header).first<64>());
