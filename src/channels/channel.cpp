@@ -26,23 +26,24 @@ Channel::Channel(const Config& config, std::string user_identity, ExtranonceLeas
     : policy_(&policy),
       id_(config.id),
       kind_(config.kind),
-      hash_rate_hps_(0),
+      declared_hash_rate_hps_(config.nominal_hash_rate_hps),
       max_target_(config.max_target),
       lease_(std::move(lease)),
       vardiff_(now),
       user_identity_(std::move(user_identity)) {
-  std::ranges::copy(lease_.prefix(), extranonce_.begin());
-  target_ = target_from(config.nominal_hash_rate_hps);
+  std::ranges::copy(lease_.prefix(), terms_.extranonce.begin());
+  terms_.target = target_from(config.nominal_hash_rate_hps);
+  terms_.work = Work::of(terms_.target);
 }
 
 double Channel::best_difficulty() const { return stats_.accepted == 0 ? 0 : bitcoin::difficulty_from_target(best_hash_); }
 
 Bytes Channel::extranonce_prefix() const {
-  return Bytes(extranonce_).first(kind_ == ChannelKind::kStandard ? kFullExtranonceSize : kExtranoncePrefixSize);
+  return Bytes(terms_.extranonce).first(kind_ == ChannelKind::kStandard ? kFullExtranonceSize : kExtranoncePrefixSize);
 }
 
-std::array<std::uint8_t, kFullExtranonceSize> Channel::full_extranonce(Bytes extranonce) const {
-  auto full = extranonce_;
+FullExtranonce Channel::full_extranonce(const Terms& terms, Bytes extranonce) const {
+  auto full = terms.extranonce;
   if (kind_ == ChannelKind::kExtended) {
     std::copy_n(extranonce.begin(), kRollableExtranonceSize, full.begin() + kExtranoncePrefixSize);
   }
@@ -62,7 +63,8 @@ void Channel::start(const Job& job, wire::FrameBuffer& out) {
 void Channel::on_job(const Job& job) {
   if (!job.new_tip) return;
   seen_.clear();
-  past_targets_.clear();
+  past_terms_.clear();
+  custom_jobs_.clear();
 }
 
 void Channel::send_job(const Job& job, wire::FrameBuffer& out) {
@@ -75,36 +77,57 @@ void Channel::send_job(const Job& job, wire::FrameBuffer& out) {
   if (job.new_tip) job.push_set_new_prev_hash(id_, out);
 }
 
-const Channel::Target& Channel::target_of(std::uint32_t job_id) const {
-  if (job_id >= target_.first_job_id || past_targets_.empty()) return target_;
-  const auto found = std::find_if(past_targets_.rbegin(), past_targets_.rend(),
-                                  [job_id](const Target& past) { return past.first_job_id <= job_id; });
-  return found == past_targets_.rend() ? past_targets_.front() : *found;
+const Channel::Terms& Channel::terms_of(std::uint32_t job_id) const {
+  if (job_id >= terms_.first_job_id || past_terms_.empty()) return terms_;
+  const auto found = std::find_if(past_terms_.rbegin(), past_terms_.rend(),
+                                  [job_id](const Terms& past) { return past.first_job_id <= job_id; });
+  return found == past_terms_.rend() ? past_terms_.front() : *found;
 }
 
-Channel::Target Channel::target_from(double hash_rate_hps) {
+void Channel::set_terms(Terms terms, const JobSet& jobs) {
+  terms.first_job_id = jobs.current() == nullptr ? 0 : jobs.current()->id + 1;
+  // Jobs that were already given keep what they were given with (SV2 05 §5.3.10, §5.3.21).
+  if (terms.first_job_id != terms_.first_job_id) {
+    past_terms_.push_back(terms_);
+    if (past_terms_.size() > jobs.max_past_jobs() + 1) past_terms_.erase(past_terms_.begin());
+  }
+  terms_ = terms;
+}
+
+bitcoin::U256 Channel::target_from(double hash_rate_hps) {
   hash_rate_hps_ = std::max(hash_rate_hps, policy_->min_hash_rate_hps);
-  const auto value = std::min(bitcoin::target_from_hash_rate(hash_rate_hps_, policy_->shares_per_minute), max_target_);
-  return {.value = value, .difficulty = bitcoin::difficulty_from_target(value), .first_job_id = 0};
+  return std::min(bitcoin::target_from_hash_rate(hash_rate_hps_, policy_->shares_per_minute), max_target_);
 }
 
 bool Channel::set_hash_rate(double hash_rate_hps, const JobSet& jobs) {
-  Target target = target_from(hash_rate_hps);
-  if (target.value == target_.value) return false;
-  target.first_job_id = jobs.current() == nullptr ? 0 : jobs.current()->id + 1;
-  // Jobs that were already given keep the target they were given with (SV2 05 §5.3.21).
-  if (target.first_job_id != target_.first_job_id) {
-    past_targets_.push_back(target_);
-    if (past_targets_.size() > jobs.max_past_jobs() + 1) past_targets_.erase(past_targets_.begin());
-  }
-  target_ = target;
+  Terms terms = terms_;
+  terms.target = target_from(hash_rate_hps);
+  if (terms.target == terms_.target) return false;
+  terms.work = Work::of(terms.target);
+  set_terms(terms, jobs);
   return true;
+}
+
+void Channel::set_prefix(ExtranonceLease lease, const JobSet& jobs) {
+  Terms terms = terms_;
+  std::ranges::copy(lease.prefix(), terms.extranonce.begin());
+  lease_ = std::move(lease);
+  set_terms(terms, jobs);
+}
+
+void Channel::add_custom_job(JobPtr job, std::size_t max_jobs) {
+  last_custom_job_id_ = job->id;
+  if (custom_jobs_.size() >= max_jobs) custom_jobs_.erase(custom_jobs_.begin());
+  custom_jobs_.push_back({std::move(job), terms_});
 }
 
 Result<bool> Channel::update(double nominal_hash_rate_hps, const bitcoin::U256& max_target, const JobSet& jobs, Instant now) {
   ADIT_CHECK(check_hash_rate(nominal_hash_rate_hps));
   max_target_ = max_target;
-  vardiff_.reset(now);
+  if (std::exchange(declared_hash_rate_hps_, nominal_hash_rate_hps) == nominal_hash_rate_hps) {
+    return set_hash_rate(hash_rate_hps_, jobs);
+  }
+  vardiff_.restart(now);
   return set_hash_rate(nominal_hash_rate_hps, jobs);
 }
 
@@ -118,7 +141,7 @@ const Channel::Root& Channel::root_of(const Job& job) {
   if (roots_[1].job_id == job.id) return roots_[1];
   Root& root = roots_[roots_[0].job_id < roots_[1].job_id ? 0 : 1];
   root.job_id = job.id;
-  root.merkle_root = job.merkle_root(extranonce_);
+  root.merkle_root = job.merkle_root(terms_of(job.id).extranonce);
   Share share;
   share.version = job.rules.version;
   const auto header = share_header(job.rules, share, root.merkle_root);
@@ -126,68 +149,84 @@ const Channel::Root& Channel::root_of(const Job& job) {
   return root;
 }
 
-ShareVerdict Channel::submit(const JobSet& jobs, const Share& share, UnixTime now) {
-  const ShareVerdict verdict = judge(jobs, share, now);
-  if (!is_accepted(verdict)) {
-    ++stats_.rejected[static_cast<std::size_t>(verdict)];
-    return verdict;
+JudgedShare Channel::submit(const JobSet& jobs, const Share& share, UnixTime now) {
+  JudgedShare judged = judge(jobs, share, now);
+  if (!is_accepted(judged.verdict)) {
+    ++stats_.rejected[static_cast<std::size_t>(judged.verdict)];
+    return judged;
   }
-  const double difficulty = target_of(share.job_id).difficulty;
   ++stats_.accepted;
-  stats_.work_sum += difficulty;
+  stats_.work_sum += judged.work;
   ++batch_.accepted_count;
   batch_.last_sequence_number = share.sequence_number;
-  batch_work_ += difficulty;
-  if (verdict == ShareVerdict::kBlock) {
+  batch_.work_sum += judged.work;
+  if (judged.verdict == ShareVerdict::kBlock) {
     ++stats_.blocks_found;
     block_in_batch_ = true;
   }
-  vardiff_.on_share(difficulty);
-  return verdict;
+  vardiff_.on_share(judged.work.difficulty());
+  return judged;
 }
 
-ShareVerdict Channel::judge(const JobSet& jobs, const Share& share, UnixTime now) {
-  const Job* job = jobs.find(share.job_id);
-  if (job == nullptr || share.job_id < first_job_id_ || !started()) {
-    const bool was_given = started() && share.job_id >= first_job_id_ && share.job_id <= jobs.current()->id;
-    return was_given ? ShareVerdict::kStale : ShareVerdict::kInvalidJob;
+JudgedShare Channel::judge(const JobSet& jobs, const Share& share, UnixTime now) {
+  const auto refuse = [](ShareVerdict verdict) {
+    JudgedShare refused;
+    refused.verdict = verdict;
+    return refused;
+  };
+  const Job* job = nullptr;
+  const Terms* terms = nullptr;
+  if (share.job_id < kFirstCustomJobId) {
+    job = jobs.find(share.job_id);
+    if (job == nullptr || share.job_id < first_job_id_ || !started()) {
+      const bool was_given = started() && share.job_id >= first_job_id_ && share.job_id <= jobs.current()->id;
+      return refuse(was_given ? ShareVerdict::kStale : ShareVerdict::kInvalidJob);
+    }
+    terms = &terms_of(job->id);
+  } else {
+    const auto found = std::ranges::find(custom_jobs_, share.job_id, [](const CustomJob& custom) { return custom.job->id; });
+    if (found == custom_jobs_.end()) {
+      return refuse(share.job_id <= last_custom_job_id_ ? ShareVerdict::kStale : ShareVerdict::kInvalidJob);
+    }
+    job = found->job.get();
+    terms = &found->terms;
   }
-  if (share.extranonce.size() != extranonce_size()) return ShareVerdict::kBadExtranonceSize;
-  ShareVerdict verdict = check_header_fields(job->rules, share, to_u32(now));
-  if (!is_accepted(verdict)) return verdict;
+  if (share.extranonce.size() != extranonce_size()) return refuse(ShareVerdict::kBadExtranonceSize);
+  if (const auto verdict = check_header_fields(job->rules, share, to_u32(now)); !is_accepted(verdict)) return refuse(verdict);
 
-  bitcoin::Hash256 hash;
+  JudgedShare judged{.job = job, .extranonce = full_extranonce(*terms, share.extranonce)};
   if (kind_ == ChannelKind::kStandard) {
     const Root& root = root_of(*job);
     const auto header = share_header(job->rules, share, root.merkle_root);
     // The midstate covers the version, so it serves those who do not roll it.
-    hash = share.version == job->rules.version ? root.midstate->hash(std::span(header).last<16>())
-                                               : bitcoin::sha256d_header(header);
+    judged.hash = share.version == job->rules.version ? root.midstate->hash(std::span(header).last<16>())
+                                                      : bitcoin::sha256d_header(header);
   } else {
-    hash = bitcoin::sha256d_header(share_header(job->rules, share, job->merkle_root(full_extranonce(share.extranonce))));
+    judged.hash = bitcoin::sha256d_header(share_header(job->rules, share, job->merkle_root(judged.extranonce)));
   }
 
-  const auto number = bitcoin::U256::from_le(hash);
-  verdict = check_work(number, job->rules.network_target, target_of(job->id).value);
-  if (!is_accepted(verdict)) return verdict;
-  switch (seen_.insert(load_le<std::uint64_t>(hash.data()), verdict == ShareVerdict::kBlock, policy_->max_shares_per_tip())) {
+  const auto number = bitcoin::U256::from_le(judged.hash);
+  judged.verdict = check_work(number, job->rules.network_target, terms->target);
+  if (!is_accepted(judged.verdict)) return judged;
+  // A block at a network easier than the channel is worth what the network asked for.
+  judged.work = number <= terms->target ? terms->work : job->block_work;
+  const bool block = judged.verdict == ShareVerdict::kBlock;
+  switch (seen_.insert(load_le<std::uint64_t>(judged.hash.data()), block, policy_->max_shares_per_tip())) {
     case SeenShares::Outcome::kNew:
       break;
     case SeenShares::Outcome::kSeen:
-      return ShareVerdict::kDuplicate;
+      return refuse(ShareVerdict::kDuplicate);
     case SeenShares::Outcome::kFull:
-      return ShareVerdict::kTooMany;
+      return refuse(ShareVerdict::kTooMany);
   }
   best_hash_ = std::min(best_hash_, number);
-  return verdict;
+  return judged;
 }
 
 std::optional<Acknowledgement> Channel::take_acknowledgement(bool flush) {
   const bool due =
       block_in_batch_ || batch_.accepted_count >= policy_->share_batch_size || (flush && batch_.accepted_count != 0);
   if (!due) return std::nullopt;
-  batch_.work_sum = static_cast<std::uint64_t>(std::min(batch_work_, 1.8e19));
-  batch_work_ = 0;
   block_in_batch_ = false;
   return std::exchange(batch_, {});
 }

@@ -18,6 +18,7 @@
 #include "channels/seen_shares.h"
 #include "channels/share.h"
 #include "channels/vardiff.h"
+#include "channels/work.h"
 #include "wire/frame.h"
 
 namespace adit::channels {
@@ -42,21 +43,33 @@ struct ChannelPolicy {
 struct Acknowledgement {
   std::uint32_t last_sequence_number = 0;
   std::uint32_t accepted_count = 0;
-  std::uint64_t work_sum = 0;  ///< Difficulty of the batch, rounded down as SRI does.
+  Work work_sum;  ///< Of the batch; the message says its whole difficulty, rounded down as SRI does.
 };
 
 /// What a channel has done so far, for logs and metrics.
 struct ChannelStats {
   std::uint64_t accepted = 0;
   std::uint32_t blocks_found = 0;
-  double work_sum = 0;                                   ///< Difficulty of all accepted shares, each at its job's target.
+  Work work_sum;                                         ///< Of all accepted shares, each at its job's target.
   std::array<std::uint32_t, kShareVerdicts> rejected{};  ///< By verdict.
+};
+
+using FullExtranonce = std::array<std::uint8_t, kFullExtranonceSize>;
+
+/// One share, judged. What stands behind `verdict` is set if it is accepted.
+struct JudgedShare {
+  ShareVerdict verdict = ShareVerdict::kAccepted;
+  Work work;                 ///< What it is worth.
+  const Job* job = nullptr;  ///< Of the JobSet or the channel: valid until either gets another.
+  FullExtranonce extranonce{};
+  bitcoin::Hash256 hash{};  ///< Of the header.
 };
 
 /// A standard or an extended channel. Its shares cost no allocation but the growth of what it has seen, which doubles.
 ///
-/// Jobs are the shard's (JobSet); the channel keeps only what is its own: the first job that it was given, the targets of jobs,
-/// the merkle roots that were used last. Lives on its shard; the policy must outlive it.
+/// Jobs are the shard's (JobSet); the channel keeps only what is its own: the first job that it was given, the targets and
+/// extranonce prefixes of jobs, the merkle roots that were used last, the custom jobs that its client set. Lives on its shard;
+/// the policy must outlive it.
 class Channel {
  public:
   struct Config {
@@ -74,7 +87,9 @@ class Channel {
   [[nodiscard]] std::uint32_t id() const { return id_; }
   [[nodiscard]] const std::string& user_identity() const { return user_identity_; }
   [[nodiscard]] double hash_rate_hps() const { return hash_rate_hps_; }  ///< Declared, then corrected by vardiff.
-  [[nodiscard]] const bitcoin::U256& target() const { return target_.value; }
+  [[nodiscard]] const bitcoin::U256& target() const { return terms_.target; }
+  [[nodiscard]] std::uint32_t group_id() const { return group_id_; }
+  void set_group(std::uint32_t group_id) { group_id_ = group_id; }
   [[nodiscard]] const ChannelStats& stats() const { return stats_; }
   /// Difficulty of the best share so far; 0 before the first.
   [[nodiscard]] double best_difficulty() const;
@@ -84,8 +99,8 @@ class Channel {
   [[nodiscard]] Bytes extranonce_prefix() const;
   /// kRollableExtranonceSize, or 0 on a standard channel.
   [[nodiscard]] std::size_t extranonce_size() const { return kind_ == ChannelKind::kExtended ? kRollableExtranonceSize : 0; }
-  /// The full extranonce of a share; `extranonce` has extranonce_size() bytes.
-  [[nodiscard]] std::array<std::uint8_t, kFullExtranonceSize> full_extranonce(Bytes extranonce) const;
+  /// The full extranonce of a share of the next job; `extranonce` has extranonce_size() bytes.
+  [[nodiscard]] FullExtranonce full_extranonce(Bytes extranonce) const { return full_extranonce(terms_, extranonce); }
 
   /// Whether the channel was given a job yet.
   [[nodiscard]] bool started() const { return first_job_id_ != 0; }
@@ -100,8 +115,18 @@ class Channel {
   /// tip.
   void send_job(const Job& job, wire::FrameBuffer& out);
 
+  /// A custom job of this channel's client, an extended channel's: counts from now until the next tip; beyond a bound of
+  /// `max_jobs` the oldest no longer does. Its id is that of next_custom_job_id() or above.
+  void add_custom_job(JobPtr job, std::size_t max_jobs);
+  [[nodiscard]] std::uint32_t next_custom_job_id() const { return last_custom_job_id_ + 1; }
+  [[nodiscard]] std::size_t custom_jobs() const { return custom_jobs_.size(); }
+
+  /// SetExtranoncePrefix: jobs after this one have the prefix of `lease` (SV2 05 §5.3.10). The old one is given back, and rests
+  /// at least as long as jobs that use it are valid.
+  void set_prefix(ExtranonceLease lease, const JobSet& jobs);
+
   /// Judges one share and keeps the account of it.
-  ShareVerdict submit(const JobSet& jobs, const Share& share, UnixTime now);
+  JudgedShare submit(const JobSet& jobs, const Share& share, UnixTime now);
 
   /// The batch to acknowledge, if it is full, if a block is in it, or (`flush`) if there is anything; starts the next batch.
   std::optional<Acknowledgement> take_acknowledgement(bool flush = false);
@@ -109,18 +134,24 @@ class Channel {
   /// Accepted shares that no acknowledgement covers yet.
   [[nodiscard]] std::uint32_t unacknowledged() const { return batch_.accepted_count; }
 
-  /// UpdateChannel. True if the target changed and SetTarget must say so. Error: kHashRate.
+  /// UpdateChannel. True if the target changed and SetTarget must say so. A rate that was declared before says nothing new:
+  /// what vardiff has found since stays. Error: kHashRate.
   Result<bool> update(double nominal_hash_rate_hps, const bitcoin::U256& max_target, const JobSet& jobs, Instant now);
 
   /// Vardiff. True if the target changed and SetTarget must say so.
   bool adjust(const JobSet& jobs, Instant now);
 
  private:
-  /// A target, and the difficulty that each share on it is worth, for jobs from `first_job_id` on until the next one's.
-  struct Target {
-    bitcoin::U256 value;
-    double difficulty = 0;
+  /// What the channel's jobs from `first_job_id` on are held against, until the next ones'.
+  struct Terms {
     std::uint32_t first_job_id = 0;
+    bitcoin::U256 target;
+    Work work;                    ///< That a share on it is worth.
+    FullExtranonce extranonce{};  ///< The prefix, and zeros.
+  };
+  struct CustomJob {
+    JobPtr job;
+    Terms terms;
   };
   /// A standard channel's merkle root of one job, with the header's midstate for the job's own version.
   struct Root {
@@ -131,29 +162,34 @@ class Channel {
 
   Channel(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy, Instant now);
 
-  [[nodiscard]] const Target& target_of(std::uint32_t job_id) const;
-  Target target_from(double hash_rate_hps);
+  [[nodiscard]] FullExtranonce full_extranonce(const Terms& terms, Bytes extranonce) const;
+  [[nodiscard]] const Terms& terms_of(std::uint32_t job_id) const;
+  /// Makes `terms` those of the jobs to come.
+  void set_terms(Terms terms, const JobSet& jobs);
+  [[nodiscard]] bitcoin::U256 target_from(double hash_rate_hps);
   bool set_hash_rate(double hash_rate_hps, const JobSet& jobs);
   const Root& root_of(const Job& job);
-  ShareVerdict judge(const JobSet& jobs, const Share& share, UnixTime now);
+  JudgedShare judge(const JobSet& jobs, const Share& share, UnixTime now);
 
   const ChannelPolicy* policy_;
   std::uint32_t id_;
   ChannelKind kind_;
   bool block_in_batch_ = false;
+  std::uint32_t group_id_ = kGroupChannelId;
   std::uint32_t first_job_id_ = 0;  ///< 0: none yet.
-  double hash_rate_hps_;
+  std::uint32_t last_custom_job_id_ = kFirstCustomJobId - 1;
+  double declared_hash_rate_hps_;  ///< What the client said last.
+  double hash_rate_hps_ = 0;
   bitcoin::U256 max_target_;
-  Target target_;
-  std::vector<Target> past_targets_;  ///< Of earlier jobs of this tip, oldest first; mostly none.
+  Terms terms_;
+  std::vector<Terms> past_terms_;       ///< Of earlier jobs of this tip, oldest first; mostly none.
+  std::vector<CustomJob> custom_jobs_;  ///< Of this tip, oldest first; mostly none.
   ExtranonceLease lease_;
-  std::array<std::uint8_t, kFullExtranonceSize> extranonce_{};  ///< The lease's prefix, and zeros.
   std::array<Root, 2>
       roots_;  ///< Standard channels: the job just given and the one before; others are computed when asked for.
   SeenShares seen_;
   Vardiff vardiff_;
   Acknowledgement batch_;
-  double batch_work_ = 0;
   bitcoin::U256 best_hash_ = bitcoin::U256::max();
   ChannelStats stats_;
   std::string user_identity_;

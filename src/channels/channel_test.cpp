@@ -53,9 +53,9 @@ class ChannelTest : public ::testing::TestWithParam<ChannelKind> {
                 .extranonce = extranonce()};
     return mine(of, share, channel_->full_extranonce(extranonce()), channel_->target(), of.rules.network_target);
   }
-  Share good_share() { return good_share(job(), next_nonce_ += 100'000); }
+  Share good_share() { return good_share(job(), next_nonce_ += 10'000'000); }
 
-  ShareVerdict submit(const Share& share) { return channel_->submit(jobs_, share, kNow.unix_time); }
+  ShareVerdict submit(const Share& share) { return channel_->submit(jobs_, share, kNow.unix_time).verdict; }
 
   ChannelPolicy policy_{.shares_per_minute = 6, .share_batch_size = 3, .min_hash_rate_hps = 1};
   ExtranonceAllocator extranonces_{{.server_id = 1}};
@@ -111,7 +111,7 @@ TEST_P(ChannelTest, AcceptsAGoodShare) {
   open_and_start();
   EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted);
   EXPECT_EQ(channel_->stats().accepted, 1u);
-  EXPECT_GT(channel_->stats().work_sum, 0);
+  EXPECT_EQ(channel_->stats().work_sum, Work::of(channel_->target()));
   EXPECT_GE(channel_->best_difficulty(), bitcoin::difficulty_from_target(channel_->target()));
 }
 
@@ -223,12 +223,12 @@ TEST_P(ChannelTest, RulesAreAppliedInSrisOrder) {
 TEST_P(ChannelTest, ATargetIsFixedForTheJobsAlreadyGiven) {
   open_and_start();
   const Share easy = good_share();
-  const double easy_work = bitcoin::difficulty_from_target(channel_->target());
+  const Work easy_work = Work::of(channel_->target());
   const auto changed = channel_->update(1e6, bitcoin::U256::max(), jobs_, kNow.instant);
   ASSERT_TRUE(changed);
   EXPECT_TRUE(*changed);
   EXPECT_EQ(submit(easy), ShareVerdict::kAccepted);
-  EXPECT_DOUBLE_EQ(channel_->stats().work_sum, easy_work);
+  EXPECT_EQ(channel_->stats().work_sum, easy_work);
 
   give_job(1);
   Share share{.job_id = job().id, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()};
@@ -287,8 +287,10 @@ TEST_P(ChannelTest, WorkSumOfABatchIsTheDifficultyOfItsShares) {
   wire::FrameBuffer out;
   channel_->start(job(), out);
   for (int i = 0; i < 2; ++i) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
-  EXPECT_NEAR(channel_->stats().work_sum, 0.00004, 1e-9);
-  EXPECT_EQ(channel_->take_acknowledgement(true)->work_sum, 0u) << "rounded down";
+  EXPECT_NEAR(channel_->stats().work_sum.difficulty(), 0.00004, 1e-9);
+  EXPECT_EQ(channel_->take_acknowledgement(true)->work_sum, channel_->stats().work_sum);
+  ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  EXPECT_EQ(channel_->take_acknowledgement(true)->work_sum, Work::of(channel_->target())) << "each batch begins anew";
 }
 
 TEST_P(ChannelTest, AShareThatMeetsTheNetworksTargetIsABlockAndAcknowledgedAtOnce) {
@@ -309,6 +311,115 @@ TEST_P(ChannelTest, AShareThatMeetsTheNetworksTargetIsABlockAndAcknowledgedAtOnc
   EXPECT_EQ(batch->last_sequence_number, 7u);
   EXPECT_EQ(submit(share), ShareVerdict::kDuplicate);
   EXPECT_EQ(channel_->stats().blocks_found, 1u);
+}
+
+TEST_P(ChannelTest, ABlockEasierThanTheTargetIsWorthTheNetworksDifficulty) {
+  open_and_start();
+  give_job(2, testing::kRegtestBits);
+  Share share{.job_id = job().id, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()};
+  const auto full = channel_->full_extranonce(extranonce());
+  share = mine(job(), share, full, job().rules.network_target, channel_->target());
+  ASSERT_EQ(submit(share), ShareVerdict::kBlock);
+  EXPECT_EQ(channel_->stats().work_sum, Work::of(job().rules.network_target));
+  share = mine(job(), share, full, channel_->target());
+  ASSERT_EQ(submit(share), ShareVerdict::kBlock);
+  EXPECT_EQ(channel_->stats().work_sum, Work::of(job().rules.network_target) + Work::of(channel_->target()));
+}
+
+TEST_P(ChannelTest, SharesOfATipThatComesBackAreNotPaidAgain) {
+  open_and_start();
+  // The tip moves away and back by reorganisations; the source offers the same work as before.
+  const Share share = good_share();
+  ASSERT_EQ(submit(share), ShareVerdict::kAccepted);
+  const auto first = jobs_.current()->block_template;
+  give_job(2);
+  jobs_.add(*factory_.make(first));
+  channel_->on_job(job());
+  Share again = share;
+  again.job_id = job().id;
+  EXPECT_EQ(job().rules.prev_hash, first->prev_hash);
+  EXPECT_EQ(submit(again), ShareVerdict::kTooEasy) << "another coinbase: another hash";
+}
+
+TEST_P(ChannelTest, TheSameHashRateDeclaredAgainChangesNothing) {
+  open_and_start();
+  for (int i = 0; i < 60; ++i) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  for (int second = 1; second < 20; ++second) {
+    const auto changed = channel_->update(1, bitcoin::U256::max(), jobs_, kNow.instant + seconds(second));
+    ASSERT_TRUE(changed);
+    EXPECT_FALSE(*changed);
+  }
+  EXPECT_TRUE(channel_->adjust(jobs_, kNow.instant + seconds(20))) << "vardiff went on counting";
+  const auto corrected = channel_->target();
+  EXPECT_FALSE(*channel_->update(1, bitcoin::U256::max(), jobs_, kNow.instant + seconds(21)));
+  EXPECT_EQ(channel_->target(), corrected) << "what vardiff found stays";
+  EXPECT_TRUE(*channel_->update(1, bitcoin::U256(5), jobs_, kNow.instant + seconds(22))) << "what the client accepts does not";
+  EXPECT_EQ(channel_->target(), bitcoin::U256(5));
+}
+
+TEST_P(ChannelTest, AHashRateThatChangesEverySecondIsJudgedAllTheSame) {
+  open_and_start();
+  bool corrected = false;
+  for (int second = 1; second < 120 && !corrected; ++second) {
+    const Instant now = kNow.instant + seconds(second);
+    ASSERT_TRUE(channel_->update(second % 2 == 0 ? 1 : 1.01, bitcoin::U256::max(), jobs_, now));
+    give_job(1);
+    ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+    corrected = channel_->adjust(jobs_, now);
+  }
+  EXPECT_TRUE(corrected);
+}
+
+TEST_P(ChannelTest, ANewPrefixIsForLaterJobsOnlyAndBothKindsOfSharesCount) {
+  open_and_start();
+  const Share before = good_share();
+  const Share unsent = good_share();
+  const Bytes told = channel_->extranonce_prefix();
+  const std::vector<std::uint8_t> old_prefix(told.begin(), told.end());
+  channel_->set_prefix(std::move(*extranonces_.allocate()), jobs_);
+  EXPECT_FALSE(std::ranges::equal(channel_->extranonce_prefix(), old_prefix));
+  EXPECT_EQ(submit(before), ShareVerdict::kAccepted) << "its job was given under the old prefix";
+  give_job(1);
+  EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  EXPECT_EQ(submit(before), ShareVerdict::kDuplicate);
+  EXPECT_EQ(submit(unsent), ShareVerdict::kAccepted) << "a past job keeps its prefix";
+  give_job(2);
+  EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+}
+
+TEST_P(ChannelTest, ACustomJobIsJudgedByWhatHeldWhenItWasSetAndEndsWithItsTip) {
+  if (GetParam() == ChannelKind::kStandard) GTEST_SKIP() << "custom jobs are for extended channels";
+  open_and_start();
+  EXPECT_EQ(channel_->next_custom_job_id(), kFirstCustomJobId);
+  const auto custom = [&](std::uint32_t id) {
+    auto made = std::make_shared<Job>();
+    made->id = id;
+    made->block_template = job().block_template;
+    made->coinbase = job().coinbase;
+    made->coinbase_id = job().coinbase_id;
+    made->rules = job().rules;
+    return made;
+  };
+  const auto first = custom(kFirstCustomJobId);
+  channel_->add_custom_job(first, 2);
+  const Share share = good_share(*first);
+  ASSERT_TRUE(channel_->update(1e6, bitcoin::U256::max(), jobs_, kNow.instant));
+  channel_->set_prefix(std::move(*extranonces_.allocate()), jobs_);
+  EXPECT_EQ(submit(share), ShareVerdict::kAccepted) << "target and prefix of its time";
+  EXPECT_EQ(submit(share), ShareVerdict::kDuplicate);
+  Share unknown = share;
+  unknown.job_id = kFirstCustomJobId + 1;
+  EXPECT_EQ(submit(unknown), ShareVerdict::kInvalidJob);
+  channel_->add_custom_job(custom(kFirstCustomJobId + 1), 2);
+  channel_->add_custom_job(custom(kFirstCustomJobId + 2), 2);
+  EXPECT_EQ(channel_->custom_jobs(), 2u);
+  EXPECT_EQ(submit(share), ShareVerdict::kStale) << "beyond the bound";
+  EXPECT_EQ(channel_->next_custom_job_id(), kFirstCustomJobId + 3);
+  give_job(2);
+  EXPECT_EQ(channel_->custom_jobs(), 0u);
+  unknown.job_id = kFirstCustomJobId + 2;
+  EXPECT_EQ(submit(unknown), ShareVerdict::kStale);
+  EXPECT_EQ(channel_->next_custom_job_id(), kFirstCustomJobId + 3) << "ids are not used again";
 }
 
 TEST_P(ChannelTest, VardiffRaisesTheTargetOfJobsToCome) {

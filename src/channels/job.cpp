@@ -1,6 +1,7 @@
 #include "channels/job.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "bitcoin/merkle.h"
@@ -20,7 +21,7 @@ std::vector<std::uint8_t> Job::coinbase_with(Bytes extranonce) const {
 }
 
 bitcoin::Hash256 Job::merkle_root(Bytes extranonce) const {
-  return bitcoin::fold_merkle_path(bitcoin::sha256d(coinbase.prefix, extranonce, coinbase.suffix), block_template->merkle_path);
+  return bitcoin::fold_merkle_path(coinbase_id(extranonce), block_template->merkle_path);
 }
 
 void Job::push_standard(std::uint32_t channel_id, const bitcoin::Hash256& merkle_root, bool future,
@@ -48,6 +49,12 @@ void Job::push_set_new_prev_hash(std::uint32_t channel_id, wire::FrameBuffer& ou
       .channel_id = channel_id, .job_id = id, .prev_hash = rules.prev_hash, .min_ntime = ntime, .nbits = rules.nbits});
 }
 
+void Job::push_group(std::uint32_t group_id, wire::FrameBuffer& out) const {
+  if (group_id == kGroupChannelId) return out.append(group_frames);
+  push_extended(group_id, new_tip, out);
+  if (new_tip) push_set_new_prev_hash(group_id, out);
+}
+
 Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template) {
   const bitcoin::Template& from = *block_template;
   const auto network_target = bitcoin::target_from_compact(from.nbits);
@@ -55,11 +62,14 @@ Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template) {
 
   const bitcoin::TxOutput payout{.value_sat = from.coinbase_value_sat, .script = config_.payout_script};
   const std::string tag = "Sv2/" + config_.pool_signature + "//";
-  auto coinbase = bitcoin::build_coinbase(from, {&payout, 1}, tag, kFullExtranonceSize);
+  std::array<std::uint8_t, 8> salt;
+  auto coinbase = bitcoin::build_coinbase(from, {&payout, 1}, tag, salt.size() + kFullExtranonceSize);
   if (!coinbase) return fail(Errc::kCoinbase, std::move(coinbase.error()).in("pool_signature").message());
 
   auto job = std::make_shared<Job>();
   job->id = ++last_id_;
+  store_be(salt.data(), config_.salt + job->id);
+  coinbase->prefix.insert(coinbase->prefix.end(), salt.begin(), salt.end());
   job->new_tip = !std::exchange(has_tip_, true) || from.prev_hash != tip_;
   job->ntime = std::max(from.min_ntime, from.current_time);
   if (job->new_tip) {
@@ -68,6 +78,8 @@ Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template) {
   }
   job->ntime = std::max(job->ntime, tip_min_ntime_);
   job->coinbase = std::move(*coinbase);
+  job->coinbase_id = {job->coinbase.prefix, kFullExtranonceSize, job->coinbase.suffix};
+  job->block_work = Work::of(*network_target);
   job->rules = {.version = from.version,
                 .version_mask = kVersionRollingMask,
                 .prev_hash = from.prev_hash,

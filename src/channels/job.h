@@ -11,6 +11,7 @@
 #include "bitcoin/coinbase.h"
 #include "bitcoin/template.h"
 #include "channels/share.h"
+#include "channels/work.h"
 #include "wire/frame.h"
 
 namespace adit::channels {
@@ -23,15 +24,21 @@ inline constexpr std::uint32_t kFirstChannelId = 2;
 /// Jobs of one tip that stay valid beside the current one (SRI's MAX_PAST_JOBS).
 inline constexpr std::size_t kMaxPastJobs = 16;
 
+/// Ids of custom jobs start here, and count up on each channel; those of the pool's own jobs are smaller.
+inline constexpr std::uint32_t kFirstCustomJobId = 1u << 31;
+
 /// One job, immutable. Its id is the same on every channel: ids count up over the pool's life, so none is used twice (SV2 05
 /// §5.3.15).
 struct Job {
   std::uint32_t id = 0;
   bitcoin::TemplatePtr block_template;
-  bitcoin::CoinbaseParts coinbase;  ///< Around kFullExtranonceSize bytes.
-  bool new_tip = false;             ///< The first job on its tip: goes out as a future job with a SetNewPrevHash behind it.
-  std::uint32_t ntime = 0;          ///< To start from: what SetNewPrevHash and the job's min_ntime say.
-  HeaderRules rules;                ///< min_ntime is that of the tip's first job.
+  bool transactions_known = true;     ///< The template has them; false for a custom job whose block only its client can build.
+  bitcoin::CoinbaseParts coinbase;    ///< Around kFullExtranonceSize bytes.
+  bitcoin::HoleySha256d coinbase_id;  ///< Of a full extranonce: the coinbase's txid.
+  bool new_tip = false;               ///< The first job on its tip: goes out as a future job with a SetNewPrevHash behind it.
+  std::uint32_t ntime = 0;            ///< To start from: what SetNewPrevHash and the job's min_ntime say.
+  HeaderRules rules;                  ///< min_ntime is that of the tip's first job.
+  Work block_work;                    ///< What a share is worth that is a block.
   wire::FrameBuffer
       group_frames;  ///< The job for kGroupChannelId, and SetNewPrevHash if new_tip: the same bytes for every connection.
 
@@ -46,16 +53,24 @@ struct Job {
   /// Appends NewExtendedMiningJob for an extended channel or a group.
   void push_extended(std::uint32_t channel_id, bool future, wire::FrameBuffer& out) const;
   void push_set_new_prev_hash(std::uint32_t channel_id, wire::FrameBuffer& out) const;
+  /// Appends the job for a group, with SetNewPrevHash if new_tip.
+  void push_group(std::uint32_t group_id, wire::FrameBuffer& out) const;
 };
 
 using JobPtr = std::shared_ptr<const Job>;
 
 /// Turns templates into jobs. One for the whole pool, on one thread; what it makes goes to every shard in the order made.
+///
+/// Each job's coinbase has eight bytes of its own, salt + id, in the push that ends with the extranonce: two jobs never have
+/// the same coinbase, not even on a tip that comes back after a reorganisation, in a restarted process, or in another pool with
+/// the same server id and script. So a share of one job is no share of any other, and nobody has to remember those of voided
+/// jobs.
 class JobFactory {
  public:
   struct Config {
     std::vector<std::uint8_t> payout_script;  ///< Gets the whole coinbase value.
     std::string pool_signature;               ///< In the coinbase as "Sv2/<signature>//" (as SRI).
+    std::uint64_t salt = 0;                   ///< Chosen at random by a driver, so that it differs between processes.
   };
 
   explicit JobFactory(Config config) : config_(std::move(config)) {}
@@ -82,7 +97,7 @@ class JobSet {
   /// nullptr before the first add().
   [[nodiscard]] const Job* current() const { return current_.get(); }
 
-  /// A job that is valid now: the current one or one of the past ones of its tip. nullptr otherwise.
+  /// A job of the pool's own that is valid now: the current one or one of the past ones of its tip. nullptr otherwise.
   [[nodiscard]] const Job* find(std::uint32_t id) const {
     const Job* job = slots_[id % slots_.size()].get();
     return job != nullptr && job->id == id ? job : nullptr;

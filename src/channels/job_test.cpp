@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <vector>
+
 #include "bitcoin/block.h"
 #include "channels/channel_testing.h"
 #include "channels/error.h"
@@ -80,6 +83,18 @@ TEST(Job, MerkleRootIsThatOfTheAssembledBlock) {
   const auto parsed = bitcoin::parse_block(block->bytes);
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->header.merkle_root, job->merkle_root(extranonce));
+}
+
+TEST(Job, NoTwoJobsHaveTheSameCoinbase) {
+  std::set<std::vector<std::uint8_t>> coinbases;
+  for (const std::uint64_t salt : {std::uint64_t{0}, std::uint64_t{0x0123456789abcdef}, std::uint64_t{1} << 63}) {
+    // Two processes that pay the same script, on one template again and again.
+    JobFactory factory({.payout_script = {0x51}, .pool_signature = "test", .salt = salt});
+    for (int i = 0; i < 100; ++i) {
+      const JobPtr job = *factory.make(make_template(1, 1));
+      EXPECT_TRUE(coinbases.insert(job->coinbase_with(std::vector<std::uint8_t>(kFullExtranonceSize))).second);
+    }
+  }
 }
 
 TEST(Job, ASignatureTooLongForTheCoinbaseIsAnErrorThatNamesIt) {

@@ -24,6 +24,8 @@ class Vardiff {
  public:
   /// Their number is within 15 % of what was to be expected nearly always.
   static constexpr std::uint32_t kEnoughShares = 50;
+  /// Longer than it takes to be judged.
+  static constexpr Duration kRestartEvery = std::chrono::minutes(2);
 
   explicit Vardiff(Instant now) : since_(now), judged_at_(now) {}
 
@@ -37,7 +39,15 @@ class Vardiff {
   /// the channel is assumed to have.
   std::optional<double> update(Instant now, double hash_rate_hps, double min_hash_rate_hps);
 
-  /// Starts counting anew: the hash rate was changed for another reason.
+  /// The client declared another hash rate: starts counting anew, unless it did so within kRestartEvery. A client that changes
+  /// its mind every second is judged all the same.
+  void restart(Instant now) {
+    if (restarted_at_ && now - *restarted_at_ < kRestartEvery) return;
+    restarted_at_ = now;
+    reset(now);
+  }
+
+  /// Starts counting anew.
   void reset(Instant now) {
     since_ = judged_at_ = now;
     work_ = 0;
@@ -47,6 +57,7 @@ class Vardiff {
  private:
   Instant since_;
   Instant judged_at_;
+  std::optional<Instant> restarted_at_;
   std::uint32_t shares_ = 0;
   double work_ = 0;  ///< Difficulty of the shares since then.
 };

@@ -72,6 +72,8 @@ pool::ServerOptions server_options(const pool::PoolConfig& config, const noise::
   options.certificate_validity = config.cert_validity;
   options.session.channel.shares_per_minute = config.shares_per_minute;
   options.session.channel.share_batch_size = config.share_batch_size;
+  options.session.supported_extensions = config.supported_extensions;
+  options.session.required_extensions = config.required_extensions;
   options.jobs.payout_script = config.payout_script;
   options.jobs.pool_signature = config.pool_signature;
   options.server_id = config.server_id;
@@ -157,7 +159,7 @@ monitor::Snapshot snapshot(const pool::PoolServer& server) {
       sample.user_identity = channel.user_identity;
       sample.hashrate_hps = channel.hash_rate_hps;
       sample.shares_accepted = channel.stats.accepted;
-      sample.share_work = channel.stats.work_sum;
+      sample.share_work = channel.stats.work_sum.difficulty();
       for (std::size_t verdict = 0; verdict < channel.stats.rejected.size(); ++verdict) {
         if (const auto count = channel.stats.rejected[verdict]; count != 0) {
           sample.shares_rejected[std::string(channels::share_error_code(static_cast<channels::ShareVerdict>(verdict)))] +=

@@ -57,6 +57,9 @@ struct PoolConfig {
   std::uint8_t server_id = 0;           ///< Part of every extranonce prefix: pools on the same template must differ in it.
   std::uint32_t max_past_jobs = 16;     ///< Jobs per channel for which a late share is still taken.
 
+  std::vector<std::uint16_t> supported_extensions;  ///< That a peer may ask for: 0x0001 (always there) and 0x0002.
+  std::vector<std::uint16_t> required_extensions;   ///< That a peer must ask for before it opens a channel; supported ones.
+
   unsigned threads = 0;  ///< Shards; 0: one for each CPU.
   std::string data_dir;  ///< Where found blocks are kept until the node has answered.
   std::string log_file;  ///< Empty: standard error only.

@@ -179,16 +179,22 @@ TEST(PoolConfig, AMissingTemplateSourceStopsTheStartAndNamesThoseThatAreHere) {
 
 TEST(PoolConfig, FeaturesThatAreNotHereYetAreListedEach) {
   const auto loaded =
-      load("supported_extensions = [0x0002]\n" + std::string(kSmallest) + "[jds]\nlisten_address = \"0.0.0.0:3334\"\n");
+      load("supported_extensions = [0x0002, 0x0003]\n" + std::string(kSmallest) + "[jds]\nlisten_address = \"0.0.0.0:3334\"\n");
   EXPECT_TRUE(loaded.may_start());
-  EXPECT_THAT(texts(loaded, Severity::kNotYet),
-              ElementsAre(StartsWith("pool.toml:1: `supported_extensions`"), StartsWith("pool.toml:6: `jds`")));
+  EXPECT_THAT(texts(loaded, Severity::kNotYet), ElementsAre(StartsWith("pool.toml:1: `supported_extensions`: extension 0x0003"),
+                                                            StartsWith("pool.toml:6: `jds`")));
+  EXPECT_THAT(loaded.config.supported_extensions, ElementsAre(0x0002)) << "what is here is offered";
 }
 
-TEST(PoolConfig, ARequiredExtensionStopsTheStart) {
-  const auto loaded = load("required_extensions = [2]\n" + std::string(kSmallest));
+TEST(PoolConfig, ARequiredExtensionIsOfferedAndOneThatIsNotHereStopsTheStart) {
+  const auto good = load("required_extensions = [2, 1, 2]\n" + std::string(kSmallest));
+  EXPECT_TRUE(good.may_start());
+  EXPECT_THAT(good.config.required_extensions, ElementsAre(2, 1));
+  EXPECT_THAT(good.config.supported_extensions, ElementsAre(2, 1));
+  const auto loaded = load("required_extensions = [3]\n" + std::string(kSmallest));
   EXPECT_TRUE(loaded.valid());
-  EXPECT_THAT(texts(loaded, Severity::kBlocker), ElementsAre(StartsWith("pool.toml:1: no protocol extension is here yet")));
+  EXPECT_THAT(texts(loaded, Severity::kBlocker),
+              ElementsAre(StartsWith("pool.toml:1: `required_extensions`: extension 0x0003 is not here")));
 }
 
 TEST(PoolConfig, RpcCredentialsAreACookieOrAUserWithOnePassword) {

@@ -64,12 +64,23 @@ noise::AuthorityKeyPair authority_of(const noise::Secret& secret) {
   return std::move(*noise::AuthorityKeyPair::from_secret(secret.copy()));
 }
 
+/// Job ids start anew with each process, coinbases do not repeat.
+channels::JobFactory::Config salted(channels::JobFactory::Config config) {
+  std::random_device device;
+  config.salt = std::uint64_t{device()} << 32 | device();
+  return config;
+}
+
 }  // namespace
 
 /// Shared by the server, its homes, and what was posted for them.
 struct PoolServer::Core {
   Core(net::Shards& all, templates::TemplateSource& templates, ServerOptions given)
-      : shards(all), source(templates), options(std::move(given)), admission(options.admission), factory(options.jobs) {}
+      : shards(all),
+        source(templates),
+        options(std::move(given)),
+        admission(options.admission),
+        factory(salted(options.jobs)) {}
 
   net::Shards& shards;
   templates::TemplateSource& source;

@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "bitcoin/address.h"
+#include "channels/custom_job.h"
 #include "wire/messages.h"
+#include "wire/tlv.h"
 
 namespace adit::pool {
 namespace {
@@ -17,7 +19,10 @@ using channels::Channel;
 using channels::ChannelKind;
 using channels::ShareVerdict;
 
-constexpr std::uint32_t kSupportedFlags = wire::kRequiresStandardJobs | wire::kRequiresVersionRolling;
+std::uint32_t supported_flags(const SessionPolicy& policy) {
+  return wire::kRequiresStandardJobs | wire::kRequiresVersionRolling |
+         (policy.custom_jobs == nullptr ? 0 : wire::kRequiresWorkSelection);
+}
 
 // Error codes as SRI words them (mining_sv2, common_messages_sv2); free text since sv2-spec #194.
 constexpr std::string_view kInvalidChannelId = "invalid-channel-id";
@@ -27,7 +32,9 @@ constexpr std::string_view kMinExtranonceTooLarge = "min-extranonce-size-too-lar
 constexpr std::string_view kInvalidUserIdentity = "invalid-user-identity";
 constexpr std::string_view kNoExtendedChannels = "extended-channels-not-supported-for-standard-jobs";
 constexpr std::string_view kCapacityExhausted = "channel-capacity-exhausted";
+constexpr std::string_view kNoStandardChannels = "standard-channels-not-supported-for-custom-work";
 constexpr std::string_view kJobDeclarationNotSupported = "jd-not-supported";
+constexpr std::string_view kTooManyCustomJobs = "too-many-custom-jobs";
 
 std::unexpected<Error> protocol_error(const wire::FrameView& frame, std::string_view what) {
   return fail(Errc::kProtocol, std::string(wire::message_name(frame.header)) + ": " + std::string(what));
@@ -66,8 +73,13 @@ void push_acknowledgement(Channel& channel, bool flush, wire::FrameBuffer& out) 
     out.push(wire::SubmitSharesSuccess{.channel_id = channel.id(),
                                        .last_sequence_number = batch->last_sequence_number,
                                        .new_submits_accepted_count = batch->accepted_count,
-                                       .new_shares_sum = batch->work_sum});
+                                       .new_shares_sum = batch->work_sum.whole()});
   }
+}
+
+bool is_plain_text(std::string_view text) {
+  return text.size() <= 255 &&
+         std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 void push_target(const Channel& channel, wire::FrameBuffer& out) {
@@ -84,6 +96,8 @@ std::string_view error_name(Errc code) {
       return "refused";
     case Errc::kIdle:
       return "idle";
+    case Errc::kCannot:
+      return "cannot";
   }
   return "unknown";
 }
@@ -145,12 +159,8 @@ Result<void> PoolSession::on_frame(const wire::FrameView& frame, const Now& now,
       return on_update_channel(frame, now, out);
     case wire::CloseChannel::kType:
       return on_close_channel(frame, now, out);
-    case wire::SetCustomMiningJob::kType: {
-      ADIT_TRY(const auto message, frame.as<wire::SetCustomMiningJob>());
-      out.push(wire::SetCustomMiningJobError{
-          .channel_id = message.channel_id, .request_id = message.request_id, .error_code = kJobDeclarationNotSupported});
-      return {};
-    }
+    case wire::SetCustomMiningJob::kType:
+      return on_set_custom_mining_job(frame, now, out);
     case wire::SetupConnection::kType:
       return protocol_error(frame, "sent twice");
     default:
@@ -167,7 +177,7 @@ Result<void> PoolSession::on_setup_connection(const wire::FrameView& frame, wire
     refusal.error_code = std::string_view("unsupported-protocol");
   } else if (message.min_version > wire::kProtocolVersion || message.max_version < wire::kProtocolVersion) {
     refusal.error_code = std::string_view("protocol-version-mismatch");
-  } else if (refusal.flags = message.flags & ~kSupportedFlags; refusal.flags != 0) {
+  } else if (refusal.flags = message.flags & ~supported_flags(shard_.policy_); refusal.flags != 0) {
     refusal.error_code = std::string_view("unsupported-feature-flags");
   }
   if (!refusal.error_code.empty()) {
@@ -177,6 +187,7 @@ Result<void> PoolSession::on_setup_connection(const wire::FrameView& frame, wire
   }
   set_up_ = true;
   standard_jobs_ = (message.flags & wire::kRequiresStandardJobs) != 0;
+  work_selection_ = (message.flags & wire::kRequiresWorkSelection) != 0;
   out.push(wire::SetupConnectionSuccess{.used_version = wire::kProtocolVersion, .flags = 0});
   return {};
 }
@@ -191,8 +202,12 @@ Result<void> PoolSession::on_request_extensions(const wire::FrameView& frame, wi
                        [&](std::uint16_t extension) { return !requested(extension); });
   std::vector<std::uint16_t> supported;
   std::vector<std::uint16_t> unsupported;
+  const auto is_here = [&](std::uint16_t extension) {
+    return extension == wire::kExtensionsNegotiation ||
+           std::ranges::find(shard_.policy_.supported_extensions, extension) != shard_.policy_.supported_extensions.end();
+  };
   for (const std::uint16_t extension : message.requested_extensions) {
-    (extension == wire::kExtensionsNegotiation ? supported : unsupported).push_back(extension);
+    (is_here(extension) ? supported : unsupported).push_back(extension);
   }
   // An Error only if nothing that was asked for is here, or something that must be asked for was not (ext 0x0001 §4.1).
   if (!missing.empty() || (supported.empty() && !unsupported.empty())) {
@@ -201,6 +216,9 @@ Result<void> PoolSession::on_request_extensions(const wire::FrameView& frame, wi
     return {};
   }
   extensions_agreed_ = true;
+  if (workers_ == nullptr && std::ranges::find(supported, wire::kWorkerTracking) != supported.end()) {
+    workers_ = std::make_unique<channels::WorkerAccounts>(shard_.policy_.max_workers);
+  }
   out.push(wire::RequestExtensionsSuccess{.request_id = message.request_id, .supported_extensions = supported});
   return {};
 }
@@ -208,6 +226,7 @@ Result<void> PoolSession::on_request_extensions(const wire::FrameView& frame, wi
 std::string_view PoolSession::refuse_open(ChannelKind kind, std::string_view user_identity, const wire::U256& max_target,
                                           std::size_t min_extranonce_size) const {
   if (kind == ChannelKind::kExtended && standard_jobs_) return kNoExtendedChannels;
+  if (kind == ChannelKind::kStandard && work_selection_) return kNoStandardChannels;
   const SessionPolicy& policy = shard_.policy_;
   const PoolCounters& counters = shard_.counters_;
   if (channels_.size() >= policy.max_channels || opened_on_tip_ >= 2 * policy.max_channels ||
@@ -264,50 +283,101 @@ Result<void> PoolSession::on_open(const Open& message, const Now& now, wire::Fra
                                                     .extranonce_prefix = channel.extranonce_prefix(),
                                                     .group_channel_id = channels::kGroupChannelId});
   }
-  if (const channels::Job* job = shard_.jobs_.current()) channel.start(*job, out);
+  if (const channels::Job* job = shard_.jobs_.current(); job != nullptr && !work_selection_) channel.start(*job, out);
   shard_.events_.on_channel_opened(*this, channel);
   return {};
 }
 
 template <class Submit>
 Result<void> PoolSession::on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
-  constexpr auto kKind = std::is_same_v<Submit, wire::SubmitSharesExtended> ? ChannelKind::kExtended : ChannelKind::kStandard;
-  ADIT_TRY(const Submit message, frame.as<Submit>());
+  constexpr bool kExtended = std::is_same_v<Submit, wire::SubmitSharesExtended>;
+  Bytes fields;  // Of extensions, behind the message's own.
+  ADIT_TRY(const Submit message, frame.as<Submit>(kExtended && workers_ != nullptr ? &fields : nullptr));
+  channels::WorkerAccounts::Account* worker = nullptr;
+  if (kExtended && workers_ != nullptr) {
+    worker = &workers_->of(wire::find_tlv(fields, wire::kWorkerTracking, wire::kUserIdentityField).value_or(Bytes()));
+  }
   Channel* channel = find(message.channel_id);
-  auto verdict = ShareVerdict::kInvalidChannel;
+  channels::JudgedShare judged{.verdict = ShareVerdict::kInvalidChannel};
   PoolCounters& counters = shard_.counters_;
-  if (channel != nullptr && channel->kind() == kKind) {
+  if (channel != nullptr && (channel->kind() == ChannelKind::kExtended) == kExtended) {
     const channels::Share share = to_share(message);
-    const double work_before = channel->stats().work_sum;
-    verdict = channel->submit(shard_.jobs_, share, now.unix_time);
-    if (channels::is_accepted(verdict)) {
+    judged = channel->submit(shard_.jobs_, share, now.unix_time);
+    if (channels::is_accepted(judged.verdict)) {
       ++counters.shares_accepted;
-      counters.work_sum += channel->stats().work_sum - work_before;
-      if (verdict == ShareVerdict::kBlock) report_block(*channel, share);
+      counters.work_sum += judged.work;
+      if (worker != nullptr) {
+        ++worker->accepted;
+        worker->work += judged.work;
+      }
+      if (judged.verdict == ShareVerdict::kBlock) report_block(*channel, share, judged);
       push_acknowledgement(*channel, /*flush=*/false, out);
       return {};
     }
   }
-  ++counters.shares_rejected[static_cast<std::size_t>(verdict)];
+  ++counters.shares_rejected[static_cast<std::size_t>(judged.verdict)];
+  if (worker != nullptr) ++worker->rejected;
   out.push(wire::SubmitSharesError{.channel_id = message.channel_id,
                                    .sequence_number = message.sequence_number,
-                                   .error_code = channels::share_error_code(verdict)});
+                                   .error_code = channels::share_error_code(judged.verdict)});
   return {};
 }
 
-void PoolSession::report_block(const Channel& channel, const channels::Share& share) {
+void PoolSession::report_block(const Channel& channel, const channels::Share& share, const channels::JudgedShare& judged) {
   ++shard_.counters_.blocks_found;
-  const channels::Job& job = *shard_.jobs_.find(share.job_id);
-  const auto extranonce = channel.full_extranonce(share.extranonce);
-  shard_.events_.on_block_found(
-      *this, {.block_template = job.block_template,
-              .solution = {.version = share.version,
-                           .ntime = share.ntime,
-                           .nonce = share.nonce,
-                           .coinbase = job.coinbase_with(extranonce)},
-              .hash = bitcoin::sha256d_header(channels::share_header(job.rules, share, job.merkle_root(extranonce))),
-              .channel_id = channel.id(),
-              .user_identity = channel.user_identity()});
+  const BlockFound found{.block_template = judged.job->block_template,
+                         .solution = {.version = share.version,
+                                      .ntime = share.ntime,
+                                      .nonce = share.nonce,
+                                      .coinbase = judged.job->coinbase_with(judged.extranonce)},
+                         .hash = judged.hash,
+                         .channel_id = channel.id(),
+                         .user_identity = channel.user_identity()};
+  if (judged.job->transactions_known) {
+    shard_.events_.on_block_found(*this, found);
+  } else {
+    shard_.events_.on_custom_block_found(*this, found);
+  }
+}
+
+Result<void> PoolSession::on_set_custom_mining_job(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+  ADIT_TRY(const auto message, frame.as<wire::SetCustomMiningJob>());
+  const auto refuse = [&](std::string_view code) -> Result<void> {
+    out.push(
+        wire::SetCustomMiningJobError{.channel_id = message.channel_id, .request_id = message.request_id, .error_code = code});
+    return {};
+  };
+  const SessionPolicy& policy = shard_.policy_;
+  if (policy.custom_jobs == nullptr || !work_selection_) return refuse(kJobDeclarationNotSupported);
+
+  // Standard channels of a group are passed over (SV2 05 §5.3.18). All others get the job under one id.
+  std::uint32_t id = 0;
+  std::size_t members = 0;
+  std::size_t valid = 0;
+  for (const Channel& channel : channels_) {
+    valid += channel.custom_jobs();
+    if (channel.kind() != ChannelKind::kExtended || !addresses(message.channel_id, channel)) continue;
+    id = std::max(id, channel.next_custom_job_id());
+    ++members;
+  }
+  if (members == 0) return refuse(kInvalidChannelId);
+  if (valid + members > policy.max_custom_jobs) return refuse(kTooManyCustomJobs);
+  const channels::Job* tip = shard_.jobs_.current();
+  if (tip == nullptr) return refuse("stale-chain-tip");
+  auto job = channels::make_custom_job(message, id, *tip, nullptr, now.unix_time);
+  if (!job) return refuse(job.error());
+  auto verdict = policy.custom_jobs->check(*this, message);
+  if (!verdict.error_code.empty()) return refuse(verdict.error_code);
+  if (verdict.block_template != nullptr) {
+    job = channels::make_custom_job(message, id, *tip, std::move(verdict.block_template), now.unix_time);
+    if (!job) return refuse(job.error());
+  }
+  for (Channel& channel : channels_) {
+    if (channel.kind() != ChannelKind::kExtended || !addresses(message.channel_id, channel)) continue;
+    channel.add_custom_job(*job, shard_.jobs_.max_past_jobs() + 1);
+  }
+  out.push(wire::SetCustomMiningJobSuccess{.channel_id = message.channel_id, .request_id = message.request_id, .job_id = id});
+  return {};
 }
 
 Result<void> PoolSession::on_update_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
@@ -328,30 +398,89 @@ Result<void> PoolSession::on_update_channel(const wire::FrameView& frame, const 
 
 Result<void> PoolSession::on_close_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
   ADIT_TRY(const auto message, frame.as<wire::CloseChannel>());
-  const bool whole_group = grouped() && message.channel_id == channels::kGroupChannelId;
+  close_channels(message.channel_id, now, out);
+  return {};
+}
+
+bool PoolSession::addresses(std::uint32_t channel_id, const Channel& channel) const {
+  return channel.id() == channel_id || (grouped() && channel.group_id() == channel_id);
+}
+
+void PoolSession::close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out) {
   std::erase_if(channels_, [&](Channel& channel) {
-    if (!whole_group && channel.id() != message.channel_id) return false;
+    if (!addresses(channel_id, channel)) return false;
     push_acknowledgement(channel, /*flush=*/true, out);
     count_channel(channel, -1);
     return true;
   });
+  std::erase_if(groups_, [&](std::uint32_t group) {
+    return group != channels::kGroupChannelId && std::ranges::find(channels_, group, &Channel::group_id) == channels_.end();
+  });
   if (channels_.empty()) without_channel_since_ = now.instant;
+}
+
+Result<void> PoolSession::close(std::uint32_t channel_id, std::string_view reason, const Now& now, wire::FrameBuffer& out) {
+  if (std::ranges::none_of(channels_, [&](const Channel& channel) { return addresses(channel_id, channel); })) {
+    return fail(Errc::kCannot, "there is no channel " + std::to_string(channel_id));
+  }
+  if (!is_plain_text(reason)) return fail(Errc::kCannot, "a reason has at most 255 bytes and no control characters");
+  close_channels(channel_id, now, out);
+  out.push(wire::CloseChannel{.channel_id = channel_id, .reason_code = reason});
   return {};
+}
+
+Result<void> PoolSession::reconnect(std::string_view host, std::uint16_t port, wire::FrameBuffer& out) {
+  if (!is_plain_text(host)) return fail(Errc::kCannot, "a host has at most 255 bytes and no control characters");
+  out.push(wire::Reconnect{.new_host = host, .new_port = port});
+  return {};
+}
+
+Result<void> PoolSession::change_prefix(std::uint32_t channel_id, wire::FrameBuffer& out) {
+  Channel* channel = find(channel_id);
+  if (channel == nullptr) return fail(Errc::kCannot, "there is no channel " + std::to_string(channel_id));
+  auto lease = shard_.extranonces_.allocate();
+  if (!lease) return fail(Errc::kCannot, lease.error().message());
+  channel->set_prefix(std::move(*lease), shard_.jobs_);
+  out.push(wire::SetExtranoncePrefix{.channel_id = channel_id, .extranonce_prefix = channel->extranonce_prefix()});
+  return {};
+}
+
+Result<std::uint32_t> PoolSession::regroup(std::span<const std::uint32_t> channel_ids, wire::FrameBuffer& out) {
+  if (!grouped()) return fail(Errc::kCannot, "a connection that requires standard jobs has no groups");
+  if (groups_.size() >= kMaxGroups) return fail(Errc::kCannot, "the connection has too many groups");
+  if (channel_ids.empty() || channel_ids.size() > 0xffff) return fail(Errc::kCannot, "a group has 1 to 65535 members");
+  for (const std::uint32_t id : channel_ids) {
+    if (find(id) == nullptr) return fail(Errc::kCannot, "there is no channel " + std::to_string(id));
+  }
+  // Groups and channels share their ids (SV2 05 §5.2.3).
+  const std::uint32_t group = next_channel_id_++;
+  for (const std::uint32_t id : channel_ids) find(id)->set_group(group);
+  groups_.push_back(group);
+  out.push(wire::SetGroupChannel{.group_channel_id = group, .channel_ids = channel_ids});
+  return group;
 }
 
 void PoolSession::on_job(wire::FrameBuffer& out) {
   const channels::Job* job = shard_.jobs_.current();
   if (job == nullptr) return;
   if (job->new_tip) opened_on_tip_ = 0;
-  bool group_told = false;
+  if (work_selection_) {
+    for (Channel& channel : channels_) channel.on_job(*job);
+    return;
+  }
+  if (grouped()) {
+    for (const std::uint32_t group : groups_) {
+      const auto listens = [group](const Channel& channel) { return channel.started() && channel.group_id() == group; };
+      if (std::ranges::any_of(channels_, listens)) job->push_group(group, out);
+    }
+  }
   for (Channel& channel : channels_) {
     if (!channel.started()) {
       channel.start(*job, out);
-    } else if (!grouped()) {
-      channel.send_job(*job, out);
-    } else {
-      if (!std::exchange(group_told, true)) out.append(job->group_frames);
+    } else if (grouped()) {
       channel.on_job(*job);
+    } else {
+      channel.send_job(*job, out);
     }
   }
 }

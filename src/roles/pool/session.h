@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -14,8 +15,10 @@
 #include "channels/channel.h"
 #include "channels/extranonce.h"
 #include "channels/job.h"
+#include "channels/workers.h"
 #include "wire/frame.h"
 #include "wire/mining_messages.h"
+#include "wire/tlv.h"
 
 namespace adit::pool {
 
@@ -24,9 +27,25 @@ enum class Errc {
   kProtocol,  ///< The peer broke the protocol; the sentence says how.
   kRefused,   ///< SetupConnection was answered with an Error.
   kIdle,      ///< A deadline passed: no SetupConnection, or no channel.
+  kCannot,    ///< Not an end: what the caller asked of this session cannot be; the sentence says why.
 };
 constexpr std::string_view error_layer(Errc) { return "pool"; }
 std::string_view error_name(Errc code);
+
+class PoolSession;
+
+/// Decides which custom jobs are paid for: a job declaration server's part. Called on each shard, inside a session's call: it
+/// answers at once from what that shard was told, and touches no session.
+class CustomJobValidator {
+ public:
+  struct Verdict {
+    std::string_view error_code;          ///< For SetCustomMiningJob.Error; empty: the pool commits itself to pay for the job.
+    bitcoin::TemplatePtr block_template;  ///< As declared, with its transactions; null where only the client has them.
+  };
+  virtual ~CustomJobValidator() = default;
+  /// The message is about this tip and otherwise sound. A token that was good once is not asked about again by the session.
+  virtual Verdict check(const PoolSession& session, const wire::SetCustomMiningJob& message) = 0;
+};
 
 /// What applies to every session of the pool.
 struct SessionPolicy {
@@ -40,9 +59,16 @@ struct SessionPolicy {
       std::chrono::seconds(2);  ///< An accepted share is acknowledged after this long even if its batch is not full.
   std::size_t max_channels =
       4096;  ///< Per session. Twice as many may be opened between two tips, since prefixes rest that long.
-  std::size_t max_channels_per_shard = 1 << 18;    ///< Of all its sessions: bounds the memory that strangers can take.
-  std::vector<std::uint16_t> required_extensions;  ///< Without these a client may open no channel.
+  std::size_t max_channels_per_shard = 1 << 18;     ///< Of all its sessions: bounds the memory that strangers can take.
+  std::vector<std::uint16_t> supported_extensions;  ///< Of kKnownExtensions; 0x0001 is always there.
+  std::vector<std::uint16_t> required_extensions;   ///< Without these a client may open no channel.
+  std::size_t max_workers = 4096;                   ///< Names that one session's shares are counted by (extension 0x0002).
+  CustomJobValidator* custom_jobs = nullptr;        ///< Outlives the sessions. nullptr: there are no custom jobs.
+  std::size_t max_custom_jobs = 64;                 ///< Valid at once, per session: each may take 70 kB.
 };
+
+/// Extensions that a pool can be told to support.
+inline constexpr std::array<std::uint16_t, 1> kKnownExtensions = {wire::kWorkerTracking};
 
 /// Totals of one shard since it started; read on the shard's thread.
 struct PoolCounters {
@@ -50,7 +76,7 @@ struct PoolCounters {
   std::array<std::uint64_t, channels::kShareVerdicts>
       shares_rejected{};  ///< By channels::ShareVerdict; share_error_code() names them.
   std::uint64_t blocks_found = 0;
-  double work_sum = 0;                ///< Difficulty of all accepted shares.
+  channels::Work work_sum;            ///< Of all accepted shares.
   std::size_t sessions = 0;           ///< Now.
   std::size_t standard_channels = 0;  ///< Now.
   std::size_t extended_channels = 0;  ///< Now.
@@ -68,8 +94,6 @@ struct BlockFound {
   std::string_view user_identity;  ///< Valid during the call.
 };
 
-class PoolSession;
-
 /// What the driver hears while a session handles frames, on the shard's thread, inside the session's call: it must not touch
 /// sessions from there.
 class PoolEvents {
@@ -77,6 +101,8 @@ class PoolEvents {
   virtual ~PoolEvents() = default;
   /// To be made durable and submitted at once.
   virtual void on_block_found(const PoolSession& session, const BlockFound& block) = 0;
+  /// A block on a custom job whose transactions only the client has: it submits the block itself, the template here has none.
+  virtual void on_custom_block_found(const PoolSession&, const BlockFound&) {}
   virtual void on_channel_opened(const PoolSession&, const channels::Channel&) {}
 };
 
@@ -123,8 +149,27 @@ class PoolSession {
   /// To be called about once a second: vardiff, late acknowledgements, deadlines. Error: kIdle.
   Result<void> on_tick(const Now& now, wire::FrameBuffer& out);
 
+  // What the pool may do to a session of its own accord. Error of each: kCannot, with nothing changed.
+
+  /// Gives a channel another extranonce prefix, for jobs from the next one on, and says so (SV2 05 §5.3.10). No such channel,
+  /// or no prefix is left.
+  Result<void> change_prefix(std::uint32_t channel_id, wire::FrameBuffer& out);
+  /// Makes those channels a group of their own, which later jobs address by the id returned, and says so (SV2 05 §5.3.22). No
+  /// such channel, no channel, a connection that requires standard jobs, or kMaxGroups are there.
+  Result<std::uint32_t> regroup(std::span<const std::uint32_t> channel_ids, wire::FrameBuffer& out);
+  /// Closes a channel, or a group's, after acknowledging its shares. No such channel; `reason` over 255 bytes or with control
+  /// characters.
+  Result<void> close(std::uint32_t channel_id, std::string_view reason, const Now& now, wire::FrameBuffer& out);
+  /// Asks the client to come back, elsewhere if `host` is not empty or `port` not 0: to a server under the same authority,
+  /// which is all that a client accepts (SV2 03 §3.6.5). `host` over 255 bytes or with control characters.
+  static Result<void> reconnect(std::string_view host, std::uint16_t port, wire::FrameBuffer& out);
+
+  static constexpr std::size_t kMaxGroups = 16;
+
   /// Ascending by id.
   [[nodiscard]] std::span<const channels::Channel> channels() const { return channels_; }
+  /// By worker, if the client tells them (extension 0x0002); else nullptr.
+  [[nodiscard]] const channels::WorkerAccounts* workers() const { return workers_.get(); }
   [[nodiscard]] bool is_set_up() const { return set_up_; }
 
  private:
@@ -138,11 +183,15 @@ class PoolSession {
   Result<void> on_open(const Open& message, const Now& now, wire::FrameBuffer& out);
   template <class Submit>
   Result<void> on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
+  Result<void> on_set_custom_mining_job(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   Result<void> on_update_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   Result<void> on_close_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
 
   [[nodiscard]] channels::Channel* find(std::uint32_t channel_id);
-  void report_block(const channels::Channel& channel, const channels::Share& share);
+  void report_block(const channels::Channel& channel, const channels::Share& share, const channels::JudgedShare& judged);
+  /// Whether a message about `channel_id` is about that channel: itself, or its group.
+  [[nodiscard]] bool addresses(std::uint32_t channel_id, const channels::Channel& channel) const;
+  void close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out);
   void count_channel(const channels::Channel& channel, int by);
   [[nodiscard]] bool grouped() const { return !standard_jobs_; }
 
@@ -153,9 +202,12 @@ class PoolSession {
   std::uint32_t next_channel_id_ = channels::kFirstChannelId;
   std::uint32_t opened_on_tip_ = 0;
   bool set_up_ = false;
-  bool standard_jobs_ = false;  ///< The client asked for REQUIRES_STANDARD_JOBS: no group, no extended channels.
-  bool extensions_agreed_;      ///< All required extensions were requested.
+  bool standard_jobs_ = false;   ///< The client asked for REQUIRES_STANDARD_JOBS: no group, no extended channels.
+  bool work_selection_ = false;  ///< REQUIRES_WORK_SELECTION: it brings its own jobs and is sent none (as SRI).
+  bool extensions_agreed_;       ///< All required extensions were requested.
   std::vector<channels::Channel> channels_;
+  std::vector<std::uint32_t> groups_{channels::kGroupChannelId};
+  std::unique_ptr<channels::WorkerAccounts> workers_;  ///< If extension 0x0002 was agreed upon.
 };
 
 }  // namespace adit::pool

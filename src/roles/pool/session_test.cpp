@@ -11,6 +11,7 @@
 
 #include "channels/channel_testing.h"
 #include "channels/client.h"
+#include "channels/custom_job.h"
 #include "roles/pool/session_model.h"
 #include "wire/messages.h"
 
@@ -31,11 +32,13 @@ struct Recorder final : PoolEvents {
     blocks.back().user_identity = {};
     users.emplace_back(block.user_identity);
   }
+  void on_custom_block_found(const PoolSession&, const BlockFound&) override { ++custom_blocks; }
   void on_channel_opened(const PoolSession&, const channels::Channel& channel) override { opened.push_back(channel.id()); }
 
   std::vector<BlockFound> blocks;
   std::vector<std::string> users;
   std::vector<std::uint32_t> opened;
+  int custom_blocks = 0;
 };
 
 /// A client that sends one message a call and keeps the answers.
@@ -443,7 +446,7 @@ TEST_F(SessionTest, AcceptedSharesAreAcknowledgedInBatches) {
   EXPECT_EQ(success.last_sequence_number, 2u);
   EXPECT_EQ(success.new_submits_accepted_count, 2u);
   EXPECT_EQ(shard_.counters().shares_accepted, 2u);
-  EXPECT_GT(shard_.counters().work_sum, 0);
+  EXPECT_GT(shard_.counters().work_sum, channels::Work());
 }
 
 TEST_F(SessionTest, AnUnfilledBatchIsAcknowledgedAfterTheDelay) {
@@ -652,7 +655,389 @@ TEST_F(SessionTest, SetCustomMiningJobIsAnsweredJobDeclarationNotSupported) {
   EXPECT_EQ(peer.answer<wire::SetCustomMiningJobError>().request_id, 4u);
 }
 
+// Custom jobs.
+
+/// Takes every token but "bad"; knows the transactions behind "full".
+struct Validator final : CustomJobValidator {
+  Verdict check(const PoolSession&, const wire::SetCustomMiningJob& message) override {
+    ++asked;
+    const std::string_view token(reinterpret_cast<const char*>(message.mining_job_token.data()),
+                                 message.mining_job_token.size());
+    if (token == "bad") return {.error_code = "invalid-mining-job-token"};
+    return {.error_code = {}, .block_template = token == "full" ? declared : nullptr};
+  }
+  bitcoin::TemplatePtr declared;
+  int asked = 0;
+};
+
+class CustomJobs : public SessionTest {
+ protected:
+  CustomJobs() {
+    policy_.custom_jobs = &validator_;
+    outputs_ = {1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x51};
+  }
+  [[nodiscard]] wire::SetCustomMiningJob custom(std::uint32_t channel_id, std::string_view token = "good") {
+    const channels::Job& tip = *shard_.jobs().current();
+    prefix_ = tip.block_template->coinbase_script_prefix;
+    return {.channel_id = channel_id,
+            .request_id = 4,
+            .mining_job_token = Bytes(reinterpret_cast<const std::uint8_t*>(token.data()), token.size()),
+            .version = 0x20000000,
+            .prev_hash = tip.rules.prev_hash,
+            .min_ntime = kNtime,
+            .nbits = tip.rules.nbits,
+            .coinbase_tx_version = 2,
+            .coinbase_prefix = Bytes(prefix_),
+            .coinbase_tx_outputs = Bytes(outputs_)};
+  }
+  std::uint32_t open_extended_on(Peer& peer) {
+    EXPECT_TRUE(peer.send(open_extended()));
+    return peer.answer<wire::OpenExtendedMiningChannelSuccess>().channel_id;
+  }
+  std::string refused(Peer& peer, const wire::SetCustomMiningJob& message) {
+    EXPECT_TRUE(peer.send(message));
+    const auto error = peer.answer<wire::SetCustomMiningJobError>();
+    EXPECT_EQ(error.request_id, message.request_id);
+    EXPECT_EQ(error.channel_id, message.channel_id);
+    return std::string(error.error_code.view());
+  }
+  /// A share of the custom job of that id, as the client of `custom()` mines it; a block if `nbits` are the network's easiest.
+  wire::SubmitSharesExtended share_of(const Peer& peer, std::uint32_t channel_id, std::uint32_t job_id, bool block = false) {
+    const auto& channel = channel_of(peer, channel_id);
+    const auto job = channels::make_custom_job(custom(channel_id), job_id, *shard_.jobs().current(), nullptr, now_.unix_time);
+    EXPECT_TRUE(job);
+    channels::Share share{.job_id = job_id, .ntime = kNtime, .version = 0x20000000, .extranonce = {}};
+    const auto full = channel.full_extranonce(extranonce_);
+    const auto& network = (*job)->rules.network_target;
+    share = block ? channels::testing::mine(**job, share, full, network)
+                  : channels::testing::mine(**job, share, full, channel.target(), network);
+    return {.channel_id = channel_id,
+            .sequence_number = 1,
+            .job_id = job_id,
+            .nonce = share.nonce,
+            .ntime = share.ntime,
+            .version = share.version,
+            .extranonce = Bytes(extranonce_)};
+  }
+
+  Validator validator_;
+  std::vector<std::uint8_t> prefix_;
+  std::vector<std::uint8_t> outputs_;
+  std::array<std::uint8_t, 16> extranonce_{5, 6};
+};
+
+TEST_F(CustomJobs, WithoutAValidatorOrTheFlagTheyAreNotSupported) {
+  Peer without_flag(shard_, now_);
+  without_flag.set_up();
+  const auto id = open_extended_on(without_flag);
+  EXPECT_EQ(refused(without_flag, custom(id)), "jd-not-supported");
+  policy_.custom_jobs = nullptr;
+  Peer peer(shard_, now_);
+  EXPECT_FALSE(peer.send(Peer::setup(wire::kRequiresWorkSelection)));
+  EXPECT_EQ(peer.answer<wire::SetupConnectionError>().flags, wire::kRequiresWorkSelection);
+}
+
+TEST_F(CustomJobs, AConnectionThatSelectsItsWorkIsSentNone) {
+  Peer peer(shard_, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  open_extended_on(peer);
+  EXPECT_EQ(peer.answers().size(), 1u) << "as SRI: no job, no SetNewPrevHash";
+  publish(2);
+  peer.job();
+  EXPECT_TRUE(peer.out.empty());
+  ASSERT_TRUE(peer.send(open_standard()));
+  EXPECT_EQ(peer.answer<wire::OpenMiningChannelError>().error_code, "standard-channels-not-supported-for-custom-work");
+}
+
+TEST_F(CustomJobs, AJobThatIsPaidForTakesSharesUntilTheTipMoves) {
+  Peer peer(shard_, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  const auto id = open_extended_on(peer);
+  ASSERT_TRUE(peer.send(custom(id)));
+  const auto success = peer.answer<wire::SetCustomMiningJobSuccess>();
+  EXPECT_EQ(success.request_id, 4u);
+  EXPECT_EQ(success.job_id, channels::kFirstCustomJobId);
+  const auto share = share_of(peer, id, success.job_id);
+  ASSERT_TRUE(peer.send(share));
+  EXPECT_EQ(shard_.counters().shares_accepted, 1u);
+  ASSERT_TRUE(peer.send(share));
+  EXPECT_EQ(peer.answer<wire::SubmitSharesError>().error_code, "duplicate-share");
+  auto unknown = share;
+  unknown.job_id = success.job_id + 1;
+  ASSERT_TRUE(peer.send(unknown));
+  EXPECT_EQ(peer.answer<wire::SubmitSharesError>().error_code, "invalid-job-id");
+  ASSERT_TRUE(peer.send(custom(id)));
+  EXPECT_EQ(peer.answer<wire::SetCustomMiningJobSuccess>().job_id, success.job_id + 1) << "another id";
+  publish(2);
+  peer.job();
+  ASSERT_TRUE(peer.send(share));
+  EXPECT_EQ(peer.answer<wire::SubmitSharesError>().error_code, "stale-share");
+}
+
+TEST_F(CustomJobs, WhatCannotBeABlockOfThisTipIsRefusedBeforeAnybodyIsAskedToPay) {
+  Peer peer(shard_, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  const auto id = open_extended_on(peer);
+  auto wrong = custom(id);
+  wrong.prev_hash = channels::testing::hash_of(std::uint8_t{99});
+  EXPECT_EQ(refused(peer, wrong), "stale-chain-tip");
+  EXPECT_EQ(refused(peer, custom(77)), "invalid-channel-id");
+  EXPECT_EQ(validator_.asked, 0);
+  EXPECT_EQ(refused(peer, custom(id, "bad")), "invalid-mining-job-token");
+  EXPECT_EQ(validator_.asked, 1);
+}
+
+TEST_F(CustomJobs, AGroupsJobIsEveryExtendedMembersUnderOneId) {
+  Peer peer(shard_, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  const auto first = open_extended_on(peer);
+  const auto second = open_extended_on(peer);
+  ASSERT_TRUE(peer.send(custom(second)));
+  ASSERT_TRUE(peer.send(custom(channels::kGroupChannelId)));
+  const auto success = peer.answer<wire::SetCustomMiningJobSuccess>();
+  EXPECT_EQ(success.channel_id, channels::kGroupChannelId);
+  EXPECT_EQ(success.job_id, channels::kFirstCustomJobId + 1) << "above that of every member";
+  for (const auto id : {first, second}) {
+    ASSERT_TRUE(peer.send(share_of(peer, id, success.job_id)));
+  }
+  EXPECT_EQ(shard_.counters().shares_accepted, 2u);
+}
+
+TEST_F(CustomJobs, TheirNumberIsBounded) {
+  policy_.max_custom_jobs = 3;
+  Peer peer(shard_, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  const auto first = open_extended_on(peer);
+  const auto second = open_extended_on(peer);
+  ASSERT_TRUE(peer.send(custom(channels::kGroupChannelId)));
+  ASSERT_TRUE(peer.send(custom(first)));
+  EXPECT_EQ(refused(peer, custom(second)), "too-many-custom-jobs");
+  publish(2);
+  peer.job();
+  ASSERT_TRUE(peer.send(custom(second)));
+  peer.answer<wire::SetCustomMiningJobSuccess>();
+}
+
+TEST_F(CustomJobs, ABlockIsHandedOnIfItsTransactionsAreKnown) {
+  Peer peer(shard_, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  const auto id = open_extended_on(peer);
+  publish(2, kRegtestBits);
+  peer.job();
+  auto declared = std::make_shared<bitcoin::Template>(*shard_.jobs().current()->block_template);
+  declared->merkle_path.clear();
+  validator_.declared = declared;
+  ASSERT_TRUE(peer.send(custom(id, "full")));
+  ASSERT_TRUE(peer.send(share_of(peer, id, peer.answer<wire::SetCustomMiningJobSuccess>().job_id, true)));
+  ASSERT_EQ(events_.blocks.size(), 1u);
+  const auto block = bitcoin::assemble_block(*events_.blocks[0].block_template, events_.blocks[0].solution);
+  ASSERT_TRUE(block);
+  EXPECT_EQ(block->hash, events_.blocks[0].hash);
+  // Coinbase-only: the client alone has the rest of the block.
+  extranonce_[0] = 9;
+  ASSERT_TRUE(peer.send(custom(id)));
+  ASSERT_TRUE(peer.send(share_of(peer, id, peer.answer<wire::SetCustomMiningJobSuccess>().job_id, true)));
+  EXPECT_EQ(events_.blocks.size(), 1u);
+  EXPECT_EQ(events_.custom_blocks, 1);
+  EXPECT_EQ(shard_.counters().blocks_found, 2u);
+}
+
+// What the pool does of its own accord.
+
+TEST_F(SessionTest, ANewPrefixIsToldAndIsForLaterJobsOnly) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_extended()));
+  ClientChannel client(peer.answer<wire::OpenExtendedMiningChannelSuccess>(0));
+  const std::vector<std::uint8_t> before(client.extranonce_prefix().begin(), client.extranonce_prefix().end());
+  peer.out.clear();
+  ASSERT_TRUE(peer.session.change_prefix(client.id(), peer.out));
+  const auto set = peer.answer<wire::SetExtranoncePrefix>();
+  EXPECT_EQ(set.channel_id, client.id());
+  EXPECT_EQ(set.extranonce_prefix.size(), before.size());
+  EXPECT_FALSE(std::ranges::equal(set.extranonce_prefix, before));
+  const auto unknown = peer.session.change_prefix(77, peer.out);
+  ASSERT_FALSE(unknown);
+  EXPECT_TRUE(unknown.error().is(Errc::kCannot));
+  EXPECT_FALSE(peer.session.change_prefix(channels::kGroupChannelId, peer.out)) << "not for groups";
+}
+
+TEST_F(SessionTest, NoPrefixLeftChangesNothing) {
+  PoolShard small(policy_, {.server_id = 1, .capacity = 1}, events_);
+  Peer peer(small, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_standard()));
+  const auto id = peer.answer<wire::OpenStandardMiningChannelSuccess>().channel_id;
+  peer.out.clear();
+  const auto changed = peer.session.change_prefix(id, peer.out);
+  ASSERT_FALSE(changed);
+  EXPECT_THAT(changed.error().message(), ::testing::HasSubstr("extranonce prefixes"));
+  EXPECT_TRUE(peer.out.empty());
+}
+
+TEST_F(SessionTest, ARegroupedChannelHearsItsJobsAtItsNewGroup) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const auto first = open_standard_on(peer);
+  const auto second = open_standard_on(peer);
+  peer.out.clear();
+  const std::vector<std::uint32_t> members = {second};
+  const auto group = peer.session.regroup(members, peer.out);
+  ASSERT_TRUE(group);
+  const auto set = peer.answer<wire::SetGroupChannel>();
+  EXPECT_EQ(set.group_channel_id, *group);
+  ASSERT_EQ(set.channel_ids.size(), 1u);
+  EXPECT_EQ(set.channel_ids[0], second);
+  publish(2);
+  peer.job();
+  ASSERT_EQ(peer.answers().size(), 4u) << "a future job and its SetNewPrevHash for each group";
+  EXPECT_EQ(peer.answer<wire::NewExtendedMiningJob>(0).channel_id, channels::kGroupChannelId);
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(1).channel_id, channels::kGroupChannelId);
+  EXPECT_EQ(peer.answer<wire::NewExtendedMiningJob>(2).channel_id, *group);
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(3).channel_id, *group);
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(3).job_id, peer.answer<wire::NewExtendedMiningJob>(2).job_id);
+  ASSERT_TRUE(peer.send(standard_share(peer, second, 1)));
+  EXPECT_EQ(shard_.counters().shares_accepted, 1u);
+  EXPECT_GT(open_standard_on(peer), *group) << "groups and channels share their ids";
+  ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = *group, .reason_code = {}}));
+  EXPECT_EQ(peer.session.channels().size(), 2u);
+  EXPECT_EQ(peer.session.channels()[0].id(), first);
+  publish(3);
+  peer.job();
+  EXPECT_EQ(peer.answers().size(), 2u) << "the emptied group is gone";
+}
+
+TEST_F(SessionTest, WhatCannotBeRegroupedStays) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::vector<std::uint32_t> one = {open_standard_on(peer)};
+  const std::vector<std::uint32_t> unknown = {one[0], 77};
+  peer.out.clear();
+  EXPECT_FALSE(peer.session.regroup({}, peer.out));
+  EXPECT_FALSE(peer.session.regroup(unknown, peer.out));
+  for (std::size_t groups = 1; groups < PoolSession::kMaxGroups; ++groups) {
+    peer.out.clear();
+    ASSERT_TRUE(peer.session.regroup(one, peer.out));
+  }
+  peer.out.clear();
+  EXPECT_FALSE(peer.session.regroup(one, peer.out)) << "bounded";
+  Peer standard(shard_, now_);
+  standard.set_up(wire::kRequiresStandardJobs);
+  const std::vector<std::uint32_t> alone = {open_standard_on(standard)};
+  standard.out.clear();
+  EXPECT_FALSE(standard.session.regroup(alone, standard.out)) << "SetGroupChannel may not be sent there";
+  EXPECT_TRUE(standard.out.empty() && peer.out.empty());
+}
+
+TEST_F(SessionTest, ThePoolClosesAChannelAfterAcknowledgingItsShares) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const auto id = open_standard_on(peer);
+  ASSERT_TRUE(peer.send(standard_share(peer, id, 1)));
+  peer.out.clear();
+  EXPECT_FALSE(peer.session.close(id, "a\nb", now_, peer.out));
+  EXPECT_FALSE(peer.session.close(77, "", now_, peer.out));
+  EXPECT_TRUE(peer.out.empty());
+  ASSERT_TRUE(peer.session.close(id, "maintenance", now_, peer.out));
+  EXPECT_EQ(peer.answer<wire::SubmitSharesSuccess>(0).new_submits_accepted_count, 1u);
+  EXPECT_EQ(peer.answer<wire::CloseChannel>(1).channel_id, id);
+  EXPECT_EQ(peer.answer<wire::CloseChannel>(1).reason_code, "maintenance");
+  EXPECT_TRUE(peer.session.channels().empty());
+}
+
+TEST_F(SessionTest, ReconnectNamesAHostAndAPortOrNeither) {
+  wire::FrameBuffer out;
+  EXPECT_FALSE(PoolSession::reconnect(std::string(256, 'a'), 1, out));
+  EXPECT_FALSE(PoolSession::reconnect("a\rb", 1, out));
+  EXPECT_TRUE(out.empty());
+  ASSERT_TRUE(PoolSession::reconnect("pool.example", 3333, out));
+  ASSERT_TRUE(PoolSession::reconnect("", 0, out));
+  const std::vector<wire::FrameView> frames(out.begin(), out.end());
+  EXPECT_EQ(frames[0].as<wire::Reconnect>()->new_host, "pool.example");
+  EXPECT_EQ(frames[0].as<wire::Reconnect>()->new_port, 3333);
+  EXPECT_TRUE(frames[1].as<wire::Reconnect>()->new_host.empty());
+}
+
 // Extensions.
+
+class Workers : public SessionTest {
+ protected:
+  Workers() { policy_.supported_extensions = {wire::kWorkerTracking}; }
+  static void agree(Peer& peer) {
+    const std::vector<std::uint16_t> wanted = {wire::kWorkerTracking};
+    ASSERT_TRUE(peer.send(wire::RequestExtensions{.request_id = 5, .requested_extensions = wanted}));
+    EXPECT_EQ(peer.answer<wire::RequestExtensionsSuccess>().supported_extensions[0], wire::kWorkerTracking);
+  }
+  std::uint32_t open_extended_on(Peer& peer) {
+    EXPECT_TRUE(peer.send(open_extended()));
+    return peer.answer<wire::OpenExtendedMiningChannelSuccess>().channel_id;
+  }
+  /// A good share that names `worker`, if given, behind a field of an extension that nobody agreed upon.
+  Result<void> submit(Peer& peer, std::uint32_t id, std::optional<std::string_view> worker) {
+    const std::array<std::uint8_t, 16> extranonce{1, static_cast<std::uint8_t>(++sequence_)};
+    const auto share = mine(channel_of(peer, id).full_extranonce(extranonce), channel_of(peer, id).target(), 0);
+    wire::ByteBuffer tlvs;
+    EXPECT_TRUE(wire::append_tlv(tlvs, 0x4321, 7, Bytes(extranonce)));
+    if (worker) {
+      const Bytes name(reinterpret_cast<const std::uint8_t*>(worker->data()), worker->size());
+      EXPECT_TRUE(wire::append_tlv(tlvs, wire::kWorkerTracking, wire::kUserIdentityField, name));
+    }
+    wire::FrameBuffer in;
+    EXPECT_TRUE(in.push(wire::SubmitSharesExtended{.channel_id = id,
+                                                   .sequence_number = sequence_,
+                                                   .job_id = share.job_id,
+                                                   .nonce = share.nonce,
+                                                   .ntime = share.ntime,
+                                                   .version = share.version,
+                                                   .extranonce = extranonce},
+                        tlvs.bytes()));
+    return peer.deliver(in);
+  }
+  std::uint32_t sequence_ = 0;
+};
+
+TEST_F(Workers, SharesAreCountedByTheWorkerThatTheyName) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  agree(peer);
+  const auto id = open_extended_on(peer);
+  for (const auto* worker : {"Worker_001", "Worker_002", "Worker_001"}) ASSERT_TRUE(submit(peer, id, worker));
+  ASSERT_TRUE(submit(peer, id, std::nullopt));
+  ASSERT_TRUE(submit(peer, id, std::string(33, 'x')));
+  ASSERT_TRUE(submit(peer, 77, "Worker_002")) << "refused, and counted as refused";
+  EXPECT_EQ(shard_.counters().shares_accepted, 5u) << "a bad name costs nobody a share";
+  ASSERT_NE(peer.session.workers(), nullptr);
+  const auto& all = peer.session.workers()->all();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].accepted, 2u) << "named nobody, or nobody that could be";
+  EXPECT_EQ(all[1].name(), "Worker_001");
+  EXPECT_EQ(all[1].accepted, 2u);
+  EXPECT_EQ(all[2].accepted, 1u);
+  EXPECT_EQ(all[2].rejected, 1u);
+  channels::Work sum;
+  for (const auto& worker : all) sum += worker.work;
+  EXPECT_EQ(sum, shard_.counters().work_sum);
+}
+
+TEST_F(Workers, WithoutAgreementTheFieldIsIgnored) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const auto id = open_extended_on(peer);
+  ASSERT_TRUE(submit(peer, id, "Worker_001"));
+  EXPECT_EQ(shard_.counters().shares_accepted, 1u);
+  EXPECT_EQ(peer.session.workers(), nullptr);
+}
+
+TEST_F(Workers, TheirNumberIsBounded) {
+  policy_.max_workers = 3;
+  Peer peer(shard_, now_);
+  peer.set_up();
+  agree(peer);
+  const auto id = open_extended_on(peer);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(submit(peer, id, "w" + std::to_string(i)));
+  EXPECT_EQ(peer.session.workers()->all().size(), 4u);
+  EXPECT_EQ(peer.session.workers()->all()[0].accepted, 7u);
+}
 
 TEST_F(SessionTest, ExtensionsThatAreNotHereAreListedAsUnsupported) {
   Peer peer(shard_, now_);

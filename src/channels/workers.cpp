@@ -1,0 +1,84 @@
+#include "channels/workers.h"
+
+#include <algorithm>
+#include <random>
+
+#include "wire/tlv.h"
+
+namespace adit::channels {
+namespace {
+
+static_assert(sizeof(WorkerAccounts::Account::name_bytes) == wire::kMaxUserIdentity);
+
+constexpr std::size_t kFirstSlots = 16;
+
+/// Peers choose the names, so which of them share a slot must not be theirs to know: a sum of products with numbers that are
+/// this process's secret.
+std::uint64_t hash(std::string_view name) {
+  static const auto secret = [] {
+    std::random_device device;
+    std::array<std::uint64_t, wire::kMaxUserIdentity / 8 + 1> numbers;
+    for (auto& number : numbers) number = std::uint64_t{device()} << 32 | device() | 1;
+    return numbers;
+  }();
+  std::array<std::uint8_t, wire::kMaxUserIdentity> bytes{};
+  std::ranges::copy(name, bytes.begin());
+  std::uint64_t sum = secret.back() * (name.size() + 1);
+  for (std::size_t i = 0; i < bytes.size() / 8; ++i) sum += secret[i] * load_le<std::uint64_t>(bytes.data() + 8 * i);
+  // Of such a sum the upper half is the random one.
+  return sum >> 32;
+}
+
+}  // namespace
+
+bool is_worker_name(Bytes name) {
+  if (name.empty() || name.size() > wire::kMaxUserIdentity) return false;
+  for (std::size_t i = 0; i < name.size();) {
+    const std::uint8_t first = name[i++];
+    if (first < 0x20 || first == 0x7f) return false;
+    if (first < 0x80) continue;
+    // RFC 3629: how many bytes follow, and the range of the first of them.
+    const std::size_t more = first < 0xc2 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 0;
+    if (more == 0 || name.size() - i < more) return false;
+    const std::uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    const std::uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (name[i] < low || name[i] > high) return false;
+    if (first == 0xc2 && name[i] < 0xa0) return false;  // C1 control characters.
+    for (std::size_t end = i + more; ++i < end;) {
+      if ((name[i] & 0xc0) != 0x80) return false;
+    }
+  }
+  return true;
+}
+
+WorkerAccounts::Account& WorkerAccounts::of(Bytes name) {
+  if (!is_worker_name(name)) return accounts_[0];
+  const std::string_view text(reinterpret_cast<const char*>(name.data()), name.size());
+  if (slots_.empty()) grow();
+  std::uint32_t* slot = &slot_of(text);
+  if (*slot != 0) return accounts_[*slot];
+  if (accounts_.size() > max_workers_) return accounts_[0];
+  if (accounts_.size() * 2 > slots_.size()) {
+    grow();
+    slot = &slot_of(text);
+  }
+  *slot = static_cast<std::uint32_t>(accounts_.size());
+  Account& account = accounts_.emplace_back();
+  std::ranges::copy(text, account.name_bytes.begin());
+  account.name_size = static_cast<std::uint8_t>(text.size());
+  return account;
+}
+
+std::uint32_t& WorkerAccounts::slot_of(std::string_view name) {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t at = hash(name) & mask;
+  while (slots_[at] != 0 && accounts_[slots_[at]].name() != name) at = (at + 1) & mask;
+  return slots_[at];
+}
+
+void WorkerAccounts::grow() {
+  slots_.assign(std::max(kFirstSlots, slots_.size() * 2), 0);
+  for (std::uint32_t i = 1; i < accounts_.size(); ++i) slot_of(accounts_[i].name()) = i;
+}
+
+}  // namespace adit::channels

@@ -1,0 +1,60 @@
+#include "channels/workers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <string>
+
+namespace adit::channels {
+namespace {
+
+Bytes bytes_of(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+
+TEST(Workers, CountsByName) {
+  WorkerAccounts workers(1000);
+  std::map<std::string, std::uint64_t> model;
+  std::mt19937 random(5);
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string name = "rig-" + std::to_string(random() % 900);
+    ++workers.of(bytes_of(name)).accepted;
+    ++model[name];
+  }
+  ASSERT_EQ(workers.all().size(), model.size() + 1);
+  for (const auto& account : workers.all()) {
+    if (account.name_size != 0) EXPECT_EQ(account.accepted, model.at(std::string(account.name())));
+  }
+}
+
+TEST(Workers, NamesBeyondTheBoundAreCountedTogether) {
+  WorkerAccounts workers(2);
+  ++workers.of(bytes_of("a")).accepted;
+  ++workers.of(bytes_of("b")).accepted;
+  for (int i = 0; i < 100; ++i) ++workers.of(bytes_of("c" + std::to_string(i))).accepted;
+  ++workers.of(bytes_of("a")).accepted;
+  ASSERT_EQ(workers.all().size(), 3u);
+  EXPECT_EQ(workers.all()[0].accepted, 100u);
+  EXPECT_EQ(workers.all()[0].name(), "");
+  EXPECT_EQ(workers.all()[1].accepted, 2u);
+}
+
+TEST(Workers, ANameIsOneTo32BytesOfUtf8WithoutControlCharacters) {
+  for (const std::string_view good : {"a", "Worker_001", "12345678901234567890123456789012",
+                                      "Gr\xc3\xbc\xc3\x9f"
+                                      "e",
+                                      "\xe0\xa0\x80", "\xed\x9f\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(is_worker_name(bytes_of(good))) << good;
+  }
+  for (const std::string_view bad :
+       {"", "123456789012345678901234567890123", "a\n", "\x7f", "\xc2\x85", "\xc3", "\xc0\xaf", "\xff", "\xe0\x9f\x80",
+        "\xed\xa0\x80", "\xf0\x8f\x80\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80", "\xe2\x28\xa1"}) {
+    EXPECT_FALSE(is_worker_name(bytes_of(bad))) << bad;
+    WorkerAccounts workers(10);
+    ++workers.of(bytes_of(bad)).accepted;
+    EXPECT_EQ(workers.all()[0].accepted, 1u) << "counted as nobody's";
+  }
+}
+
+}  // namespace
+}  // namespace adit::channels
