@@ -1,4 +1,5 @@
-// Certificates: an authority's signature over a server's static key and its time of validity (SV2 04 §4.5.3).
+// Certificates: an authority's signature over a server's static key and its time of validity (SV2 04 §4.5.3), or over an iroh
+// endpoint (docs/lanes.md §3).
 #pragma once
 
 #include <array>
@@ -70,6 +71,48 @@ class CertificateSource {
   std::chrono::seconds validity_;
   RandomSource random_;
   std::shared_ptr<const CertifiedKey> current_;
+  UnixTime made_at_{};
+};
+
+/// The authority's word that an iroh endpoint speaks for it, in place of Noise's certificate where QUIC encrypts already. The
+/// id is signed and not carried: the verifier puts in the one that TLS has proved.
+struct EndpointCertificate {
+  /// The longest validity that a verifier accepts: a certificate cannot be taken back.
+  static constexpr std::chrono::seconds kMaxValidity{3600};
+
+  std::uint16_t version = 0;
+  std::uint32_t valid_from = 0;       ///< Unix seconds.
+  std::uint32_t not_valid_after = 0;  ///< Unix seconds.
+  std::array<std::uint8_t, 64> signature{};
+
+  /// Signs for `endpoint_id`, for sessions of `protocol` (SetupConnection's number).
+  static EndpointCertificate sign(const AuthorityKeyPair& authority, std::span<const std::uint8_t, 32> endpoint_id,
+                                  std::uint8_t protocol, UnixTime valid_from, UnixTime not_valid_after,
+                                  const RandomSource& random);
+
+  /// Errors: as Certificate::verify; kWrongAuthority also if it was signed for another endpoint or protocol;
+  /// kCertificateVersion also if it is valid for longer than kMaxValidity.
+  [[nodiscard]] Result<> verify(const PublicKey& authority, std::span<const std::uint8_t, 32> endpoint_id,
+                                std::uint8_t protocol, UnixTime now, std::chrono::seconds leeway = kClockLeeway) const;
+};
+
+/// The certificate of one endpoint and protocol, renewed at half its validity. One per shard: not thread-safe.
+class EndpointCertificateSource {
+ public:
+  /// `validity` is taken down to what verifiers accept.
+  EndpointCertificateSource(AuthorityKeyPair authority, std::span<const std::uint8_t, 32> endpoint_id, std::uint8_t protocol,
+                            std::chrono::seconds validity, RandomSource random);
+
+  /// The one to show now; signs a new one when the last one has passed half its validity, or the clock went back before it.
+  const EndpointCertificate& current(UnixTime now);
+
+ private:
+  AuthorityKeyPair authority_;
+  std::array<std::uint8_t, 32> endpoint_id_{};
+  std::uint8_t protocol_;
+  std::chrono::seconds validity_;
+  RandomSource random_;
+  std::optional<EndpointCertificate> current_;
   UnixTime made_at_{};
 };
 

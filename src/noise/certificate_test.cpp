@@ -110,5 +110,76 @@ TEST(CertificateSource, ThePeerWhoseClockIsAMinuteBehindAndKnowsNoLeewayGetsIn) 
   EXPECT_TRUE(key->certificate.verify(source.authority(), public_key_of(key->key.encoded), kNow - 60s, 0s));
 }
 
+class EndpointCertificateTest : public testing::Test {
+ protected:
+  Result<> verify(const EndpointCertificate& certificate, UnixTime now) const {
+    return certificate.verify(authority_.public_key(), endpoint_id_, /*protocol=*/0, now);
+  }
+
+  AuthorityKeyPair authority_ = AuthorityKeyPair::generate(counting(1));
+  std::array<std::uint8_t, 32> endpoint_id_{1, 2, 3};
+  EndpointCertificate certificate_ =
+      EndpointCertificate::sign(authority_, endpoint_id_, /*protocol=*/0, kNow, kNow + 100s, counting(5));
+};
+
+TEST_F(EndpointCertificateTest, HoldsWithinItsTimeAndTenSecondsAround) {
+  EXPECT_TRUE(verify(certificate_, kNow - 10s));
+  EXPECT_TRUE(verify(certificate_, kNow + 110s));
+  EXPECT_TRUE(verify(certificate_, kNow - 11s).error().is(Errc::kCertificateNotYetValid));
+  EXPECT_TRUE(verify(certificate_, kNow + 111s).error().is(Errc::kCertificateExpired));
+}
+
+TEST_F(EndpointCertificateTest, AnotherEndpointAnotherProtocolAndAnotherAuthorityAreRefused) {
+  auto other_id = endpoint_id_;
+  other_id[31] = 1;
+  const auto& key = authority_.public_key();
+  EXPECT_TRUE(certificate_.verify(key, other_id, 0, kNow).error().is(Errc::kWrongAuthority));
+  EXPECT_TRUE(certificate_.verify(key, endpoint_id_, 1, kNow).error().is(Errc::kWrongAuthority));
+  const auto other = AuthorityKeyPair::generate(counting(77));
+  EXPECT_TRUE(certificate_.verify(other.public_key(), endpoint_id_, 0, kNow).error().is(Errc::kWrongAuthority));
+}
+
+TEST_F(EndpointCertificateTest, EveryFieldIsCoveredByTheSignature) {
+  auto damaged = certificate_;
+  damaged.valid_from ^= 1;
+  EXPECT_TRUE(verify(damaged, kNow).error().is(Errc::kWrongAuthority));
+  damaged = certificate_;
+  damaged.not_valid_after ^= 1;
+  EXPECT_TRUE(verify(damaged, kNow).error().is(Errc::kWrongAuthority));
+  damaged = certificate_;
+  damaged.version = 1;
+  EXPECT_TRUE(verify(damaged, kNow).error().is(Errc::kCertificateVersion));
+  for (auto& byte : certificate_.signature) {
+    byte ^= 1;
+    EXPECT_FALSE(verify(certificate_, kNow));
+    byte ^= 1;
+  }
+}
+
+TEST_F(EndpointCertificateTest, MoreThanAnHourIsNotAccepted) {
+  const auto sign = [&](std::chrono::seconds validity) {
+    return EndpointCertificate::sign(authority_, endpoint_id_, 0, kNow, kNow + validity, counting(5));
+  };
+  EXPECT_TRUE(verify(sign(3600s), kNow));
+  EXPECT_FALSE(verify(sign(3601s), kNow));
+  EXPECT_FALSE(verify(EndpointCertificate::sign(authority_, endpoint_id_, 0, kNow, from_u32(0xffff'ffff), counting(5)), kNow));
+}
+
+TEST_F(EndpointCertificateTest, ANoiseCertificateIsNone) {
+  const auto noise = Certificate::sign(authority_, PublicKey{endpoint_id_}, kNow, kNow + 100s, counting(5));
+  certificate_.signature = noise.signature;
+  EXPECT_TRUE(verify(certificate_, kNow).error().is(Errc::kWrongAuthority));
+}
+
+TEST_F(EndpointCertificateTest, IsRenewedAtHalfTheValidityWhichIsBounded) {
+  EndpointCertificateSource source(AuthorityKeyPair::generate(counting(1)), endpoint_id_, 0, 24h, counting(2));
+  const auto first = source.current(kNow);
+  EXPECT_TRUE(verify(first, kNow));
+  EXPECT_EQ(source.current(kNow + 29min).valid_from, first.valid_from);
+  const auto second = source.current(kNow + 30min);
+  EXPECT_NE(second.valid_from, first.valid_from);
+  EXPECT_TRUE(verify(second, kNow + 30min));
+}
+
 }  // namespace
 }  // namespace adit::noise
