@@ -40,7 +40,6 @@ class FramedConnection final : public NetworkConnection {
   struct State;
   static asio::awaitable<void> pump(std::shared_ptr<State> state);
   static void flush(const std::shared_ptr<State>& state);
-  Result<bool> read_some();
 
   std::shared_ptr<State> state_;  ///< Shared with the pump, which may end after the connection.
 };
