@@ -32,7 +32,10 @@ namespace asio = boost::asio;
 struct Scratch {
   wire::ByteBuffer receive;             ///< Bytes of one read, behind what the connection had left over.
   wire::ByteBuffer send;                ///< Sealed bytes of one batch.
-  std::vector<wire::FrameView> frames;  ///< The batch.
+  std::vector<wire::FrameView> frames;  ///< The frames of one read.
+  std::vector<wire::FrameView> merged;  ///< The batch of a connection over lanes, in the order to be handled.
+  wire::FrameBuffer control;            ///< What a connection over lanes sends, by lane.
+  wire::FrameBuffer second;
 };
 
 /// One event loop on one thread, and the gate that counts what runs on it.

@@ -41,7 +41,7 @@ Result<void> LaneSender::route(const wire::FrameBuffer& frames, wire::FrameBuffe
   return {};
 }
 
-Result<void> LaneReceiver::on_control(std::span<const wire::FrameView> frames, Instant now, std::vector<LaneFrame>& out) {
+Result<void> LaneReceiver::on_control(std::span<const wire::FrameView> frames, Instant now, std::vector<wire::FrameView>& out) {
   released_.clear();
   for (const wire::FrameView& frame : frames) {
     if (frame.is<wire::DataMark>()) {
@@ -61,7 +61,7 @@ Result<void> LaneReceiver::on_control(std::span<const wire::FrameView> frames, I
     const std::uint64_t index = control_seen_++;
     const std::uint64_t after = std::exchange(pending_data_mark_, std::nullopt).value_or(0);
     if (after <= second_done_) {
-      out.push_back({frame, Lane::kControl});
+      out.push_back(frame);
       continue;
     }
     Waiting waiting{.index = index, .after_data = after, .since = now, .frame = {}};
@@ -78,7 +78,8 @@ Result<void> LaneReceiver::on_control(std::span<const wire::FrameView> frames, I
   return {};
 }
 
-Result<std::size_t> LaneReceiver::on_second(std::span<const wire::FrameView> frames, Instant now, std::vector<LaneFrame>& out) {
+Result<std::size_t> LaneReceiver::on_second(std::span<const wire::FrameView> frames, Instant now,
+                                            std::vector<wire::FrameView>& out) {
   released_.clear();
   std::size_t taken = 0;
   for (; taken < frames.size(); ++taken) {
@@ -98,21 +99,21 @@ Result<std::size_t> LaneReceiver::on_second(std::span<const wire::FrameView> fra
     }
     if (frame.is<wire::DataMark>()) return broken(second_, "a DataMark, which is for the other lane");
     if (lane_rule(frame.header).lane != second_) return broken(second_, name_of(frame) + " is not for this lane");
-    out.push_back({frame, second_});
+    out.push_back(frame);
     ++second_done_;
     release_waiting(out);
   }
   return taken;
 }
 
-void LaneReceiver::release_waiting(std::vector<LaneFrame>& out) {
+void LaneReceiver::release_waiting(std::vector<wire::FrameView>& out) {
   while (!waiting_.empty() && waiting_.front().after_data <= second_done_) {
     waiting_bytes_ -= waiting_.front().frame.size();
     // The bytes stay where they are when the vector that owns them moves.
     released_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
     const auto& bytes = released_.back().frame;
-    out.push_back({{wire::decode_header(bytes.data()), Bytes(bytes).subspan(wire::kHeaderSize)}, Lane::kControl});
+    out.push_back({wire::decode_header(bytes.data()), Bytes(bytes).subspan(wire::kHeaderSize)});
   }
 }
 

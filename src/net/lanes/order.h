@@ -2,7 +2,6 @@
 // clock.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -37,16 +36,10 @@ class LaneSender {
   std::uint64_t marked_ = 0;  ///< control_frames_ as the last ControlMark said it.
 };
 
-/// A frame in the order in which it is to be handled.
-struct LaneFrame {
-  wire::FrameView frame;
-  Lane lane = Lane::kControl;
-};
-
 /// Merges what comes on a session's two lanes into one order. One per session and direction.
 ///
 /// A frame counts as handled once it was given out, so the caller handles frames in the order given, all of them, before it
-/// offers more.
+/// offers more. Which lane one came on, lane_rule() says.
 class LaneReceiver {
  public:
   /// More control frames than this waiting for data, or more bytes of them, end the session.
@@ -61,13 +54,13 @@ class LaneReceiver {
   /// caller's buffer), those that wait for data are copied.
   /// Errors (all kProtocol, the session is dead): a message of the second lane; a mark that goes back, follows a mark or stands
   /// on the wrong lane; too many waiting.
-  Result<void> on_control(std::span<const wire::FrameView> frames, Instant now, std::vector<LaneFrame>& out);
+  Result<void> on_control(std::span<const wire::FrameView> frames, Instant now, std::vector<wire::FrameView>& out);
 
   /// Takes frames that came on the second lane, as far as control has come: returns how many from the front. The rest is to
   /// be offered again, first, when second_open() says so; meanwhile that lane is not to be read.
   /// Appends to `out` also the control frames that waited for these (views into this object, until its next call).
   /// Errors: as above.
-  Result<std::size_t> on_second(std::span<const wire::FrameView> frames, Instant now, std::vector<LaneFrame>& out);
+  Result<std::size_t> on_second(std::span<const wire::FrameView> frames, Instant now, std::vector<wire::FrameView>& out);
 
   /// False while the second lane waits at a mark for control frames.
   [[nodiscard]] bool second_open() const { return !barrier_ || control_done() >= *barrier_; }
@@ -91,7 +84,7 @@ class LaneReceiver {
   /// All control frames before this index were given out: what a ControlMark is held against. A count of frames would do
   /// wrong: one may wait while later ones are handled.
   [[nodiscard]] std::uint64_t control_done() const { return waiting_.empty() ? control_seen_ : waiting_.front().index; }
-  void release_waiting(std::vector<LaneFrame>& out);
+  void release_waiting(std::vector<wire::FrameView>& out);
 
   Lane second_;
   std::uint64_t control_seen_ = 0;  ///< Control frames that came, marks not counted.

@@ -29,9 +29,9 @@ wire::CloseChannel close_channel(std::uint32_t id) { return {.channel_id = id, .
 
 std::vector<FrameView> views(const FrameBuffer& frames) { return {frames.begin(), frames.end()}; }
 
-std::vector<std::string> names(const std::vector<LaneFrame>& frames) {
+std::vector<std::string> names(const std::vector<FrameView>& frames) {
   std::vector<std::string> all;
-  for (const auto& each : frames) all.push_back(wire::to_string(each.frame));
+  for (const auto& each : frames) all.push_back(wire::to_string(each));
   return all;
 }
 
@@ -132,7 +132,7 @@ TEST(LaneReceiver, DataWaitsForTheControlSentBeforeIt) {
   const auto control = views(sent.control);
 
   LaneReceiver receiver(LaneProtocol::kMining);
-  std::vector<LaneFrame> out;
+  std::vector<FrameView> out;
   EXPECT_EQ(*receiver.on_second(second, kStart, out), 1u) << "the mark alone";
   EXPECT_TRUE(out.empty());
   EXPECT_FALSE(receiver.second_open());
@@ -151,16 +151,16 @@ TEST(LaneReceiver, ATipOvertakesDataAndAWaitingClose) {
   frames.push(tip(1));
   const Sent sent = route(frames);
   LaneReceiver receiver(LaneProtocol::kMining);
-  std::vector<LaneFrame> out;
+  std::vector<FrameView> out;
   ASSERT_TRUE(receiver.on_control(views(sent.control), kStart, out));
   ASSERT_EQ(out.size(), 1u);
-  EXPECT_TRUE(out[0].frame.is<wire::SetNewPrevHash>());
+  EXPECT_TRUE(out[0].is<wire::SetNewPrevHash>());
   EXPECT_EQ(receiver.waiting(), 1u);
   out.clear();
   EXPECT_EQ(*receiver.on_second(views(sent.second), kStart, out), 1u);
   ASSERT_EQ(out.size(), 2u);
-  EXPECT_TRUE(out[0].frame.is<wire::SubmitSharesStandard>());
-  EXPECT_EQ(wire::to_string(out[1].frame), wire::to_string(*++frames.begin())) << "from the copy";
+  EXPECT_TRUE(out[0].is<wire::SubmitSharesStandard>());
+  EXPECT_EQ(wire::to_string(out[1]), wire::to_string(*++frames.begin())) << "from the copy";
 }
 
 // The count of control frames handled is not the count that a mark means: one waits, a later one was handled.
@@ -171,7 +171,7 @@ TEST(LaneReceiver, AMarkIsHeldAgainstControlWithoutGaps) {
   frames.push(tip(1));            // overtakes
   const Sent sent = route(frames);
   LaneReceiver receiver(LaneProtocol::kMining);
-  std::vector<LaneFrame> out;
+  std::vector<FrameView> out;
   ASSERT_TRUE(receiver.on_control(views(sent.control), kStart, out));
   FrameBuffer forged;  // one control frame was handled (the tip), but the first was not
   forged.push(wire::ControlMark{.control_frames = 1});
@@ -181,7 +181,7 @@ TEST(LaneReceiver, AMarkIsHeldAgainstControlWithoutGaps) {
 }
 
 TEST(LaneReceiver, AFrameOnTheWrongLaneEndsTheSession) {
-  std::vector<LaneFrame> out;
+  std::vector<FrameView> out;
   FrameBuffer frames;
   frames.push(share(1));
   EXPECT_TRUE(LaneReceiver(LaneProtocol::kMining).on_control(views(frames), kStart, out).error().is(Errc::kProtocol));
@@ -194,7 +194,7 @@ TEST(LaneReceiver, AFrameOnTheWrongLaneEndsTheSession) {
 }
 
 TEST(LaneReceiver, MarksOnTheWrongLaneOrGoingBackEndTheSession) {
-  std::vector<LaneFrame> out;
+  std::vector<FrameView> out;
   const auto refused_control = [&](auto... messages) {
     FrameBuffer frames;
     (frames.push(messages), ...);
@@ -223,7 +223,7 @@ TEST(LaneReceiver, MarksOnTheWrongLaneOrGoingBackEndTheSession) {
 TEST(LaneReceiver, AForgedMarkEndsTheSessionAfterTheTimeAllowed) {
   for (const bool on_control : {true, false}) {
     LaneReceiver receiver(LaneProtocol::kMining);
-    std::vector<LaneFrame> out;
+    std::vector<FrameView> out;
     FrameBuffer frames;
     if (on_control) {
       frames.push(wire::DataMark{.data_frames = ~std::uint64_t{0}});
@@ -239,7 +239,7 @@ TEST(LaneReceiver, AForgedMarkEndsTheSessionAfterTheTimeAllowed) {
 }
 
 TEST(LaneReceiver, WhatWaitsIsBoundedInNumberAndBytes) {
-  std::vector<LaneFrame> out;
+  std::vector<FrameView> out;
   FrameBuffer frames;
   frames.push(wire::DataMark{.data_frames = 1});
   frames.push(close_channel(2));
@@ -292,7 +292,7 @@ std::vector<std::size_t> deliver(const FrameBuffer& frames, ControlNext control_
       ADD_FAILURE() << "stuck at a mark";
       break;
     }
-    std::vector<LaneFrame> out;
+    std::vector<FrameView> out;
     if (use_control) {
       EXPECT_TRUE(receiver.on_control(std::span(control).subspan(c, 1), kStart, out));
       ++c;

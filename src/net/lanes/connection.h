@@ -1,0 +1,51 @@
+// A session over lanes as a NetworkConnection: two byte streams, one order (docs/lanes.md).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "net/byte_stream.h"
+#include "net/connection.h"
+#include "net/lanes/table.h"
+#include "net/shards.h"
+
+namespace adit::net {
+
+struct LaneOptions {
+  std::size_t max_queued_bytes = 1 << 20;  ///< Of both lanes: more unsent bytes than this, and the peer is cut off.
+  Duration stalled_deadline = std::chrono::seconds(30);     ///< So long without a lane taking a queued byte: likewise.
+  Duration half_ended_deadline = std::chrono::seconds(10);  ///< For the other lane to end after one did.
+  std::uint32_t max_payload = wire::kMaxPayload;            ///< A frame that declares more ends the session.
+  std::string authority_key{};                              ///< For the metadata: whose endpoint certificate was proved.
+};
+
+/// A NetworkConnection over two streams that have their prefaces behind them. Frames are plain: the carrier encrypts and has
+/// authenticated. An idle one owns no buffer.
+///
+/// Besides the errors of NetworkConnection::receive: kProtocol when the peer breaks the order of lanes, kTimedOut when one lane
+/// ended and the other did not in time. Either lane's failure ends the session.
+class LaneConnection final : public NetworkConnection {
+ public:
+  LaneConnection(Shard& shard, std::unique_ptr<ByteStream> control, std::unique_ptr<ByteStream> second, LaneProtocol protocol,
+                 LaneOptions options);
+  ~LaneConnection() override;  ///< As close(kShutdown).
+
+  asio::awaitable<Result<FrameBatch>> receive() override;
+  void send(const wire::FrameBuffer& frames) override;
+  [[nodiscard]] ConnectionMetadata metadata() const override;
+  [[nodiscard]] std::size_t queued_bytes() const override;
+  asio::awaitable<void> drain(Duration deadline) override;
+  void close(CloseCode code) override;
+
+ private:
+  struct Half;
+  struct State;
+  static asio::awaitable<void> pump(std::shared_ptr<State> state, Half& half);
+  static asio::awaitable<Result<void>> wait(std::shared_ptr<State> state);
+
+  std::shared_ptr<State> state_;  ///< Shared with the pumps, which may end after the connection.
+};
+
+}  // namespace adit::net
