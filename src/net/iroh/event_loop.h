@@ -1,6 +1,7 @@
 // The bridge's events on a shard: one of the bridge's loops, whose descriptor Asio waits on.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -67,6 +68,10 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
+  /// The node is going: from now on every end of a stream is our own doing. Any thread.
+  void leave() { leaving_ = true; }
+  [[nodiscard]] bool leaving() const { return leaving_; }
+
   /// Ends the wait and wakes every waiter: there will be no more events. Any thread.
   void stop();
 
@@ -91,6 +96,7 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   BridgeHandle loop_;
   Descriptor descriptor_;  ///< A duplicate: the bridge's own is not ours to close.
   std::unordered_map<adit_handle, Waiter*> waiters_;
+  std::atomic<bool> leaving_{false};
 };
 
 }  // namespace adit::net

@@ -255,6 +255,7 @@ Result<void> IrohNodeManager::bind() {
 
 IrohNodeManager::~IrohNodeManager() {
   stop_listening();
+  for (const auto& loop : loops_) loop->leave();
   if (adit_endpoint_close(endpoint_.get(), kCloseDeadlineMs) == ADIT_OK) {
     (void)wait_for(control_.get(), endpoint_.get(), ADIT_READY_CLOSED, kCloseDeadlineMs + 1000);
   }

@@ -50,7 +50,7 @@ struct IrohNodeConfig {
 /// One iroh endpoint (IrohCarrier), serving all roles and shards of the process.
 ///
 /// Destroy it before `shards`, and dial no more; it then waits, at most 3 s, until peers know. Streams still open end with
-/// kClosed, or with kReset where the peer's answer to the end was quicker.
+/// kClosed.
 class IrohNodeManager final : public IrohCarrier {
  public:
   /// Binds. Blocks until bound, so not from a shard's thread; `shards` may be started before or after.

@@ -84,6 +84,10 @@ Result<std::size_t> IrohStream::try_write(Bytes from) {
 }
 
 std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) {
+  if (loop_->leaving()) {  // what the peer answers to that is no news
+    failure_ = Error(Errc::kClosed, "iroh was shut down here");
+    return fail(*failure_);
+  }
   if (result == ADIT_FIN) {
     end_of_reading_ = Error(Errc::kEndOfStream, "the peer finished the stream");
     return fail(*end_of_reading_);

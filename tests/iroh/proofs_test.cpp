@@ -1,0 +1,249 @@
+// What an iroh endpoint of ours must bear: peers that die, lie and abuse, each a process of its own, beside a healthy one.
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <initializer_list>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "net/iroh/test_support.h"
+
+extern char** environ;
+
+namespace adit::net {
+namespace {
+
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+using namespace test;
+
+constexpr const char* kAlpn = "adit-test/1";
+
+/// adit_iroh_peer, see there.
+class Peer {
+ public:
+  explicit Peer(std::vector<std::string> arguments) {
+    std::array<int, 2> in{}, out{};
+    EXPECT_EQ(::pipe2(in.data(), O_CLOEXEC), 0);
+    EXPECT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+    ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    arguments.insert(arguments.begin(), ADIT_IROH_PEER);
+    std::vector<char*> texts;
+    for (auto& argument : arguments) texts.push_back(argument.data());
+    texts.push_back(nullptr);
+    EXPECT_EQ(::posix_spawn(&pid_, ADIT_IROH_PEER, &actions, nullptr, texts.data(), environ), 0);
+    ::posix_spawn_file_actions_destroy(&actions);
+    ::close(in[0]);
+    ::close(out[1]);
+    input_ = in[1];
+    output_ = out[0];
+  }
+  ~Peer() {
+    kill();
+    ::close(input_);
+    ::close(output_);
+  }
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+
+  /// As a crash would end it.
+  void kill() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(std::exchange(pid_, 0), nullptr, 0);
+  }
+
+  /// The exit code of one that ends by itself.
+  int exit_code() {
+    int status = 0;
+    ::waitpid(std::exchange(pid_, 0), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  void tell(const std::string& line) {
+    const auto text = line + "\n";
+    EXPECT_EQ(::write(input_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+
+  /// Its next line; empty once it has ended.
+  std::string line() {
+    std::string text;
+    for (char letter = 0; ::read(output_, &letter, 1) == 1 && letter != '\n';) text += letter;
+    return text;
+  }
+
+  /// Where a serving one listens: its first line.
+  IrohConfig address() {
+    std::istringstream fields(line());
+    IrohConfig config;
+    std::string address;
+    fields >> config.endpoint_id >> address;
+    config.addrs = {address};
+    config.alpn = kAlpn;
+    return config;
+  }
+
+ private:
+  pid_t pid_ = 0;
+  int input_ = -1;
+  int output_ = -1;
+};
+
+/// Bytes of memory that this process has in use.
+std::size_t resident() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t all = 0, pages = 0;
+  file >> all >> pages;
+  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+class IrohProof : public testing::Test {
+ protected:
+  void SetUp() override { shards_.start(); }
+  void TearDown() override { shards_.stop(5s); }
+
+  std::unique_ptr<IrohNodeManager> node(IrohNodeConfig config) {
+    auto started = IrohNodeManager::start(shards_, std::move(config));
+    EXPECT_TRUE(started) << started.error().message();
+    return started ? std::move(*started) : nullptr;
+  }
+
+  static std::vector<std::string> command(std::string name, const IrohNodeManager& to,
+                                          std::initializer_list<std::string> more = {}) {
+    std::vector<std::string> arguments{std::move(name), to.endpoint_id(), to.local_addresses().front()};
+    arguments.insert(arguments.end(), more);
+    return arguments;
+  }
+
+  static IrohConfig tested(const IrohNodeManager& node) {
+    auto config = address_of(node);
+    config.alpn = kAlpn;
+    return config;
+  }
+
+  static void serve_echo(IrohNodeManager& node) {
+    const auto listening =
+        node.listen({kAlpn}, [](Shard& shard, std::unique_ptr<ByteStream> stream) { shard.spawn(echo(std::move(stream))); });
+    ASSERT_TRUE(listening) << listening.error().message();
+  }
+
+  /// A healthy peer's day: every dial succeeds, every word comes back.
+  void expect_served(IrohNodeManager& client, const IrohConfig& to, const char* when) {
+    for (int i = 0; i < 10; ++i) {
+      const auto heard = dial_and_say(client, shards_[1], to, "shall we?");
+      ASSERT_TRUE(heard) << when << ", dial " << i << ": " << heard.error().message();
+      EXPECT_EQ(*heard, "shall we?");
+    }
+  }
+
+  Shards shards_{2};
+};
+
+TEST_F(IrohProof, ADialledPeerThatIsKilledIsMissedAndItsSuccessorServesUnderTheSameKey) {
+  Peer first({"--key", "77", "serve"});
+  const auto to = first.address();
+  auto config = loopback(2);
+  config.idle_timeout = 1500ms;
+  config.keep_alive = 400ms;
+  const auto client = node(std::move(config));
+  const auto end =
+      run_on(shards_[0],
+             [](IrohNodeManager& from, Shard& shard, Peer& peer, IrohConfig target) -> asio::awaitable<Result<std::string>> {
+               ADIT_CO_TRY(const auto stream, co_await from.dial(shard, target, 10s));
+               ADIT_CO_TRY(const auto heard, co_await say(*stream, "are you there?"));
+               peer.kill();
+               co_return co_await read_some(*stream);
+             }(*client, shards_[0], first, to));
+  ASSERT_FALSE(end);
+  EXPECT_TRUE(end.error().is(Errc::kTimedOut)) << end.error().message();
+
+  Peer second({"--key", "77", "serve"});
+  const auto again = second.address();
+  EXPECT_EQ(again.endpoint_id, to.endpoint_id);
+  expect_served(*client, again, "after the restart");
+}
+
+TEST_F(IrohProof, AnAcceptedPeerThatIsKilledIsMissedAndItsPlaceGivenBack) {
+  auto config = loopback(1);
+  config.idle_timeout = 1500ms;
+  config.keep_alive = 400ms;
+  const auto server = node(std::move(config));
+  std::promise<std::string> ended;
+  std::promise<void> greeted;
+  ASSERT_TRUE(server->listen({kAlpn}, [&](Shard& shard, std::unique_ptr<ByteStream> stream) {
+    shard.spawn([](std::unique_ptr<ByteStream> peer, std::promise<void>& first,
+                   std::promise<std::string>& saw) -> asio::awaitable<void> {
+      auto got = co_await read_some(*peer);
+      if (got) (void)co_await write_all(*peer, as_bytes(*got));
+      first.set_value();
+      got = co_await read_some(*peer);
+      saw.set_value(got ? "more" : std::string(got.error().name()));
+    }(std::move(stream), greeted, ended));
+  }));
+  Peer client(command("talk", *server));
+  client.tell("hello");
+  EXPECT_EQ(client.line(), "hello");
+  greeted.get_future().get();
+  client.kill();
+  EXPECT_EQ(ended.get_future().get(), "timed_out");
+}
+
+TEST_F(IrohProof, APeerThatNeverWritesKeepsNobodyFromBeingServed) {
+  auto config = loopback(1);
+  config.accept_deadline = 1s;
+  const auto server = node(std::move(config)), client = node(loopback(2));
+  serve_echo(*server);
+  Peer abuser(command("mute", *server, {"100"}));
+  EXPECT_EQ(abuser.line(), "100");
+  expect_served(*client, tested(*server), "beside 100 silent connections");
+}
+
+TEST_F(IrohProof, APeerThatNeverReadsCostsItsWindowsAndNoMore) {
+  const auto server = node(loopback(1)), client = node(loopback(2));
+  serve_echo(*server);
+  const auto before = resident();
+  std::vector<std::unique_ptr<Peer>> abusers;
+  for (int i = 0; i < 4; ++i) abusers.push_back(std::make_unique<Peer>(command("deaf", *server)));
+  // What a deaf peer could write is what its window there, the echo's buffer and our send window hold.
+  for (const auto& abuser : abusers) EXPECT_LT(std::stoul("0" + abuser->line()), 4u << 20);
+  expect_served(*client, tested(*server), "beside peers that never read");
+  EXPECT_LT(resident(), before + (64u << 20));
+}
+
+TEST_F(IrohProof, APeerThatAsksForTenThousandStreamsGetsOne) {
+  const auto server = node(loopback(1)), client = node(loopback(2));
+  serve_echo(*server);
+  const auto before = resident();
+  Peer abuser(command("streams", *server, {"10000"}));
+  EXPECT_EQ(abuser.line(), "1");
+  expect_served(*client, tested(*server), "beside a peer that opens streams");
+  EXPECT_LT(resident(), before + (64u << 20));
+}
+
+TEST_F(IrohProof, AnEndpointUnderAnotherKeyIsNotTakenForTheOneDialled) {
+  const auto server = node(loopback(1)), other = node(loopback(3)), client = node(loopback(2));
+  serve_echo(*server);
+  serve_echo(*other);
+  auto to = tested(*server);
+  to.addrs = other->local_addresses();
+  const auto heard = dial_and_say(*client, shards_[0], to, "is it you?");
+  ASSERT_FALSE(heard);
+  EXPECT_TRUE(heard.error().is(Errc::kHandshake)) << heard.error().message();
+  EXPECT_THAT(heard.error().message(), HasSubstr("another endpoint id answers"));
+  // A new endpoint: iroh keeps trying addresses that it was once given for an id.
+  expect_served(*node(loopback(4)), tested(*server), "beside a wrong one");
+}
+
+}  // namespace
+}  // namespace adit::net
