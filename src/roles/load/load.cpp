@@ -101,9 +101,9 @@ class Load::Part : public std::enable_shared_from_this<Part> {
   static asio::awaitable<void> open_some(std::shared_ptr<Part> part) {
     while (part->dialled_ < part->wanted_) {
       ++part->dialled_;
-      auto connection = co_await net::dial(
-          part->shard_, part->options_.pool,
-          {.connect_deadline = kNoProgress, .handshake_deadline = kNoProgress, .iroh = part->options_.iroh});
+      auto connection =
+          co_await net::dial(part->shard_, part->options_.pool,
+                             {.connect_deadline = kNoProgress, .handshake_deadline = kNoProgress, .iroh = part->options_.iroh});
       if (!connection) co_return part->give_up(std::move(connection.error()));
       if (part->wanted_ == 0) co_return;  // closed meanwhile
       auto& peer =
