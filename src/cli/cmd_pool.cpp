@@ -230,6 +230,7 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   wait_for_signal(kStatsEvery, [&] {
     const bool due = ++turn % kTellEvery == 0;
     if (due || log::enabled(log::Level::kDebug)) tell(due ? log::Level::kInfo : log::Level::kDebug);
+    return true;
   });
   log::info("pool.stopping");
   if (monitor) monitor->stop();

@@ -28,8 +28,15 @@ translator::ServerOptions server_options(const translator::TranslatorConfig& con
   translator::ServerOptions options;
   options.listen = config.downstream;
   for (const config::UpstreamSettings& upstream : config.upstreams) {
-    options.upstreams.push_back({.peer = upstream.peer, .user_identity = upstream.user_identity});
+    options.upstreams.push_back({.peer = upstream.peer,
+                                 .user_identity = upstream.user_identity,
+                                 .regtest_only = config::has_example_authority(upstream.peer)});
   }
+  options.translator.aggregate = config.aggregate_channels;
+  options.translator.extensions = config.supported_extensions;
+  options.translator.required_extensions = config.required_extensions;
+  std::erase(options.translator.extensions, wire::kExtensionsNegotiation);  // It is how the others are asked for.
+  std::erase(options.translator.required_extensions, wire::kExtensionsNegotiation);
   options.translator.extranonce2_size = config.downstream_extranonce2_size;
   options.translator.min_hash_rate_hps = config.min_individual_miner_hashrate_hps;
   options.translator.shares_per_minute = config.shares_per_minute;
@@ -151,12 +158,18 @@ int serve(const translator::TranslatorConfig& config) {
 
   Watch watch;
   unsigned turn = 0;
+  std::optional<Error> unusable;
   wait_for_signal(kStatsEvery, [&] {
     const bool tell = ++turn % kTellEvery == 0;
-    if (!tell && !log::enabled(log::Level::kDebug)) return;
     const translator::ServerStats stats = server.stats();
-    watch.look(stats);
-    log_stats(tell ? log::Level::kInfo : log::Level::kDebug, stats);
+    for (const translator::UpstreamStatus& upstream : stats.upstreams) {
+      if (upstream.unusable) unusable = upstream.unusable;
+    }
+    if (tell || log::enabled(log::Level::kDebug)) {
+      watch.look(stats);
+      log_stats(tell ? log::Level::kInfo : log::Level::kDebug, stats);
+    }
+    return !unusable;
   });
   log::info("translator.stopping");
   if (monitor) monitor->stop();
@@ -164,7 +177,7 @@ int serve(const translator::TranslatorConfig& config) {
   log_stats(log::Level::kInfo, server.stats());
   iroh.reset();
   shards.stop(kGoodbye);
-  return kOk;
+  return unusable ? give_up(kName, *unusable, code_of(*unusable)) : kOk;
 }
 
 int run(const Global& global, const Options& options) {

@@ -13,7 +13,6 @@
 #include <thread>
 
 #include "cli/command.h"
-#include "config/keys.h"
 #include "log/log.h"
 #include "net/error.h"
 
@@ -81,18 +80,6 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
 #endif
 }
 
-Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
-                                                        const std::string& relay) {
-  config::IrohSettings settings{.enabled = true};
-  if (relay == "n0") {
-    settings.relay = config::RelayMode::kN0;
-  } else if (const std::string url = relay.empty() ? peer.relay_url.value_or("") : relay; !url.empty()) {
-    settings.relay = config::RelayMode::kCustom;
-    settings.relays.push_back({.url = url});
-  }
-  return start_iroh(shards, settings, config::generate_node_key());
-}
-
 std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings& settings) {
   if (settings.relay == config::RelayMode::kNone) return "";
   for (int turns = 0; turns < 50; ++turns) {
@@ -133,7 +120,7 @@ std::vector<std::string> reachable_hosts(const std::string& host) {
   return hosts;
 }
 
-void wait_for_signal(Duration period, const std::function<void()>& each, Duration limit) {
+void wait_for_signal(Duration period, const std::function<bool()>& each, Duration limit) {
   const sigset_t set = end_signals();
   Duration left = limit;
   while (left > Duration::zero()) {
@@ -142,7 +129,7 @@ void wait_for_signal(Duration period, const std::function<void()>& each, Duratio
     const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
     const timespec timeout{static_cast<std::time_t>(seconds.count()), static_cast<long>((wait - seconds).count())};
     if (sigtimedwait(&set, nullptr, &timeout) >= 0) break;
-    each();
+    if (!each()) break;
     left -= now_from_system().instant - begun;
   }
   std::signal(SIGINT, SIG_DFL);

@@ -1,11 +1,16 @@
 #include "config/common.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "noise/keys.h"
 
 namespace adit::config {
 namespace {
+
+// Protocol extensions that are here: the negotiation itself, which needs no key, and worker identities.
+constexpr std::uint16_t kNegotiation = 0x0001;
+constexpr std::uint16_t kWorkerIdentities = 0x0002;
 
 // As net::parse_host_port; port 0 is the system's choice, which only a listener can use.
 Result<net::TcpConfig> parse_listen(std::string_view text) {
@@ -152,6 +157,13 @@ std::optional<net::Upstream> read_peer(Table& entry) {
   return net::Upstream{.dialect = net::Dialect::kStratumV2, .transport = net::TcpConfig{*host, *port}, .authority = authority};
 }
 
+std::string extension_text(std::uint16_t extension) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text = "0x";
+  for (int shift = 12; shift >= 0; shift -= 4) text += kDigits[(extension >> shift) & 0xf];
+  return text;
+}
+
 bool is_loopback(const net::TransportConfig& transport) {
   const auto* const tcp = std::get_if<net::TcpConfig>(&transport);
   return tcp != nullptr && (tcp->host.starts_with("127.") || tcp->host == "::1" || tcp->host == "localhost");
@@ -164,10 +176,11 @@ void warn_about_authority(Table& entry, const net::Upstream& peer) {
   if (!peer.authority && std::holds_alternative<net::TcpConfig>(peer.transport)) {
     entry.report(Severity::kWarning, key,
                  "no authority key is given for this upstream: whoever answers there is believed to be the pool");
-  } else if (peer.authority && noise::to_text(*peer.authority) == kExampleAuthority) {
+  } else if (has_example_authority(peer)) {
     entry.report(
         Severity::kWarning, key,
-        "this upstream's authority is SRI's published example key, whose secret everybody has: anybody can pose as the pool");
+        "this upstream's authority is SRI's published example key, whose secret everybody has: anybody can pose as the "
+        "pool, so nothing is mined under it but regtest");
   }
 }
 
@@ -199,6 +212,26 @@ std::vector<UpstreamSettings> read_upstreams(Table& root) {
     if (peer && identity) upstreams.push_back({std::move(*peer), std::move(*identity)});
   }
   return upstreams;
+}
+
+std::vector<std::uint16_t> read_extensions(Table& root, std::string_view key, Severity if_missing) {
+  std::vector<std::uint16_t> here;
+  const auto extensions = root.integers<std::uint16_t>(key);
+  if (!extensions) return here;
+  for (const std::uint16_t extension : *extensions) {
+    if (extension != kNegotiation && extension != kWorkerIdentities) {
+      root.report(if_missing, key,
+                  "`" + std::string(key) + "`: extension " + extension_text(extension) +
+                      " is not here; those that are: 0x0001 (negotiation), 0x0002 (worker identities)");
+    } else if (std::ranges::find(here, extension) == here.end()) {
+      here.push_back(extension);
+    }
+  }
+  return here;
+}
+
+bool has_example_authority(const net::Upstream& peer) {
+  return peer.authority && noise::to_text(*peer.authority) == kExampleAuthority;
 }
 
 std::optional<net::TcpConfig> read_listen_address(Table& table, std::string_view key) {

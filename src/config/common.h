@@ -64,8 +64,15 @@ std::string home_folder();
 /// Where state is kept when no `data_dir` is given: $XDG_STATE_HOME/adit/ROLE, else ~/.local/state/adit/ROLE.
 std::string default_data_dir(std::string_view role);
 
+/// The protocol extensions that the list `key` names, each once, without those that are not here, each of which is reported as
+/// `if_missing`.
+std::vector<std::uint16_t> read_extensions(Table& root, std::string_view key, Severity if_missing);
+
 /// SRI's published example keys: everybody has the secret one.
 inline constexpr std::string_view kExampleAuthority = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
+
+/// Whether the peer is to prove itself by that key, which anybody can: to be believed on regtest only.
+bool has_example_authority(const net::Upstream& peer);
 
 /// A key that is read and has no effect yet, and the sentence that says so.
 struct NotYet {

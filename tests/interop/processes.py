@@ -55,25 +55,29 @@ class Process:
         return self.log.read_text(errors="replace")
 
 
-class Programs:
-    """A folder, and the programs that run in it."""
+class InteropTest(unittest.TestCase):
+    """Gives each test a folder and ends what it started; a failed test shows the end of each log."""
 
-    def begin(self):
+    def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="adit-interop-"))
         self.processes = []
+        self.addCleanup(self._end)
 
-    def end(self):
+    def _end(self):
         for process in reversed(self.processes):
             process.stop()
 
-    def remove(self):
+    def run(self, result=None):
+        result = result or self.defaultTestResult()
+        bad = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > bad:
+            for process in self.processes:
+                lines = process.text().splitlines()
+                print(f"--- {process.name}: last of {len(lines)} lines, exit {process.child.returncode}")
+                print("\n".join(line[:300] for line in lines[-40:]), flush=True)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def show_logs(self):
-        for process in self.processes:
-            lines = process.text().splitlines()
-            print(f"--- {process.name}: last of {len(lines)} lines, exit {process.child.returncode}")
-            print("\n".join(line[:300] for line in lines[-40:]), flush=True)
+        return result
 
     def run_process(self, name, *arguments, env=None):
         process = Process(name, arguments, self.folder, env)
@@ -107,23 +111,6 @@ class Programs:
                 return value
             for process in self.processes:
                 if process.child.poll() is not None:
-                    raise AssertionError(f"{process.name} ended with {process.child.returncode} while waiting until {what}")
+                    self.fail(f"{process.name} ended with {process.child.returncode} while waiting until {what}")
             time.sleep(0.2)
-        raise AssertionError(f"{deadline} s passed waiting until {what}")
-
-
-class InteropTest(Programs, unittest.TestCase):
-    """Gives each test a folder and ends what it started; a failed test shows the end of each log."""
-
-    def setUp(self):
-        self.begin()
-        self.addCleanup(self.end)
-
-    def run(self, result=None):
-        result = result or self.defaultTestResult()
-        bad = len(result.failures) + len(result.errors)
-        super().run(result)
-        if len(result.failures) + len(result.errors) > bad:
-            self.show_logs()
-        self.remove()
-        return result
+        self.fail(f"{deadline} s passed waiting until {what}")

@@ -27,10 +27,6 @@ constexpr config::NotYet kNotYet[] = {
     {"jds", "the job declaration server is not here yet: the pool starts without it, and job declarators cannot connect"},
 };
 
-// Protocol extensions that are here: the negotiation itself, which needs no key, and worker identities.
-constexpr std::uint16_t kNegotiation = 0x0001;
-constexpr std::uint16_t kWorkerIdentities = 0x0002;
-
 constexpr std::size_t kMaxSignature = 40;  // A coinbase's script holds 100 bytes: height, tags and extranonce share them.
 
 std::optional<bitcoin::Network> read_network(Table& table, bool required) {
@@ -251,30 +247,6 @@ void read_jds(Table& root) {
   (void)jds->integers<std::uint16_t>("required_extensions");
 }
 
-std::string extension_text(std::uint16_t extension) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text = "0x";
-  for (int shift = 12; shift >= 0; shift -= 4) text += kDigits[(extension >> shift) & 0xf];
-  return text;
-}
-
-// What is not here is told; what is not here and required of every peer would shut them all out.
-std::vector<std::uint16_t> read_extensions(Table& root, std::string_view key, Severity if_missing) {
-  std::vector<std::uint16_t> here;
-  const auto extensions = root.integers<std::uint16_t>(key);
-  if (!extensions) return here;
-  for (const std::uint16_t extension : *extensions) {
-    if (extension != kNegotiation && extension != kWorkerIdentities) {
-      root.report(if_missing, key,
-                  "`" + std::string(key) + "`: extension " + extension_text(extension) +
-                      " is not here; those that are: 0x0001 (negotiation), 0x0002 (worker identities)");
-    } else if (std::ranges::find(here, extension) == here.end()) {
-      here.push_back(extension);
-    }
-  }
-  return here;
-}
-
 bool is_plain_text(std::string_view text) {
   return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
@@ -312,8 +284,8 @@ config::Loaded<PoolConfig> read(config::Document document) {
   out.threads = root.integer<unsigned>("threads", 0, 256).value_or(0);
   out.data_dir = config::read_path(root, "data_dir").value_or(config::default_data_dir("pool"));
   out.log_file = config::read_path(root, "log_file").value_or("");
-  out.supported_extensions = read_extensions(root, "supported_extensions", Severity::kNotYet);
-  out.required_extensions = read_extensions(root, "required_extensions", Severity::kBlocker);
+  out.supported_extensions = config::read_extensions(root, "supported_extensions", Severity::kNotYet);
+  out.required_extensions = config::read_extensions(root, "required_extensions", Severity::kBlocker);
   // What is required of a peer is offered to it.
   for (const std::uint16_t extension : out.required_extensions) {
     if (std::ranges::find(out.supported_extensions, extension) == out.supported_extensions.end()) {

@@ -13,8 +13,6 @@ using config::Table;
 
 // Features of SRI's translator that are not here yet. A key leaves this list with the commit that brings its feature.
 constexpr config::NotYet kNotYet[] = {
-    {"aggregate_channels", "miners cannot share one upstream channel yet: each gets its own"},
-    {"supported_extensions", "no protocol extension is here yet: none is asked for"},
     {"max_past_jobs", "the number of past jobs kept for late shares cannot be set yet"},
     {"miner_telemetry", "the miners' own web interfaces are not queried yet"},
 };
@@ -22,9 +20,6 @@ constexpr config::NotYet kNotYet[] = {
 constexpr std::string_view kVerifyPayout =
     "`verify_payout` is not here yet: the translator would not check what you ask it to check; set it to false to trust the "
     "pool's payouts";
-
-constexpr std::string_view kRequiredExtensions =
-    "no protocol extension is here yet, so none can be required of an upstream: leave `required_extensions` empty";
 
 constexpr std::uint16_t kProtocolVersion = 2;
 
@@ -66,10 +61,9 @@ config::Loaded<TranslatorConfig> read(config::Document document) {
   out.downstream_extranonce2_size = root.integer<std::uint8_t>("downstream_extranonce2_size", 2, 16).value_or(4);
   if (root.boolean("verify_payout").value_or(false))
     root.report(Severity::kBlocker, "verify_payout", std::string(kVerifyPayout));
-  (void)root.boolean("aggregate_channels");
-  (void)root.integers<std::uint16_t>("supported_extensions");
-  const auto required = root.integers<std::uint16_t>("required_extensions");
-  if (required && !required->empty()) root.report(Severity::kBlocker, "required_extensions", std::string(kRequiredExtensions));
+  out.aggregate_channels = root.boolean("aggregate_channels").value_or(false);
+  out.supported_extensions = config::read_extensions(root, "supported_extensions", Severity::kNotYet);
+  out.required_extensions = config::read_extensions(root, "required_extensions", Severity::kBlocker);
   (void)root.integer<std::uint32_t>("max_past_jobs", 0, 1000);
   if (auto telemetry = root.table("miner_telemetry")) (void)telemetry->texts("cidrs");
   read_difficulty(root, out);

@@ -16,6 +16,9 @@ struct TranslatorConfig {
   std::vector<config::UpstreamSettings> upstreams;  ///< In order of preference, at least one.
   config::IrohSettings iroh;                        ///< Enabled whenever an upstream is reached over iroh.
 
+  bool aggregate_channels = false;                  ///< One channel upstream for all miners of a shard, instead of one each.
+  std::vector<std::uint16_t> supported_extensions;  ///< Asked of an upstream, and
+  std::vector<std::uint16_t> required_extensions;   ///< those without which it is not used; asked for too.
   std::uint8_t downstream_extranonce2_size = 4;     ///< Bytes that a miner rolls.
   double min_individual_miner_hashrate_hps = 0;     ///< Of the weakest miner, hashes/s: the first difficulty.
   float shares_per_minute = 6;                      ///< Of one miner.

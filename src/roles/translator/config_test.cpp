@@ -83,19 +83,27 @@ job_keepalive_interval_secs = 0
 }
 
 TEST(TranslatorConfig, FeaturesThatAreNotHereYetAreListedEach) {
-  const auto loaded = load("aggregate_channels = true\nsupported_extensions = [0x0002]\n" + base() +
-                           "[miner_telemetry]\ncidrs = []\n" + upstream());
+  const auto loaded =
+      load("supported_extensions = [0x0002, 0x0003]\n" + base() + "[miner_telemetry]\ncidrs = []\n" + upstream());
   EXPECT_TRUE(loaded.may_start());
   EXPECT_THAT(texts(loaded, Severity::kNotYet),
-              ElementsAre(StartsWith("t.toml:1: `aggregate_channels`: "), StartsWith("t.toml:2: `supported_extensions`: "),
-                          StartsWith("t.toml:6: `miner_telemetry`: ")));
+              ElementsAre(HasSubstr("extension 0x0003 is not here"), StartsWith("t.toml:5: `miner_telemetry`: ")));
+  EXPECT_EQ(loaded.config.supported_extensions, std::vector<std::uint16_t>{0x0002});
+}
+
+TEST(TranslatorConfig, ChannelsCanBeAggregatedAndExtensionsRequired) {
+  const auto loaded = load("aggregate_channels = true\nrequired_extensions = [0x0002]\n" + base() + upstream());
+  EXPECT_TRUE(loaded.may_start());
+  EXPECT_TRUE(loaded.config.aggregate_channels);
+  EXPECT_EQ(loaded.config.required_extensions, std::vector<std::uint16_t>{0x0002});
+  EXPECT_FALSE(load(base() + upstream()).config.aggregate_channels);
 }
 
 TEST(TranslatorConfig, ACheckThatWouldNotBeMadeStopsTheStart) {
   const auto loaded = load("verify_payout = true\n" + base() + upstream());
   EXPECT_TRUE(loaded.valid());
   EXPECT_THAT(texts(loaded, Severity::kBlocker), ElementsAre(StartsWith("t.toml:1: `verify_payout` is not here yet")));
-  EXPECT_THAT(texts(load("required_extensions = [2]\n" + base() + upstream()), Severity::kBlocker), testing::SizeIs(1));
+  EXPECT_THAT(texts(load("required_extensions = [3]\n" + base() + upstream()), Severity::kBlocker), testing::SizeIs(1));
 }
 
 TEST(TranslatorConfig, NamesEveryKeyThatIsMissing) {

@@ -16,6 +16,7 @@
 #include "base/backoff.h"
 #include "log/log.h"
 #include "net/dial.h"
+#include "net/reconnect.h"
 #include "net/tcp.h"
 
 namespace adit::translator {
@@ -42,6 +43,7 @@ void add(Counters& sum, const Counters& part) {
   for (const auto& [code, count] : part.rejected_upstream) sum.rejected_upstream[code] += count;
   for (const auto& [code, count] : part.rejected_local) sum.rejected_local[code] += count;
   sum.unknown_channel_messages += part.unknown_channel_messages;
+  sum.unknown_extension_messages += part.unknown_extension_messages;
   sum.jobs += part.jobs;
 }
 
@@ -340,26 +342,32 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     if (!stopping_) co_await stop_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
   }
 
-  /// One connection from the dial to its end. False if it failed, or said what it should not: the next upstream is to be tried.
-  /// True if it was good and is lost.
-  asio::awaitable<bool> use_upstream(const UpstreamTarget& target) {
+  enum class Outcome {
+    kFailed,    ///< Or it said what it should not: the next upstream is to be tried.
+    kLost,      ///< It was good.
+    kMoved,     ///< It asked to be dialled anew.
+    kUnusable,  ///< Until the configuration is changed.
+  };
+
+  /// One connection from the dial to its end.
+  asio::awaitable<Outcome> use_upstream(const UpstreamTarget& target) {
     using namespace asio::experimental::awaitable_operators;
     upstream_.url = net::to_url(target.peer);
     net::DialOptions options;
     options.iroh = core_->options.iroh;
     auto first = co_await (net::dial(shard_, target.peer, options) || stopped());
-    if (stopping_ || first.index() != 0) co_return false;
+    if (stopping_ || first.index() != 0) co_return Outcome::kFailed;
     auto& dialled = std::get<0>(first);
     if (!dialled) {
       upstream_.last_error = dialled.error().message();
       log::warn("translator.upstream_failed",
                 {{"url", upstream_.url}, {"error", dialled.error().name()}, {"message", dialled.error().message()}});
-      co_return false;
+      co_return Outcome::kFailed;
     }
     connection_ = std::move(*dialled);
     drop_reason_.reset();
     const auto [host, port] = endpoint_of(target.peer.transport);
-    translator_.on_upstream_connected(target.user_identity, host, port, now_from_system());
+    translator_.on_upstream_connected(target.user_identity, host, port, now_from_system(), target.regtest_only);
     flush();
     Error reason(net::Errc::kClosed, "");
     while (true) {
@@ -379,12 +387,36 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     connection_->close(net::CloseCode::kShutdown);
     connection_.reset();
     translator_.on_upstream_lost(now_from_system());
-    if (stopping_) co_return false;
+    if (stopping_) co_return Outcome::kFailed;
     flush();
+    if (reason.is(Errc::kConfiguration)) {
+      log::error("translator.upstream_unusable", {{"url", upstream_.url}, {"message", reason.message()}});
+      upstream_.last_error = reason.message();
+      unusable_ = std::move(reason);
+      co_return Outcome::kUnusable;
+    }
     log::warn("translator.upstream_lost", {{"url", upstream_.url}, {"error", reason.name()}, {"message", reason.message()}});
     upstream_.last_error = reason.message();
     const bool at_fault = reason.is(Errc::kProtocol) || reason.is(Errc::kRefused) || reason.is(Errc::kTimedOut);
-    co_return was_ready && !at_fault;
+    if (reason.is(Errc::kReconnect)) co_return Outcome::kMoved;
+    co_return was_ready && !at_fault ? Outcome::kLost : Outcome::kFailed;
+  }
+
+  /// Where the upstream that asked for a new connection is to be dialled, if that may be followed.
+  std::optional<UpstreamTarget> moved(const UpstreamTarget& from) {
+    const auto& request = translator_.reconnect();
+    auto peer = net::reconnect_target(from.peer, request.host, request.port);
+    if (peer && !reconnects_.take(now_from_system().instant)) {
+      peer = fail(net::Errc::kProtocol, "the upstream asked for new connections too often: not followed");
+    }
+    if (!peer) {
+      log::warn("translator.reconnect_refused", {{"url", upstream_.url}, {"message", peer.error().message()}});
+      return std::nullopt;
+    }
+    log::info("translator.reconnect", {{"url", net::to_url(*peer)}});
+    UpstreamTarget target = from;
+    target.peer = std::move(*peer);
+    return target;
   }
 
   static asio::awaitable<void> run_upstream(std::shared_ptr<Home> home) {
@@ -392,17 +424,28 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     const auto& options = home->core_->options;
     Backoff backoff(options.first_retry, options.longest_retry);
     std::mt19937_64 random{std::random_device{}()};
+    std::vector<bool> unusable(options.upstreams.size());
+    std::optional<UpstreamTarget> elsewhere;  // Where a Reconnect leads.
     std::size_t next = 0;
-    while (!home->stopping_) {
+    while (!home->stopping_ && std::ranges::find(unusable, false) != unusable.end()) {
+      if (unusable[next]) {
+        next = (next + 1) % unusable.size();
+        continue;
+      }
       home->ready_at_.reset();
-      const bool was_good = co_await home->use_upstream(options.upstreams[next]);
+      const UpstreamTarget target = elsewhere ? *std::exchange(elsewhere, std::nullopt) : options.upstreams[next];
+      const Outcome outcome = co_await home->use_upstream(target);
       if (home->stopping_) break;
-      if (!was_good && ++next < options.upstreams.size()) continue;
+      if (outcome == Outcome::kMoved) elsewhere = home->moved(target);
+      if (elsewhere) continue;
+      if (outcome == Outcome::kUnusable) unusable[next] = true;
+      if ((outcome == Outcome::kFailed || outcome == Outcome::kUnusable) && ++next < options.upstreams.size()) continue;
       // The round is over, or one that was good was lost: from the first again, after a wait.
       next = 0;
       if (home->ready_at_ && now_from_system().instant - *home->ready_at_ >= options.stable_after) backoff.reset();
       co_await home->wait(backoff.next(random()));
     }
+    if (!home->stopping_) home->upstream_.unusable = home->unusable_;
   }
 
   asio::awaitable<void> wait(Duration duration) {
@@ -456,6 +499,8 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   std::shared_ptr<net::NetworkConnection> connection_;  ///< Shared with drain_upstream alone.
   UpstreamStatus upstream_;
   std::optional<Instant> ready_at_;
+  net::ReconnectBudget reconnects_;
+  std::optional<Error> unusable_;     ///< Why an upstream is not to be dialled again.
   std::optional<Error> drop_reason_;  ///< Why tick() closed the connection.
   std::uint64_t slow_readers_ = 0;
   std::size_t running_ = 0;

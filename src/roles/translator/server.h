@@ -20,7 +20,8 @@ namespace adit::translator {
 
 struct UpstreamTarget {
   net::Upstream peer;
-  std::string user_identity;  ///< ".minerN" is put behind it.
+  std::string user_identity;  ///< ".minerN" is put behind it, where each miner has a channel of its own.
+  bool regtest_only = false;  ///< Its authority key is one whose secret everybody has: Translator::on_upstream_connected.
 };
 
 struct ServerOptions {
@@ -42,6 +43,8 @@ struct UpstreamStatus {
   std::optional<net::ConnectionMetadata> metadata;  ///< While connected; else of the last connection that was ready.
   std::uint64_t connects = 0;                       ///< Times that it became ready.
   std::string last_error;                           ///< Why the last one ended or could not be reached; empty: none did.
+  /// Set once no upstream is left that may be used before somebody changes the configuration: nothing is dialled any more.
+  std::optional<Error> unusable;
 };
 
 /// Everything that a monitor shows of a translator.

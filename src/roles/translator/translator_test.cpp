@@ -5,10 +5,12 @@
 #include <cmath>
 #include <deque>
 #include <numeric>
+#include <set>
 
 #include "base/hex.h"
 #include "bitcoin/merkle.h"
 #include "sv1/client.h"
+#include "wire/tlv.h"
 
 namespace adit::translator {
 namespace {
@@ -112,11 +114,28 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
     EXPECT_TRUE(message) << "wanted " << M::kName;
     return message ? *message : M{};
   }
-  void upstream_up(std::uint32_t flags = 0) {
-    translator->on_upstream_connected("id", "pool.example", 34254, now);
+  void upstream_up(std::uint32_t flags = 0, bool regtest_only = false) {
+    translator->on_upstream_connected("id", "pool.example", 34254, now, regtest_only);
     pump();
     next<wire::SetupConnection>();
     EXPECT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2, .flags = flags}));
+  }
+  /// A frame as it is.
+  Result<void> upstream_raw(wire::FrameHeader header, std::vector<std::uint8_t> payload) {
+    wire::FrameBuffer buffer;
+    EXPECT_TRUE(buffer.push_raw(header, payload));
+    const std::vector<wire::FrameView> frames(buffer.begin(), buffer.end());
+    auto handled = translator->on_upstream_frames(frames, now);
+    pump();
+    return handled;
+  }
+  /// The TLV fields behind the share that was sent next.
+  std::vector<std::uint8_t> next_share_fields() {
+    last = std::move(sent.front());
+    sent.pop_front();
+    Bytes rest;
+    EXPECT_TRUE((wire::FrameView{last.header, last.payload}.as<wire::SubmitSharesExtended>(&rest)));
+    return {rest.begin(), rest.end()};
   }
   void open_success(std::uint32_t channel_id, const bitcoin::U256& target = kAnyHash, std::vector<std::uint8_t> prefix = {},
                     std::uint16_t extranonce_size = 16) {
@@ -791,6 +810,418 @@ TEST_F(TranslatorTest, OneAbusiveMinerCostsTheOthersNothing) {
   EXPECT_EQ(submit(healthy, 1), 0);
   EXPECT_EQ(next<wire::SubmitSharesExtended>().channel_id, 2u);
   EXPECT_TRUE(sent.empty());
+}
+
+// SV2 03 §3.4.1: with the channel bit a message of an unknown extension is for whoever stands behind the channel. Behind ours
+// stand SV1 miners, who have no such messages, so the channel ends here; without the bit it is for us anyhow. Ignored both.
+TEST_F(TranslatorTest, MessagesOfUnknownExtensionsAreIgnoredWithAndWithoutTheChannelBit) {
+  upstream_up();
+  auto& test = mining(2);
+  const auto heard = test.heard.size();
+  for (const bool for_channel : {true, false}) {
+    for (const std::vector<std::uint8_t>& payload : {std::vector<std::uint8_t>{2, 0, 0, 0, 9, 9}, {77, 0, 0, 0}, {1}, {}}) {
+      EXPECT_TRUE(upstream_raw({.extension_type = 0x4ad1, .channel_message = for_channel, .message_type = 0x1f}, payload));
+    }
+  }
+  EXPECT_EQ(test.heard.size(), heard) << "no SV2 byte reaches an SV1 miner";
+  EXPECT_TRUE(sent.empty());
+  EXPECT_EQ(translator->counters().unknown_extension_messages, 8u);
+  EXPECT_EQ(submit(test, 1), 0);
+}
+
+// ---- Extension negotiation (ext 0x0001).
+
+TEST_F(TranslatorTest, ExtensionsAreRequestedBeforeAnythingElse) {
+  make({.extensions = {0x0002}});
+  auto& test = connect();
+  upstream_up();
+  const auto request = next<wire::RequestExtensions>();
+  ASSERT_EQ(request.requested_extensions.size(), 1u);
+  EXPECT_EQ(request.requested_extensions[0], 0x0002);
+  const std::uint16_t request_id = request.request_id;
+  EXPECT_TRUE(sent.empty()) << "no open before the answer";
+  EXPECT_FALSE(translator->upstream_ready());
+  const std::vector<std::uint16_t> granted = {0x0002, 0x0777};
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = static_cast<std::uint16_t>(request_id + 1)}));
+  EXPECT_FALSE(translator->upstream_ready()) << "that answers another request";
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = request_id, .supported_extensions = granted}));
+  EXPECT_TRUE(translator->upstream_ready());
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_EQ(to_hex(next_share_fields()),
+            "020001"
+            "0100"
+            "77")
+      << "little-endian: extension, field, length, 'w'";
+}
+
+TEST_F(TranslatorTest, AServerThatIgnoresNegotiationIsUsedWithoutExtensions) {
+  make({.extensions = {0x0002}, .negotiation_timeout = seconds(3)});
+  auto& test = connect();
+  upstream_up();
+  const std::uint16_t request_id = next<wire::RequestExtensions>().request_id;
+  EXPECT_TRUE(tick(seconds(2)));
+  EXPECT_TRUE(sent.empty());
+  EXPECT_TRUE(tick(seconds(1)));
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_TRUE(next_share_fields().empty());
+  const std::vector<std::uint16_t> granted = {0x0002};
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = request_id, .supported_extensions = granted}));
+  EXPECT_EQ(submit(test, 2), 0);
+  EXPECT_FALSE(next_share_fields().empty()) << "a late answer counts from then on";
+}
+
+TEST_F(TranslatorTest, ARequiredExtensionThatIsNotThereRefusesTheUpstream) {
+  make({.required_extensions = {0x0002}, .negotiation_timeout = seconds(3)});
+  upstream_up();
+  const std::uint16_t request_id = next<wire::RequestExtensions>().request_id;
+  const std::vector<std::uint16_t> unsupported = {0x0002};
+  const auto refused = upstream(wire::RequestExtensionsError{.request_id = request_id, .unsupported_extensions = unsupported});
+  EXPECT_EQ(code_of(refused), "refused");
+  EXPECT_NE(refused.error().message().find("0x0002"), std::string::npos);
+  translator->on_upstream_lost(now);
+  sent.clear();
+  upstream_up();
+  EXPECT_EQ(code_of(tick(seconds(3))), "refused") << "silence is no support";
+}
+
+TEST_F(TranslatorTest, AnErrorWithoutRequirementsIsGoneOnFromAndOneWithThemIsNot) {
+  make({.extensions = {0x0002}});
+  upstream_up();
+  const std::vector<std::uint16_t> list = {0x0002};
+  EXPECT_TRUE(upstream(
+      wire::RequestExtensionsError{.request_id = next<wire::RequestExtensions>().request_id, .unsupported_extensions = list}));
+  EXPECT_TRUE(translator->upstream_ready());
+  translator->on_upstream_lost(now);
+  upstream_up();
+  const std::vector<std::uint16_t> other = {0x0005};
+  const auto refused = upstream(
+      wire::RequestExtensionsError{.request_id = next<wire::RequestExtensions>().request_id, .required_extensions = other});
+  EXPECT_EQ(code_of(refused), "refused");
+  EXPECT_NE(refused.error().message().find("0x0005"), std::string::npos);
+}
+
+TEST_F(TranslatorTest, NoExtensionIsAskedForByDefault) {
+  connect();
+  upstream_up();
+  next<wire::OpenExtendedMiningChannel>();
+}
+
+// SV2 03 §3.6.4.
+TEST_F(TranslatorTest, AChangedEndpointIsAskedForItsExtensionsAnew) {
+  make({.extensions = {0x0002}});
+  auto& test = connect();
+  upstream_up();
+  const std::vector<std::uint16_t> granted = {0x0002};
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = next<wire::RequestExtensions>().request_id,
+                                                      .supported_extensions = granted}));
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_TRUE(upstream(wire::ChannelEndpointChanged{.channel_id = 2}));
+  const std::uint16_t request_id = next<wire::RequestExtensions>().request_id;
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_TRUE(next_share_fields().empty());
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = request_id, .supported_extensions = granted}));
+  EXPECT_EQ(submit(test, 2), 0);
+  EXPECT_FALSE(next_share_fields().empty());
+}
+
+// ext 0x0002 §1.1: at most 32 bytes of UTF-8, not padded.
+TEST(WorkerIdentity, IsCutBetweenCharactersAndIsAlwaysUtf8) {
+  EXPECT_EQ(worker_identity("Worker_001", "miner1"), "Worker_001");
+  EXPECT_EQ(worker_identity("", "miner1"), "miner1");
+  EXPECT_EQ(worker_identity(std::string(40, 'a'), ""), std::string(32, 'a'));
+  EXPECT_EQ(worker_identity(std::string(31, 'a') + "\u00e9", ""), std::string(31, 'a')) << "half a character is none";
+  EXPECT_EQ(worker_identity(std::string(30, 'a') + "\u00e9", ""), std::string(30, 'a') + "\u00e9");
+  EXPECT_EQ(worker_identity("\xe9t\xe9", ""), "?t?") << "Latin-1";
+  EXPECT_EQ(worker_identity("a\nb\x7f\xc2\x85", ""), "a?b???") << "control characters";
+  EXPECT_EQ(worker_identity("\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80", ""), "?????????") << "overlong, surrogate, too large";
+}
+
+// ---- The published example key (docs/design.md §7).
+
+TEST_F(TranslatorTest, AnExampleKeyIsMinedUnderOnRegtestAlone) {
+  upstream_up(0, true);
+  auto& test = connect();
+  open_success(2);
+  EXPECT_TRUE(job(2, 5));
+  const auto refused = tip(2, 5, 7, kHardNbits);
+  EXPECT_EQ(code_of(refused), "configuration");
+  EXPECT_NE(refused.error().message().find("authority_pubkey"), std::string::npos) << "says what to do";
+  EXPECT_TRUE(test.works.empty()) << "nothing is mined under it";
+  translator->on_upstream_lost(now);
+  sent.clear();
+  upstream_up(0, true);
+  open_success(2);
+  EXPECT_TRUE(job(2, 5));
+  EXPECT_TRUE(tip(2, 5, 7, 0x207fffff));
+  EXPECT_EQ(test.works.size(), 1u);
+  EXPECT_TRUE(job(2, 6));
+  EXPECT_EQ(code_of(tip(2, 6, 8, 0x1e0377ae)), "configuration") << "signet, at a later tip";
+  EXPECT_EQ(test.works.size(), 1u);
+}
+
+TEST_F(TranslatorTest, AReconnectIsHandedToTheDriver) {
+  upstream_up();
+  EXPECT_EQ(code_of(upstream(wire::Reconnect{.new_host = "elsewhere.example", .new_port = 444})), "reconnect");
+  EXPECT_EQ(translator->reconnect().host, "elsewhere.example");
+  EXPECT_EQ(translator->reconnect().port, 444);
+}
+
+// frstrtr/c2pool#1393: ESP-Miner's chips can set bits of the version and not clear them; NerdQAxePlus submits the difference.
+TEST_F(TranslatorTest, TheBitsThatMayBeRolledStartAtZero) {
+  upstream_up();
+  auto& test = connect();
+  open_success(2);
+  const auto versioned = [&](std::uint32_t job_id, bool rolling) {
+    EXPECT_TRUE(upstream(wire::NewExtendedMiningJob{.channel_id = 2,
+                                                    .job_id = job_id,
+                                                    .version = 0x32ef0004,
+                                                    .version_rolling_allowed = rolling,
+                                                    .merkle_path = path,
+                                                    .coinbase_tx_prefix = coinbase1,
+                                                    .coinbase_tx_suffix = coinbase2}));
+    EXPECT_TRUE(tip(2, job_id, static_cast<std::uint8_t>(job_id)));
+  };
+  versioned(5, true);
+  EXPECT_EQ(test.works.back()->job.version, 0x20000004u);
+  EXPECT_EQ(submit(test, 1, 0x01660000), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().version, 0x21660004u);
+  versioned(6, false);
+  EXPECT_EQ(test.works.back()->job.version, 0x32ef0004u) << "not to be changed";
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().version, 0x32ef0004u);
+}
+
+TEST_F(TranslatorTest, ALateShareMayRollWhatItsOwnJobAllowed) {
+  upstream_up();
+  auto& test = mining(2);
+  EXPECT_TRUE(job(2, 200, 1'700'000'000, false));
+  EXPECT_EQ(submit(test, 1, 0x2000, 0), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().version, 0x20002000u);
+}
+
+// OCEAN-xyz/datum_gateway#214.
+TEST_F(TranslatorTest, BitsRolledByAMinerThatNeverConfiguredCount) {
+  upstream_up();
+  auto& test = connect({.user = "w", .version_rolling = false});
+  open_success(2);
+  first_job(2, 5);
+  const std::string share = "{\"id\":77,\"method\":\"mining.submit\",\"params\":[\"w\",\"" + test.works[0]->job.job_id +
+                            "\",\"abcdef01\",\"6553f164\",\"deadbeef\",\"00c00000\"]}\n";
+  translator->on_miner_bytes(*test.miner, as_bytes(share), now);
+  pump();
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().version, 0x20c00000u);
+}
+
+// shufps/qaxe#33: a difficulty counts from the next notify on, so one must follow.
+TEST_F(TranslatorTest, ANewDifficultyIsFollowedByANotify) {
+  upstream_up();
+  auto& test = mining(2, bitcoin::target_from_difficulty(1e9));
+  const auto works = test.works.size();
+  const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[4096]}\n";
+  translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
+  pump();
+  ASSERT_EQ(test.works.size(), works + 1);
+  EXPECT_EQ(test.works.back()->difficulty, 4096);
+}
+
+// ---- Aggregated: one channel for all.
+
+class AggregatedTest : public TranslatorTest {
+ protected:
+  void SetUp() override {
+    make({.extranonce2_size = 4,
+          .aggregate = true,
+          .min_hash_rate_hps = 1e6,
+          .shares_per_minute = 6,
+          .extensions = {0x0002},
+          .keepalive = Duration::zero()});
+  }
+  void up() {
+    upstream_up();
+    const std::vector<std::uint16_t> granted = {0x0002};
+    EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = next<wire::RequestExtensions>().request_id,
+                                                        .supported_extensions = granted}));
+  }
+};
+
+TEST_F(AggregatedTest, AllMinersShareOneChannelAndNoExtranonce) {
+  auto& one = connect({.user = "one"});
+  auto& two = connect({.user = "two"});
+  up();
+  const auto open = next<wire::OpenExtendedMiningChannel>();
+  EXPECT_EQ(open.user_identity, "id");
+  EXPECT_EQ(open.min_extranonce_size, 6) << "two bytes tell the miners apart";
+  EXPECT_TRUE(sent.empty()) << "one open, however many miners";
+  auto& three = connect({.user = "three"});
+  EXPECT_TRUE(sent.empty()) << "nor for one that comes while it is under way";
+  const std::vector<std::uint8_t> prefix = {0xaa, 0xbb};
+  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id,
+                                                              .channel_id = 2,
+                                                              .target = kAnyHash.to_le(),
+                                                              .extranonce_size = 8,
+                                                              .extranonce_prefix = prefix,
+                                                              .group_channel_id = kGroup}));
+  first_job(2, 5);
+  auto& four = connect({.user = "four"});
+  EXPECT_TRUE(sent.empty());
+  std::set<std::string> seen;
+  std::uint32_t sequence_number = 0;
+  for (TestMiner* test : {&one, &two, &three, &four}) {
+    ASSERT_EQ(test->works.size(), 1u) << "a late one gets the job that the others have";
+    const auto& work = *test->works[0];
+    EXPECT_EQ(work.extranonce2_size, 4u);
+    const std::string extranonce1 = to_hex(work.extranonce1.bytes());
+    EXPECT_EQ(extranonce1.size(), 12u) << "aabb, two bytes of index, two zeros";
+    EXPECT_EQ(extranonce1.substr(0, 4), "aabb");
+    EXPECT_EQ(extranonce1.substr(8), "0000");
+    EXPECT_TRUE(seen.insert(extranonce1).second) << "no two search the same";
+    // The same nonce and extranonce2 from each: other work, and none is a duplicate.
+    EXPECT_EQ(submit(*test, 1), 0);
+    const auto fields = next_share_fields();
+    const auto share = *wire::FrameView{last.header, last.payload}.as<wire::SubmitSharesExtended>();
+    EXPECT_EQ(share.channel_id, 2u);
+    EXPECT_EQ(share.sequence_number, sequence_number++);
+    EXPECT_EQ("aabb" + to_hex(share.extranonce), extranonce1 + "01020304");
+    const auto user = test == &one ? "one" : test == &two ? "two" : test == &three ? "three" : "four";
+    EXPECT_EQ(std::string(fields.begin() + 5, fields.end()), user) << "each share says whose it is";
+  }
+  EXPECT_EQ(submit(one, 1), 22);
+}
+
+TEST_F(AggregatedTest, VerdictsReachTheMinerWhoseShareItWas) {
+  up();
+  auto& one = connect();
+  open_success(2);
+  first_job(2, 5);
+  auto& two = connect();
+  for (std::uint32_t nonce = 0; nonce < 3; ++nonce) EXPECT_EQ(submit(one, nonce), 0);
+  for (std::uint32_t nonce = 0; nonce < 2; ++nonce) EXPECT_EQ(submit(two, nonce), 0);
+  EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .sequence_number = 3, .error_code = "stale-share"}));
+  EXPECT_TRUE(upstream(wire::SubmitSharesSuccess{
+      .channel_id = 2, .last_sequence_number = 4, .new_submits_accepted_count = 4, .new_shares_sum = 4}));
+  EXPECT_EQ(one.miner->shares_accepted(), 3u);
+  EXPECT_EQ(one.miner->shares_rejected(), 0u);
+  EXPECT_EQ(two.miner->shares_accepted(), 1u);
+  EXPECT_EQ(two.miner->shares_rejected(), 1u);
+}
+
+// SV2 05 §5.3.9: an aggregating proxy tells its upstream when a miner comes or goes.
+TEST_F(AggregatedTest, TheUpstreamIsToldTheSumOfTheHashRatesAtMostOnceASecond) {
+  up();
+  connect();
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_TRUE(tick());
+  EXPECT_TRUE(sent.empty()) << "what the channel was opened with";
+  auto& two = connect();
+  connect();
+  EXPECT_TRUE(tick(milliseconds(100)));
+  EXPECT_EQ(next<wire::UpdateChannel>().nominal_hash_rate, 3e6f);
+  leave(two);
+  EXPECT_TRUE(tick(milliseconds(100)));
+  EXPECT_TRUE(sent.empty()) << "within the second";
+  EXPECT_TRUE(tick());
+  EXPECT_EQ(next<wire::UpdateChannel>().nominal_hash_rate, 2e6f);
+  EXPECT_TRUE(sent.empty());
+}
+
+TEST_F(AggregatedTest, NothingIsSaidOfAChannelThatIsNotOpenYet) {
+  up();
+  connect();
+  connect();
+  next<wire::OpenExtendedMiningChannel>();
+  EXPECT_TRUE(tick());
+  EXPECT_TRUE(sent.empty());
+}
+
+TEST_F(AggregatedTest, TheLastMinerClosesTheChannelAndTheNextOneOpensAnother) {
+  up();
+  auto& one = connect();
+  open_success(2);
+  first_job(2, 5);
+  auto& two = connect();
+  leave(one);
+  EXPECT_TRUE(sent.empty());
+  leave(two);
+  EXPECT_EQ(next<wire::CloseChannel>().channel_id, 2u);
+  auto& three = connect();
+  open_success(3);
+  first_job(3, 6);
+  EXPECT_EQ(three.works.size(), 1u);
+}
+
+TEST_F(AggregatedTest, AMinerThatJoinsDuringAFutureJobMinesItWhenItsTipComes) {
+  up();
+  auto& one = connect();
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_TRUE(job(kGroup, 600));
+  auto& two = connect();
+  EXPECT_TRUE(tip(kGroup, 600, 30));
+  EXPECT_EQ(one.works.back()->job.prev_hash[0], 30);
+  EXPECT_EQ(two.works.back()->job.prev_hash[0], 30);
+  EXPECT_EQ(submit(two, 1), 0);
+}
+
+TEST_F(AggregatedTest, AClosedChannelGivesTheUpstreamUpAndTheMinersStay) {
+  up();
+  auto& one = connect();
+  auto& two = connect();
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_EQ(code_of(upstream(wire::CloseChannel{.channel_id = 2, .reason_code = "bye"})), "refused");
+  translator->on_upstream_lost(now);
+  pump();
+  EXPECT_EQ(one.miner->ended(), "");
+  sent.clear();
+  up();
+  open_success(7);
+  EXPECT_TRUE(sent.empty());
+  first_job(7, 1, 40);
+  EXPECT_EQ(two.works.back()->job.prev_hash[0], 40);
+  EXPECT_EQ(submit(one, 9), 0);
+}
+
+TEST_F(AggregatedTest, ANewPrefixReachesEveryMinerWithItsOwnIndex) {
+  up();
+  auto& one = connect();
+  auto& two = connect();
+  open_success(2);
+  first_job(2, 5);
+  const std::vector<std::uint8_t> prefix = {0xcc, 0xdd, 0xee};
+  EXPECT_TRUE(upstream(wire::SetExtranoncePrefix{.channel_id = 2, .extranonce_prefix = prefix}));
+  EXPECT_TRUE(job(2, 6, 1'700'000'001));
+  EXPECT_EQ(to_hex(one.works.back()->extranonce1.bytes()).substr(0, 6), "ccddee");
+  EXPECT_NE(one.works.back()->extranonce1, two.works.back()->extranonce1);
+  EXPECT_EQ(submit(one, 1), 0);
+  EXPECT_EQ(submit(two, 1), 0);
+}
+
+TEST_F(AggregatedTest, AnIndexIsNotGivenAgainSoon) {
+  up();
+  auto& stays = connect();
+  open_success(2);
+  first_job(2, 5);
+  std::set<std::string> seen = {to_hex(stays.works[0]->extranonce1.bytes())};
+  for (int i = 0; i < 300; ++i) {
+    auto& test = connect();
+    EXPECT_TRUE(seen.insert(to_hex(test.works.at(0)->extranonce1.bytes())).second);
+    leave(test);
+  }
+}
+
+TEST_F(AggregatedTest, AnExtranonceTooSmallForItsMinersGivesTheUpstreamUp) {
+  up();
+  connect();
+  const auto open = next<wire::OpenExtendedMiningChannel>();
+  EXPECT_EQ(code_of(upstream(
+                wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = 5})),
+            "protocol");
 }
 
 }  // namespace
