@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <optional>
 #include <random>
 #include <string>
@@ -972,8 +973,9 @@ class Workers : public SessionTest {
     EXPECT_TRUE(peer.send(open_extended()));
     return peer.answer<wire::OpenExtendedMiningChannelSuccess>().channel_id;
   }
-  /// A good share that names `worker`, if given, behind a field of an extension that nobody agreed upon.
-  Result<void> submit(Peer& peer, std::uint32_t id, std::optional<std::string_view> worker) {
+  /// A good share (of another channel, `to`, a bad one) that names `worker`, if given, behind a field of an extension that
+  /// nobody agreed upon.
+  Result<void> submit(Peer& peer, std::uint32_t id, std::optional<std::string_view> worker, std::uint32_t to = 0) {
     const std::array<std::uint8_t, 16> extranonce{1, static_cast<std::uint8_t>(++sequence_)};
     const auto share = mine(channel_of(peer, id).full_extranonce(extranonce), channel_of(peer, id).target(), 0);
     wire::ByteBuffer tlvs;
@@ -983,7 +985,7 @@ class Workers : public SessionTest {
       EXPECT_TRUE(wire::append_tlv(tlvs, wire::kWorkerTracking, wire::kUserIdentityField, name));
     }
     wire::FrameBuffer in;
-    EXPECT_TRUE(in.push(wire::SubmitSharesExtended{.channel_id = id,
+    EXPECT_TRUE(in.push(wire::SubmitSharesExtended{.channel_id = to == 0 ? id : to,
                                                    .sequence_number = sequence_,
                                                    .job_id = share.job_id,
                                                    .nonce = share.nonce,
@@ -1004,7 +1006,7 @@ TEST_F(Workers, SharesAreCountedByTheWorkerThatTheyName) {
   for (const auto* worker : {"Worker_001", "Worker_002", "Worker_001"}) ASSERT_TRUE(submit(peer, id, worker));
   ASSERT_TRUE(submit(peer, id, std::nullopt));
   ASSERT_TRUE(submit(peer, id, std::string(33, 'x')));
-  ASSERT_TRUE(submit(peer, 77, "Worker_002")) << "refused, and counted as refused";
+  ASSERT_TRUE(submit(peer, id, "Worker_002", 77)) << "refused, and counted as refused";
   EXPECT_EQ(shard_.counters().shares_accepted, 5u) << "a bad name costs nobody a share";
   ASSERT_NE(peer.session.workers(), nullptr);
   const auto& all = peer.session.workers()->all();
@@ -1082,22 +1084,31 @@ TEST_F(SessionTest, AnIdleSessionWithOneStandardChannelTakesLittleMemory) {
   EXPECT_LE(sizeof(PoolSession) + peer.session.channels().size_bytes(), 1024u);
 }
 
-// Opens, closes, jobs, tips, shares, ticks and garbage in random order: the session agrees with the model on every share.
+// Opens, closes, jobs, tips, shares, ticks, new prefixes, targets, groups, custom jobs and garbage in random order: the session
+// agrees with the model on every share and every message.
 TEST(SessionAgainstItsModel, RandomSequencesGetTheVerdictsOfTheRules) {
   std::mt19937 random(20261122);
   std::uint64_t accepted = 0;
   std::uint64_t rejected = 0;
+  std::map<std::string, std::uint64_t> reached;
   for (int run = 0; run < 3000; ++run) {
-    std::vector<std::uint8_t> script = {0, 1};  // Most runs begin with SetupConnection.
+    std::vector<std::uint8_t> script = {0, static_cast<std::uint8_t>(random())};  // Most runs begin with SetupConnection.
     if (run % 50 == 0) script.clear();
     for (int i = 0; i < 600; ++i) script.push_back(static_cast<std::uint8_t>(random()));
     testing::SessionModel model(script);
     model.run();
     accepted += model.accepted();
     rejected += model.rejected();
+    for (const auto& [what, count] : model.reached()) reached[what] += count;
   }
   EXPECT_GT(accepted, 1000u) << "the sequences must reach what they are to test";
   EXPECT_GT(rejected, 1000u);
+  for (const auto* what :
+       {"invalid-channel-id", "stale-share", "invalid-job-id", "bad-extranonce-size", "invalid-share",
+        "invalid-non-rollable-version-bit", "difficulty-too-low", "duplicate-share", "SetExtranoncePrefix", "SetGroupChannel",
+        "SetCustomMiningJob", "too-many-custom-jobs", "stale-chain-tip", "invalid-mining-job-token", "jd-not-supported"}) {
+    EXPECT_GT(reached[what], 20u) << what;
+  }
 }
 
 }  // namespace
