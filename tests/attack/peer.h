@@ -189,7 +189,7 @@ class Miner {
                           .nonce = nonce_,
                           .ntime = job->ntime,
                           .version = job->rules.version,
-                          .extranonce = Bytes(extranonce_).first(channel_->extranonce_size())};
+                          .extranonce = Bytes(kExtranonce).first(channel_->extranonce_size())};
     const auto root = job->merkle_root(share.extranonce);
     while (bitcoin::U256::from_le(bitcoin::sha256d_header(channels::share_header(job->rules, share, root))) > job->target) {
       ++share.nonce;
@@ -285,7 +285,8 @@ class Miner {
   std::string refusal_;
   std::uint32_t sequence_ = 0;
   std::uint32_t nonce_ = 0;
-  std::array<std::uint8_t, 32> extranonce_{};
+  /// What every miner rolls, as only nonces vary here; outlives each of them, as shares do.
+  static constexpr std::array<std::uint8_t, 32> kExtranonce{};
 };
 
 }  // namespace adit::attack
