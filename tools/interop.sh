@@ -1,6 +1,21 @@
 # ./dev interop: adit against programs that others wrote. Sourced by ./dev.
 # shellcheck shell=bash
 
+# with_peers COMMAND...: runs it with our program and the peers in its environment.
+with_peers() {
+  local name
+  for name in "${PEERS_ALL[@]}"; do export "ADIT_PEER_${name^^}=$(peer_dir "$name")"; done
+  ADIT=$(binary release adit) PYTHONDONTWRITEBYTECODE=1 "$@"
+}
+
+# bench-pool [ARGUMENTS]: our pool and SRI's under the same load, on the same node.
+bench_pool() {
+  deps peers
+  build release adit
+  peers bitcoin pool
+  with_peers python3 -u "$ROOT/bench/pool_bench.py" --json "$ROOT/build/bench-pool.json" "$@"
+}
+
 # interop [--build-only [all]] [NAME...]: NAME picks tests, as python's unittest -k does.
 interop() {
   deps peers
@@ -13,6 +28,5 @@ interop() {
   build release adit
   peers "${PEERS_NEEDED[@]}"
   say 'interop: Bitcoin Core and SRI against build/release'
-  ADIT=$(binary release adit) ADIT_PEER_BITCOIN=$(peer_dir bitcoin) ADIT_PEER_TRANSLATOR=$(peer_dir translator) PYTHONDONTWRITEBYTECODE=1 \
-    python3 -u -m unittest discover -v -s "$ROOT/tests/interop" -p 'test_*.py' "${selected[@]}"
+  with_peers python3 -u -m unittest discover -v -s "$ROOT/tests/interop" -p 'test_*.py' "${selected[@]}"
 }

@@ -63,7 +63,7 @@ TEST_F(Cli, VersionAndHelpSucceed) {
   EXPECT_THAT(adit("--version").output, testing::StartsWith("adit "));
   const Ran help = adit("--help");
   EXPECT_EQ(help.code, 0);
-  for (const char* command : {"pool", "translator", "miner", "keys", "check", "demo"})
+  for (const char* command : {"pool", "translator", "miner", "load", "keys", "check", "demo"})
     EXPECT_THAT(help.output, HasSubstr(command));
 }
 
@@ -73,6 +73,15 @@ TEST_F(Cli, WrongUseIsExitCode2) {
   EXPECT_EQ(adit("check").code, 2);
   EXPECT_EQ(adit("--log-level loud check -c x").code, 2);
   EXPECT_EQ(adit("keys").code, 2);
+}
+
+TEST_F(Cli, ALoadNamesWhatItWasGivenWrongly) {
+  EXPECT_THAT(adit("load stratum+tcp://127.0.0.1:1").output, HasSubstr("stratum2+tcp://"));
+  EXPECT_EQ(adit("load stratum+tcp://127.0.0.1:1").code, 2);
+  EXPECT_EQ(adit("load stratum2+tcp://127.0.0.1:1 --flood --rate 5").code, 2);
+  const Ran nobody = adit("load stratum2+tcp://127.0.0.1:1 --connections 1");
+  EXPECT_EQ(nobody.code, 1);
+  EXPECT_THAT(nobody.output, HasSubstr("connection 1"));
 }
 
 TEST_F(Cli, KeysAreWrittenForTheirOwnerOnlyAndShownByTheirPublicHalf) {

@@ -7,7 +7,6 @@
 #include "cli/command.h"
 #include "cli/duration.h"
 #include "cli/serve.h"
-#include "config/keys.h"
 #include "net/url.h"
 #include "roles/miner/miner.h"
 
@@ -33,19 +32,6 @@ void log_stats(const miner::MinerStats& now, const miner::MinerStats& before, Du
   log::info("miner.stats", {{"hash_rate_hps", static_cast<double>(now.hashes - before.hashes) / seconds},
                             {"shares_accepted", now.shares_accepted},
                             {"shares_rejected", now.shares_rejected}});
-}
-
-// The endpoint dials only: a new key each time, and of relays none but the one that is asked for.
-Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
-                                                        const std::string& relay) {
-  config::IrohSettings settings{.enabled = true};
-  if (relay == "n0") {
-    settings.relay = config::RelayMode::kN0;
-  } else if (const std::string url = relay.empty() ? peer.relay_url.value_or("") : relay; !url.empty()) {
-    settings.relay = config::RelayMode::kCustom;
-    settings.relays.push_back({.url = url});
-  }
-  return start_iroh(shards, settings, config::generate_node_key());
 }
 
 int run(const Global& global, const Options& options) {

@@ -33,6 +33,7 @@ struct Command {
 Command add_pool(CLI::App& app);
 Command add_translator(CLI::App& app);
 Command add_miner(CLI::App& app);
+Command add_load(CLI::App& app);
 Command add_demo(CLI::App& app);
 Command add_keys(CLI::App& app);
 Command add_check(CLI::App& app);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "cli/command.h"
+#include "config/keys.h"
 #include "log/log.h"
 #include "net/error.h"
 
@@ -78,6 +79,18 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
       net::Errc::kUnsupported,
       "this build of adit has no iroh (ADIT_IROH=OFF): remove [iroh] and the upstreams over iroh, or use another build");
 #endif
+}
+
+Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
+                                                        const std::string& relay) {
+  config::IrohSettings settings{.enabled = true};
+  if (relay == "n0") {
+    settings.relay = config::RelayMode::kN0;
+  } else if (const std::string url = relay.empty() ? peer.relay_url.value_or("") : relay; !url.empty()) {
+    settings.relay = config::RelayMode::kCustom;
+    settings.relays.push_back({.url = url});
+  }
+  return start_iroh(shards, settings, config::generate_node_key());
 }
 
 std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings& settings) {

@@ -26,6 +26,11 @@ unsigned shard_count(unsigned configured);
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, const config::IrohSettings& settings,
                                                      noise::Secret key);
 
+/// An endpoint that only dials `peer`: a new key each time, and of relays none but the one that is asked for: `relay` ("n0" for
+/// the public ones, or a URL), else the peer's. Errors: as start_iroh.
+Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
+                                                        const std::string& relay);
+
 /// The relay to put into our URL: waits up to 5 s until the endpoint is connected to one, if it is to have one. If none
 /// answers: the configured one where there is exactly one, else empty.
 std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings& settings);

@@ -9,10 +9,17 @@ ADIT = os.environ.get("ADIT", "adit")
 PAYOUT = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
 
+def metric(monitoring_port, name):
+    """The sum of a metric over its labels, as /metrics tells it; SRI's names are ours."""
+    text = http_get(f"http://127.0.0.1:{monitoring_port}/metrics")
+    values = re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)$", text, re.M)
+    return sum(float(value) for value in values)
+
+
 class Role:
-    def __init__(self, test, name, *arguments):
+    def __init__(self, test, name, *arguments, prefix=()):
         self.test = test
-        self.process = test.run_process(name, ADIT, "--log-format", "json", name, *arguments)
+        self.process = test.run_process(name, *prefix, ADIT, "--log-format", "json", name, *arguments)
 
     def events(self, name):
         """What the role has logged under this event name, oldest first."""
@@ -29,27 +36,28 @@ class Role:
 
 
 class Pool(Role):
-    def __init__(self, test, source, iroh=False):
+    def __init__(self, test, source, *, iroh=False, shares_per_minute=60.0, share_batch_size=1, threads=0, prefix=()):
         authority = test.folder / "authority.key"
         self.authority = test.run_to_end(ADIT, "keys", "authority", "--out", authority)
         self.monitoring = free_port()
         config = test.folder / "pool.toml"
         config.write_text(f'''
-listen_address = "127.0.0.1:0"
+listen_address = "127.0.0.1:{free_port()}"
 monitoring_address = "127.0.0.1:{self.monitoring}"
 monitoring_cache_refresh_secs = 1
 authority_secret_key_file = "{authority}"
 coinbase_reward_script = "addr({PAYOUT})"
 pool_signature = "adit interop"
 server_id = 1
-shares_per_minute = 60.0
-share_batch_size = 1
+shares_per_minute = {shares_per_minute}
+share_batch_size = {share_batch_size}
+threads = {threads}
 data_dir = "{test.folder / 'pool'}"
 {source}
 {'[iroh]' if iroh else ''}
 {'bind_addresses = ["127.0.0.1:0"]' if iroh else ''}
 ''')
-        super().__init__(test, "pool", "-c", config)
+        super().__init__(test, "pool", "-c", config, prefix=prefix)
 
     def url(self, transport):
         return self.test.wait_until(
@@ -57,10 +65,7 @@ data_dir = "{test.folder / 'pool'}"
             lambda: next((e["url"] for e in self.events("pool.listening") if e["transport"] == transport), None), 30)
 
     def metric(self, name):
-        """The sum of a metric over its labels, as /metrics tells it."""
-        text = http_get(f"http://127.0.0.1:{self.monitoring}/metrics")
-        values = re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)$", text, re.M)
-        return sum(float(value) for value in values)
+        return metric(self.monitoring, name)
 
 
 def rpc_source(node):

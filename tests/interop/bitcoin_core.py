@@ -1,4 +1,4 @@
-"""Bitcoin Core on regtest, asked over its own RPC without any code of adit's."""
+"""Bitcoin Core on regtest, asked over its own RPC without any code of adit's. Its IPC socket is where SRI's pool looks for it."""
 import base64
 import itertools
 import json
@@ -21,7 +21,7 @@ class BitcoinCore:
         self.process = test.run_process(
             "bitcoin-node", pathlib.Path(os.environ["ADIT_PEER_BITCOIN"]) / "bitcoin-node", "-regtest", f"-datadir={self.folder}",
             "-server", f"-rpcport={self.port}", "-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1", "-listen=0", "-dnsseed=0", "-fixedseeds=0",
-            "-printtoconsole=1")
+            "-ipcbind=unix", "-printtoconsole=1")
         self.wait()
 
     def wait(self):

@@ -55,29 +55,25 @@ class Process:
         return self.log.read_text(errors="replace")
 
 
-class InteropTest(unittest.TestCase):
-    """Gives each test a folder and ends what it started; a failed test shows the end of each log."""
+class Programs:
+    """A folder, and the programs that run in it."""
 
-    def setUp(self):
+    def begin(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="adit-interop-"))
         self.processes = []
-        self.addCleanup(self._end)
 
-    def _end(self):
+    def end(self):
         for process in reversed(self.processes):
             process.stop()
 
-    def run(self, result=None):
-        result = result or self.defaultTestResult()
-        bad = len(result.failures) + len(result.errors)
-        super().run(result)
-        if len(result.failures) + len(result.errors) > bad:
-            for process in self.processes:
-                lines = process.text().splitlines()
-                print(f"--- {process.name}: last of {len(lines)} lines, exit {process.child.returncode}")
-                print("\n".join(line[:300] for line in lines[-40:]), flush=True)
+    def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
-        return result
+
+    def show_logs(self):
+        for process in self.processes:
+            lines = process.text().splitlines()
+            print(f"--- {process.name}: last of {len(lines)} lines, exit {process.child.returncode}")
+            print("\n".join(line[:300] for line in lines[-40:]), flush=True)
 
     def run_process(self, name, *arguments, env=None):
         process = Process(name, arguments, self.folder, env)
@@ -111,6 +107,23 @@ class InteropTest(unittest.TestCase):
                 return value
             for process in self.processes:
                 if process.child.poll() is not None:
-                    self.fail(f"{process.name} ended with {process.child.returncode} while waiting until {what}")
+                    raise AssertionError(f"{process.name} ended with {process.child.returncode} while waiting until {what}")
             time.sleep(0.2)
-        self.fail(f"{deadline} s passed waiting until {what}")
+        raise AssertionError(f"{deadline} s passed waiting until {what}")
+
+
+class InteropTest(Programs, unittest.TestCase):
+    """Gives each test a folder and ends what it started; a failed test shows the end of each log."""
+
+    def setUp(self):
+        self.begin()
+        self.addCleanup(self.end)
+
+    def run(self, result=None):
+        result = result or self.defaultTestResult()
+        bad = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > bad:
+            self.show_logs()
+        self.remove()
+        return result

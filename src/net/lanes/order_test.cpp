@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "base/hex.h"
+#include "net/lanes/preface.h"
 #include "wire/adit_messages.h"
 #include "wire/messages.h"
 
@@ -355,6 +359,51 @@ TEST(LaneOrder, EveryInterleavingOfAShortConversationKeepsEverythingThatMatters)
     if (testing::Test::HasFailure()) return;
   }
   EXPECT_EQ(interleavings, 4096u);
+}
+
+/// The example of docs/lanes.md §7, read from the page itself: lane and bytes of each line, "ff..ff (32)" written out.
+std::vector<std::pair<std::string, std::string>> example_of_the_document() {
+  std::ifstream page(ADIT_LANES_PAGE);
+  std::vector<std::pair<std::string, std::string>> lines;
+  bool inside = false;
+  for (std::string line; std::getline(page, line);) {
+    if (line.starts_with("## 7")) inside = true;
+    if (!inside || !(line.starts_with("control ") || line.starts_with("data "))) continue;
+    std::istringstream words(line);
+    std::string lane;
+    words >> lane;
+    std::string hex;
+    for (std::string word; words >> word;) {
+      if (word == "ff..ff") {
+        for (int i = 0; i < 32; ++i) hex += "ff";
+      } else if (word.size() == 2 && word.find_first_not_of("0123456789abcdef") == std::string::npos) {
+        hex += word;
+      } else if (word != "(32)") {
+        break;
+      }
+    }
+    lines.emplace_back(lane, hex);
+  }
+  return lines;
+}
+
+TEST(LaneExample, TheBytesOfTheDocument) {
+  wire::UpdateChannel update{.channel_id = 2, .nominal_hash_rate = 1, .maximum_target = {}};
+  update.maximum_target.fill(0xff);
+  FrameBuffer frames;
+  frames.push(update);
+  frames.push(wire::SubmitSharesStandard{
+      .channel_id = 2, .sequence_number = 1, .job_id = 7, .nonce = 0x12345678, .ntime = 0x60000000, .version = 0x20000000});
+  frames.push(close_channel(2));
+  const Sent sent = route(frames);
+  std::string control = to_hex(LanePreface{.lane = Lane::kControl, .session_id = 1}.encode()) + to_hex(sent.control.bytes());
+  std::string data = to_hex(LanePreface{.lane = Lane::kData, .session_id = 1}.encode()) + to_hex(sent.second.bytes());
+
+  std::string control_on_page;
+  std::string data_on_page;
+  for (const auto& [lane, hex] : example_of_the_document()) (lane == "control" ? control_on_page : data_on_page) += hex;
+  EXPECT_EQ(control, control_on_page);
+  EXPECT_EQ(data, data_on_page);
 }
 
 }  // namespace

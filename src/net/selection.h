@@ -1,0 +1,158 @@
+// Which upstream to use, when to dial which, and how long to leave a bad one alone. An engine: no I/O, time and randomness are
+// arguments.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "base/backoff.h"
+#include "base/time.h"
+#include "net/metadata.h"
+
+namespace adit::net {
+
+/// Which carrier is to be tried first where an upstream can be reached over both.
+enum class Prefer { kAsListed, kIroh, kTcp };
+
+struct SelectionPolicy {
+  Prefer prefer = Prefer::kAsListed;  ///< Candidates over that carrier come first, else in the order listed.
+  Duration race_after =
+      std::chrono::milliseconds(500);              ///< The next starts so long after the last (RFC 8305 §5), or when one fails.
+  Duration first_retry = std::chrono::seconds(1);  ///< Bound of a candidate's first wait; doubles with each failure,
+  Duration longest_retry = std::chrono::seconds(30);  ///< up to this; each wait is random below its bound.
+  Duration stable_after = std::chrono::seconds(60);   ///< One that stood so long is good: the next failure is a first one.
+  Duration first_probe = std::chrono::seconds(30);    ///< While another is in use, a better one that failed is tried again
+  Duration longest_probe = std::chrono::minutes(10);  ///< after half to all of this, which doubles up to this.
+};
+
+/// What is held against an upstream that failed or was lost.
+enum class Severity {
+  kMoved,       ///< It asked to be dialled anew: nothing.
+  kLost,        ///< Out of reach, or gone: perhaps the network's fault.
+  kRefused,     ///< It answered, and did not want us.
+  kRejected,    ///< It rejected our shares.
+  kMisbehaved,  ///< It broke the protocol.
+  kUntrusted,   ///< It could not prove its authority.
+  kUnusable,    ///< Not before somebody changes the configuration.
+};
+
+/// How long one is the last resort because of that.
+constexpr Duration cool_down(Severity severity) {
+  switch (severity) {
+    case Severity::kMoved:
+    case Severity::kLost:
+      return Duration::zero();
+    case Severity::kRefused:
+      return std::chrono::minutes(1);
+    case Severity::kRejected:
+      return std::chrono::minutes(5);
+    case Severity::kMisbehaved:
+      return std::chrono::minutes(10);
+    case Severity::kUntrusted:
+      return std::chrono::minutes(30);
+    case Severity::kUnusable:
+      break;
+  }
+  return Duration::max();
+}
+
+/// At most one candidate is in use. While none is, candidates are raced in order of preference; one that cools down is tried
+/// only while every other waits for its next try, so there is always one to try (but kUnusable ones). While one is in use,
+/// those that are better are tried now and then, and replace it when one is ready.
+class Selection {
+ public:
+  struct Action {
+    enum class Kind {
+      kDial,     ///< Dial it and set the connection up; then on_ready or on_failed.
+      kAbandon,  ///< Close its attempt, or its connection that was ready too late. Neither is reported any more.
+      kDrain,    ///< It was in use and another is now: let it finish what is under way, and close it.
+      kUse,      ///< Open channels on its connection.
+    };
+    Kind kind;
+    std::size_t candidate;
+    bool operator==(const Action&) const = default;
+  };
+
+  /// `candidates`: the carrier of each, in the order listed; not empty.
+  Selection(const std::vector<Transport>& candidates, SelectionPolicy policy);
+
+  /// Time has come (wake_at), or just passes.
+  std::vector<Action> step(Instant now);
+  /// The attempt's SetupConnection was answered by Success, under the authority that it must prove.
+  std::vector<Action> on_ready(std::size_t candidate, Instant now);
+  /// An attempt failed, or the one in use is lost. `random` is uniform over all of uint64.
+  std::vector<Action> on_failed(std::size_t candidate, Severity severity, Instant now, std::uint64_t random);
+
+  /// When step() may have something to do: not later than this. Instant::max(): never by itself.
+  [[nodiscard]] Instant wake_at(Instant now) const;
+  [[nodiscard]] std::optional<std::size_t> in_use() const { return in_use_; }
+  /// Every candidate is unusable.
+  [[nodiscard]] bool hopeless() const;
+
+ private:
+  enum class State { kIdle, kDialling, kInUse };
+  struct Candidate {
+    Candidate(std::size_t place, const SelectionPolicy& policy)
+        : rank(place), retry(policy.first_retry, policy.longest_retry), probe_bound(policy.first_probe) {}
+    std::size_t rank;  ///< 0: the best.
+    State state = State::kIdle;
+    bool usable = true;
+    Backoff retry;
+    Instant retry_at{};    ///< Not tried before.
+    Duration probe_bound;  ///< Of the next wait until
+    Instant probe_at{};    ///< it may be tried while another is in use.
+    Instant cool_until{};
+  };
+
+  [[nodiscard]] bool better_than_used(const Candidate& candidate, Instant now) const;
+  /// The best that may be dialled now.
+  [[nodiscard]] std::optional<std::size_t> next(Instant now) const;
+  void settle(Instant now);
+
+  SelectionPolicy policy_;
+  std::vector<Candidate> candidates_;
+  std::optional<std::size_t> in_use_;
+  Instant used_since_{};
+  bool settled_ = false;  ///< The one in use stood long enough.
+  Instant race_at_{};     ///< The next of a race starts then.
+};
+
+/// Whether the rejections of our shares speak against the upstream. A share that was on its way when a tip, a target or a
+/// prefix changed is rejected by nobody's fault, and the change itself may be under way when the rejection comes: each is
+/// held against the upstream only if nothing changed within a round trip before or after it.
+class ShareJudge {
+ public:
+  struct Limits {
+    unsigned least = 20;  ///< So many held within a window, and more than were accepted: at fault.
+    Duration window = std::chrono::minutes(1);
+  };
+  ShareJudge() : ShareJudge(Limits()) {}
+  explicit ShareJudge(Limits limits) : limits_(limits) {}
+
+  void on_change(Instant now);  ///< SetNewPrevHash, SetTarget, SetExtranoncePrefix, or a new job.
+  void on_accepted(std::uint64_t shares, Instant now);
+  void on_rejected(Instant now, Duration round_trip);
+  /// To be asked about once a second.
+  [[nodiscard]] bool at_fault(Instant now);
+  [[nodiscard]] std::uint64_t held() const { return held_; }  ///< Within this window.
+
+ private:
+  static constexpr std::size_t kMaxPending = 1024;  ///< More at once wait for nothing.
+  void roll(Instant now);
+
+  struct Pending {
+    Instant judged_at;  ///< If nothing changed by then, it is held.
+  };
+  Limits limits_;
+  std::deque<Pending> pending_;
+  Instant changed_at_ = Instant::min();
+  Instant window_since_{};
+  std::uint64_t accepted_ = 0;
+  std::uint64_t held_ = 0;
+};
+
+}  // namespace adit::net

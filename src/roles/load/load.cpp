@@ -1,0 +1,325 @@
+#include "roles/load/load.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "net/dial.h"
+
+namespace adit::load {
+namespace {
+
+using namespace std::chrono_literals;
+namespace asio = net::asio;
+
+constexpr Duration kNoProgress = 30s;
+constexpr Duration kPace = 1ms;
+/// Of paced shares so many seconds' worth are caught up with after a delay; the rest is dropped.
+constexpr double kCatchUp = 0.1;
+/// Peers that are given their first shares before others of the shard have a turn.
+constexpr std::size_t kPeersPerTurn = 16;
+constexpr std::size_t kOtherFiles = 64;  // What a process has open beside its connections.
+
+Instant now() { return now_from_system().instant; }
+
+Duration own_cpu() {
+  timespec time{};
+  (void)::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+}  // namespace
+
+/// The connections of one shard. Everything but the constructor and the counts runs on the shard's thread.
+class Load::Part : public std::enable_shared_from_this<Part> {
+  struct Peer {
+    Peer(std::unique_ptr<net::NetworkConnection> to, const SessionOptions& options, Meter& meter)
+        : connection(std::move(to)), session(options, meter) {}
+    std::unique_ptr<net::NetworkConnection> connection;
+    Session session;
+    bool alive = true;
+  };
+
+ public:
+  Part(LoadOptions options, net::Shard& shard, std::size_t connections)
+      : options_(std::move(options)), shard_(shard), wanted_(connections) {}
+
+  /// Opens the part's connections, `at_once` at a time.
+  void open(std::size_t at_once) {
+    peers_.reserve(wanted_);
+    for (std::size_t i = 0; i < std::min(at_once, wanted_); ++i) shard_.spawn(open_some(shared_from_this()));
+  }
+
+  void begin() {
+    meter_ = Meter{};
+    lost_ = 0;
+    submitting_ = true;
+    if (options_.flood) {
+      shard_.spawn(flood(shared_from_this()));
+    } else if (options_.rate > 0) {
+      shard_.spawn(pace(shared_from_this()));
+    }
+  }
+
+  struct Counts {
+    Meter meter;
+    std::size_t connections = 0;
+    std::size_t lost = 0;
+    std::string last_loss;
+  };
+  Counts finish() {
+    submitting_ = false;
+    return {.meter = std::move(meter_), .connections = ready_ - lost_ever_, .lost = lost_, .last_loss = last_loss_};
+  }
+
+  void close() {
+    submitting_ = false;
+    wanted_ = 0;
+    for (const auto& peer : peers_) peer->connection->close(net::CloseCode::kShutdown);
+  }
+
+  /// Connections that have work. Any thread.
+  [[nodiscard]] std::size_t ready() const { return ready_; }
+  /// Set before any thread sees failed() true.
+  [[nodiscard]] bool failed() const { return failed_; }
+  [[nodiscard]] const Error& failure() const { return *failure_; }
+
+ private:
+  static asio::awaitable<void> open_some(std::shared_ptr<Part> part) {
+    while (part->dialled_ < part->wanted_) {
+      ++part->dialled_;
+      auto connection =
+          co_await net::dial(part->shard_, part->options_.pool,
+                             {.connect_deadline = kNoProgress, .handshake_deadline = kNoProgress, .iroh = part->options_.iroh});
+      if (!connection) co_return part->give_up(std::move(connection.error()));
+      if (part->wanted_ == 0) co_return;  // closed meanwhile
+      auto& peer =
+          part->peers_.emplace_back(std::make_unique<Peer>(std::move(*connection), part->options_.session, part->meter_));
+      part->shard_.spawn(serve(part, *peer));
+    }
+  }
+
+  static asio::awaitable<void> serve(std::shared_ptr<Part> part, Peer& peer) {
+    part->out_.clear();
+    peer.session.start(part->out_);
+    peer.connection->send(part->out_);
+    for (bool ready = false;;) {
+      const auto batch = co_await peer.connection->receive();
+      if (!batch) co_return part->lose(peer, ready, batch.error());
+      const Instant at = now();
+      wire::FrameBuffer& out = part->out_;
+      out.clear();
+      for (const wire::FrameView& frame : *batch) {
+        if (auto handled = peer.session.on_frame(frame, at, out); !handled) co_return part->lose(peer, ready, handled.error());
+      }
+      if (part->submitting_ && part->options_.flood) peer.session.submit(part->options_.session.in_flight, at, out);
+      peer.connection->send(out);
+      if (!ready && peer.session.ready()) {
+        ready = true;
+        ++part->ready_;
+      }
+    }
+  }
+
+  void lose(Peer& peer, bool was_ready, const Error& error) {
+    peer.alive = false;
+    peer.connection->close(net::CloseCode::kShutdown);
+    if (wanted_ == 0) return;  // we close
+    if (!was_ready) return give_up(error);
+    ++lost_;
+    ++lost_ever_;
+    last_loss_ = error.message();
+  }
+
+  void give_up(Error error) {
+    if (failure_) return;
+    failure_ = std::move(error);
+    failed_ = true;
+  }
+
+  static asio::awaitable<void> flood(std::shared_ptr<Part> part) {
+    for (std::size_t i = 0; i < part->peers_.size() && part->submitting_; ++i) {
+      part->submit(*part->peers_[i], part->options_.session.in_flight);
+      if (i % kPeersPerTurn == kPeersPerTurn - 1) co_await asio::post(part->shard_.context(), asio::use_awaitable);
+    }
+  }
+
+  static asio::awaitable<void> pace(std::shared_ptr<Part> part) {
+    const double rate =
+        part->options_.rate * static_cast<double>(part->peers_.size()) / static_cast<double>(part->options_.connections);
+    asio::steady_timer timer(part->shard_.context());
+    Instant last = now();
+    double due = 0;
+    for (std::size_t next = 0; part->submitting_;) {
+      timer.expires_after(kPace);
+      boost::system::error_code ignored;
+      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      const Instant at = now();
+      due += rate * std::chrono::duration<double>(at - std::exchange(last, at)).count();
+      if (const double most = std::max(1.0, rate * kCatchUp); due > most) {
+        part->meter_.held_back += static_cast<std::uint64_t>(due - most);
+        due = most;
+      }
+      for (; due >= 1 && part->submitting_; due -= 1, ++next) {
+        if (part->submit(*part->peers_[next % part->peers_.size()], 1) == 0) ++part->meter_.held_back;
+      }
+    }
+  }
+
+  std::size_t submit(Peer& peer, std::size_t limit) {
+    if (!peer.alive) return 0;
+    out_.clear();
+    const std::size_t sent = peer.session.submit(limit, now(), out_);
+    peer.connection->send(out_);
+    return sent;
+  }
+
+  const LoadOptions options_;  ///< A copy: tasks may end after the load.
+  net::Shard& shard_;
+  std::size_t wanted_;  ///< 0 once closed.
+  std::size_t dialled_ = 0;
+  std::vector<std::unique_ptr<Peer>> peers_;
+  wire::FrameBuffer out_;  ///< Of one batch.
+  Meter meter_;
+  bool submitting_ = false;
+  std::size_t lost_ = 0;       ///< Since begin().
+  std::size_t lost_ever_ = 0;  ///< Of those that were ready.
+  std::string last_loss_;
+  std::optional<Error> failure_;
+  std::atomic<std::size_t> ready_{0};
+  std::atomic<bool> failed_{false};
+};
+
+Load::Load(net::Shards& shards, LoadOptions options) : shards_(shards), options_(std::move(options)) {
+  if (const auto* tcp = std::get_if<net::TcpConfig>(&options_.pool.transport)) {
+    options_.session.endpoint_host = tcp->host;
+    options_.session.endpoint_port = tcp->port;
+  } else {
+    options_.session.endpoint_host = std::get<net::IrohConfig>(options_.pool.transport).endpoint_id;
+  }
+  for (unsigned i = 0; i < shards_.size(); ++i) {
+    const std::size_t share = options_.connections / shards_.size() + (i < options_.connections % shards_.size() ? 1 : 0);
+    parts_.push_back(std::make_shared<Part>(options_, shards_[i], share));
+  }
+}
+
+template <class Ask>
+auto Load::ask(Ask ask) const {
+  using Answer = std::invoke_result_t<Ask, Part&>;
+  std::vector<std::future<Answer>> pending;
+  for (unsigned i = 0; i < parts_.size(); ++i) {
+    auto promise = std::make_shared<std::promise<Answer>>();
+    pending.push_back(promise->get_future());
+    shards_[i].post([part = parts_[i], promise, ask] { promise->set_value(ask(*part)); });
+  }
+  std::vector<Answer> answers;
+  for (auto& future : pending) answers.push_back(future.get());
+  return answers;
+}
+
+Load::~Load() {
+  ask([](Part& part) {
+    part.close();
+    return true;
+  });
+  // The last to let go of a part is its shard's thread, where its connections live.
+  for (unsigned i = 0; i < parts_.size(); ++i) shards_[i].post([part = std::move(parts_[i])] {});
+}
+
+Result<Opened> Load::open() {
+  ADIT_CHECK(allow_connections(options_.connections));
+  Opened opened;
+  Duration cpu{};
+  std::uint64_t memory = 0;
+  if (options_.pid) {
+    ADIT_TRY(pool_, ProcessMeter::of(*options_.pid));
+    ADIT_TRY(cpu, pool_->cpu());
+    ADIT_TRY(memory, pool_->resident());
+  }
+  const Instant begun = now();
+  const std::size_t at_once = std::max<std::size_t>(1, options_.dialling / shards_.size());
+  ask([at_once](Part& part) {
+    part.open(at_once);
+    return true;
+  });
+  std::size_t ready = 0;
+  for (Instant progress = begun; ready < options_.connections;) {
+    std::this_thread::sleep_for(5ms);
+    std::size_t sum = 0;
+    for (const auto& part : parts_) sum += part->ready();
+    if (std::exchange(ready, sum) != sum) progress = now();
+    for (const auto& part : parts_) {
+      if (part->failed()) return fail(Error(part->failure()).in("connection " + std::to_string(ready + 1)));
+    }
+    if (now() - progress > kNoProgress) {
+      return fail(Errc::kStalled, std::to_string(ready) + " of " + std::to_string(options_.connections) +
+                                      " connections have work, and 30 s brought no further one");
+    }
+  }
+  opened.taken = now() - begun;
+  if (pool_) {
+    ADIT_TRY(const Duration cpu_now, pool_->cpu());
+    ADIT_TRY(const std::uint64_t memory_now, pool_->resident());
+    opened.pool_cpu = cpu_now - cpu;
+    opened.pool_memory_bytes = static_cast<std::int64_t>(memory_now) - static_cast<std::int64_t>(memory);
+  }
+  return opened;
+}
+
+Result<void> Load::begin() {
+  if (pool_) {
+    ADIT_TRY(pool_cpu_begun_, pool_->cpu());
+  }
+  own_cpu_begun_ = own_cpu();
+  begun_ = now();
+  ask([](Part& part) {
+    part.begin();
+    return true;
+  });
+  return {};
+}
+
+Result<Measured> Load::finish() {
+  Measured measured;
+  auto answers = ask([](Part& part) { return part.finish(); });
+  measured.taken = now() - begun_;
+  measured.own_cpu = own_cpu() - own_cpu_begun_;
+  if (pool_) {
+    ADIT_TRY(const Duration cpu, pool_->cpu());
+    measured.pool_cpu = cpu - pool_cpu_begun_;
+  }
+  for (auto& part : answers) {
+    measured.meter.add(part.meter);
+    measured.connections += part.connections;
+    measured.lost += part.lost;
+    if (!part.last_loss.empty()) measured.last_loss = std::move(part.last_loss);
+  }
+  return measured;
+}
+
+Result<void> allow_connections(std::size_t connections) {
+  const rlim_t needed = connections + kOtherFiles;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return fail(Errc::kResources, "the limit on open files cannot be read");
+  if (files.rlim_cur >= needed) return {};
+  const rlimit raised{.rlim_cur = needed, .rlim_max = std::max(files.rlim_max, needed)};
+  if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) return {};
+  return fail(Errc::kResources, std::to_string(connections) + " connections need " + std::to_string(needed) +
+                                    " open files and this user may have " + std::to_string(files.rlim_max) + " (" +
+                                    std::strerror(errno) + "): raise the hard limit (ulimit -Hn, LimitNOFILE=)");
+}
+
+}  // namespace adit::load

@@ -1,0 +1,100 @@
+"""SRI's programs, with configurations that differ from their examples as little as each test needs."""
+import os
+import pathlib
+
+from adit import PAYOUT, metric
+from processes import free_port
+
+
+def peer(name, program):
+    """A program that ./dev built: peers' folders come in the environment."""
+    return pathlib.Path(os.environ[f"ADIT_PEER_{name}"]) / program
+
+
+class SriPool:
+    """SRI's pool_sv2 on a Bitcoin Core node of the same test, over IPC."""
+
+    def __init__(self, test, node, authority_key, *, shares_per_minute=60.0, share_batch_size=1, log="info", prefix=(), env=None):
+        self.test = test
+        self.authority = test.run_to_end(os.environ.get("ADIT", "adit"), "keys", "authority", "--out", authority_key).strip()
+        self.port, self.monitoring = free_port(), free_port()
+        config = test.folder / "sri-pool.toml"
+        config.write_text(f'''
+authority_public_key = "{self.authority}"
+authority_secret_key = "{authority_key.read_text().strip()}"
+cert_validity_sec = 3600
+listen_address = "127.0.0.1:{self.port}"
+coinbase_reward_script = "addr({PAYOUT})"
+server_id = 1
+pool_signature = "SRI interop"
+shares_per_minute = {shares_per_minute}
+share_batch_size = {share_batch_size}
+supported_extensions = [0x0002]
+required_extensions = []
+monitoring_address = "127.0.0.1:{self.monitoring}"
+monitoring_cache_refresh_secs = 1
+[template_provider_type.BitcoinCoreIpc]
+version = 31
+network = "regtest"
+data_dir = "{node.folder}"
+fee_threshold = 100
+min_interval = 5
+''')
+        self.process = test.run_process("sri-pool", *prefix, peer("POOL", "pool_sv2"), "-c", config, env={"RUST_LOG": log, **(env or {})})
+        self.wait()
+
+    def wait(self):
+        self.test.wait_until("SRI's pool listens", lambda: self.test.listens(self.port), 60)
+
+    @property
+    def url(self):
+        return f"stratum2+tcp://127.0.0.1:{self.port}/{self.authority}"
+
+    def metric(self, name):
+        return metric(self.monitoring, name)
+
+
+class SriTranslator:
+    """SRI's translator_sv2 with one upstream."""
+
+    def __init__(self, test, url, *, aggregate_channels, hash_rate=1_000_000.0, log="info"):
+        host, port, authority = test.parts(url)
+        self.port = free_port()
+        config = test.folder / "sri-translator.toml"
+        config.write_text(f'''
+downstream_address = "127.0.0.1"
+downstream_port = {self.port}
+max_supported_version = 2
+min_supported_version = 2
+downstream_extranonce2_size = 4
+verify_payout = false
+aggregate_channels = {str(aggregate_channels).lower()}
+supported_extensions = [0x0002]
+required_extensions = []
+[downstream_difficulty_config]
+min_individual_miner_hashrate = {hash_rate}
+shares_per_minute = 60.0
+enable_vardiff = true
+job_keepalive_interval_secs = 60
+[[upstreams]]
+address = "{host}"
+port = {port}
+authority_pubkey = "{authority}"
+user_identity = "sri"
+''')
+        self.process = test.run_process("sri-translator", peer("TRANSLATOR", "translator_sv2"), "-c", config, env={"RUST_LOG": log})
+        test.wait_until("SRI's translator listens", lambda: test.listens(self.port), 60)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+
+class SriMiner:
+    """SRI's mining_device: a CPU miner on a standard channel."""
+
+    def __init__(self, test, url, hash_rate_multiplier=0.05):
+        host, port, authority = test.parts(url)
+        self.process = test.run_process(
+            "sri-miner", peer("MINER", "mining_device"), "-a", f"{host}:{port}", "-p", authority, "--id-user", "sri", "--id-device", "device",
+            "--nominal-hashrate-multiplier", hash_rate_multiplier, "--cores", "1", env={"RUST_LOG": "info"})
