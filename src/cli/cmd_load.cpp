@@ -199,7 +199,7 @@ int run(const Global& global, const Options& options) {
     if (!opened) return give_up(kName, opened.error(), code_of(opened.error()));
     std::this_thread::sleep_for(kSettle);
     if (const auto begun = load.begin(); !begun) return give_up(kName, begun.error(), kFailure);
-    wait_for_signal(*run_for, [] {}, *run_for);
+    wait_for_signal(*run_for, [] { return true; }, *run_for);
     const auto measured = load.finish();
     if (!measured) return give_up(kName, measured.error(), kFailure);
     const Report report{.options = options, .opened = *opened, .measured = *measured};
