@@ -16,13 +16,16 @@ bench_pool() {
   with_peers python3 -u "$ROOT/bench/pool_bench.py" --json "$ROOT/build/bench-pool.json" "$@"
 }
 
-# interop [--build-only [all]] [NAME...]: NAME picks tests, as python's unittest -k does.
+# interop [--build-only [all]] [NAME...]: NAME picks tests, as python's unittest -k does; `oracle` is those of tests/oracle.
 interop() {
   deps peers
   if [ "${1:-}" = --build-only ]; then
     if [ "${2:-}" = all ]; then peers "${PEERS_ALL[@]}"; else peers "${PEERS_NEEDED[@]}"; fi
+    oracle >&2
     return
   fi
+  if [ $# -eq 0 ] || [ "$*" = oracle ]; then oracle_tests; fi
+  [ "$*" != oracle ] || return 0
   local name selected=()
   for name in "$@"; do selected+=(-k "$name"); done
   build release adit

@@ -46,8 +46,8 @@ check_layers() {
 # docs/protocol.md: the last cell of each row of a table names its tests, and they are there. Python's tests are not named there.
 check_protocol_page() {
   local page="$ROOT/docs/protocol.md"
-  sources cpp h | xargs -0 -r cat | tr '\n' ' ' | grep -oE 'TEST(_F|_P)?\( *[A-Za-z0-9_]+, *[A-Za-z0-9_]+ *\)' |
-    sed -E 's/^TEST(_F|_P)?\( *([A-Za-z0-9_]+), *([A-Za-z0-9_]+) *\)$/\2.\3/' |
+  sources cpp h | xargs -0 -r cat | tr '\n' ' ' | grep -oE '(TYPED_)?TEST(_F|_P)?\( *[A-Za-z0-9_]+, *[A-Za-z0-9_]+ *\)' |
+    sed -E 's/^(TYPED_)?TEST(_F|_P)?\( *([A-Za-z0-9_]+), *([A-Za-z0-9_]+) *\)$/\3.\4/' |
     awk -v page="$page" '
       NR == FNR { there[$0] = 1; next }
       !/^\|/ || /^\|-/ || /\| tests \|$/ { next }
