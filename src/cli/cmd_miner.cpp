@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/duration.h"
 #include "cli/serve.h"
+#include "config/common.h"
 #include "net/url.h"
 #include "roles/miner/miner.h"
 
@@ -22,6 +23,7 @@ struct Options {
   std::string user = "adit";
   unsigned threads = 1;
   double nominal_hash_rate_hps = 0;
+  bool extended = false;
   std::string run_for;
   std::string relay;
   std::string log_file;
@@ -58,6 +60,8 @@ int run(const Global& global, const Options& options) {
                       .user = options.user,
                       .threads = options.threads,
                       .nominal_hash_rate_hps = options.nominal_hash_rate_hps,
+                      .extended = options.extended,
+                      .regtest_only = config::has_example_authority(*upstream),
                       .iroh = iroh.get()},
                      shards[0]);
   shards.start();
@@ -70,7 +74,7 @@ int run(const Global& global, const Options& options) {
         const miner::MinerStats now = miner.stats();
         log_stats(now, before, kStatsEvery);
         before = now;
-        return true;
+        return !miner.unusable();
       },
       limit);
   miner.stop();
@@ -79,7 +83,7 @@ int run(const Global& global, const Options& options) {
   log_stats(total, {}, now_from_system().instant - begun);
   if (!miner.last_error().empty()) {
     std::fprintf(stderr, "adit miner: %s\n", miner.last_error().c_str());
-    return kFailure;
+    return miner.unusable() ? kUsage : kFailure;
   }
   return kOk;
 }
@@ -100,6 +104,8 @@ Command add_miner(CLI::App& app) {
       ->add_option("--nominal-hash-rate", options->nominal_hash_rate_hps,
                    "Hashes per second to announce; by default what is measured")
       ->check(CLI::PositiveNumber);
+  miner->add_flag("--extended", options->extended,
+                  "Stratum V2: an extended channel, whose extranonce the miner rolls, instead of a standard one");
   miner->add_option("--for", options->run_for, "End by itself after this long (20s, 5m)");
   miner->add_option("--relay", options->relay,
                     "iroh relay to use: n0 for the public ones, or a URL; by default the one in URL, if any");

@@ -51,7 +51,11 @@ class Miner::Events final : public SessionHandler {
 };
 
 Miner::Miner(MinerConfig config, net::Shard& shard)
-    : config_(std::move(config)), backoff_(500ms, 30s), events_(std::make_unique<Events>(*this)), shard_(shard) {}
+    : config_(std::move(config)),
+      backoff_(500ms, 30s),
+      peer_(config_.upstream),
+      events_(std::make_unique<Events>(*this)),
+      shard_(shard) {}
 
 Miner::~Miner() = default;
 
@@ -80,11 +84,13 @@ MinerStats Miner::stats() const {
 
 SessionOptions Miner::session_options() const {
   SessionOptions options{.user = config_.user, .nominal_hash_rate_hps = config_.nominal_hash_rate_hps};
-  if (const auto* tcp = std::get_if<net::TcpConfig>(&config_.upstream.transport)) {
+  options.extended = config_.extended;
+  options.regtest_only = config_.regtest_only;
+  if (const auto* tcp = std::get_if<net::TcpConfig>(&peer_.transport)) {
     options.endpoint_host = tcp->host;
     options.endpoint_port = tcp->port;
   } else {
-    options.endpoint_host = std::get<net::IrohConfig>(config_.upstream.transport).endpoint_id;
+    options.endpoint_host = std::get<net::IrohConfig>(peer_.transport).endpoint_id;
   }
   return options;
 }
@@ -98,6 +104,14 @@ asio::awaitable<void> Miner::run() {
     workers_->pause();
     if (stopping_) break;
     last_error_ = ended ? "the pool ended the connection" : ended.error().message();
+    if (!ended && ended.error().is(Errc::kConfiguration)) {
+      log::error("miner.unusable", {{"message", last_error_}});
+      unusable_ = true;
+      break;
+    }
+    // What a Reconnect leads to is tried once; when that is over it is the configured pool again.
+    const bool moved = !ended && ended.error().is(Errc::kReconnect);
+    if (!moved) peer_ = config_.upstream;
     if (now_from_system().instant - begun >= kStableAfter) backoff_.reset();
     const Duration wait = backoff_.next(random_u64());
     log::warn("miner.disconnected",
@@ -110,14 +124,14 @@ asio::awaitable<void> Miner::run() {
 asio::awaitable<Result<void>> Miner::mine_sv2() {
   ADIT_CO_TRY(
       const std::unique_ptr<net::NetworkConnection> connection,
-      co_await net::dial(shard_, config_.upstream,
+      co_await net::dial(shard_, peer_,
                          {.connect_deadline = kDialDeadline, .max_queued_bytes = kMaxQueuedBytes, .iroh = config_.iroh}));
   const net::ConnectionMetadata metadata = connection->metadata();
   log::info("miner.connected",
             {{"transport", to_string(metadata.transport)}, {"peer", metadata.peer}, {"authority", metadata.authority_key}});
   last_error_.clear();
 
-  StandardSession session(session_options(), *events_);
+  Sv2Session session(session_options(), *events_);
   wire::FrameBuffer out;
   const auto flush = [&] {
     if (!out.empty()) connection->send(out);
@@ -136,7 +150,18 @@ asio::awaitable<Result<void>> Miner::mine_sv2() {
   flush();
   while (true) {
     ADIT_CO_TRY(const net::FrameBatch batch, co_await connection->receive());
-    for (const wire::FrameView& frame : batch) ADIT_CO_CHECK(session.on_frame(frame, out));
+    for (const wire::FrameView& frame : batch) {
+      auto taken = session.on_frame(frame, out);
+      if (!taken && taken.error().is(Errc::kReconnect)) {
+        ADIT_CO_TRY(net::Upstream target, net::reconnect_target(peer_, session.reconnect().host, session.reconnect().port));
+        if (!reconnects_.take(now_from_system().instant)) {
+          co_return fail(Errc::kProtocol, "the pool asked for new connections too often: not followed");
+        }
+        log::info("miner.reconnect", {{"url", net::to_url(target)}});
+        peer_ = std::move(target);
+      }
+      ADIT_CO_CHECK(std::move(taken));
+    }
     flush();
   }
 }

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/dial.h"
+#include "net/reconnect.h"
 #include "net/shards.h"
 #include "net/url.h"
 #include "roles/miner/session.h"
@@ -22,6 +23,8 @@ struct MinerConfig {
   std::string user;
   unsigned threads = 1;
   double nominal_hash_rate_hps = 0;  ///< 0: what a short measurement at the start shows.
+  bool extended = false;             ///< Stratum V2: an extended channel instead of a standard one.
+  bool regtest_only = false;         ///< Stratum V2: SessionOptions::regtest_only.
   net::IrohCarrier* iroh = nullptr;  ///< Needed for an iroh upstream; outlives the miner.
 };
 
@@ -49,6 +52,9 @@ class Miner {
   /// Any thread.
   [[nodiscard]] MinerStats stats() const;
 
+  /// Set when it has given up for good: what the configuration has to change. Any thread.
+  [[nodiscard]] bool unusable() const { return unusable_; }
+
   /// Why the last connection ended or failed; empty while all is well. Once the shard has stopped.
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
 
@@ -62,6 +68,9 @@ class Miner {
   MinerConfig config_;
   Backoff backoff_;
   std::string last_error_;
+  std::atomic<bool> unusable_{false};
+  net::Upstream peer_;  ///< Where to dial: the configured one, or where its Reconnect leads.
+  net::ReconnectBudget reconnects_;
   bool stopping_ = false;                 ///< The shard's.
   std::function<void(Solution)> submit_;  ///< Hands a solution to the session that is open; the shard's. Empty: none is.
   std::function<void()> close_;           ///< Ends the connection that is open.

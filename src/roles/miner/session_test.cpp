@@ -23,7 +23,7 @@ struct Recorder final : SessionHandler {
 constexpr std::uint32_t kMinNtime = 1'700'000'000;
 const UnixTime kNow = from_u32(kMinNtime);
 
-class StandardSessionTest : public testing::Test {
+class Sv2SessionTest : public testing::Test {
  protected:
   template <class M>
   Result<void> receive(const M& message) {
@@ -60,11 +60,11 @@ class StandardSessionTest : public testing::Test {
 
   Recorder recorder_;
   wire::FrameBuffer out_;
-  StandardSession session_{
-      {.user = "alice", .nominal_hash_rate_hps = 5e6, .endpoint_host = "pool.example", .endpoint_port = 3333}, recorder_};
+  Sv2Session session_{{.user = "alice", .nominal_hash_rate_hps = 5e6, .endpoint_host = "pool.example", .endpoint_port = 3333},
+                      recorder_};
 };
 
-TEST_F(StandardSessionTest, SetsUpForStandardJobsThenOpensOneChannelForItsUser) {
+TEST_F(Sv2SessionTest, SetsUpForStandardJobsThenOpensOneChannelForItsUser) {
   session_.start(out_);
   const auto setup = sent<wire::SetupConnection>();
   EXPECT_EQ(setup.min_version, 2);
@@ -76,7 +76,7 @@ TEST_F(StandardSessionTest, SetsUpForStandardJobsThenOpensOneChannelForItsUser) 
   EXPECT_FLOAT_EQ(open.nominal_hash_rate, 5e6F);
 }
 
-TEST_F(StandardSessionTest, AFutureJobIsHashedOnceItsPreviousHashIsKnown) {
+TEST_F(Sv2SessionTest, AFutureJobIsHashedOnceItsPreviousHashIsKnown) {
   open_channel();
   wire::NewMiningJob job{.channel_id = 5, .job_id = 9, .version = 0x20000000};
   EXPECT_TRUE(receive(job));
@@ -87,7 +87,7 @@ TEST_F(StandardSessionTest, AFutureJobIsHashedOnceItsPreviousHashIsKnown) {
   EXPECT_EQ(load_le<std::uint32_t>(recorder_.works[0].header.data() + 68), kMinNtime);
 }
 
-TEST_F(StandardSessionTest, ASolutionOfTheCurrentWorkIsSubmittedOnce) {
+TEST_F(Sv2SessionTest, ASolutionOfTheCurrentWorkIsSubmittedOnce) {
   open_channel();
   give_job(9);
   out_.clear();
@@ -102,7 +102,7 @@ TEST_F(StandardSessionTest, ASolutionOfTheCurrentWorkIsSubmittedOnce) {
   EXPECT_TRUE(out_.empty()) << "a duplicate is not worth sending";
 }
 
-TEST_F(StandardSessionTest, ASolutionOfOlderWorkIsDropped) {
+TEST_F(Sv2SessionTest, ASolutionOfOlderWorkIsDropped) {
   open_channel();
   give_job(9);
   const std::uint64_t old_work = recorder_.works.back().id;
@@ -112,7 +112,7 @@ TEST_F(StandardSessionTest, ASolutionOfOlderWorkIsDropped) {
   EXPECT_TRUE(out_.empty());
 }
 
-TEST_F(StandardSessionTest, AnswersAreCountedAndRefusalsEndTheSession) {
+TEST_F(Sv2SessionTest, AnswersAreCountedAndRefusalsEndTheSession) {
   open_channel();
   EXPECT_TRUE(
       receive(wire::SubmitSharesSuccess{.channel_id = 5, .last_sequence_number = 10, .new_submits_accepted_count = 10}));
@@ -124,13 +124,143 @@ TEST_F(StandardSessionTest, AnswersAreCountedAndRefusalsEndTheSession) {
   EXPECT_TRUE(closed.error().is(Errc::kClosed));
 }
 
-TEST_F(StandardSessionTest, ARefusedUserIsToldByItsName) {
+TEST_F(Sv2SessionTest, ARefusedUserIsToldByItsName) {
   session_.start(out_);
   EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
   const auto refused = receive(wire::OpenMiningChannelError{.request_id = 1, .error_code = "unknown-user"});
   ASSERT_FALSE(refused);
   EXPECT_TRUE(refused.error().is(Errc::kRefused));
   EXPECT_NE(refused.error().message().find("alice"), std::string::npos);
+}
+
+TEST_F(Sv2SessionTest, MessagesForOtherChannelsAndUnknownOnesAreIgnored) {
+  open_channel();
+  give_job(9);
+  const auto works = recorder_.works.size();
+  EXPECT_TRUE(receive(wire::NewMiningJob{.channel_id = 6, .job_id = 1, .min_ntime = kMinNtime}));
+  EXPECT_TRUE(receive(wire::SetNewPrevHash{.channel_id = 6, .job_id = 1}));
+  EXPECT_TRUE(receive(wire::CloseChannel{.channel_id = 6}));
+  EXPECT_TRUE(receive(wire::NewExtendedMiningJob{.channel_id = 1, .job_id = 3, .min_ntime = kMinNtime})) << "its group's";
+  wire::FrameBuffer frames;
+  frames.push_raw({.extension_type = 0x4ad1, .channel_message = true, .message_type = 0x20},
+                  std::vector<std::uint8_t>{5, 0, 0});
+  EXPECT_TRUE(session_.on_frame(*frames.begin(), out_));
+  EXPECT_EQ(recorder_.works.size(), works);
+}
+
+TEST_F(Sv2SessionTest, ANewTargetCountsFromTheNextJobOnAlsoIfTheGroupIsToldIt) {
+  open_channel();
+  EXPECT_TRUE(receive(wire::SetGroupChannel{.group_channel_id = 77, .channel_ids = std::vector<std::uint32_t>{5}}));
+  const auto target = bitcoin::target_from_difficulty(4).to_le();
+  give_job(9);
+  EXPECT_TRUE(receive(wire::SetTarget{.channel_id = 77, .maximum_target = target}));
+  EXPECT_NE(recorder_.works.back().target_le, target);
+  give_job(10);
+  EXPECT_EQ(recorder_.works.back().target_le, target);
+}
+
+TEST_F(Sv2SessionTest, AClosedGroupClosesItsChannel) {
+  open_channel();
+  const auto closed = receive(wire::CloseChannel{.channel_id = 1, .reason_code = "bye"});
+  ASSERT_FALSE(closed);
+  EXPECT_TRUE(closed.error().is(Errc::kClosed));
+}
+
+TEST_F(Sv2SessionTest, AReconnectEndsTheSessionAndSaysWhere) {
+  open_channel();
+  const auto ended = receive(wire::Reconnect{.new_host = "b.example", .new_port = 7});
+  ASSERT_FALSE(ended);
+  EXPECT_TRUE(ended.error().is(Errc::kReconnect));
+  EXPECT_EQ(session_.reconnect().host, "b.example");
+  EXPECT_EQ(session_.reconnect().port, 7);
+}
+
+TEST_F(Sv2SessionTest, APoolThatBreaksTheProtocolEndsTheSession) {
+  session_.start(out_);
+  EXPECT_FALSE(receive(wire::OpenStandardMiningChannelSuccess{.request_id = 1, .channel_id = 5})) << "before it was set up";
+  EXPECT_FALSE(receive(wire::SetupConnectionSuccess{.used_version = 3}));
+  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_FALSE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_FALSE(receive(wire::OpenExtendedMiningChannelSuccess{.request_id = 1, .channel_id = 5, .extranonce_size = 8}));
+  EXPECT_FALSE(receive(wire::OpenStandardMiningChannelSuccess{.request_id = 2, .channel_id = 5}));
+}
+
+TEST(ExampleKey, IsMinedUnderOnRegtestAlone) {
+  Recorder recorder;
+  Sv2Session session({.user = "alice", .regtest_only = true}, recorder);
+  wire::FrameBuffer out;
+  session.start(out);
+  const auto receive = [&](const auto& message) {
+    wire::FrameBuffer frames;
+    EXPECT_TRUE(frames.push(message));
+    return session.on_frame(*frames.begin(), out);
+  };
+  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_TRUE(receive(wire::OpenStandardMiningChannelSuccess{.request_id = 1, .channel_id = 5, .group_channel_id = 1}));
+  EXPECT_TRUE(receive(wire::NewMiningJob{.channel_id = 5, .job_id = 9}));
+  const auto refused = receive(wire::SetNewPrevHash{.channel_id = 5, .job_id = 9, .nbits = 0x1d00ffff});
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(Errc::kConfiguration));
+  EXPECT_TRUE(recorder.works.empty());
+  EXPECT_TRUE(receive(wire::SetNewPrevHash{.channel_id = 5, .job_id = 9, .nbits = 0x207fffff}));
+  EXPECT_EQ(recorder.works.size(), 1U);
+}
+
+class ExtendedSessionTest : public testing::Test {
+ protected:
+  template <class M>
+  Result<void> receive(const M& message) {
+    wire::FrameBuffer frames;
+    EXPECT_TRUE(frames.push(message));
+    out_.clear();
+    return session_.on_frame(*frames.begin(), out_);
+  }
+  Recorder recorder_;
+  wire::FrameBuffer out_;
+  Sv2Session session_{{.user = "alice", .nominal_hash_rate_hps = 5e6, .extended = true}, recorder_};
+};
+
+TEST_F(ExtendedSessionTest, RollsItsExtranonceForEachWorkAndSubmitsIt) {
+  session_.start(out_);
+  EXPECT_EQ((*out_.begin()).as<wire::SetupConnection>()->flags, 0U);
+  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_EQ((*out_.begin()).as<wire::OpenExtendedMiningChannel>()->min_extranonce_size, 4);
+  const std::vector<std::uint8_t> prefix = {0xaa};
+  wire::OpenExtendedMiningChannelSuccess opened{
+      .request_id = 1, .channel_id = 5, .extranonce_size = 6, .extranonce_prefix = prefix, .group_channel_id = 1};
+  opened.target.fill(0xff);
+  EXPECT_TRUE(receive(opened));
+  const std::vector<std::uint8_t> coinbase1 = {1, 2}, coinbase2 = {3};
+  const auto job = [&](std::uint32_t id, std::optional<std::uint32_t> ntime) {
+    return wire::NewExtendedMiningJob{.channel_id = 1,
+                                      .job_id = id,
+                                      .min_ntime = ntime,
+                                      .version = 0x20000000,
+                                      .coinbase_tx_prefix = coinbase1,
+                                      .coinbase_tx_suffix = coinbase2};
+  };
+  EXPECT_TRUE(receive(job(9, std::nullopt)));
+  EXPECT_TRUE(receive(wire::SetNewPrevHash{.channel_id = 1, .job_id = 9, .min_ntime = kMinNtime, .nbits = 0x1d00ffff}));
+  EXPECT_TRUE(receive(job(10, kMinNtime)));
+  ASSERT_EQ(recorder_.works.size(), 2U);
+  EXPECT_NE(Bytes(recorder_.works[0].header).subspan(36, 32)[0], Bytes(recorder_.works[1].header).subspan(36, 32)[0])
+      << "the same coinbase around another extranonce";
+  out_.clear();
+  session_.on_solution({.work_id = recorder_.works[1].id, .nonce = 7, .ntime = kMinNtime}, kNow, out_);
+  ASSERT_FALSE(out_.empty());
+  const auto share = *(*out_.begin()).as<wire::SubmitSharesExtended>();
+  EXPECT_EQ(share.job_id, 10U);
+  EXPECT_EQ(std::vector<std::uint8_t>(share.extranonce.begin(), share.extranonce.end()),
+            (std::vector<std::uint8_t>{0, 0, 0, 0, 0, 2}));
+}
+
+TEST_F(ExtendedSessionTest, AnExtranonceBeyond32BytesEndsIt) {
+  session_.start(out_);
+  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  const std::vector<std::uint8_t> prefix(20);
+  EXPECT_FALSE(receive(wire::OpenExtendedMiningChannelSuccess{
+      .request_id = 1, .channel_id = 5, .extranonce_size = 13, .extranonce_prefix = prefix}));
+  EXPECT_FALSE(receive(wire::OpenExtendedMiningChannelSuccess{.request_id = 1, .channel_id = 5, .extranonce_size = 3}));
 }
 
 // A conversation as cgminer's manuals print it: extranonce1 08000002, extranonce2 of 4 bytes.
