@@ -10,12 +10,12 @@
 
 namespace adit::net {
 
-/// Closes `stream` after `duration` unless destroyed before; whoever waits on the stream wakes with kClosed and asks passed().
-/// `stream` must outlive it.
+/// Closes `stream` (a ByteStream or a NetworkConnection) after `duration` unless destroyed before; whoever waits on it wakes
+/// with kClosed and asks passed(). `stream` must outlive it.
 class Deadline {
  public:
-  Deadline(asio::io_context& context, ByteStream& stream, Duration duration)
-      : state_(std::make_shared<State>(context, duration)) {
+  template <class Stream>
+  Deadline(asio::io_context& context, Stream& stream, Duration duration) : state_(std::make_shared<State>(context, duration)) {
     state_->timer.async_wait([state = state_, &stream](const boost::system::error_code& error) {
       if (error || state->over) return;
       state->passed = true;

@@ -20,6 +20,8 @@ std::string_view error_name(Errc code) {
       return "protocol";
     case Errc::kHandshake:
       return "handshake";
+    case Errc::kDenied:
+      return "denied";
     case Errc::kRefused:
       return "refused";
     case Errc::kUnreachable:

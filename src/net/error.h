@@ -16,6 +16,7 @@ enum class Errc {
   kSlowReader,   ///< The peer does not read and our send queue reached its bound: cut off.
   kProtocol,     ///< The peer broke framing or encryption: cut off; as a client fall back.
   kHandshake,    ///< Noise failed: wrong authority, certificate out of its time: fix the configuration or the clock.
+  kDenied,       ///< The peer answered SetupConnection with an Error: fall back; its code is in the message.
   // Of dialling and listening.
   kRefused,        ///< Nobody listens there: retry with backoff, or fall back.
   kUnreachable,    ///< No route, no such host, no relay or address known for that endpoint: the message says what to configure.

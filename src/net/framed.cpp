@@ -44,13 +44,17 @@ struct FramedConnection::State {
   bool receiving = false;                    ///< A receive() is under way.
   bool draining = false;                     ///< What still comes is dropped.
   asio::steady_timer* drain_step = nullptr;  ///< Of a drain() that waits for the queue to empty, then for the end.
+  std::unique_ptr<asio::steady_timer> rest;  ///< Of a receive() that waits for the queue to shrink.
 
   void end(CloseCode code) {
     if (std::exchange(closed, true)) return;
     stream->close(code);
     writer.queue().release();
     wake_drain();
+    if (rest) rest->cancel();
   }
+  /// The peer asks faster than it reads what it is answered.
+  [[nodiscard]] bool full() const { return writer.queue().size() > options.max_queued_bytes / 8; }
   void wake_drain() {
     if (drain_step) drain_step->cancel();
   }
@@ -66,6 +70,13 @@ asio::awaitable<Result<FrameBatch>> FramedConnection::receive() {
   const auto state = state_;
   state->receiving = true;
   for (;;) {
+    if (state->full() && !state->closed) {
+      state->rest = std::make_unique<asio::steady_timer>(state->shard.context(), asio::steady_timer::time_point::max());
+      boost::system::error_code woken;
+      co_await state->rest->async_wait(asio::redirect_error(asio::use_awaitable, woken));
+      state->rest.reset();
+      continue;
+    }
     if (state->reader.greedy()) co_await asio::post(state->shard.context(), asio::use_awaitable);
     auto batch = state->closed ? Result<bool>(fail(Errc::kClosed, "closed here")) : state->reader.read_some();
     if (batch && *batch && !state->draining) {
@@ -90,6 +101,7 @@ asio::awaitable<Result<FrameBatch>> FramedConnection::receive() {
 void FramedConnection::flush(const std::shared_ptr<State>& state) {
   if (!state->writer.flush()) return state->end(CloseCode::kShutdown);
   if (state->writer.queue().empty()) state->wake_drain();
+  if (state->rest && !state->full()) state->rest->cancel();
 }
 
 asio::awaitable<void> FramedConnection::pump(std::shared_ptr<State> state) {

@@ -13,7 +13,9 @@
 namespace adit::net {
 
 struct FramedOptions {
-  std::size_t max_queued_bytes = 1 << 20;  ///< More unsent bytes than this: the peer does not read, and is cut off.
+  /// More unsent bytes than this: the peer does not read, and is cut off. From an eighth of it on nothing more is received, so
+  /// that a peer which asks much before it reads is slowed down instead.
+  std::size_t max_queued_bytes = 1 << 20;
   Duration stalled_deadline = std::chrono::seconds(30);  ///< So long without the carrier taking a queued byte: likewise.
   std::string authority_key{};                           ///< For the metadata: whose certificate was proved.
 };

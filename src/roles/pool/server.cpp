@@ -19,6 +19,7 @@
 #include "net/handshake.h"
 #include "net/tcp.h"
 #include "noise/certificate.h"
+#include "wire/adit_messages.h"
 
 namespace adit::pool {
 namespace {
@@ -51,6 +52,7 @@ void add(TransportCounters& sum, const TransportCounters& part) {
   sum.protocol_errors += part.protocol_errors;
   sum.slow_readers += part.slow_readers;
   sum.idle += part.idle;
+  sum.goodbyes += part.goodbyes;
 }
 
 /// What one shard counts.
@@ -71,6 +73,13 @@ channels::JobFactory::Config salted(channels::JobFactory::Config config) {
   return config;
 }
 
+/// With the extension that the driver itself speaks.
+ServerOptions extended(ServerOptions options) {
+  auto& supported = options.session.supported_extensions;
+  if (std::ranges::find(supported, wire::kAditExtension) == supported.end()) supported.push_back(wire::kAditExtension);
+  return options;
+}
+
 }  // namespace
 
 /// Shared by the server, its homes, and what was posted for them.
@@ -78,7 +87,7 @@ struct PoolServer::Core {
   Core(net::Shards& all, templates::TemplateSource& templates, ServerOptions given)
       : shards(all),
         source(templates),
-        options(std::move(given)),
+        options(extended(std::move(given))),
         admission(options.admission),
         factory(salted(options.jobs)) {}
 
@@ -106,6 +115,7 @@ struct PoolServer::Member {
   Home& home;
   std::unique_ptr<net::NetworkConnection> connection;
   PoolSession session;
+  net::AditExtension extension{net::AditExtension::Side::kServer};
   std::size_t place;  ///< In the list; kAway: not in it.
   bool iroh;
   static constexpr auto kAway = static_cast<std::size_t>(-1);
@@ -115,7 +125,7 @@ struct PoolServer::Member {
 class PoolServer::Home final : public PoolEvents, public std::enable_shared_from_this<Home> {
  public:
   Home(const std::shared_ptr<Core>& core, net::Shard& shard)
-      : core_(*core),
+      : core_(core),
         shard_(shard),
         certificates_(authority_of(core->options.authority_secret), core->options.certificate_validity, noise::system_random()),
         pool_(core->options.session,
@@ -129,8 +139,8 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
 
   void take(std::unique_ptr<net::ByteStream> stream) {
     const auto metadata = stream->metadata();
-    auto token = core_.admission.admit(metadata.source.empty() ? metadata.peer : metadata.source);
-    if (core_.stopping || !token) {
+    auto token = core_->admission.admit(metadata.source.empty() ? metadata.peer : metadata.source);
+    if (core_->stopping || !token) {
       if (!token) complain("pool.refused", metadata.peer, token.error());
       return stream->close(net::CloseCode::kOverloaded);
     }
@@ -143,25 +153,31 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     for (Member* member : members_) {
       out_.clear();
       member->session.on_job(out_);
-      member->connection->send(out_);
+      // Who leaves is given nothing new to do.
+      if (!member->extension.leaving()) member->connection->send(out_);
     }
   }
 
   /// The second phase of a stop. `done` is called when nothing of the pool runs here any more.
-  void drain(Duration patience, std::function<void(const Counters&)> done) {
+  void drain(net::ShutdownBehavior behavior, std::function<void(const Counters&)> done) {
     done_ = std::move(done);
     stopping_ = true;
     tick_.cancel();
     for (auto* stream : handshakes_) stream->close(net::CloseCode::kShutdown);
-    // As if the longest delay of an acknowledgement had passed: what was accepted is said before the end.
-    auto later = now_from_system();
-    later.instant += core_.options.session.max_ack_delay;
+    using Kind = net::ShutdownBehavior::Kind;
+    if (behavior.kind == Kind::kImmediate) {
+      cut_off();
+      return finish_if_done();
+    }
     const auto members = members_;
     for (Member* member : members) {
       out_.clear();
-      (void)member->session.on_tick(later, out_);
+      acknowledge_all(*member);
+      const bool goodbye = behavior.kind == Kind::kGoodbye && member->extension.agreed();
+      // Its shares are taken and answered until it says that there are no more.
+      if (goodbye) member->extension.say_goodbye("the pool stops", behavior.deadline, out_);
       member->connection->send(out_);
-      shard_.spawn(drain_member(shared_from_this(), *member, patience));
+      if (!goodbye) shard_.spawn(drain_member(shared_from_this(), *member, behavior.deadline));
     }
     finish_if_done();
   }
@@ -227,17 +243,38 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
                                    {"height", block.block_template->height},
                                    {"channel", block.channel_id},
                                    {"user_identity", block.user_identity}});
-    asio::post(core_.blocks, [core = &core_, found = block.block_template, solution = block.solution] {
+    asio::post(core_->blocks, [core = core_.get(), found = block.block_template, solution = block.solution] {
       auto whole = bitcoin::assemble_block(*found, solution);
       if (whole) return core->source.submit_block(std::move(*whole));
       log::error("pool.block_lost", {{"message", whole.error().message()}});
     });
   }
 
+  /// As if the longest delay of an acknowledgement had passed: what was accepted is said before the end.
+  void acknowledge_all(Member& member) {
+    auto later = now_from_system();
+    later.instant += core_->options.session.max_ack_delay;
+    (void)member.session.on_tick(later, out_);
+  }
+
+  /// Extension 0x4AD1, which goes beside the session; its answers to `batch` are in out_ already.
+  Result<void> extend(Member& member, net::FrameBatch batch, const Now& now) {
+    auto& extension = member.extension;
+    const auto is_extension = [](const wire::FrameView& frame) { return frame.header.extension_type != wire::kCore; };
+    if (std::ranges::any_of(batch, is_extension)) {
+      extension.on_sent(out_);
+      ADIT_CHECK(extension.on_received(batch, now, out_));
+    }
+    if (!extension.leaving()) return {};
+    acknowledge_all(member);
+    extension.settle(out_);
+    return {};
+  }
+
   static asio::awaitable<void> run_ticks(std::shared_ptr<Home> home) {
     const Running running(*home);
     while (!home->stopping_) {
-      home->tick_.expires_after(home->core_.options.tick);
+      home->tick_.expires_after(home->core_->options.tick);
       boost::system::error_code cancelled;
       co_await home->tick_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
       if (!home->stopping_) home->tick();
@@ -269,7 +306,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     handshakes_.push_back(stream.get());
     auto codec =
         co_await net::respond(shard_, *stream, certificates_,
-                              {.deadline = core_.options.handshake_deadline, .max_payload = core_.options.max_payload});
+                              {.deadline = core_->options.handshake_deadline, .max_payload = core_->options.max_payload});
     std::erase(handshakes_, stream.get());
     if (!codec) {
       ++transport_.handshakes_failed;
@@ -277,7 +314,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       co_return nullptr;
     }
     net::FramedOptions framed;
-    framed.max_queued_bytes = core_.options.max_queued_bytes;
+    framed.max_queued_bytes = core_->options.max_queued_bytes;
     co_return std::make_unique<net::FramedConnection>(shard_, std::move(stream), std::move(*codec), std::move(framed));
   }
 
@@ -298,11 +335,22 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       }
       auto& out = home->out_;
       out.clear();
-      const auto handled = member.session.on_frames(*batch, now_from_system(), out);
+      const auto now = now_from_system();
+      auto handled = member.session.on_frames(*batch, now, out);
+      if (handled) handled = home->extend(member, *batch, now);
       member.connection->send(out);
-      if (handled) continue;
+      if (handled && !member.extension.over()) continue;
+      if (handled) {
+        ++home->transport_.goodbyes;
+        log::info("pool.goodbye", {{"peer", member.connection->metadata().peer},
+                                   {"by", member.extension.said_goodbye() ? "us" : "peer"},
+                                   {"reason", member.extension.peer_reason()}});
+        member.leave();
+        co_await member.connection->drain(kLastWords);
+        co_return;
+      }
       member.leave();
-      if (handled.error().is(Errc::kProtocol)) ++home->transport_.protocol_errors;
+      if (handled.error().is(Errc::kProtocol) || handled.error().is(net::Errc::kProtocol)) ++home->transport_.protocol_errors;
       home->complain("pool.session_ended", member.connection->metadata().peer, handled.error());
       co_await member.connection->drain(kLastWords);
       co_return;
@@ -322,7 +370,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     co_await member.connection->drain(patience);
   }
 
-  Core& core_;
+  const std::shared_ptr<Core> core_;  ///< First, so that it is gone last.
   net::Shard& shard_;
   noise::CertificateSource certificates_;
   PoolShard pool_;
@@ -363,7 +411,10 @@ void PoolServer::Member::leave() {
 PoolServer::PoolServer(net::Shards& shards, templates::TemplateSource& source, ServerOptions options)
     : core_(std::make_shared<Core>(shards, source, std::move(options))) {}
 
-PoolServer::~PoolServer() { stop(Duration::zero()); }
+PoolServer::~PoolServer() {
+  stop(Duration::zero());
+  core_->homes.clear();  // They hold the core. What a shard that hangs has still to run holds them.
+}
 
 Result<void> PoolServer::start() {
   auto& core = *core_;
@@ -380,8 +431,9 @@ Result<void> PoolServer::start() {
   for (const auto& home : core.homes) home->shard().post([core = core_, home] { home->begin(); });
 
   // Carrier and source outlive this server and may keep what they call.
-  const auto take = [weak = std::weak_ptr(core_)](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
-    if (const auto alive = weak.lock()) alive->homes[shard.index()]->take(std::move(stream));
+  const std::vector<std::weak_ptr<Home>> homes(core.homes.begin(), core.homes.end());
+  const auto take = [homes](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
+    if (const auto alive = homes[shard.index()].lock()) alive->take(std::move(stream));
   };
   if (core.options.iroh) ADIT_CHECK(core.options.iroh->listen(core.options.alpns, take));
   if (core.listener) core.listener->start(core.shards, take);
@@ -411,7 +463,7 @@ Result<void> PoolServer::start() {
   return core.source.start(std::move(events));
 }
 
-void PoolServer::stop(Duration patience) {
+void PoolServer::stop(net::ShutdownBehavior behavior) {
   auto& core = *core_;
   if (std::exchange(core.stop_called, true)) return;
   core.stopping = true;
@@ -422,14 +474,14 @@ void PoolServer::stop(Duration patience) {
   for (const auto& home : core.homes) {
     auto promise = std::make_shared<std::promise<Counters>>();
     ends.push_back(promise->get_future());
-    home->shard().post([core = core_, home, patience, promise] {
-      home->drain(patience, [promise](const Counters& counters) { promise->set_value(counters); });
+    home->shard().post([core = core_, home, behavior, promise] {
+      home->drain(behavior, [promise](const Counters& counters) { promise->set_value(counters); });
     });
   }
   const auto wait_until = [&](auto moment) {
     for (auto& end : ends) end.wait_until(moment);
   };
-  wait_until(std::chrono::steady_clock::now() + patience);
+  wait_until(std::chrono::steady_clock::now() + behavior.deadline);
   for (const auto& home : core.homes) home->shard().post([core = core_, home] { home->cut_off(); });
   wait_until(std::chrono::steady_clock::now() + kLastWords);
   for (auto& end : ends) {

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "channels/job.h"
+#include "net/adit_extension.h"
 #include "net/admission.h"
 #include "net/carrier.h"
 #include "net/metadata.h"
@@ -36,7 +37,7 @@ struct ServerOptions {
   net::AdmissionLimits admission;
   Duration handshake_deadline = std::chrono::seconds(10);
   Duration tick = std::chrono::seconds(1);  ///< How often sessions look at their deadlines, late acknowledgements and vardiff.
-  std::size_t max_queued_bytes = 1 << 20;   ///< Unsent bytes of one connection; more: cut off.
+  std::size_t max_queued_bytes = 2 << 20;   ///< Unsent bytes of one connection; more: cut off. See net::FramedOptions.
   std::uint32_t max_payload = 128 * 1024;   ///< Of one frame from a miner: SetCustomMiningJob's two fields of 64 KiB at most.
 };
 
@@ -49,6 +50,7 @@ struct TransportCounters {
   std::uint64_t protocol_errors = 0;  ///< Cut off: broken framing, encryption or protocol.
   std::uint64_t slow_readers = 0;     ///< Cut off: did not read.
   std::uint64_t idle = 0;             ///< Cut off: a session's deadline passed.
+  std::uint64_t goodbyes = 0;         ///< Ended by a Goodbye that was acknowledged.
 };
 
 /// Everything that a monitor shows of a pool.
@@ -87,9 +89,11 @@ class PoolServer {
   Result<void> start();
 
   /// To be called before the shards are stopped. In two phases: takes in nothing more; then sends what is due (late
-  /// acknowledgements too), finishes each connection and waits for its peer's end, at most `patience`. Blocks that were found
-  /// are with the source before that is stopped. Idempotent.
-  void stop(Duration patience);
+  /// acknowledgements too), ends each connection in that manner and waits for its peer's end, at most `behavior.deadline`.
+  /// Blocks that were found are with the source before that is stopped. Idempotent.
+  void stop(net::ShutdownBehavior behavior);
+  /// As stop({kGoodbye, patience}).
+  void stop(Duration patience) { stop(net::ShutdownBehavior{.deadline = patience}); }
 
   /// Of the TCP listener; 0 without one.
   [[nodiscard]] std::uint16_t tcp_port() const;

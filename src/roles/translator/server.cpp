@@ -4,19 +4,14 @@
 #include <array>
 #include <atomic>
 #include <future>
-#include <random>
 #include <unordered_map>
 #include <utility>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "base/backoff.h"
 #include "log/log.h"
-#include "net/dial.h"
-#include "net/reconnect.h"
 #include "net/tcp.h"
 
 namespace adit::translator {
@@ -45,12 +40,6 @@ void add(Counters& sum, const Counters& part) {
   sum.unknown_channel_messages += part.unknown_channel_messages;
   sum.unknown_extension_messages += part.unknown_extension_messages;
   sum.jobs += part.jobs;
-}
-
-/// What SetupConnection says was dialled.
-std::pair<std::string, std::uint16_t> endpoint_of(const net::TransportConfig& transport) {
-  if (const auto* tcp = std::get_if<net::TcpConfig>(&transport)) return {tcp->host, tcp->port};
-  return {std::get<net::IrohConfig>(transport).endpoint_id, 0};
 }
 
 }  // namespace
@@ -82,12 +71,16 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
         shard_(shard),
         translator_(numbered(core_->options.translator, shard.index(), core_->shards.size()), *this),
         tick_(shard.context()),
-        retry_(shard.context()),
-        stop_(shard.context(), asio::steady_timer::time_point::max()) {}
+        uplink_(std::make_shared<Uplink>(shard,
+                                         Uplink::Options{.targets = core_->options.upstreams,
+                                                         .selection = core_->options.selection,
+                                                         .dial = {.iroh = core_->options.iroh},
+                                                         .setup_deadline = core_->options.translator.setup_timeout},
+                                         translator_, [this] { flush(); })) {}
 
   void begin() {
     shard_.spawn(run_ticks(shared_from_this()));
-    shard_.spawn(run_upstream(shared_from_this()));
+    uplink_->start();
   }
 
   void take(std::unique_ptr<net::ByteStream> stream) {
@@ -101,12 +94,10 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   /// Ends miners, channels and the upstream. `done` is called when nothing of the translator runs here any more.
-  void drain(Duration patience, std::function<void()> done) {
+  void drain(net::ShutdownBehavior behavior, std::function<void()> done) {
     done_ = std::move(done);
     stopping_ = true;
     tick_.cancel();
-    retry_.cancel();
-    stop_.cancel();
     const auto now = now_from_system();
     const auto peers = peers_;
     for (const auto& [number, peer] : peers) {
@@ -115,13 +106,14 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     }
     peers_.clear();
     flush();
-    if (connection_) shard_.spawn(drain_upstream(shared_from_this(), patience));
-    finish_if_done();
+    ++running_;  // The uplink.
+    uplink_->shut_down(behavior, [home = shared_from_this()] {
+      --home->running_;
+      home->finish_if_done();
+    });
   }
 
-  void cut_off() {
-    if (connection_) connection_->close(net::CloseCode::kShutdown);
-  }
+  void cut_off() { uplink_->cut_off(); }
 
   [[nodiscard]] std::vector<MinerInfo> list(std::size_t limit) const {
     std::vector<MinerInfo> infos;
@@ -193,7 +185,9 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   void publish() {
     Published now;
     now.counters = translator_.counters();
-    now.upstream = upstream_;
+    now.counters.shares_accepted += uplink_->late_accepted();
+    now.counters.work_sum += uplink_->late_work();
+    now.upstream = uplink_->status();
     now.slow_readers = slow_readers_;
     const std::scoped_lock lock(published_mutex_);
     published_ = std::move(now);
@@ -209,18 +203,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   // ---- TranslatorEvents
-  void on_upstream_ready() override {
-    upstream_.ready = true;
-    ++upstream_.connects;
-    ready_at_ = now_from_system().instant;
-    upstream_.metadata = connection_->metadata();
-    const auto& metadata = *upstream_.metadata;
-    log::info("translator.upstream_ready",
-              {{"url", upstream_.url},
-               {"transport", net::to_string(metadata.transport)},
-               {"path", net::to_string(metadata.path)},
-               {"authority", metadata.authority_key.empty() ? "not checked" : metadata.authority_key}});
-  }
+  void on_upstream_ready() override { uplink_->on_ready(); }
   void on_channel_opened(const Miner& miner) override {
     log::info("translator.channel_opened",
               {{"miner", miner.number()}, {"peer", miner.peer()}, {"channel", miner.channel()->id()}});
@@ -241,10 +224,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   // ---- Bytes out
   /// Sends what the engine has written, up and down.
   void flush() {
-    if (!translator_.upstream_output().empty()) {
-      if (connection_) connection_->send(translator_.upstream_output());
-      translator_.upstream_output().clear();
-    }
+    uplink_->send();
     for (Miner* miner : translator_.take_touched()) {
       const auto found = peers_.find(miner->number());
       if (found != peers_.end()) flush(found->second);
@@ -336,129 +316,6 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     log::info("translator.miner_left", {{"miner", number}, {"peer", name}, {"reason", reason}});
   }
 
-  // ---- The upstream
-  asio::awaitable<void> stopped() {
-    boost::system::error_code cancelled;
-    if (!stopping_) co_await stop_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-  }
-
-  enum class Outcome {
-    kFailed,    ///< Or it said what it should not: the next upstream is to be tried.
-    kLost,      ///< It was good.
-    kMoved,     ///< It asked to be dialled anew.
-    kUnusable,  ///< Until the configuration is changed.
-  };
-
-  /// One connection from the dial to its end.
-  asio::awaitable<Outcome> use_upstream(const UpstreamTarget& target) {
-    using namespace asio::experimental::awaitable_operators;
-    upstream_.url = net::to_url(target.peer);
-    net::DialOptions options;
-    options.iroh = core_->options.iroh;
-    auto first = co_await (net::dial(shard_, target.peer, options) || stopped());
-    if (stopping_ || first.index() != 0) co_return Outcome::kFailed;
-    auto& dialled = std::get<0>(first);
-    if (!dialled) {
-      upstream_.last_error = dialled.error().message();
-      log::warn("translator.upstream_failed",
-                {{"url", upstream_.url}, {"error", dialled.error().name()}, {"message", dialled.error().message()}});
-      co_return Outcome::kFailed;
-    }
-    connection_ = std::move(*dialled);
-    drop_reason_.reset();
-    const auto [host, port] = endpoint_of(target.peer.transport);
-    translator_.on_upstream_connected(target.user_identity, host, port, now_from_system(), target.regtest_only);
-    flush();
-    Error reason(net::Errc::kClosed, "");
-    while (true) {
-      const auto batch = co_await connection_->receive();
-      if (!batch) {
-        reason = drop_reason_ ? *drop_reason_ : batch.error();
-        break;
-      }
-      const auto handled = translator_.on_upstream_frames(*batch, now_from_system());
-      flush();
-      if (!handled) {
-        reason = handled.error();
-        break;
-      }
-    }
-    const bool was_ready = std::exchange(upstream_.ready, false);
-    connection_->close(net::CloseCode::kShutdown);
-    connection_.reset();
-    translator_.on_upstream_lost(now_from_system());
-    if (stopping_) co_return Outcome::kFailed;
-    flush();
-    if (reason.is(Errc::kConfiguration)) {
-      log::error("translator.upstream_unusable", {{"url", upstream_.url}, {"message", reason.message()}});
-      upstream_.last_error = reason.message();
-      unusable_ = std::move(reason);
-      co_return Outcome::kUnusable;
-    }
-    log::warn("translator.upstream_lost", {{"url", upstream_.url}, {"error", reason.name()}, {"message", reason.message()}});
-    upstream_.last_error = reason.message();
-    const bool at_fault = reason.is(Errc::kProtocol) || reason.is(Errc::kRefused) || reason.is(Errc::kTimedOut);
-    if (reason.is(Errc::kReconnect)) co_return Outcome::kMoved;
-    co_return was_ready && !at_fault ? Outcome::kLost : Outcome::kFailed;
-  }
-
-  /// Where the upstream that asked for a new connection is to be dialled, if that may be followed.
-  std::optional<UpstreamTarget> moved(const UpstreamTarget& from) {
-    const auto& request = translator_.reconnect();
-    auto peer = net::reconnect_target(from.peer, request.host, request.port);
-    if (peer && !reconnects_.take(now_from_system().instant)) {
-      peer = fail(net::Errc::kProtocol, "the upstream asked for new connections too often: not followed");
-    }
-    if (!peer) {
-      log::warn("translator.reconnect_refused", {{"url", upstream_.url}, {"message", peer.error().message()}});
-      return std::nullopt;
-    }
-    log::info("translator.reconnect", {{"url", net::to_url(*peer)}});
-    UpstreamTarget target = from;
-    target.peer = std::move(*peer);
-    return target;
-  }
-
-  static asio::awaitable<void> run_upstream(std::shared_ptr<Home> home) {
-    const Running running(*home);
-    const auto& options = home->core_->options;
-    Backoff backoff(options.first_retry, options.longest_retry);
-    std::mt19937_64 random{std::random_device{}()};
-    std::vector<bool> unusable(options.upstreams.size());
-    std::optional<UpstreamTarget> elsewhere;  // Where a Reconnect leads.
-    std::size_t next = 0;
-    while (!home->stopping_ && std::ranges::find(unusable, false) != unusable.end()) {
-      if (unusable[next]) {
-        next = (next + 1) % unusable.size();
-        continue;
-      }
-      home->ready_at_.reset();
-      const UpstreamTarget target = elsewhere ? *std::exchange(elsewhere, std::nullopt) : options.upstreams[next];
-      const Outcome outcome = co_await home->use_upstream(target);
-      if (home->stopping_) break;
-      if (outcome == Outcome::kMoved) elsewhere = home->moved(target);
-      if (elsewhere) continue;
-      if (outcome == Outcome::kUnusable) unusable[next] = true;
-      if ((outcome == Outcome::kFailed || outcome == Outcome::kUnusable) && ++next < options.upstreams.size()) continue;
-      // The round is over, or one that was good was lost: from the first again, after a wait.
-      next = 0;
-      if (home->ready_at_ && now_from_system().instant - *home->ready_at_ >= options.stable_after) backoff.reset();
-      co_await home->wait(backoff.next(random()));
-    }
-    if (!home->stopping_) home->upstream_.unusable = home->unusable_;
-  }
-
-  asio::awaitable<void> wait(Duration duration) {
-    retry_.expires_after(duration);
-    boost::system::error_code cancelled;
-    if (!stopping_) co_await retry_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-  }
-
-  static asio::awaitable<void> drain_upstream(std::shared_ptr<Home> home, Duration patience) {
-    const Running running(*home);
-    if (const auto connection = home->connection_) co_await connection->drain(patience);
-  }
-
   // ---- Time
   static asio::awaitable<void> run_ticks(std::shared_ptr<Home> home) {
     const Running running(*home);
@@ -473,15 +330,11 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
 
   void tick() {
     const auto now = now_from_system();
-    if (const auto ticked = translator_.on_tick(now); !ticked && connection_) {
-      drop_reason_ = ticked.error();
-      connection_->close(net::CloseCode::kProtocolError);
-    }
+    uplink_->on_tick(now, translator_.on_tick(now));
     flush();
     for (const auto& [number, peer] : peers_) {
       if (peer->last_words && now.instant >= *peer->last_words) peer->stream->close(net::CloseCode::kShutdown);
     }
-    if (connection_) upstream_.metadata = connection_->metadata();
     complaints_ = kComplaintsPerTick;
     if (const auto untold = std::exchange(untold_, 0); untold != 0)
       log::warn("translator.more_complaints", {{"count", untold}});
@@ -492,16 +345,9 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   net::Shard& shard_;
   Translator translator_;
   asio::steady_timer tick_;
-  asio::steady_timer retry_;
-  asio::steady_timer stop_;                             ///< Never expires: a stop cancels it.
-  std::unordered_map<std::uint64_t, PeerPtr> peers_;    ///< By the miner's number.
-  std::array<std::uint8_t, 16 * 1024> read_buffer_;     ///< Of one read; its bytes are used up before anything waits.
-  std::shared_ptr<net::NetworkConnection> connection_;  ///< Shared with drain_upstream alone.
-  UpstreamStatus upstream_;
-  std::optional<Instant> ready_at_;
-  net::ReconnectBudget reconnects_;
-  std::optional<Error> unusable_;     ///< Why an upstream is not to be dialled again.
-  std::optional<Error> drop_reason_;  ///< Why tick() closed the connection.
+  const std::shared_ptr<Uplink> uplink_;
+  std::unordered_map<std::uint64_t, PeerPtr> peers_;  ///< By the miner's number.
+  std::array<std::uint8_t, 16 * 1024> read_buffer_;   ///< Of one read; its bytes are used up before anything waits.
   std::uint64_t slow_readers_ = 0;
   std::size_t running_ = 0;
   bool stopping_ = false;
@@ -536,7 +382,7 @@ Result<void> TranslatorServer::start() {
   return {};
 }
 
-void TranslatorServer::stop(Duration patience) {
+void TranslatorServer::stop(net::ShutdownBehavior behavior) {
   auto& core = *core_;
   if (std::exchange(core.stop_called, true)) return;
   core.stopping = true;
@@ -545,12 +391,12 @@ void TranslatorServer::stop(Duration patience) {
   for (const auto& home : core.homes) {
     auto promise = std::make_shared<std::promise<void>>();
     ends.push_back(promise->get_future());
-    home->shard().post([home, patience, promise] { home->drain(patience, [promise] { promise->set_value(); }); });
+    home->shard().post([home, behavior, promise] { home->drain(behavior, [promise] { promise->set_value(); }); });
   }
   const auto wait_until = [&](auto moment) {
     for (auto& end : ends) end.wait_until(moment);
   };
-  wait_until(std::chrono::steady_clock::now() + patience);
+  wait_until(std::chrono::steady_clock::now() + behavior.deadline);
   for (const auto& home : core.homes) home->shard().post([home] { home->cut_off(); });
   wait_until(std::chrono::steady_clock::now() + kLastWords);
 }

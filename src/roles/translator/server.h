@@ -15,36 +15,18 @@
 #include "net/shards.h"
 #include "net/url.h"
 #include "roles/translator/translator.h"
+#include "roles/translator/uplink.h"
 
 namespace adit::translator {
 
-struct UpstreamTarget {
-  net::Upstream peer;
-  std::string user_identity;  ///< ".minerN" is put behind it, where each miner has a channel of its own.
-  bool regtest_only = false;  ///< Its authority key is one whose secret everybody has: Translator::on_upstream_connected.
-};
-
 struct ServerOptions {
-  net::TcpConfig listen;                              ///< For SV1 miners. Port 0: the system's choice.
-  std::vector<UpstreamTarget> upstreams;              ///< In order of preference, at least one.
-  net::IrohCarrier* iroh = nullptr;                   ///< Needed for upstreams over iroh; must outlive the server.
-  Options translator;                                 ///< Without the numbers, which the server sets.
-  net::AdmissionLimits admission;                     ///< A handshake here is what comes before a miner is authorized.
-  std::size_t max_queued_bytes = 256 * 1024;          ///< Unsent bytes of one miner; more: it does not read, and is cut off.
-  Duration first_retry = std::chrono::seconds(1);     ///< Bound of the first wait between two rounds of the upstreams; doubles,
-  Duration longest_retry = std::chrono::seconds(30);  ///< up to this; each wait is random below its bound.
-  Duration stable_after = std::chrono::seconds(60);   ///< An upstream that stood so long resets the waiting.
-};
-
-/// The upstream connection of one shard.
-struct UpstreamStatus {
-  std::string url;                                  ///< Of the upstream that is or was tried last.
-  bool ready = false;                               ///< SetupConnection was answered.
-  std::optional<net::ConnectionMetadata> metadata;  ///< While connected; else of the last connection that was ready.
-  std::uint64_t connects = 0;                       ///< Times that it became ready.
-  std::string last_error;                           ///< Why the last one ended or could not be reached; empty: none did.
-  /// Set once no upstream is left that may be used before somebody changes the configuration: nothing is dialled any more.
-  std::optional<Error> unusable;
+  net::TcpConfig listen;                      ///< For SV1 miners. Port 0: the system's choice.
+  std::vector<UpstreamTarget> upstreams;      ///< In order of preference, at least one.
+  net::IrohCarrier* iroh = nullptr;           ///< Needed for upstreams over iroh; must outlive the server.
+  Options translator;                         ///< Without the numbers, which the server sets.
+  net::AdmissionLimits admission;             ///< A handshake here is what comes before a miner is authorized.
+  std::size_t max_queued_bytes = 256 * 1024;  ///< Unsent bytes of one miner; more: it does not read, and is cut off.
+  net::SelectionPolicy selection;             ///< Which of the upstreams is used when.
 };
 
 /// Everything that a monitor shows of a translator.
@@ -82,9 +64,11 @@ class TranslatorServer {
   /// TcpListener::bind; net::Errc::kConfiguration without an upstream.
   Result<void> start();
 
-  /// Takes in nothing more, ends the miners, closes their channels and finishes the upstream connection; waits for that at most
-  /// `patience`, and two seconds more. Idempotent.
-  void stop(Duration patience);
+  /// Takes in nothing more, ends the miners, closes their channels, and ends the upstream connections in that manner; waits for
+  /// that at most `behavior.deadline`, and two seconds more. Idempotent.
+  void stop(net::ShutdownBehavior behavior);
+  /// As stop({kGoodbye, patience}).
+  void stop(Duration patience) { stop(net::ShutdownBehavior{.deadline = patience}); }
 
   [[nodiscard]] std::uint16_t port() const;   ///< Of the listener, after start().
   [[nodiscard]] std::string address() const;  ///< "ip:port" as bound, after start().

@@ -185,8 +185,8 @@ class TranslatorServerTest : public testing::Test {
     ServerOptions options;
     options.listen = {"127.0.0.1", 0};
     options.upstreams = std::move(upstreams);
-    options.first_retry = 50ms;
-    options.longest_retry = 200ms;
+    options.selection.first_retry = 50ms;
+    options.selection.longest_retry = 200ms;
     shards.start();
     server.emplace(shards, std::move(options));
     ASSERT_TRUE(server->start());

@@ -30,6 +30,10 @@ void UpstreamSetup::begin(std::string_view host, std::uint16_t port, const Now& 
   reset();
   state_ = State::kSettingUp;
   since_ = now.instant;
+  write(host, port, out);
+}
+
+void UpstreamSetup::write(std::string_view host, std::uint16_t port, wire::FrameBuffer& out) {
   wire::SetupConnection message;
   message.protocol = wire::kMiningProtocol;
   message.min_version = wire::kProtocolVersion;

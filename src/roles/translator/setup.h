@@ -21,6 +21,8 @@ class UpstreamSetup {
 
   /// The connection stands: sends SetupConnection. `host` (cut at 255 bytes) and `port` are what was dialled.
   void begin(std::string_view host, std::uint16_t port, const Now& now, wire::FrameBuffer& out);
+  /// Appends the SetupConnection that begin() sends.
+  static void write(std::string_view host, std::uint16_t port, wire::FrameBuffer& out);
   /// The connection is gone.
   void reset();
 

@@ -64,6 +64,10 @@ class Translator {
   [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<Miner>>& miners() const { return miners_; }
 
   // ---- The upstream.
+  /// Appends the SetupConnection with which on_upstream_connected begins: for a driver that races upstreams up to its answer.
+  static void write_setup(std::string_view host, std::uint16_t port, wire::FrameBuffer& out) {
+    UpstreamSetup::write(host, port, out);
+  }
   /// A connection to an upstream stands. Channels will be opened for `user_identity`, with ".minerN" behind it where each miner
   /// has its own. `host` and `port` are what was dialled. `regtest_only`: its authority key is one whose secret everybody has,
   /// so it is believed on regtest alone (kConfiguration elsewhere, before any miner gets its work).

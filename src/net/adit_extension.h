@@ -1,0 +1,106 @@
+// Extension 0x4AD1 on one session: orderly endings and round trips. An engine: no I/O, time is an argument. The messages are in
+// wire/adit_messages.h.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "net/error.h"
+#include "wire/frame.h"
+
+namespace adit::net {
+
+/// How a connection is to end. Whatever it is, it ends within its deadline.
+struct ShutdownBehavior {
+  enum class Kind {
+    kImmediate,  ///< Now: what is queued or under way is lost.
+    kDrain,      ///< What was asked is answered as far as the carrier delivers it; then FIN. What any peer understands.
+    kGoodbye,    ///< Both sides agree that nothing is under way any more. A peer without the extension is drained.
+  };
+  Kind kind = Kind::kGoodbye;
+  Duration deadline = std::chrono::seconds(5);
+};
+
+/// Both ends of a mining session have one of these. Frames that the role handles pass by it, in both directions, so that it
+/// knows what is under way; it writes its own messages into the role's answers.
+///
+/// An ending: one side says Goodbye and begins nothing new. The other finishes what is under way, answers all of it, and sends
+/// GoodbyeAck as its last frame. Who submits shares (the client) has finished when its last share is answered. Both may say
+/// Goodbye at once; each is then acknowledged.
+class AditExtension {
+ public:
+  enum class Side { kClient, kServer };
+
+  /// `agreed`: spoken without negotiation (over lanes).
+  explicit AditExtension(Side side, bool agreed = false) : side_(side), agreed_(agreed) {}
+
+  /// The client asks for it: right behind SetupConnection.Success, with a request_id of its own.
+  void request(wire::FrameBuffer& out);
+
+  /// What the role sends; to be called before it is sent. Allocates nothing.
+  void on_sent(const wire::FrameBuffer& frames);
+
+  /// What came, after the role has handled it and its answers are in `out`. Allocates nothing for frames of other extensions.
+  /// Errors: kProtocol (a message that cannot be read; frames behind a GoodbyeAck; an acknowledgement of nothing).
+  Result<void> on_received(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out);
+
+  /// True if the peer answered yes; false before, and if it answered no.
+  [[nodiscard]] bool agreed() const { return agreed_; }
+  /// The request has no answer yet. A peer that never gives one does not know extension negotiation.
+  [[nodiscard]] bool asking() const { return asking_; }
+
+  /// Ends the session: Goodbye. Nothing may be begun any more. Only if agreed(); once.
+  void say_goodbye(std::string_view reason, Duration patience, wire::FrameBuffer& out);
+
+  /// To be called when all that came was handled and answered, in `out` too: acknowledges the peer's Goodbye if that is due.
+  void settle(wire::FrameBuffer& out);
+
+  /// The peer said Goodbye: finish what is under way, begin nothing new. How long it waits, at most kLongestPatience.
+  [[nodiscard]] std::optional<Duration> peer_patience() const { return peer_patience_; }
+  [[nodiscard]] const std::string& peer_reason() const { return peer_reason_; }
+  [[nodiscard]] bool said_goodbye() const { return said_; }
+  [[nodiscard]] bool leaving() const { return said_ || peer_patience_; }
+  /// Every Goodbye that was said, on either side, is acknowledged: the connection may be drained.
+  [[nodiscard]] bool over() const { return leaving() && (!said_ || heard_ack_) && (!peer_patience_ || sent_ack_); }
+
+  /// Shares that were submitted and are not answered yet (the client's side).
+  [[nodiscard]] std::uint64_t unanswered() const { return unanswered_; }
+  /// Shares that were accepted, and rejected, on this session (the client's side).
+  [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
+  [[nodiscard]] std::uint64_t rejected() const { return rejected_; }
+
+  /// Asks for the round trip; a Ping that waits for its answer is not repeated. Only if agreed().
+  void ping(const Now& now, wire::FrameBuffer& out);
+  /// The newest round trip, taken once.
+  [[nodiscard]] std::optional<Duration> take_round_trip();
+  /// The peer's clock minus ours, as the newest Pong said (half a round trip is added); the peer's word.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> clock_difference() const { return clock_difference_; }
+
+  static constexpr Duration kLongestPatience = std::chrono::seconds(30);
+
+ private:
+  Result<void> on_own(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
+
+  Side side_;
+  bool agreed_;
+  bool asking_ = false;
+  bool said_ = false;
+  bool heard_ack_ = false;
+  bool sent_ack_ = false;
+  std::optional<Duration> peer_patience_;
+  std::string peer_reason_;
+  std::uint64_t unanswered_ = 0;
+  std::uint64_t accepted_ = 0;
+  std::uint64_t rejected_ = 0;
+  std::uint64_t nonce_ = 0;
+  std::optional<Instant> pinged_at_;
+  std::optional<Duration> round_trip_;
+  std::optional<std::chrono::milliseconds> clock_difference_;
+};
+
+}  // namespace adit::net

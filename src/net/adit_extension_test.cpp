@@ -1,0 +1,247 @@
+#include "net/adit_extension.h"
+
+#include <deque>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "wire/adit_messages.h"
+#include "wire/common_messages.h"
+#include "wire/mining_messages.h"
+
+namespace adit::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::vector<wire::FrameView> views(const wire::FrameBuffer& frames) { return {frames.begin(), frames.end()}; }
+
+Now at(Duration since) {
+  return {Instant(1h) + since, UnixTime(1'000'000s) + std::chrono::duration_cast<std::chrono::seconds>(since)};
+}
+
+/// What the server's role does with RequestExtensions.
+void grant(const wire::FrameBuffer& asked, bool yes, wire::FrameBuffer& out) {
+  for (const auto& frame : asked) {
+    const auto request = frame.as<wire::RequestExtensions>();
+    if (!request) continue;
+    const std::array<std::uint16_t, 1> list{wire::kAditExtension};
+    if (yes)
+      out.push(wire::RequestExtensionsSuccess{.request_id = request->request_id, .supported_extensions = list});
+    else
+      out.push(wire::RequestExtensionsError{.request_id = request->request_id, .unsupported_extensions = list});
+  }
+}
+
+TEST(AditExtension, BothSidesLearnFromTheNegotiationThatItIsSpoken) {
+  AditExtension client(AditExtension::Side::kClient);
+  AditExtension server(AditExtension::Side::kServer);
+  wire::FrameBuffer asked;
+  client.request(asked);
+  EXPECT_TRUE(client.asking());
+  wire::FrameBuffer answer;
+  grant(asked, true, answer);
+  server.on_sent(answer);
+  wire::FrameBuffer out;
+  ASSERT_TRUE(client.on_received(views(answer), at(0s), out));
+  EXPECT_TRUE(client.agreed());
+  EXPECT_TRUE(server.agreed());
+  EXPECT_FALSE(client.asking());
+  EXPECT_TRUE(out.empty());
+}
+
+TEST(AditExtension, ANoIsANoAndAnAnswerToAnotherRequestIsNone) {
+  AditExtension client(AditExtension::Side::kClient);
+  wire::FrameBuffer asked;
+  client.request(asked);
+  wire::FrameBuffer other;
+  const std::array<std::uint16_t, 1> list{wire::kAditExtension};
+  other.push(wire::RequestExtensionsSuccess{.request_id = 1, .supported_extensions = list});
+  wire::FrameBuffer out;
+  ASSERT_TRUE(client.on_received(views(other), at(0s), out));
+  EXPECT_TRUE(client.asking());
+  wire::FrameBuffer answer;
+  grant(asked, false, answer);
+  ASSERT_TRUE(client.on_received(views(answer), at(0s), out));
+  EXPECT_FALSE(client.asking());
+  EXPECT_FALSE(client.agreed());
+  client.say_goodbye("bye", 1s, out);
+  EXPECT_TRUE(out.empty()) << "nothing of an extension that was not agreed upon";
+}
+
+TEST(AditExtension, MessagesOfItAreIgnoredWhereItWasNotAgreedUpon) {
+  AditExtension server(AditExtension::Side::kServer);
+  wire::FrameBuffer in;
+  in.push(wire::Ping{.nonce = 1});
+  in.push(wire::GoodbyeAck{});
+  wire::FrameBuffer out;
+  EXPECT_TRUE(server.on_received(views(in), at(0s), out));
+  EXPECT_TRUE(out.empty());
+}
+
+TEST(AditExtension, WhatIsNotPartOfAnEndingIsAProtocolError) {
+  const auto after = [](auto... messages) {
+    AditExtension server(AditExtension::Side::kServer, true);
+    wire::FrameBuffer in;
+    (in.push(messages), ...);
+    wire::FrameBuffer out;
+    return server.on_received(views(in), at(0s), out);
+  };
+  EXPECT_FALSE(after(wire::GoodbyeAck{})) << "of nothing";
+  EXPECT_FALSE(after(wire::Goodbye{}, wire::Goodbye{})) << "twice";
+  EXPECT_TRUE(after(wire::Goodbye{}));
+
+  AditExtension server(AditExtension::Side::kServer, true);
+  wire::FrameBuffer out;
+  server.say_goodbye("down", 1s, out);
+  wire::FrameBuffer in;
+  in.push(wire::GoodbyeAck{});
+  in.push(wire::Ping{});
+  EXPECT_FALSE(server.on_received(views(in), at(0s), out)) << "it was to be the last frame";
+
+  wire::FrameBuffer cut;
+  (void)cut.push_raw({.extension_type = wire::kAditExtension, .message_type = wire::Goodbye::kType}, Bytes{});
+  AditExtension other(AditExtension::Side::kServer, true);
+  EXPECT_FALSE(other.on_received(views(cut), at(0s), out));
+}
+
+TEST(AditExtension, ThePeersPatienceIsBounded) {
+  AditExtension client(AditExtension::Side::kClient, true);
+  wire::FrameBuffer in;
+  in.push(wire::Goodbye{.reason = std::string_view("maintenance"), .drain_ms = UINT32_MAX});
+  wire::FrameBuffer out;
+  ASSERT_TRUE(client.on_received(views(in), at(0s), out));
+  EXPECT_EQ(client.peer_patience(), AditExtension::kLongestPatience);
+  EXPECT_EQ(client.peer_reason(), "maintenance");
+}
+
+TEST(AditExtension, APingMeasuresTheRoundTripAndThePeersClock) {
+  AditExtension one(AditExtension::Side::kClient, true);
+  AditExtension other(AditExtension::Side::kServer, true);
+  wire::FrameBuffer ping;
+  one.ping(at(0s), ping);
+  one.ping(at(0s), ping);
+  ASSERT_EQ(views(ping).size(), 1u) << "one at a time";
+  wire::FrameBuffer pong;
+  const Now ahead{Instant(77h), at(100s).unix_time};
+  ASSERT_TRUE(other.on_received(views(ping), ahead, pong));
+  wire::FrameBuffer out;
+  ASSERT_TRUE(one.on_received(views(pong), at(250ms), out));
+  EXPECT_EQ(one.take_round_trip(), 250ms);
+  EXPECT_FALSE(one.take_round_trip());
+  ASSERT_TRUE(one.clock_difference());
+  EXPECT_NEAR(static_cast<double>(one.clock_difference()->count()), 100'000, 1'200);
+  // A Pong to nothing says nothing.
+  ASSERT_TRUE(one.on_received(views(pong), at(1s), out));
+  EXPECT_FALSE(one.take_round_trip());
+}
+
+/// A client that submits, a server that counts and acknowledges in batches, and two queues between them.
+class Pair {
+ public:
+  explicit Pair(std::uint64_t seed) : random(seed) {}
+
+  void client_submits() {
+    if (client.leaving()) return;
+    wire::FrameBuffer out;
+    out.push(wire::SubmitSharesStandard{.sequence_number = ++sequence});
+    client_sends(out);
+  }
+  void client_leaves() {
+    wire::FrameBuffer out;
+    client.say_goodbye("client", 10s, out);
+    client_sends(out);
+  }
+  void server_leaves() {
+    wire::FrameBuffer out;
+    acknowledge(out);
+    server.say_goodbye("server", 10s, out);
+    server_sends(out);
+  }
+  void server_hears() {
+    if (up.empty()) return;
+    const wire::FrameBuffer in = std::move(up.front());
+    up.pop_front();
+    wire::FrameBuffer out;
+    for (const auto& frame : in) {
+      if (!frame.is<wire::SubmitSharesStandard>()) continue;
+      if (random() % 8 == 0) {
+        out.push(wire::SubmitSharesError{.error_code = std::string_view("stale-share")});
+      } else {
+        ++counted;
+        ++pending;
+      }
+    }
+    if (pending >= 5) acknowledge(out);
+    ASSERT_TRUE(server.on_received(views(in), at(0s), out));
+    if (server.leaving()) acknowledge(out);
+    server.settle(out);
+    server_sends(out);
+  }
+  void client_hears() {
+    if (down.empty()) return;
+    const wire::FrameBuffer in = std::move(down.front());
+    down.pop_front();
+    wire::FrameBuffer out;
+    ASSERT_TRUE(client.on_received(views(in), at(0s), out));
+    client.settle(out);
+    client_sends(out);
+  }
+
+  AditExtension client{AditExtension::Side::kClient, true};
+  AditExtension server{AditExtension::Side::kServer, true};
+  std::deque<wire::FrameBuffer> up, down;
+  std::mt19937_64 random;
+  std::uint32_t sequence = 0;
+  std::uint64_t counted = 0;
+
+ private:
+  void acknowledge(wire::FrameBuffer& out) {
+    if (pending != 0) out.push(wire::SubmitSharesSuccess{.new_submits_accepted_count = std::exchange(pending, 0)});
+  }
+  void client_sends(wire::FrameBuffer& out) {
+    client.on_sent(out);
+    if (!out.empty()) up.push_back(std::move(out));
+  }
+  void server_sends(wire::FrameBuffer& out) {
+    server.on_sent(out);
+    if (!out.empty()) down.push_back(std::move(out));
+  }
+  std::uint32_t pending = 0;
+};
+
+TEST(AditExtension, HoweverAGoodbyeFallsEveryShareIsAnsweredBeforeTheEnd) {
+  for (std::uint64_t seed = 0; seed < 3000; ++seed) {
+    Pair pair(seed);
+    const auto who = seed % 3;  // Client, server, both.
+    const auto client_at = pair.random() % 200;
+    const auto server_at = who == 2 ? client_at + pair.random() % 5 : pair.random() % 200;
+    for (std::uint64_t step = 0; step < 400; ++step) {
+      if (who != 1 && step == client_at) pair.client_leaves();
+      if (who != 0 && step == server_at) pair.server_leaves();
+      switch (pair.random() % 3) {
+        case 0:
+          pair.client_submits();
+          break;
+        case 1:
+          pair.server_hears();
+          break;
+        default:
+          pair.client_hears();
+      }
+    }
+    while (!pair.up.empty() || !pair.down.empty()) {
+      pair.server_hears();
+      pair.client_hears();
+      ASSERT_FALSE(testing::Test::HasFatalFailure());
+    }
+    ASSERT_TRUE(pair.client.over()) << seed;
+    ASSERT_TRUE(pair.server.over()) << seed;
+    ASSERT_EQ(pair.client.accepted(), pair.counted) << seed;
+    ASSERT_EQ(pair.client.unanswered(), 0u) << seed;
+  }
+}
+
+}  // namespace
+}  // namespace adit::net
