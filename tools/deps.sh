@@ -9,6 +9,9 @@ BUILD_PACKAGES=(ca-certificates git python3 pkg-config cmake ninja-build ccache 
 # Only to build the peers of ./dev interop. libboost-dev is whatever the system calls Boost: ours is in the prefix.
 PEER_PACKAGES=(capnproto libcapnp-dev libboost-dev libevent-dev)
 
+# Of ./dev netlab and ./dev bench-net: networks of their own, and a certificate for the relay in them.
+NETLAB_PACKAGES=(iproute2 nftables openssl)
+
 # Newer than Debian 12 has, and in Debian 13 at odds with the default Boost: unpacked under a prefix, never installed.
 PREFIX_SUITE=trixie
 PREFIX_PACKAGES=(libboost1.88-dev libsecp256k1-2 libsecp256k1-dev)
@@ -109,7 +112,7 @@ ensure_cargo() {
     die "cargo >= $CARGO_MINIMUM is needed, found $(cargo --version 2>/dev/null || echo none) at $(command -v cargo || echo nowhere); Debian 12 has it in bookworm-security (package cargo-web)"
 }
 
-# deps [build|peers|no-iroh]...
+# deps [build|peers|netlab|no-iroh]...
 deps() {
   if ! command -v apt-get >/dev/null; then
     say "deps: no apt-get here, so nothing is installed; what is needed: ${BUILD_PACKAGES[*]}, Boost >= 1.88, libsecp256k1 >= 0.4, cargo >= $CARGO_MINIMUM"
@@ -119,4 +122,5 @@ deps() {
   ensure_prefix
   case " $* " in *' no-iroh '*) ;; *) ensure_cargo ;; esac
   case " $* " in *' peers '*) apt_install "${PEER_PACKAGES[@]}" ;; esac
+  case " $* " in *' netlab '*) apt_install "${NETLAB_PACKAGES[@]}" ;; esac
 }

@@ -1,0 +1,16 @@
+# ./dev netlab: adit in network namespaces that the tests make and remove. Sourced by ./dev.
+# shellcheck shell=bash
+
+# netlab [NAME...]: NAME picks tests, as python's unittest -k does.
+netlab() {
+  [ "$(id -u)" -eq 0 ] || die 'netlab makes network namespaces: run it as root'
+  deps netlab
+  build release adit adit_tunlink
+  local name selected=()
+  for name in "$@"; do selected+=(-k "$name"); done
+  mkdir -p "$ROOT/build"
+  say 'netlab: build/release in network namespaces of its own'
+  ADIT=$(binary release adit) ADIT_TUNLINK=$(binary release adit_tunlink) ADIT_NETLAB_JSON=$ROOT/build/netlab.json \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/tests/interop \
+    python3 -u -m unittest discover -v -s "$ROOT/tests/netlab" -p 'test_*.py' "${selected[@]}"
+}
