@@ -272,12 +272,9 @@ Result<FromServer> parse_server_call(std::string_view method, const json::array&
   }
   if (method == "client.reconnect") {
     const auto* host = string_at(params, 0);
+    // Nobody here follows it, so nothing about it is an error: pools write the port as a number or as text, or leave it out.
     Reconnect reconnect{host ? view(*host).substr(0, kMaxName) : std::string_view(), 0};
-    if (params.size() > 1) {
-      const auto port = small_unsigned_of(params[1], 65535);
-      if (!port) return bad_parameters(method);
-      reconnect.port = static_cast<std::uint16_t>(*port);
-    }
+    if (params.size() > 1) reconnect.port = static_cast<std::uint16_t>(small_unsigned_of(params[1], 65535).value_or(0));
     return reconnect;
   }
   return Request{std::move(id), UnknownMethod{method.substr(0, 64)}};

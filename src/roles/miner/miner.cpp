@@ -52,7 +52,7 @@ class Miner::Events final : public SessionHandler {
 
 Miner::Miner(MinerConfig config, net::Shard& shard)
     : config_(std::move(config)),
-      backoff_(500ms, 30s),
+      backoff_(std::min<Duration>(500ms, config_.longest_retry), config_.longest_retry),
       peer_(config_.upstream),
       events_(std::make_unique<Events>(*this)),
       shard_(shard) {}

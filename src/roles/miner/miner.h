@@ -22,10 +22,11 @@ struct MinerConfig {
   net::Upstream upstream;
   std::string user;
   unsigned threads = 1;
-  double nominal_hash_rate_hps = 0;  ///< 0: what a short measurement at the start shows.
-  bool extended = false;             ///< Stratum V2: an extended channel instead of a standard one.
-  bool regtest_only = false;         ///< Stratum V2: SessionOptions::regtest_only.
-  net::IrohCarrier* iroh = nullptr;  ///< Needed for an iroh upstream; outlives the miner.
+  double nominal_hash_rate_hps = 0;                   ///< 0: what a short measurement at the start shows.
+  bool extended = false;                              ///< Stratum V2: an extended channel instead of a standard one.
+  bool regtest_only = false;                          ///< Stratum V2: SessionOptions::regtest_only.
+  Duration longest_retry = std::chrono::seconds(30);  ///< Between two dials.
+  net::IrohCarrier* iroh = nullptr;                   ///< Needed for an iroh upstream; outlives the miner.
 };
 
 /// Counts since the start.
