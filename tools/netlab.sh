@@ -1,4 +1,4 @@
-# ./dev netlab: adit in network namespaces that the tests make and remove. Sourced by ./dev.
+# ./dev netlab, bench-net: adit in network namespaces that the tests make and remove. Sourced by ./dev.
 # shellcheck shell=bash
 
 # netlab [NAME...]: NAME picks tests, as python's unittest -k does.
@@ -13,4 +13,13 @@ netlab() {
   ADIT=$(binary release adit) ADIT_TUNLINK=$(binary release adit_tunlink) ADIT_NETLAB_JSON=$ROOT/build/netlab.json \
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/tests/interop \
     python3 -u -m unittest discover -v -s "$ROOT/tests/netlab" -p 'test_*.py' "${selected[@]}"
+}
+
+# bench-net [ARGUMENTS]: TCP and iroh by turns under the same load; the bridge beside pure Rust.
+bench_net() {
+  [ "$(id -u)" -eq 0 ] || die 'bench-net makes network namespaces: run it as root'
+  deps netlab
+  build release adit adit_tunlink iroh_echo
+  ADIT=$(binary release adit) ADIT_TUNLINK=$(binary release adit_tunlink) PYTHONDONTWRITEBYTECODE=1 \
+    python3 -u "$ROOT/bench/net_bench.py" --echo "$(binary release iroh_echo)" --json "$ROOT/build/bench-net.json" "$@"
 }

@@ -17,9 +17,9 @@ def metric(monitoring_port, name):
 
 
 class Role:
-    def __init__(self, test, name, *arguments, prefix=()):
+    def __init__(self, test, name, *arguments, prefix=(), options=(), env=None):
         self.test = test
-        self.process = test.run_process(name, *prefix, ADIT, "--log-format", "json", name, *arguments)
+        self.process = test.run_process(name, *prefix, ADIT, "--log-format", "json", *options, name, *arguments, env=env)
 
     def events(self, name):
         """What the role has logged under this event name, oldest first."""
@@ -55,7 +55,7 @@ threads = {threads}
 data_dir = "{test.folder / 'pool'}"
 {source}
 {'[iroh]' if iroh else ''}
-{'bind_addresses = ["127.0.0.1:0"]' if iroh else ''}
+{iroh if isinstance(iroh, str) else 'bind_addresses = ["127.0.0.1:0"]' if iroh else ''}
 ''')
         super().__init__(test, "pool", "-c", config, prefix=prefix)
 
@@ -85,7 +85,7 @@ nbits = "1d00ffff"
 
 
 class Translator(Role):
-    def __init__(self, test, upstream_url):
+    def __init__(self, test, upstream_url, env=None):
         config = test.folder / "translator.toml"
         config.write_text(f'''
 downstream_address = "127.0.0.1"
@@ -101,7 +101,7 @@ user_identity = "interop"
 [iroh]
 bind_addresses = ["127.0.0.1:0"]
 ''')
-        super().__init__(test, "translator", "-c", config)
+        super().__init__(test, "translator", "-c", config, env=env)
 
     def address(self):
         return self.test.wait_until("the translator says where it listens",

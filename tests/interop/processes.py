@@ -29,21 +29,25 @@ def http_get(url):
 class Process:
     def __init__(self, name, arguments, folder, env=None):
         self.name = name
+        self.folder = folder
         self.log = folder / f"{name}.log"
         self.arguments = [str(a) for a in arguments]
         self.env = {**os.environ, **(env or {})}
         self.start()
 
     def start(self):
+        self.is_to_run = True
         with open(self.log, "ab") as log:
-            self.child = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+            self.child = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, cwd=self.folder)
 
     def kill(self):
         """As a crash would end it."""
+        self.is_to_run = False
         self.child.kill()
         self.child.wait()
 
     def stop(self, deadline=15):
+        self.is_to_run = False
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
             try:
@@ -106,7 +110,7 @@ class Programs:
             if value:
                 return value
             for process in self.processes:
-                if process.child.poll() is not None:
+                if process.is_to_run and process.child.poll() is not None:
                     raise AssertionError(f"{process.name} ended with {process.child.returncode} while waiting until {what}")
             time.sleep(0.2)
         raise AssertionError(f"{deadline} s passed waiting until {what}")

@@ -37,7 +37,7 @@ class TunLink(unittest.TestCase):
     def link(self, **options):
         internet = Internet()
         self.addCleanup(internet.remove)
-        here, there = internet.host("here", 1, "none"), internet.host("there", 2, "none")
+        here, there = internet.alone("here"), internet.alone("there")
         link = Link(here, there, **options)
         self.addCleanup(link.kill)
         echo = subprocess.Popen([*there.prefix, sys.executable, "-c", ECHO, link.addresses[1]], stdout=subprocess.PIPE, text=True)

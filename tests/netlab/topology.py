@@ -128,6 +128,10 @@ class Internet:
         self.public.ip("link", "set", socket, "master", "segment")
         namespace.address(link, f"{address}/24")
 
+    def alone(self, name):
+        """A machine that is joined to nothing: for a Link."""
+        return self._namespace(name)
+
     def host(self, name, number, kind):
         """The namespace of host `number` (1, 2, ...); its router, where it has one, is `host.router`."""
         host = self._namespace(name)

@@ -1,0 +1,23 @@
+"""The example configuration of a pool on a Bitcoin node, as it stands, with a node: addresses and chain laid over by environment."""
+import pathlib
+
+from adit import ADIT, PAYOUT, Role
+from bitcoin_core import BitcoinCore
+from processes import InteropTest
+
+CONFIG = pathlib.Path(__file__).parents[2] / "config"
+
+
+class Examples(InteropTest):
+    def test_pool_on_a_bitcoin_node(self):
+        node = BitcoinCore(self)
+        node.mine_elsewhere(1, PAYOUT)
+        self.run_to_end(ADIT, "keys", "authority", "--out", self.folder / "authority.key")
+        source = "POOL__TEMPLATE_PROVIDER_TYPE__BITCOINRPC__"
+        pool = Role(self, "pool", "-c", CONFIG / "pool-bitcoin-rpc.toml", env={
+            "POOL__LISTEN_ADDRESS": "127.0.0.1:0", "POOL__MONITORING_ADDRESS": "127.0.0.1:0", "POOL__IROH__BIND_ADDRESSES": "127.0.0.1:0",
+            "POOL__COINBASE_REWARD_SCRIPT": f"addr({PAYOUT})", f"{source}URL": f"http://127.0.0.1:{node.port}",
+            f"{source}NETWORK": "regtest", f"{source}COOKIE_FILE": str(node.cookie)})
+        url = self.wait_until("the pool listens", lambda: pool.events("pool.listening"), 60)[0]["url"]
+        Role(self, "miner", url, "--user", "example")
+        self.wait_until("the node has blocks of the pool", lambda: node.height() > 1, 90)

@@ -1,0 +1,89 @@
+"""Pool, translator and miner as processes that meet over iroh on this machine: they mine, come back after a kill, and say
+what is wrong in words that name what to change."""
+import glob
+import re
+import socket
+
+from adit import ADIT, EMBEDDED_SOURCE, Miner, Pool, Translator
+from processes import InteropTest
+
+DEADLINE = 120
+FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")  # Package libfaketime.
+
+
+def free_udp_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class OverIroh(InteropTest):
+    def pool(self):
+        """On a port that it finds again after a restart."""
+        return Pool(self, EMBEDDED_SOURCE, iroh=f'bind_addresses = ["127.0.0.1:{free_udp_port()}"]')
+
+    def shares(self, pool):
+        return pool.metric("sv2_client_shares_accepted_total")
+
+    def wait_for_shares(self, pool, more_than=0):
+        self.wait_until(f"more than {more_than} shares are accepted", lambda: self.shares(pool) > more_than, DEADLINE)
+
+    def complaint(self, translator):
+        event = self.wait_until("the translator says what is wrong",
+                                lambda: translator.events("translator.upstream_failed") +
+                                        translator.events("translator.upstream_unusable"), DEADLINE)[0]
+        return event["message"]
+
+    def test_shares_go_directly(self):
+        pool = self.pool()
+        translator = Translator(self, pool.url("iroh"))
+        Miner(self, translator.address())
+        self.wait_for_shares(pool)
+        ready = translator.events("translator.upstream_ready")
+        self.assertEqual([(e["transport"], e["path"]) for e in ready], [("iroh", "direct")])
+
+    def test_a_killed_pool_is_found_again(self):
+        pool = self.pool()
+        translator = Translator(self, pool.url("iroh"))
+        Miner(self, translator.address())
+        self.wait_for_shares(pool)
+        pool.process.kill()
+        self.wait_until("the translator notices", lambda: translator.events("translator.upstream_lost"), DEADLINE)
+        pool.process.start()
+        self.wait_for_shares(pool)
+        self.assertGreaterEqual(len(translator.events("translator.upstream_ready")), 2)
+
+    def test_a_killed_translator_starts_where_it_was(self):
+        pool = self.pool()
+        translator = Translator(self, pool.url("iroh"))
+        miner = Miner(self, translator.address())
+        self.wait_for_shares(pool)
+        translator.process.kill()
+        translator.process.start()
+        before = self.shares(pool)
+        # The miner is given the translator's new address, as one behind a fixed port would find the old.
+        miner.process.stop()
+        Miner(self, self.wait_until("it listens again", lambda: translator.events("translator.listening")[1:], 60)[0]["address"])
+        self.wait_for_shares(pool, before)
+
+    def test_a_wrong_endpoint_id_reaches_nobody(self):
+        url = self.pool().url("iroh")
+        endpoint_id = re.search("[0-9a-f]{64}", url)[0]
+        stranger = self.run_to_end(ADIT, "keys", "node", "--out", self.folder / "stranger.key")
+        wrong = url.replace(endpoint_id, re.search("[0-9a-f]{64}", stranger)[0])
+        self.assertRegex(self.complaint(Translator(self, wrong)), "endpoint id")
+
+    def test_the_right_id_with_another_authority_is_not_trusted(self):
+        pool = self.pool()
+        url = pool.url("iroh")
+        other = self.run_to_end(ADIT, "keys", "authority", "--out", self.folder / "other.key").split()[-1]
+        wrong = url.replace(url.rsplit("/", 1)[1].split("?")[0], other)
+        self.assertRegex(self.complaint(Translator(self, wrong)), "authority")
+
+    def test_a_clock_that_is_wrong_is_said_to_be_wrong(self):
+        if not FAKETIME:
+            self.skipTest("no libfaketime here")
+        pool = self.pool()
+        url = pool.url("iroh")
+        translator = Translator(self, url, env={"LD_PRELOAD": FAKETIME[0], "FAKETIME": "+2d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+        self.assertRegex(self.complaint(translator), "clock")
