@@ -5,7 +5,7 @@
 with_peers() {
   local name
   for name in "${PEERS_ALL[@]}"; do export "ADIT_PEER_${name^^}=$(peer_dir "$name")"; done
-  ADIT=$(binary release adit) PYTHONDONTWRITEBYTECODE=1 "$@"
+  ADIT=$(binary release adit) ADIT_IROH_PEER=$(find "$ROOT/build/release/tests" -name adit_iroh_peer) PYTHONDONTWRITEBYTECODE=1 "$@"
 }
 
 # bench-pool [ARGUMENTS]: our pool and SRI's under the same load, on the same node.
@@ -28,8 +28,8 @@ interop() {
   [ "$*" != oracle ] || return 0
   local name selected=()
   for name in "$@"; do selected+=(-k "$name"); done
-  build release adit
+  build release adit adit_iroh_peer
   peers "${PEERS_NEEDED[@]}"
-  say 'interop: Bitcoin Core and SRI against build/release'
+  say 'interop: Bitcoin Core, SRI and the npm package of iroh against build/release'
   with_peers python3 -u -m unittest discover -v -s "$ROOT/tests/interop" -p 'test_*.py' "${selected[@]}"
 }

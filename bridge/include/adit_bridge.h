@@ -45,7 +45,7 @@ typedef enum adit_result {
   ADIT_NO_ROUTE = -10,  /* neither an address nor a usable relay was given, and no lookup knows the id: fix the configuration */
   ADIT_UNREACHABLE = -11,    /* there were addresses, none answered: try again or fall back */
   ADIT_REFUSED = -12,        /* the peer is there and takes no connection now: back off, try again */
-  ADIT_WRONG_PROTOCOL = -13, /* the peer speaks none of the ALPNs offered: give up or fall back */
+  ADIT_WRONG_PROTOCOL = -13, /* the peer speaks none of the ALPNs, or no QUIC that we do: give up or fall back */
   ADIT_WRONG_PEER = -14,     /* who answered does not hold the key of the id dialled: give up */
   ADIT_ADDRESS_IN_USE = -15, /* an address is taken: fix the configuration */
   ADIT_NOT_RUNNING = -16,    /* adit_runtime_start was not called, or adit_runtime_stop was */
@@ -79,7 +79,7 @@ enum {
   ADIT_READY_DONE = 1,     /* what began this handle has ended: `result` says how; on failure only adit_release is left */
   ADIT_READY_READABLE = 2, /* stream: read again */
   ADIT_READY_WRITABLE = 4, /* stream: write again */
-  ADIT_READY_INCOMING = 8, /* listener: take connections until ADIT_AGAIN */
+  ADIT_READY_INCOMING = 8, /* listener: decide attempts until ADIT_AGAIN */
   ADIT_READY_CLOSED = 16   /* connection: it has ended. endpoint: it is closed. listener: it takes no more */
 };
 
@@ -105,7 +105,7 @@ int32_t adit_loop_drain(adit_handle loop, adit_event* events, uint32_t capacity)
  *   stream      unfinished sending is reset with it, unread receiving stopped with it; what was finished is still delivered
  *   connection  closed with it and no reason, unless closed before
  *   endpoint    dropped without waiting for peers: call adit_endpoint_close first
- *   listener    connections not taken are closed with it; handshakes under way end
+ *   listener    attempts that wait are refused; handshakes under way go on
  *   loop        no more events; handles on it live on
  *   and whatever is still under way is cancelled.
  * Code 0 is also what QUIC sends for a process that forgot to say goodbye; so give each meaning its own code from 1.
@@ -173,20 +173,45 @@ int64_t adit_endpoint_relays(adit_handle endpoint, char* buffer, size_t capacity
  * ADIT_OK; ADIT_STALE; ADIT_NOT_RUNNING. */
 int32_t adit_endpoint_close(adit_handle endpoint, uint32_t deadline_ms);
 
-/* Begins to accept connections that offer one of `alpns`, the most preferred first; at least one, none empty. At most
- * max_pending connections (1..65535) are in handshake or waiting to be taken; more are refused. A handshake that takes longer
- * than handshake_ms is dropped. One listener per endpoint; without one all connections are refused. The handle is ready at
- * once.
+/* Begins to let connections in that offer one of `alpns`, the most preferred first; at least one, none empty. Each attempt
+ * waits, nothing done for it, until it is accepted or turned away: the caller decides who is worth a handshake. At most
+ * max_waiting (1..65535) wait; more are refused. One listener per endpoint; without one all connections are refused. The handle
+ * is ready at once.
  * ADIT_OK; ADIT_INVALID: bounds, or listening already; ADIT_STALE; ADIT_OVERLOADED; ADIT_NOT_RUNNING. */
-int32_t adit_listen(adit_handle endpoint, adit_handle loop, const adit_bytes* alpns, size_t alpn_count, uint32_t max_pending,
-                    uint32_t handshake_ms, adit_handle* listener);
+int32_t adit_listen(adit_handle endpoint, adit_handle loop, const adit_bytes* alpns, size_t alpn_count, uint32_t max_waiting,
+                    adit_handle* listener);
 
-/* Takes a connection whose handshake is done and puts it on `loop`, any loop. It is ready at once.
- * ADIT_OK; ADIT_AGAIN; ADIT_CLOSED: the endpoint is closed; ADIT_STALE; ADIT_OVERLOADED: no room on that loop, the
- * connection waits on; ADIT_NOT_RUNNING. */
-int32_t adit_listener_accept(adit_handle listener, adit_handle loop, adit_handle* connection);
+/* A connection attempt of which only the first packet is known. */
+typedef struct adit_attempt {
+  char source[120];      /* "ip:port" or a relay's URL, terminated, its beginning if longer; nothing proves an address yet */
+  uint8_t remote_id[32]; /* relayed: the id that the relay vouches for; otherwise zeros, since TLS has yet to prove it */
+  uint16_t relayed;      /* 1: through a relay */
+  uint16_t validated;    /* 1: the peer has proved that it receives what is sent to `source` (RFC 9000 §8.1) */
+} adit_attempt;
 
-/* How many connections the bound of adit_listen has turned away. The count; ADIT_STALE. */
+/* Shows the attempt that waits longest. ADIT_OK; ADIT_AGAIN: INCOMING follows; ADIT_CLOSED: the endpoint is closed; ADIT_STALE.
+ */
+int32_t adit_listener_peek(adit_handle listener, adit_attempt* out);
+
+/* Begins the handshake of the attempt that waits longest; its connection lives on `loop`, any loop.
+ * DONE: ADIT_OK; ADIT_TIMED_OUT; ADIT_WRONG_PROTOCOL: it offers none of the ALPNs; ADIT_CLOSED, ADIT_REFUSED,
+ * ADIT_UNREACHABLE: it has gone again; ADIT_WRONG_PEER: it dialled another id than ours; ADIT_INTERNAL.
+ * ADIT_OK; ADIT_AGAIN; ADIT_CLOSED: the endpoint is closed; ADIT_STALE; ADIT_OVERLOADED: no room on that loop, the attempt
+ * waits on; ADIT_NOT_RUNNING. */
+int32_t adit_listener_accept(adit_handle listener, adit_handle loop, uint32_t deadline_ms, adit_handle* connection);
+
+typedef enum adit_turn_away {
+  ADIT_AWAY_REFUSE = 1,   /* the peer sees ADIT_REFUSED */
+  ADIT_AWAY_VALIDATE = 2, /* the peer must first prove its address (QUIC's Retry): if it does, it comes again as validated and
+                             nothing is kept for it meanwhile; one that is validated is refused */
+  ADIT_AWAY_IGNORE = 3    /* no answer at all: the peer tries again by itself, and gives up at its deadline */
+} adit_turn_away;
+
+/* Turns the attempt that waits longest away. ADIT_OK; ADIT_AGAIN; ADIT_CLOSED; ADIT_STALE; ADIT_INVALID: no such way;
+ * ADIT_NOT_RUNNING. */
+int32_t adit_listener_turn_away(adit_handle listener, uint32_t how);
+
+/* How many attempts the bound of adit_listen has refused. The count; ADIT_STALE. */
 int64_t adit_listener_refused(adit_handle listener);
 
 /* ---- connections ------------------------------------------------------------------------------------------------------ */

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     endpoint::EndpointObject,
-    error::{Code, Failure, from_connect},
+    error::{Code, Failure, from_connect, from_connecting},
     handles::{self, Object},
     queue::{CLOSED, Queue, Source},
     runtime::{self, RaiseOnDrop},
@@ -94,24 +94,28 @@ impl ConnectionObject {
         })
     }
 
-    fn insert(queue: &Arc<Queue>, delivering: &Arc<RwLock<()>>) -> Result<(u64, Arc<Self>), Failure> {
+    pub fn insert(queue: &Arc<Queue>, delivering: &Arc<RwLock<()>>) -> Result<(u64, Arc<Self>), Failure> {
         handles::insert(|handle| {
             let object = Self::new(Source::new(queue, handle)?, delivering.clone());
             Ok((Object::Connection(object.clone()), object))
         })
     }
 
-    pub fn accepted(
+    /// Runs `work`, which makes the connection, within its deadline; then watches it.
+    pub fn begin(
+        self: &Arc<Self>,
         runtime: &Handle,
-        queue: &Arc<Queue>,
-        delivering: &Arc<RwLock<()>>,
-        connection: Connection,
-    ) -> Result<u64, Failure> {
-        let (handle, object) = Self::insert(queue, delivering)?;
-        object.adopt(connection);
-        let task = runtime.spawn(object.clone().watch());
-        let _ = object.task.set(task.abort_handle());
-        Ok(handle)
+        what: &'static str,
+        deadline: Duration,
+        work: impl Future<Output = Result<Connection, Failure>> + Send + 'static,
+    ) {
+        let running = self.clone();
+        let task = runtime.spawn(async move {
+            if runtime::begin(&running.source, what, deadline, work, |connection| running.adopt(connection)).await {
+                running.watch().await;
+            }
+        });
+        let _ = self.task.set(task.abort_handle());
     }
 
     fn adopt(&self, connection: Connection) {
@@ -218,26 +222,19 @@ pub fn connect(endpoint: &EndpointObject, queue: &Arc<Queue>, dial: Dial, deadli
     }
     let no_way = dial.addrs.is_empty() && dial.relay.is_some() && !endpoint.relayed;
     let (handle, object) = ConnectionObject::insert(queue, &endpoint.delivering)?;
-    let running = object.clone();
-    let task = runtime.spawn(async move {
-        let work = async {
-            if no_way {
-                return Err(Failure::new(Code::NoRoute, "only a relay was given, and this endpoint was bound without relays"));
-            }
-            let mut addr = EndpointAddr::new(dial.id).with_addrs(dial.addrs.into_iter().map(TransportAddr::Ip));
-            if let Some(relay) = dial.relay {
-                addr = addr.with_relay_url(relay);
-            }
-            let options = ConnectOptions::new().with_additional_alpns(dial.alpns[1..].to_vec());
-            let connecting =
-                bound.connect_with_opts(addr, &dial.alpns[0], options).await.map_err(|error| from_connect(error.into()))?;
-            connecting.await.map_err(|error| from_connect(error.into()))
-        };
-        if runtime::begin(&running.source, "dialling", deadline, work, |connection| running.adopt(connection)).await {
-            running.watch().await;
+    object.begin(&runtime, "dialling", deadline, async move {
+        if no_way {
+            return Err(Failure::new(Code::NoRoute, "only a relay was given, and this endpoint was bound without relays"));
         }
+        let mut addr = EndpointAddr::new(dial.id).with_addrs(dial.addrs.into_iter().map(TransportAddr::Ip));
+        if let Some(relay) = dial.relay {
+            addr = addr.with_relay_url(relay);
+        }
+        let options = ConnectOptions::new().with_additional_alpns(dial.alpns[1..].to_vec());
+        let connecting =
+            bound.connect_with_opts(addr, &dial.alpns[0], options).await.map_err(|error| from_connect(error.into()))?;
+        connecting.await.map_err(from_connecting)
     });
-    let _ = object.task.set(task.abort_handle());
     Ok(handle)
 }
 

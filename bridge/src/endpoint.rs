@@ -12,17 +12,14 @@ use std::{
 
 use iroh::{
     Endpoint, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey, TransportAddr, Watcher,
-    endpoint::{Builder, Connection, Incoming, PortmapperConfig, QuicTransportConfig, VarInt, presets},
+    endpoint::{Builder, Incoming, IncomingAddr, PortmapperConfig, QuicTransportConfig, presets},
 };
 use iroh_relay::RelayQuicConfig;
-use tokio::{
-    sync::{OwnedSemaphorePermit, RwLock, Semaphore},
-    task::{AbortHandle, JoinSet},
-};
+use tokio::{sync::RwLock, task::AbortHandle};
 
 use crate::{
     connection::ConnectionObject,
-    error::{Code, Failure, from_bind},
+    error::{Code, Failure, from_bind, from_connecting, from_handshake},
     handles::{self, Object},
     queue::{CLOSED, INCOMING, Queue, Source},
     runtime::{self, RaiseOnDrop},
@@ -136,18 +133,11 @@ impl EndpointObject {
     async fn serve(&self) {
         let Some(endpoint) = self.endpoint.get() else { return };
         let _listening = EndListening(self);
-        let mut handshakes = JoinSet::new();
-        loop {
-            tokio::select! {
-                incoming = endpoint.accept() => {
-                    let Some(incoming) = incoming else { break };
-                    let listener = self.listener.lock().expect("listener lock").clone();
-                    match listener.as_ref().and_then(|listener| Some((listener, listener.place()?))) {
-                        Some((listener, place)) => { handshakes.spawn(listener.clone().shake_hands(incoming, place)); }
-                        None => incoming.refuse(),
-                    }
-                }
-                Some(_) = handshakes.join_next(), if !handshakes.is_empty() => {}
+        while let Some(incoming) = endpoint.accept().await {
+            let listener = self.listener.lock().expect("listener lock").clone();
+            match listener {
+                Some(listener) => listener.offer(incoming),
+                None => incoming.refuse(),
             }
         }
     }
@@ -247,68 +237,125 @@ fn lines<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// Connections whose handshake is done, until they are taken; each holds its place in the bound.
-type Ready = VecDeque<(Connection, OwnedSemaphorePermit)>;
+/// `adit_attempt`.
+#[repr(C)]
+pub struct Attempt {
+    source: [u8; 120],
+    remote_id: [u8; 32],
+    relayed: u16,
+    validated: u16,
+}
+
+/// How an attempt is turned away (`adit_turn_away`).
+#[derive(Clone, Copy)]
+pub enum Away {
+    Refuse,
+    Validate,
+    Ignore,
+}
 
 pub struct ListenerObject {
     pub source: Arc<Source>,
     pub refused: AtomicU64,
     endpoint: Arc<EndpointObject>,
-    handshake: Duration,
-    places: Arc<Semaphore>,
-    ready: Mutex<Ready>,
+    max_waiting: usize,
+    /// Attempts that nobody has decided yet, oldest first; nothing was done for them but to read their first packet.
+    waiting: Mutex<VecDeque<Incoming>>,
     closed: AtomicBool,
 }
 
 impl ListenerObject {
-    pub fn end(&self, code: VarInt) {
+    pub fn end(&self) {
         self.source.release();
         self.endpoint.listener.lock().expect("listener lock").take();
-        let mut ready = self.ready.lock().expect("ready lock");
-        self.closed.store(true, Ordering::SeqCst);
-        for (connection, _) in ready.drain(..) {
-            connection.close(code, b"");
-        }
+        self.refuse_all();
     }
 
     fn close(self: &Arc<Self>) {
-        self.closed.store(true, Ordering::SeqCst);
+        self.refuse_all();
         self.source.raise(CLOSED);
     }
 
-    /// A place in the bound, or one more refusal.
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
-        let place = self.places.clone().try_acquire_owned().ok();
-        if place.is_none() {
-            self.refused.fetch_add(1, Ordering::SeqCst);
+    fn refuse_all(&self) {
+        let mut waiting = self.waiting.lock().expect("waiting lock");
+        self.closed.store(true, Ordering::SeqCst);
+        for incoming in waiting.drain(..) {
+            incoming.refuse();
         }
-        place
     }
 
-    /// A handshake that fails or takes too long just ends: what the peer did is told to the peer by QUIC.
-    async fn shake_hands(self: Arc<Self>, incoming: Incoming, place: OwnedSemaphorePermit) {
-        let Ok(accepting) = incoming.accept() else { return };
-        if let Ok(Ok(connection)) = tokio::time::timeout(self.handshake, accepting).await {
-            let mut ready = self.ready.lock().expect("ready lock");
-            if !self.closed.load(Ordering::SeqCst) {
-                ready.push_back((connection, place));
-                self.source.raise(INCOMING);
+    fn offer(self: &Arc<Self>, incoming: Incoming) {
+        let mut waiting = self.waiting.lock().expect("waiting lock");
+        if waiting.len() >= self.max_waiting || self.closed.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return incoming.refuse();
+        }
+        waiting.push_back(incoming);
+        self.source.raise(INCOMING);
+    }
+
+    /// Why nothing waits.
+    fn none(&self) -> Failure {
+        if self.closed.load(Ordering::SeqCst) { Code::Closed.into() } else { Code::Again.into() }
+    }
+
+    pub fn peek(&self) -> Result<Attempt, Failure> {
+        let waiting = self.waiting.lock().expect("waiting lock");
+        let incoming = waiting.front().ok_or_else(|| self.none())?;
+        let (source, remote_id) = match incoming.remote_addr() {
+            IncomingAddr::Ip(addr) => (addr.to_string(), None),
+            IncomingAddr::Relay { url, endpoint_id } => (url.to_string(), Some(endpoint_id)),
+            _ => (String::new(), None),
+        };
+        let mut attempt = Attempt {
+            source: [0; 120],
+            remote_id: remote_id.map_or([0; 32], |id| *id.as_bytes()),
+            relayed: remote_id.is_some().into(),
+            validated: incoming.remote_addr_validated().into(),
+        };
+        let len = source.len().min(attempt.source.len() - 1);
+        attempt.source[..len].copy_from_slice(&source.as_bytes()[..len]);
+        Ok(attempt)
+    }
+
+    pub fn turn_away(&self, how: Away) -> Result<(), Failure> {
+        let runtime = runtime::handle()?;
+        let _context = runtime.enter();
+        let incoming = self.waiting.lock().expect("waiting lock").pop_front().ok_or_else(|| self.none())?;
+        match how {
+            Away::Refuse => incoming.refuse(),
+            Away::Ignore => incoming.ignore(),
+            // One that came with a proof has nothing more to prove.
+            Away::Validate => {
+                if let Err(proved) = incoming.retry() {
+                    proved.into_incoming().refuse();
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Begins the handshake of the attempt that waits longest and makes `queue` its connection's home.
+    pub fn accept(&self, queue: &Arc<Queue>, deadline: Duration) -> Result<u64, Failure> {
+        let runtime = runtime::handle()?;
+        let mut waiting = self.waiting.lock().expect("waiting lock");
+        if waiting.is_empty() {
+            return Err(self.none());
+        }
+        let (handle, object) = ConnectionObject::insert(queue, &self.endpoint.delivering)?;
+        let incoming = waiting.pop_front().expect("it waits");
+        object.begin(&runtime, "the handshake", deadline, async move {
+            incoming.accept().map_err(from_handshake)?.await.map_err(from_connecting)
+        });
+        Ok(handle)
     }
 }
 
-pub fn listen(
-    endpoint: Arc<EndpointObject>,
-    queue: &Arc<Queue>,
-    alpns: Vec<Vec<u8>>,
-    max_pending: usize,
-    handshake: Duration,
-) -> Result<u64, Failure> {
+pub fn listen(endpoint: Arc<EndpointObject>, queue: &Arc<Queue>, alpns: Vec<Vec<u8>>, max_waiting: usize) -> Result<u64, Failure> {
     let runtime = runtime::handle()?;
     let _context = runtime.enter();
-    if !(1..=65535).contains(&max_pending) {
-        return Err(Failure::invalid(format!("max_pending is {max_pending}, not 1 to 65535")));
+    if !(1..=65535).contains(&max_waiting) {
+        return Err(Failure::invalid(format!("max_waiting is {max_waiting}, not 1 to 65535")));
     }
     let bound = endpoint.bound()?;
     let mut listener = endpoint.listener.lock().expect("listener lock");
@@ -320,9 +367,8 @@ pub fn listen(
             source: Source::new(queue, handle)?,
             refused: AtomicU64::new(0),
             endpoint: endpoint.clone(),
-            handshake,
-            places: Arc::new(Semaphore::new(max_pending)),
-            ready: Mutex::new(Ready::new()),
+            max_waiting,
+            waiting: Mutex::default(),
             closed: AtomicBool::new(bound.is_closed()),
         });
         Ok((Object::Listener(object.clone()), object))
@@ -330,15 +376,4 @@ pub fn listen(
     bound.set_alpns(alpns);
     *listener = Some(object);
     Ok(handle)
-}
-
-/// Takes the connection that waits longest and makes `queue` its home.
-pub fn accept(listener: &ListenerObject, queue: &Arc<Queue>) -> Result<u64, Failure> {
-    let runtime = runtime::handle()?;
-    let mut ready = listener.ready.lock().expect("ready lock");
-    let Some((connection, place)) = ready.pop_front() else {
-        return Err(if listener.closed.load(Ordering::SeqCst) { Code::Closed } else { Code::Again }.into());
-    };
-    let accepted = ConnectionObject::accepted(&runtime, queue, &listener.endpoint.delivering, connection.clone());
-    accepted.inspect_err(|_| ready.push_front((connection, place)))
 }

@@ -96,31 +96,47 @@ pub fn from_connect(error: ConnectError) -> Failure {
             ConnectWithOptsError::SelfConnect { .. } | ConnectWithOptsError::InvalidAlpn { .. } => Failure::invalid(text),
             _ => Failure::new(Code::Internal, text),
         },
-        ConnectError::Connecting { source, .. } => match source {
-            ConnectingError::ConnectionError { source, .. } => from_handshake(source),
-            _ => Failure::new(Code::WrongPeer, text),
-        },
+        ConnectError::Connecting { source, .. } => from_connecting(source),
         ConnectError::Connection { source, .. } => from_handshake(source),
         _ => Failure::new(Code::Internal, text),
     }
 }
 
+pub fn from_connecting(error: ConnectingError) -> Failure {
+    let text = format!("{error:#}");
+    match error {
+        ConnectingError::ConnectionError { source, .. } => from_handshake(source),
+        _ => Failure::new(Code::WrongPeer, text),
+    }
+}
+
 /// A connection that ended before its handshake did.
-fn from_handshake(error: ConnectionError) -> Failure {
+pub fn from_handshake(error: ConnectionError) -> Failure {
     let text = error.to_string();
     let code = match &error {
         ConnectionError::TimedOut => Code::Unreachable,
         ConnectionError::LocallyClosed => Code::Closed,
         ConnectionError::ApplicationClosed(_) | ConnectionError::Reset => Code::Refused,
-        ConnectionError::ConnectionClosed(close) if close.error_code == TransportErrorCode::CONNECTION_REFUSED => Code::Refused,
-        ConnectionError::ConnectionClosed(close)
-            if close.error_code == TransportErrorCode::crypto(ALERT_NO_APPLICATION_PROTOCOL) =>
-        {
-            Code::WrongProtocol
-        }
-        // Our own TLS refused what the peer presented: it holds another key than the one dialled.
-        ConnectionError::TransportError(error) if u64::from(error.code) >> 8 == 1 => Code::WrongPeer,
-        _ => Code::Internal,
+        ConnectionError::ConnectionClosed(close) => from_transport(close.error_code),
+        ConnectionError::TransportError(error) => from_transport(error.code),
+        // Who answered speaks QUIC, and no version of it that we do.
+        ConnectionError::VersionMismatch => Code::WrongProtocol,
+        ConnectionError::CidsExhausted => Code::Internal,
     };
     Failure::new(code, text)
+}
+
+/// QUIC's own reason to end a handshake, whichever side gave it.
+fn from_transport(code: TransportErrorCode) -> Code {
+    // The second is how an application's own close travels before the handshake is done (RFC 9000 §10.2.3).
+    if code == TransportErrorCode::CONNECTION_REFUSED || code == TransportErrorCode::APPLICATION_ERROR {
+        Code::Refused
+    } else if code == TransportErrorCode::crypto(ALERT_NO_APPLICATION_PROTOCOL) {
+        Code::WrongProtocol
+    } else if u64::from(code) >> 8 == 1 {
+        // TLS did not like the key it was shown: it is not that of the id dialled.
+        Code::WrongPeer
+    } else {
+        Code::Internal
+    }
 }

@@ -37,7 +37,7 @@ impl Object {
         match self {
             Object::Loop(queue) => queue.close(),
             Object::Endpoint(endpoint) => endpoint.end(),
-            Object::Listener(listener) => listener.end(code),
+            Object::Listener(listener) => listener.end(),
             Object::Connection(connection) => connection.end(code),
             Object::Stream(stream) => stream.end(code),
         }

@@ -23,7 +23,7 @@ use iroh::{EndpointId, SecretKey, endpoint::VarInt};
 
 use crate::{
     connection::{CloseReason, ConnectionInfo, Dial},
-    endpoint::{Config, Relays},
+    endpoint::{Attempt, Away, Config, Relays},
     error::{Code, Failure},
     handles::Object,
     queue::{Event, Queue},
@@ -80,6 +80,9 @@ pub struct DialTarget {
 const RELAY_NONE: u32 = 0;
 const RELAY_LIST: u32 = 1;
 const RELAY_N0: u32 = 2;
+const AWAY_REFUSE: u32 = 1;
+const AWAY_VALIDATE: u32 = 2;
+const AWAY_IGNORE: u32 = 3;
 const MAX_REASON: usize = 1000;
 const MAX_LOOP_HANDLES: u32 = 1 << 22;
 
@@ -294,25 +297,46 @@ pub unsafe extern "C" fn adit_listen(
     loop_: u64,
     alpn_list: *const Bytes,
     alpn_count: usize,
-    max_pending: u32,
-    handshake_ms: u32,
+    max_waiting: u32,
     out: *mut u64,
 ) -> i32 {
     call_i32(|| {
         let alpns = unsafe { some_alpns(alpn_list, alpn_count) }?;
         let queue = handles::queue(loop_)?;
-        let listener = endpoint::listen(handles::endpoint(handle)?, &queue, alpns, max_pending as usize, millis(handshake_ms))?;
+        let listener = endpoint::listen(handles::endpoint(handle)?, &queue, alpns, max_waiting as usize)?;
         unsafe { *out = listener };
         Ok(0)
     })
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn adit_listener_accept(handle: u64, loop_: u64, out: *mut u64) -> i32 {
+pub unsafe extern "C" fn adit_listener_peek(handle: u64, out: *mut Attempt) -> i32 {
     call_i32(|| {
-        let connection = endpoint::accept(&*handles::listener(handle)?, &handles::queue(loop_)?)?;
+        let attempt = handles::listener(handle)?.peek()?;
+        unsafe { out.write(attempt) };
+        Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_listener_accept(handle: u64, loop_: u64, deadline_ms: u32, out: *mut u64) -> i32 {
+    call_i32(|| {
+        let connection = handles::listener(handle)?.accept(&handles::queue(loop_)?, millis(deadline_ms))?;
         unsafe { *out = connection };
         Ok(0)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_listener_turn_away(handle: u64, how: u32) -> i32 {
+    call_i32(|| {
+        let how = match how {
+            AWAY_REFUSE => Away::Refuse,
+            AWAY_VALIDATE => Away::Validate,
+            AWAY_IGNORE => Away::Ignore,
+            other => return Err(Failure::invalid(format!("an attempt cannot be turned away by {other}"))),
+        };
+        handles::listener(handle)?.turn_away(how).map(|()| 0)
     })
 }
 

@@ -118,15 +118,25 @@ static adit_handle dial(const uint8_t* id, const char* address, const char* alpn
   return connection;
 }
 
-static adit_handle accept_one(adit_handle home) {
-  adit_handle connection = 0;
+/* Waits for an attempt. */
+static adit_attempt peek_one(void) {
+  adit_attempt attempt;
   const long long until = now_ms() + kDeadlineMs;
   int32_t result;
-  while ((result = adit_listener_accept(listener, home, &connection)) == ADIT_AGAIN) {
+  while ((result = adit_listener_peek(listener, &attempt)) == ADIT_AGAIN) {
     HOLDS(now_ms() < until);
     wait_for(loop_b, listener, ADIT_READY_INCOMING, 100);
   }
   EQUAL(result, ADIT_OK);
+  return attempt;
+}
+
+/* Lets the next attempt in; its handshake is done. */
+static adit_handle accept_one(adit_handle home) {
+  adit_handle connection = 0;
+  peek_one();
+  EQUAL(adit_listener_accept(listener, home, kDeadlineMs, &connection), ADIT_OK);
+  DONE(home, connection, ADIT_OK);
   return connection;
 }
 
@@ -171,8 +181,8 @@ static void read_exactly(adit_handle loop, adit_handle stream, void* buffer, siz
 static pair open_pair(void) {
   pair p = {0};
   p.dialled = dial(id_b, addr_b, kAlpn, kDeadlineMs);
-  DONE(loop_a, p.dialled, ADIT_OK);
   p.accepted = accept_one(loop_b);
+  DONE(loop_a, p.dialled, ADIT_OK);
   EQUAL(adit_stream_open(p.dialled, kDeadlineMs, &p.stream_a), ADIT_OK);
   EQUAL(adit_stream_accept(p.accepted, kDeadlineMs, &p.stream_b), ADIT_OK);
   DONE(loop_a, p.stream_a, ADIT_OK);
@@ -262,10 +272,10 @@ static void a_wrong_configuration_is_named(void) {
 
   adit_handle second = 0;
   const adit_bytes alpns[] = {bytes_of(kAlpn), {0}};
-  EQUAL(adit_listen(endpoint_b, loop_b, alpns, 1, 4, kDeadlineMs, &second), ADIT_INVALID);
-  EQUAL(adit_listen(endpoint_a, loop_a, alpns, 1, 0, kDeadlineMs, &second), ADIT_INVALID);
-  EQUAL(adit_listen(endpoint_a, loop_a, alpns, 0, 4, kDeadlineMs, &second), ADIT_INVALID);
-  EQUAL(adit_listen(endpoint_a, loop_a, alpns, 2, 4, kDeadlineMs, &second), ADIT_INVALID);
+  EQUAL(adit_listen(endpoint_b, loop_b, alpns, 1, 4, &second), ADIT_INVALID);
+  EQUAL(adit_listen(endpoint_a, loop_a, alpns, 1, 0, &second), ADIT_INVALID);
+  EQUAL(adit_listen(endpoint_a, loop_a, alpns, 0, 4, &second), ADIT_INVALID);
+  EQUAL(adit_listen(endpoint_a, loop_a, alpns, 2, 4, &second), ADIT_INVALID);
 }
 
 static void only_the_address_asked_for_is_bound(void) {
@@ -533,17 +543,13 @@ static void a_full_loop_refuses_a_handle(void) {
   const adit_dial target = {.endpoint_id = id_b, .addrs = &addr, .addr_count = 1, .alpns = &alpn, .alpn_count = 1};
   EQUAL(adit_connect(endpoint_a, small, &target, kDeadlineMs, &one), ADIT_OK);
   EQUAL(adit_connect(endpoint_a, small, &target, kDeadlineMs, &two), ADIT_OVERLOADED);
-  DONE(small, one, ADIT_OK);
-  EQUAL(adit_stream_open(one, kDeadlineMs, &two), ADIT_OVERLOADED);
   /* Its peer can be homed anywhere but there. */
-  const long long until = now_ms() + kDeadlineMs;
-  int32_t result;
-  while ((result = adit_listener_accept(listener, small, &two)) == ADIT_AGAIN) {
-    HOLDS(now_ms() < until);
-    wait_for(loop_b, listener, ADIT_READY_INCOMING, 100);
-  }
-  EQUAL(result, ADIT_OVERLOADED);
+  peek_one();
+  EQUAL(adit_listener_accept(listener, small, kDeadlineMs, &two), ADIT_OVERLOADED);
   two = accept_one(loop_b);
+  DONE(small, one, ADIT_OK);
+  adit_handle stream = 0;
+  EQUAL(adit_stream_open(one, kDeadlineMs, &stream), ADIT_OVERLOADED);
   EQUAL(adit_release(one, 5), ADIT_OK);
   EQUAL(wait_for(loop_b, two, ADIT_READY_CLOSED, kDeadlineMs), 0);
   EQUAL(adit_release(two, 1), ADIT_OK);
@@ -582,14 +588,23 @@ static void a_dial_that_cannot_work_says_why(void) {
   EQUAL(adit_connect(endpoint_a, loop_a, &target, kDeadlineMs, &connection), ADIT_INVALID);
 
   /* An ALPN that nobody accepts; an id whose key another holds. */
+  adit_handle accepted = 0;
   connection = dial(id_b, addr_b, "contract/unheard-of", kDeadlineMs);
+  peek_one();
+  EQUAL(adit_listener_accept(listener, loop_b, kDeadlineMs, &accepted), ADIT_OK);
   DONE(loop_a, connection, ADIT_WRONG_PROTOCOL);
+  DONE(loop_b, accepted, ADIT_WRONG_PROTOCOL);
   EQUAL(adit_release(connection, 1), ADIT_OK);
+  EQUAL(adit_release(accepted, 1), ADIT_OK);
   uint8_t id[32];
   id_of_nobody(33, id);
   connection = dial(id, addr_b, kAlpn, kDeadlineMs);
+  peek_one();
+  EQUAL(adit_listener_accept(listener, loop_b, kDeadlineMs, &accepted), ADIT_OK);
   DONE(loop_a, connection, ADIT_WRONG_PEER);
+  DONE(loop_b, accepted, ADIT_WRONG_PEER);
   EQUAL(adit_release(connection, 1), ADIT_OK);
+  EQUAL(adit_release(accepted, 1), ADIT_OK);
 }
 
 static void the_acceptor_chooses_among_the_alpns_offered(void) {
@@ -598,8 +613,8 @@ static void the_acceptor_chooses_among_the_alpns_offered(void) {
   const adit_dial target = {.endpoint_id = id_b, .addrs = &addr, .addr_count = 1, .alpns = alpns, .alpn_count = 2};
   adit_handle connection = 0;
   EQUAL(adit_connect(endpoint_a, loop_a, &target, kDeadlineMs, &connection), ADIT_OK);
-  DONE(loop_a, connection, ADIT_OK);
   const adit_handle accepted = accept_one(loop_b);
+  DONE(loop_a, connection, ADIT_OK);
   uint8_t alpn[32];
   EQUAL(adit_connection_alpn(connection, alpn, sizeof alpn), (int64_t)strlen(kAlpn));
   EQUAL(memcmp(alpn, kAlpn, strlen(kAlpn)), 0);
@@ -703,8 +718,8 @@ static void a_connection_lives_on_the_loop_it_was_accepted_to(void) {
   adit_handle other = 0;
   EQUAL(adit_loop_create(8, &other), ADIT_OK);
   const adit_handle connection = dial(id_b, addr_b, kAlpn, kDeadlineMs);
-  DONE(loop_a, connection, ADIT_OK);
   const adit_handle accepted = accept_one(other);
+  DONE(loop_a, connection, ADIT_OK);
   adit_handle stream = 0, accepted_stream = 0;
   EQUAL(adit_stream_accept(accepted, kDeadlineMs, &accepted_stream), ADIT_OK);
   EQUAL(adit_stream_open(connection, kDeadlineMs, &stream), ADIT_OK);
@@ -723,21 +738,70 @@ static void a_connection_lives_on_the_loop_it_was_accepted_to(void) {
 }
 
 static void a_listener_refuses_beyond_its_bound(void) {
-  /* Two wait to be taken: the third is told to come back. */
+  /* Two wait to be decided: the third is told to come back. */
   const adit_handle one = dial(id_b, addr_b, kAlpn, kDeadlineMs), two = dial(id_b, addr_b, kAlpn, kDeadlineMs);
-  DONE(loop_a, one, ADIT_OK);
-  DONE(loop_a, two, ADIT_OK);
+  const adit_handle three = dial(id_b, addr_b, kAlpn, kDeadlineMs);
   const int64_t before = adit_listener_refused(listener);
-  adit_handle three = dial(id_b, addr_b, kAlpn, kDeadlineMs);
-  DONE(loop_a, three, ADIT_REFUSED);
+  /* Any of the three: their packets may overtake each other. */
+  const long long until = now_ms() + kDeadlineMs;
+  while (adit_listener_refused(listener) == before) {
+    HOLDS(now_ms() < until);
+    wait_for(loop_a, three, ADIT_READY_DONE, 50);
+  }
   EQUAL(adit_listener_refused(listener), before + 1);
-  EQUAL(adit_release(three, 1), ADIT_OK);
-  const adit_handle first = accept_one(loop_b);
-  three = dial(id_b, addr_b, kAlpn, kDeadlineMs);
-  DONE(loop_a, three, ADIT_OK);
-  const adit_handle second = accept_one(loop_b), third = accept_one(loop_b);
-  const adit_handle all[] = {one, two, three, first, second, third};
-  for (size_t i = 0; i < 6; ++i) EQUAL(adit_release(all[i], 1), ADIT_OK);
+  const adit_handle first = accept_one(loop_b), second = accept_one(loop_b);
+  const adit_handle all[] = {one, two, three, first, second};
+  for (size_t i = 0; i < 5; ++i) EQUAL(adit_release(all[i], 1), ADIT_OK);
+}
+
+static void an_attempt_is_known_before_it_costs_anything_and_may_be_turned_away(void) {
+  adit_attempt attempt;
+  EQUAL(adit_listener_peek(listener, &attempt), ADIT_AGAIN);
+  EQUAL(adit_listener_turn_away(listener, ADIT_AWAY_REFUSE), ADIT_AGAIN);
+  EQUAL(adit_listener_turn_away(listener, 9), ADIT_INVALID);
+  adit_handle connection = dial(id_b, addr_b, kAlpn, kDeadlineMs), accepted = 0;
+  attempt = peek_one();
+  HOLDS(strncmp(attempt.source, "127.0.0.1:", 10) == 0);
+  EQUAL(attempt.relayed, 0);
+  EQUAL(attempt.validated, 0);
+  EQUAL(adit_listener_turn_away(listener, ADIT_AWAY_REFUSE), ADIT_OK);
+  DONE(loop_a, connection, ADIT_REFUSED);
+  EQUAL(adit_release(connection, 1), ADIT_OK);
+
+  /* One that has to prove its address comes again as validated, and then there is nothing left to prove. */
+  for (int twice = 0; twice < 2; ++twice) {
+    connection = dial(id_b, addr_b, kAlpn, kDeadlineMs);
+    EQUAL(peek_one().validated, 0);
+    EQUAL(adit_listener_turn_away(listener, ADIT_AWAY_VALIDATE), ADIT_OK);
+    EQUAL(peek_one().validated, 1);
+    if (twice == 0) {
+      accepted = accept_one(loop_b);
+      DONE(loop_a, connection, ADIT_OK);
+      EQUAL(adit_release(accepted, 1), ADIT_OK);
+    } else {
+      EQUAL(adit_listener_turn_away(listener, ADIT_AWAY_VALIDATE), ADIT_OK);
+      DONE(loop_a, connection, ADIT_REFUSED);
+    }
+    EQUAL(adit_release(connection, 1), ADIT_OK);
+  }
+
+  /* One that is ignored comes again by itself, with the same packet. */
+  connection = dial(id_b, addr_b, kAlpn, kDeadlineMs);
+  peek_one();
+  EQUAL(adit_listener_turn_away(listener, ADIT_AWAY_IGNORE), ADIT_OK);
+  accepted = accept_one(loop_b);
+  DONE(loop_a, connection, ADIT_OK);
+  EQUAL(adit_release(connection, 1), ADIT_OK);
+  EQUAL(wait_for(loop_b, accepted, ADIT_READY_CLOSED, kDeadlineMs), 0);
+  EQUAL(adit_release(accepted, 1), ADIT_OK);
+
+  /* One that has gone again before its turn came. */
+  connection = dial(id_b, addr_b, kAlpn, kDeadlineMs);
+  peek_one();
+  EQUAL(adit_release(connection, 1), ADIT_OK);
+  EQUAL(adit_listener_accept(listener, loop_b, kDeadlineMs, &accepted), ADIT_OK);
+  DONE(loop_b, accepted, ADIT_REFUSED);
+  EQUAL(adit_release(accepted, 1), ADIT_OK);
 }
 
 static void closing_an_endpoint_tells_its_peers(void) {
@@ -757,7 +821,10 @@ static void closing_an_endpoint_tells_its_peers(void) {
   EQUAL(wait_for(loop_b, endpoint_b, ADIT_READY_CLOSED, kDeadlineMs), 0);
   EQUAL(wait_for(loop_b, listener, ADIT_READY_CLOSED, kDeadlineMs), 0);
   adit_handle none = 0;
-  EQUAL(adit_listener_accept(listener, loop_b, &none), ADIT_CLOSED);
+  adit_attempt attempt;
+  EQUAL(adit_listener_peek(listener, &attempt), ADIT_CLOSED);
+  EQUAL(adit_listener_accept(listener, loop_b, kDeadlineMs, &none), ADIT_CLOSED);
+  EQUAL(adit_listener_turn_away(listener, ADIT_AWAY_REFUSE), ADIT_CLOSED);
 }
 
 static void stopping_releases_everything(void) {
@@ -791,7 +858,7 @@ int main(void) {
 
   RUN(without_a_listener_connections_are_refused);
   const adit_bytes alpns[] = {bytes_of(kAlpn), bytes_of("contract/0")};
-  EQUAL(adit_listen(endpoint_b, loop_b, alpns, 2, 2, kDeadlineMs, &listener), ADIT_OK);
+  EQUAL(adit_listen(endpoint_b, loop_b, alpns, 2, 2, &listener), ADIT_OK);
 
   RUN(a_wrong_configuration_is_named);
   RUN(only_the_address_asked_for_is_bound);
@@ -812,6 +879,7 @@ int main(void) {
   RUN(last_words_are_delivered_before_the_close);
   RUN(a_connection_lives_on_the_loop_it_was_accepted_to);
   RUN(a_listener_refuses_beyond_its_bound);
+  RUN(an_attempt_is_known_before_it_costs_anything_and_may_be_turned_away);
   RUN(closing_an_endpoint_tells_its_peers);
   RUN(stopping_releases_everything);
   return 0;

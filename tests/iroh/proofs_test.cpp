@@ -231,6 +231,19 @@ TEST_F(IrohProof, APeerThatAsksForTenThousandStreamsGetsOne) {
   EXPECT_LT(resident(), before + (64u << 20));
 }
 
+TEST_F(IrohProof, HandshakesThatNobodyFinishesKeepNobodyOut) {
+  const auto server = node(loopback(1)), client = node(loopback(2));
+  serve_echo(*server);
+  const auto before = resident();
+  // More than may be pending at a time, from one address that answers nothing.
+  Peer abuser(command("flood", *server, {"3000", "127.0.0.9"}));
+  EXPECT_NE(abuser.line(), "");
+  expect_served(*client, tested(*server), "after a flood of first packets");
+  // They hold the places of the unproved, and whoever comes then has to prove its address first.
+  EXPECT_GE(server->accept_counts().validated, 2000u);
+  EXPECT_LT(resident(), before + (64u << 20));
+}
+
 TEST_F(IrohProof, AnEndpointUnderAnotherKeyIsNotTakenForTheOneDialled) {
   const auto server = node(loopback(1)), other = node(loopback(3)), client = node(loopback(2));
   serve_echo(*server);

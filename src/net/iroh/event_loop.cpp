@@ -18,37 +18,6 @@ namespace {
 constexpr std::uint32_t kMaxHandles = 1 << 17;
 constexpr std::size_t kEventsPerTurn = 128;
 
-/// The end of what began a handle, awaited by one coroutine.
-class Done final : public EventLoop::Waiter {
- public:
-  Done(std::shared_ptr<EventLoop> loop, adit_handle handle)
-      : loop_(std::move(loop)), handle_(handle), timer_(loop_->shard().context(), asio::steady_timer::time_point::max()) {
-    loop_->watch(handle_, *this);
-  }
-  ~Done() { loop_->forget(handle_); }
-  Done(const Done&) = delete;
-  Done& operator=(const Done&) = delete;
-
-  void on_event(std::uint32_t ready, std::int32_t result) override {
-    if ((ready & ADIT_READY_DONE) == 0) return;
-    done_ = true;
-    result_ = result;
-    timer_.cancel();
-  }
-
-  asio::awaitable<std::int32_t> wait() {
-    while (!done_) co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-    co_return result_;
-  }
-
- private:
-  std::shared_ptr<EventLoop> loop_;
-  adit_handle handle_;
-  asio::steady_timer timer_;
-  bool done_ = false;
-  std::int32_t result_ = 0;
-};
-
 Errc code_of(std::int32_t result) {
   switch (result) {
     case ADIT_FIN:
@@ -154,6 +123,18 @@ bool EventLoop::dispatch() {
       waiter->second->on_event(event.ready, event.result);
   }
   return count >= 0;
+}
+
+asio::awaitable<std::int32_t> EventLoop::Done::wait() {
+  while (!done_) co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+  co_return result_;
+}
+
+void EventLoop::Done::on_event(std::uint32_t ready, std::int32_t result) {
+  if ((ready & ADIT_READY_DONE) == 0) return;
+  done_ = true;
+  result_ = result;
+  timer_.cancel();
 }
 
 asio::awaitable<std::int32_t> EventLoop::done(adit_handle handle) {

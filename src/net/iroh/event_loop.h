@@ -11,6 +11,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "adit_bridge.h"
 #include "base/result.h"
@@ -81,7 +82,11 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   void watch(adit_handle handle, Waiter& waiter) { waiters_[handle] = &waiter; }
   void forget(adit_handle handle) { waiters_.erase(handle); }
 
-  /// Waits for what began `handle` to end. The bridge holds the deadline.
+  /// The end of what began a handle, awaited by one coroutine. Made on the loop's thread in the turn that began the handle, or
+  /// its event may have passed.
+  class Done;
+
+  /// Waits for what was begun in this turn to end. The bridge holds the deadline.
   asio::awaitable<std::int32_t> done(adit_handle handle);
 
  private:
@@ -97,6 +102,28 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   Descriptor descriptor_;  ///< A duplicate: the bridge's own is not ours to close.
   std::unordered_map<adit_handle, Waiter*> waiters_;
   std::atomic<bool> leaving_{false};
+};
+
+class EventLoop::Done final : private Waiter {
+ public:
+  Done(std::shared_ptr<EventLoop> loop, adit_handle handle)
+      : loop_(std::move(loop)), handle_(handle), timer_(loop_->shard().context(), asio::steady_timer::time_point::max()) {
+    loop_->watch(handle_, *this);
+  }
+  ~Done() { loop_->forget(handle_); }
+  Done(const Done&) = delete;
+  Done& operator=(const Done&) = delete;
+
+  asio::awaitable<std::int32_t> wait();
+
+ private:
+  void on_event(std::uint32_t ready, std::int32_t result) override;
+
+  std::shared_ptr<EventLoop> loop_;
+  adit_handle handle_;
+  asio::steady_timer timer_;
+  bool done_ = false;
+  std::int32_t result_ = 0;
 };
 
 }  // namespace adit::net

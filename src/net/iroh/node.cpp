@@ -21,6 +21,9 @@ constexpr std::uint32_t kConnectionWindow = 512 * 1024;
 constexpr std::uint32_t kMaxBidiStreams = 1;
 constexpr std::uint32_t kCloseDeadlineMs = 3000;
 constexpr std::uint32_t kRuntimeStopMs = 1000;
+/// Attempts that wait to be decided, and how many are decided before the shard does something else.
+constexpr std::uint32_t kMaxWaiting = 1024;
+constexpr int kAttemptsPerTurn = 64;
 constexpr auto kPauseWithoutRoom = std::chrono::milliseconds(100);
 
 adit_bytes view(std::string_view text) { return {as_bytes(text).data(), text.size()}; }
@@ -85,7 +88,8 @@ IrohNodeManager::Runtime::~Runtime() {
   if (--runtime_users == 0) (void)adit_runtime_stop(kRuntimeStopMs);
 }
 
-/// Takes connections on the first shard, the home, and gives each to the next shard, which waits for its first stream.
+/// Decides who is let in, and gives each to the next shard, which waits for its handshake and its first stream. Decisions are
+/// made by one shard at a time, the one whose turn it is: what it begins ends there.
 class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::enable_shared_from_this<Listening> {
  public:
   Listening(Shards& shards, const std::vector<std::shared_ptr<EventLoop>>& loops, const IrohNodeConfig& config,
@@ -93,19 +97,18 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
       : shards_(shards),
         loops_(loops.begin(), loops.end()),
         accept_deadline_(config.accept_deadline),
-        max_waiting_(config.max_pending),
+        policy_(config.accept),
         on_stream_(std::move(on_stream)) {}
 
-  [[nodiscard]] adit_handle handle() const { return listener_.get(); }
-
-  /// `listener` lives on the home's loop.
+  /// `listener` lives on the home's loop: the first shard's.
   void start(BridgeHandle listener) {
     listener_ = std::move(listener);
+    attempts_ = listener_.get();
     home().post([self = shared_from_this()] {
       const auto loop = self->loops_.front().lock();
       if (!loop || self->stopped_) return;
       loop->watch(self->listener_.get(), *self);
-      self->take();
+      self->on_event(ADIT_READY_INCOMING, ADIT_OK);
     });
   }
 
@@ -121,60 +124,84 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
     });
   }
 
+  [[nodiscard]] AcceptPolicy::Counts counts() const {
+    auto counts = policy_.counts();
+    const auto overflowed = adit_listener_refused(attempts_);
+    if (overflowed > 0) counts.refused += static_cast<std::uint64_t>(overflowed);
+    return counts;
+  }
+
  private:
-  /// One of max_waiting_ places; given back on the home's thread.
-  class Place {
-   public:
-    explicit Place(std::shared_ptr<Listening> listening) : listening_(std::move(listening)) { ++listening_->waiting_; }
-    Place(Place&&) = default;
-    Place& operator=(Place&&) = delete;
-    ~Place() {
-      // After stop() the shards may be going, and nobody counts any more.
-      if (!listening_ || listening_->stopped_) return;
-      auto& home = listening_->home();
-      home.post([listening = std::move(listening_)] {
-        --listening->waiting_;
-        listening->take();
-      });
-    }
-
-   private:
-    std::shared_ptr<Listening> listening_;
-  };
-
   Shard& home() { return shards_[0]; }
 
-  void on_event(std::uint32_t, std::int32_t) override { take(); }
+  void on_event(std::uint32_t, std::int32_t) override {
+    if (!deciding_.exchange(true)) pass_on();
+  }
 
-  void take() {
-    while (!stopped_ && waiting_ < max_waiting_) {
-      auto& shard = shards_.next();
-      auto loop = loops_[shard.index()].lock();
-      if (!loop) return;
-      adit_handle connection = 0;
-      const auto result = adit_listener_accept(listener_.get(), loop->handle(), &connection);
-      if (result == ADIT_OVERLOADED) {
-        if (!std::exchange(pausing_, true)) home().spawn(take_later(shared_from_this()));
-        return;
+  /// The next shard's turn.
+  void pass_on() {
+    auto& shard = shards_.next();
+    shard.post([self = shared_from_this(), &shard] { self->decide(shard); });
+  }
+
+  void decide(Shard& shard) {
+    const auto loop = loops_[shard.index()].lock();
+    bool took_one = false;
+    for (int decided = 0;; ++decided) {
+      adit_attempt attempt;
+      if (stopped_ || !loop) return;
+      if (adit_listener_peek(attempts_, &attempt) != ADIT_OK) {
+        deciding_ = false;
+        // One that came after the look found us still deciding.
+        if (adit_listener_peek(attempts_, &attempt) != ADIT_OK || deciding_.exchange(true)) return;
       }
-      if (result != ADIT_OK) return;
-      shard.post([self = shared_from_this(), loop = std::move(loop), owned = BridgeHandle(connection),
-                  place = Place(shared_from_this())]() mutable {
-        auto& there = loop->shard();
-        there.spawn(first_stream(std::move(self), std::move(loop), std::move(owned), std::move(place)));
-      });
+      if (took_one || decided == kAttemptsPerTurn) return pass_on();
+      const auto id = attempt.relayed == 1 ? to_hex(attempt.remote_id) : std::string();
+      auto decision = policy_.decide({.source = attempt.source, .vouched_id = id, .validated = attempt.validated == 1});
+      if (decision.place) {
+        took_one = true;
+        if (!let_in(shard, loop, std::move(*decision.place))) return;
+      } else {
+        const bool validate = decision.verdict == AcceptPolicy::Verdict::kValidate;
+        (void)adit_listener_turn_away(attempts_, validate ? ADIT_AWAY_VALIDATE : ADIT_AWAY_REFUSE);
+      }
     }
   }
 
-  /// The next shard has no room: the bridge keeps the connection, and refuses others once its own bound is reached.
-  static asio::awaitable<void> take_later(std::shared_ptr<Listening> self) {
-    co_await sleep_for(kPauseWithoutRoom);
-    self->pausing_ = false;
-    self->take();
+  /// False: the shard has no room, and the attempts wait for a while.
+  bool let_in(Shard& shard, const std::shared_ptr<EventLoop>& loop, AcceptPolicy::Place place) {
+    adit_handle handle = 0;
+    const auto result = adit_listener_accept(attempts_, loop->handle(), bridge_ms(accept_deadline_), &handle);
+    if (result == ADIT_OVERLOADED) {
+      shard.spawn(decide_later(shared_from_this(), shard));
+      return false;
+    }
+    if (result != ADIT_OK) return true;
+    BridgeHandle connection(handle);
+    auto shaken = std::make_unique<EventLoop::Done>(loop, handle);
+    shard.spawn(first_stream(shared_from_this(), loop, std::move(connection), std::move(shaken), std::move(place)));
+    return true;
   }
 
+  static asio::awaitable<void> decide_later(std::shared_ptr<Listening> self, Shard& shard) {
+    co_await sleep_for(kPauseWithoutRoom);
+    self->decide(shard);
+  }
+
+  /// `place` comes after `self`, in which it lives.
   static asio::awaitable<void> first_stream(std::shared_ptr<Listening> self, std::shared_ptr<EventLoop> loop,
-                                            BridgeHandle connection, Place place) {
+                                            BridgeHandle connection, std::unique_ptr<EventLoop::Done> shaken,
+                                            AcceptPolicy::Place place) {
+    if (co_await shaken->wait() != ADIT_OK) co_return;
+    shaken.reset();
+    place.proved();
+    adit_connection_info info;
+    if (adit_connection_get_info(connection.get(), &info) != ADIT_OK) co_return;
+    if (!self->policy_.allows(to_hex(info.remote_id))) {
+      (void)adit_connection_close(connection.get(), static_cast<std::uint64_t>(CloseCode::kUnauthorized),
+                                  view("this endpoint id is not on the list of those that may connect"));
+      co_return;
+    }
     adit_handle handle = 0;
     if (adit_stream_accept(connection.get(), bridge_ms(self->accept_deadline_), &handle) != ADIT_OK) co_return;
     BridgeHandle stream(handle);
@@ -187,13 +214,13 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
   Shards& shards_;
   const std::vector<std::weak_ptr<EventLoop>> loops_;  ///< Not held: what a shard posted for us may outlive another shard.
   const Duration accept_deadline_;
-  const std::size_t max_waiting_;
+  AcceptPolicy policy_;
   const OnStream on_stream_;
-  BridgeHandle listener_;
+  BridgeHandle listener_;              ///< The home's.
+  adit_handle attempts_ = 0;           ///< The same, for whoever's turn it is; stale once it was released.
+  std::atomic<bool> deciding_{false};  ///< It is some shard's turn.
   std::shared_mutex stopping_;
   std::atomic<bool> stopped_{false};
-  std::size_t waiting_ = 0;  ///< Home thread, as the next.
-  bool pausing_ = false;
 };
 
 IrohNodeManager::IrohNodeManager(Shards& shards, Runtime runtime, IrohNodeConfig config)
@@ -305,8 +332,8 @@ Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, OnStream on
   auto listening = std::make_shared<Listening>(shards_, loops_, config_, std::move(on_stream));
   const auto wanted = views(alpns);
   adit_handle listener = 0;
-  const auto result = adit_listen(endpoint_.get(), loops_.front()->handle(), wanted.data(), wanted.size(), config_.max_pending,
-                                  bridge_ms(config_.accept_deadline), &listener);
+  const auto result =
+      adit_listen(endpoint_.get(), loops_.front()->handle(), wanted.data(), wanted.size(), kMaxWaiting, &listener);
   if (result != ADIT_OK) return fail(bridge_error(result, 0, "cannot listen over iroh"));
   listening->start(BridgeHandle(listener));
   listening_ = std::move(listening);
@@ -337,9 +364,8 @@ std::string IrohNodeManager::home_relay() const {
   return {};
 }
 
-std::uint64_t IrohNodeManager::refused() const {
-  const auto count = listening_ ? adit_listener_refused(listening_->handle()) : 0;
-  return count > 0 ? static_cast<std::uint64_t>(count) : 0;
+AcceptPolicy::Counts IrohNodeManager::accept_counts() const {
+  return listening_ ? listening_->counts() : AcceptPolicy::Counts{};
 }
 
 }  // namespace adit::net

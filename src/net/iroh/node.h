@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/carrier.h"
+#include "net/iroh/accept.h"
 #include "net/iroh/event_loop.h"
 #include "net/shards.h"
 #include "noise/keys.h"
@@ -43,8 +44,7 @@ struct IrohNodeConfig {
   Duration idle_timeout = std::chrono::seconds(30);  ///< A silent peer is gone after this, or after its own if shorter.
   Duration keep_alive = std::chrono::seconds(5);
   Duration accept_deadline = std::chrono::seconds(10);  ///< For the QUIC handshake, and again for the first stream.
-  std::uint32_t max_pending =
-      1024;  ///< Connections in handshake or not taken yet, and again without a stream; more are refused.
+  AcceptLimits accept;
 };
 
 /// One iroh endpoint (IrohCarrier), serving all roles and shards of the process.
@@ -71,8 +71,8 @@ class IrohNodeManager final : public IrohCarrier {
   [[nodiscard]] std::vector<std::string> local_addresses() const override;
   [[nodiscard]] std::string home_relay() const override;
 
-  /// Connections turned away because max_pending was reached. Any thread.
-  [[nodiscard]] std::uint64_t refused() const;
+  /// What the accept policy has decided since listening began. Any thread.
+  [[nodiscard]] AcceptPolicy::Counts accept_counts() const;
 
  private:
   /// The bridge's runtime, running while any node of the process holds one of these.

@@ -1,0 +1,91 @@
+// Who is worth a handshake: decided of a connection attempt by its first packet alone, before it costs anything.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "net/admission.h"
+
+namespace adit::net {
+
+struct AcceptLimits {
+  /// Connections in handshake or without a first stream, in all, and from one source: an IPv4 address, an IPv6 /64, a relay
+  /// (whose share of all is thereby bounded). An endpoint id is a source of its own only when it is allow-listed and a relay
+  /// vouches for it: ids are free to make.
+  std::size_t max_pending = 1024;
+  std::size_t max_pending_per_source = 256;
+  /// Handshakes under way with addresses that nobody has proved. Whoever comes beyond that must first prove its own (QUIC's
+  /// Retry, one more round trip), so that a flood of made-up addresses holds these places and no others.
+  std::size_t max_unproved = 64;
+  /// Endpoint ids (64 lower-case hex digits) that may connect; empty: any.
+  std::vector<std::string> allowed;
+};
+
+/// The policy of one listener, without I/O. Any thread.
+class AcceptPolicy {
+ public:
+  explicit AcceptPolicy(AcceptLimits limits);
+
+  struct Attempt {
+    std::string_view source;      ///< "ip:port" or the relay's URL.
+    std::string_view vouched_id;  ///< The endpoint id that a relay vouches for; empty: it comes directly.
+    bool validated = false;       ///< It has proved its address.
+  };
+
+  /// A place among the pending; given back on destruction. Must not outlive the policy.
+  class [[nodiscard]] Place {
+   public:
+    Place(Admission::Token token, std::atomic<std::size_t>* unproved) : token_(std::move(token)), unproved_(unproved) {}
+    Place(Place&& other) noexcept : token_(std::move(other.token_)), unproved_(std::exchange(other.unproved_, nullptr)) {}
+    Place& operator=(Place&&) = delete;
+    ~Place() { proved(); }
+
+    /// The handshake is done, which proves an address too.
+    void proved() {
+      if (auto* const count = std::exchange(unproved_, nullptr)) --*count;
+    }
+
+   private:
+    Admission::Token token_;
+    std::atomic<std::size_t>* unproved_;
+  };
+
+  enum class Verdict : std::uint8_t {
+    kAccept,    ///< Begin its handshake, and hold the place until its first stream is there or it has gone.
+    kValidate,  ///< It has to prove its address first.
+    kRefuse,    ///< Not now, or not this id.
+  };
+  struct Decision {
+    Verdict verdict;
+    std::optional<Place> place;  ///< With kAccept.
+  };
+  Decision decide(const Attempt& attempt);
+
+  /// Whether `endpoint_id`, now proved by TLS, may connect.
+  [[nodiscard]] bool allows(std::string_view endpoint_id) const;
+
+  struct Counts {
+    std::uint64_t refused = 0;    ///< For want of a place, or not on the allow-list.
+    std::uint64_t validated = 0;  ///< Sent to prove their address.
+    std::size_t pending = 0;      ///< Now.
+  };
+  [[nodiscard]] Counts counts() const;
+
+ private:
+  const std::set<std::string, std::less<>> allowed_;
+  const std::size_t max_unproved_;
+  Admission pending_;
+  std::atomic<std::size_t> unproved_{0};
+  std::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::uint64_t> validated_{0};
+};
+
+}  // namespace adit::net

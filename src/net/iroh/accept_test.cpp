@@ -1,0 +1,75 @@
+#include "net/iroh/accept.h"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace adit::net {
+namespace {
+
+using Verdict = AcceptPolicy::Verdict;
+
+const std::string kIdA(64, 'a'), kIdB(64, 'b');
+constexpr const char* kRelay = "https://relay.example./";
+
+TEST(AcceptPolicy, AnAddressNeedsNoProofUntilManyAreUnproved) {
+  AcceptPolicy policy({.max_unproved = 2});
+  std::vector<AcceptPolicy::Decision> held;
+  for (int i = 0; i < 2; ++i) held.push_back(policy.decide({.source = "192.0.2.1:" + std::to_string(1000 + i)}));
+  for (const auto& decision : held) EXPECT_EQ(decision.verdict, Verdict::kAccept);
+  EXPECT_EQ(policy.decide({.source = "192.0.2.2:1"}).verdict, Verdict::kValidate);
+  // Whoever proves its address gets in beside them, and so does whom a relay vouches for.
+  EXPECT_EQ(policy.decide({.source = "192.0.2.2:1", .validated = true}).verdict, Verdict::kAccept);
+  EXPECT_EQ(policy.decide({.source = kRelay, .vouched_id = kIdA}).verdict, Verdict::kAccept);
+  EXPECT_EQ(policy.counts().validated, 1u);
+  EXPECT_EQ(policy.counts().refused, 0u);
+
+  // A handshake that is done proves the address too, and one that is gone makes room.
+  held[0].place->proved();
+  auto third = policy.decide({.source = "192.0.2.3:1"});
+  EXPECT_EQ(third.verdict, Verdict::kAccept);
+  EXPECT_EQ(policy.decide({.source = "192.0.2.4:1"}).verdict, Verdict::kValidate);
+  held.clear();
+  EXPECT_EQ(policy.decide({.source = "192.0.2.4:1"}).verdict, Verdict::kAccept);
+}
+
+TEST(AcceptPolicy, OneSourceNeverTakesThePlacesOfOthers) {
+  AcceptPolicy policy({.max_pending = 10, .max_pending_per_source = 3});
+  std::vector<AcceptPolicy::Decision> held;
+  for (const std::string prefix : {"192.0.2.1", "[2001:db8:0:1::%]", "relay"}) {
+    for (int i = 0; i < 5; ++i) {
+      auto source = prefix + ":1";
+      if (const auto at = source.find('%'); at != std::string::npos) source.replace(at, 1, std::to_string(i));
+      auto decision = prefix == "relay"
+                          ? policy.decide({.source = kRelay, .vouched_id = std::string(64, static_cast<char>('0' + i))})
+                          : policy.decide({.source = source, .validated = true});
+      EXPECT_EQ(decision.verdict, i < 3 ? Verdict::kAccept : Verdict::kRefuse) << prefix << ' ' << i;
+      if (decision.place) held.push_back(std::move(decision));
+    }
+  }
+  EXPECT_EQ(policy.counts().refused, 6u);
+  EXPECT_EQ(policy.counts().pending, 9u);
+  auto last = policy.decide({.source = "192.0.2.7:1", .validated = true});
+  EXPECT_EQ(last.verdict, Verdict::kAccept);
+  EXPECT_EQ(policy.decide({.source = "192.0.2.8:1", .validated = true}).verdict, Verdict::kRefuse);  // the bound of all
+  held.clear();
+  EXPECT_EQ(policy.decide({.source = "192.0.2.8:1", .validated = true}).verdict, Verdict::kAccept);
+}
+
+TEST(AcceptPolicy, WithAnAllowListStrangersAreRefusedAndMembersCountByTheirId) {
+  AcceptPolicy policy({.max_pending = 10, .max_pending_per_source = 1, .allowed = {kIdA, kIdB}});
+  EXPECT_EQ(policy.decide({.source = kRelay, .vouched_id = std::string(64, 'c')}).verdict, Verdict::kRefuse);
+  auto first = policy.decide({.source = kRelay, .vouched_id = kIdA});
+  EXPECT_EQ(first.verdict, Verdict::kAccept);
+  EXPECT_EQ(policy.decide({.source = kRelay, .vouched_id = kIdA}).verdict, Verdict::kRefuse);
+  EXPECT_EQ(policy.decide({.source = kRelay, .vouched_id = kIdB}).verdict, Verdict::kAccept);
+  // Who comes directly shows its id only in the handshake.
+  EXPECT_EQ(policy.decide({.source = "192.0.2.1:1"}).verdict, Verdict::kAccept);
+  EXPECT_TRUE(policy.allows(kIdB));
+  EXPECT_FALSE(policy.allows(std::string(64, 'c')));
+  EXPECT_TRUE(AcceptPolicy({}).allows(std::string(64, 'c')));
+}
+
+}  // namespace
+}  // namespace adit::net
