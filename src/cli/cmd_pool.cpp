@@ -92,7 +92,8 @@ struct Entrance {
 std::vector<Entrance> entrances(const pool::PoolConfig& config, const pool::PoolServer& server, const net::IrohCarrier* iroh,
                                 const noise::PublicKey& authority) {
   std::vector<Entrance> ways;
-  for (const std::string& host : reachable_hosts(config.listen_address.host)) {
+  for (const std::string& host :
+       config.listen_address ? reachable_hosts(config.listen_address->host) : std::vector<std::string>()) {
     const net::TcpConfig tcp{host, server.tcp_port()};
     ways.push_back(
         {"tcp", net::to_url({.dialect = net::Dialect::kStratumV2, .transport = tcp, .authority = authority}), host, tcp.port});

@@ -30,8 +30,10 @@ translator::ServerOptions server_options(const translator::TranslatorConfig& con
   for (const config::UpstreamSettings& upstream : config.upstreams) {
     options.upstreams.push_back({.peer = upstream.peer,
                                  .user_identity = upstream.user_identity,
-                                 .regtest_only = config::has_example_authority(upstream.peer)});
+                                 .regtest_only = config::has_example_authority(upstream.peer),
+                                 .goodbye = upstream.goodbye});
   }
+  options.selection = config.selection;
   options.translator.aggregate = config.aggregate_channels;
   options.translator.extensions = config.supported_extensions;
   options.translator.required_extensions = config.required_extensions;

@@ -202,14 +202,36 @@ IrohSettings read_iroh(Table& root, bool listens) {
   return settings;
 }
 
+net::SelectionPolicy read_transport(Table& root) {
+  net::SelectionPolicy policy;
+  auto table = root.table("transport");
+  if (!table) return policy;
+  refuse_foreign_keys(*table);
+  if (const auto prefer = table->text("prefer")) {
+    if (*prefer == "iroh") {
+      policy.prefer = net::Prefer::kIroh;
+    } else if (*prefer == "tcp") {
+      policy.prefer = net::Prefer::kTcp;
+    } else {
+      table->report(Severity::kError, "prefer",
+                    "`prefer` must be \"iroh\" or \"tcp\", not \"" + *prefer +
+                        "\"; without it the upstreams are tried in the order listed");
+    }
+  }
+  if (const auto ms = table->integer<std::uint32_t>("race_after_ms", 10, 60'000))
+    policy.race_after = std::chrono::milliseconds(*ms);
+  return policy;
+}
+
 std::vector<UpstreamSettings> read_upstreams(Table& root) {
   std::vector<UpstreamSettings> upstreams;
   for (Table& entry : root.tables("upstreams")) {
     entry.require("user_identity", "the name under which the pool credits the work");
     auto identity = entry.text("user_identity");
+    const bool goodbye = entry.boolean("goodbye").value_or(false);
     auto peer = read_peer(entry);
     if (peer) warn_about_authority(entry, *peer);
-    if (peer && identity) upstreams.push_back({std::move(*peer), std::move(*identity)});
+    if (peer && identity) upstreams.push_back({std::move(*peer), std::move(*identity), goodbye});
   }
   return upstreams;
 }

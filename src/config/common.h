@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/document.h"
+#include "net/selection.h"
 #include "net/transport_config.h"
 #include "net/url.h"
 
@@ -46,7 +47,12 @@ IrohSettings read_iroh(Table& root, bool listens);
 struct UpstreamSettings {
   net::Upstream peer;
   std::string user_identity;
+  bool goodbye = false;  ///< Ask it for extension 0x4AD1 over TCP too; over iroh that is always done.
 };
+
+/// Reads [transport]: `prefer` ("iroh" or "tcp": upstreams over that carrier come first; else the order listed holds) and
+/// `race_after_ms` (when the next one is tried beside one that has not answered).
+net::SelectionPolicy read_transport(Table& root);
 
 /// Reads [[upstreams]]: SRI's {address, port, authority_pubkey, user_identity}; or `url` in place of the first three; or
 /// `transport = "iroh"` with endpoint_id, relay, addrs, authority_pubkey. Entries that are wrong are reported and left out.

@@ -265,12 +265,14 @@ config::Loaded<PoolConfig> read(config::Document document) {
   out.cert_validity =
       std::chrono::seconds(root.integer<std::uint32_t>("cert_validity_sec", 60, 10 * 365 * 86400).value_or(3600));
 
-  root.require("listen_address", "the IP address and port on which miners connect, such as \"0.0.0.0:3333\"");
-  out.listen_address = config::read_listen_address(root, "listen_address").value_or(net::TcpConfig{});
+  out.iroh = config::read_iroh(root, true);
+  out.listen_address = config::read_listen_address(root, "listen_address");
+  // Either carrier can be left out, not both.
+  if (!(out.iroh.enabled && out.iroh.listen))
+    root.require("listen_address", "the IP address and port on which miners connect, such as \"0.0.0.0:3333\"");
   out.monitoring_address = config::read_listen_address(root, "monitoring_address");
   out.monitoring_cache_refresh =
       std::chrono::seconds(root.integer<std::uint32_t>("monitoring_cache_refresh_secs", 1, 3600).value_or(15));
-  out.iroh = config::read_iroh(root, true);
 
   out.pool_signature = root.text("pool_signature").value_or("Adit");
   if (out.pool_signature.size() > kMaxSignature || !is_plain_text(out.pool_signature)) {

@@ -37,7 +37,7 @@ struct MissingSource {
 using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, MissingSource>;
 
 struct PoolConfig {
-  net::TcpConfig listen_address;  ///< Port 0: the system's choice.
+  std::optional<net::TcpConfig> listen_address;  ///< Port 0: the system's choice. Absent: iroh only.
   std::optional<net::TcpConfig> monitoring_address;
   std::chrono::seconds monitoring_cache_refresh{15};
   config::IrohSettings iroh;

@@ -172,7 +172,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     const auto members = members_;
     for (Member* member : members) {
       out_.clear();
-      acknowledge_all(*member);
+      member->session.acknowledge(out_);
       const bool goodbye = behavior.kind == Kind::kGoodbye && member->extension.agreed();
       // Its shares are taken and answered until it says that there are no more.
       if (goodbye) member->extension.say_goodbye("the pool stops", behavior.deadline, out_);
@@ -250,13 +250,6 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     });
   }
 
-  /// As if the longest delay of an acknowledgement had passed: what was accepted is said before the end.
-  void acknowledge_all(Member& member) {
-    auto later = now_from_system();
-    later.instant += core_->options.session.max_ack_delay;
-    (void)member.session.on_tick(later, out_);
-  }
-
   /// Extension 0x4AD1, which goes beside the session; its answers to `batch` are in out_ already.
   Result<void> extend(Member& member, net::FrameBatch batch, const Now& now) {
     auto& extension = member.extension;
@@ -266,7 +259,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       ADIT_CHECK(extension.on_received(batch, now, out_));
     }
     if (!extension.leaving()) return {};
-    acknowledge_all(member);
+    member.session.acknowledge(out_);
     extension.settle(out_);
     return {};
   }

@@ -485,6 +485,10 @@ void PoolSession::on_job(wire::FrameBuffer& out) {
   }
 }
 
+void PoolSession::acknowledge(wire::FrameBuffer& out) {
+  for (Channel& channel : channels_) push_acknowledgement(channel, /*flush=*/true, out);
+}
+
 Result<void> PoolSession::on_tick(const Now& now, wire::FrameBuffer& out) {
   const SessionPolicy& policy = shard_.policy_;
   if (!set_up_ && now.instant - opened_at_ >= policy.setup_timeout) {

@@ -146,6 +146,9 @@ class PoolSession {
   /// The shard's current job changed (PoolShard::set_job): appends it for every channel.
   void on_job(wire::FrameBuffer& out);
 
+  /// Acknowledges every accepted share now, without waiting for a batch to fill: the session is about to end.
+  void acknowledge(wire::FrameBuffer& out);
+
   /// To be called about once a second: vardiff, late acknowledgements, deadlines. Error: kIdle.
   Result<void> on_tick(const Now& now, wire::FrameBuffer& out);
 

@@ -52,6 +52,7 @@ struct Uplink::Link {
   Instant grace_until = Instant::max();  ///< When leaving a peer without Goodbye: no answer is waited for any longer.
   bool in_use = true;                    ///< By the engine.
   bool draining = false;
+  bool ended = false;
   std::optional<net::Severity> fault;     ///< Why we closed it, and
   std::optional<Error> drop_reason;       ///< in words.
   std::optional<net::Deadline> deadline;  ///< Of leaving. Behind the connection that it closes.
@@ -263,6 +264,7 @@ asio::awaitable<void> Uplink::run(std::shared_ptr<Uplink> self, LinkPtr link) {
 }
 
 void Uplink::ended(Link& link, const Error& reason) {
+  link.ended = true;
   const auto now = now_from_system();
   const auto metadata = link.connection->metadata();
   const auto unanswered = link.extension.unanswered();
@@ -363,11 +365,11 @@ void Uplink::shut_down(net::ShutdownBehavior behavior, std::function<void()> don
   for (const auto& link : links) {
     leave(*link, "the translator stops", behavior);
     // Nobody ticks any more: what needs no answer ends now, what waits for answers in vain does after the grace.
-    if (link->extension.leaving()) continue;
+    if (link->extension.leaving() || behavior.kind == net::ShutdownBehavior::Kind::kImmediate) continue;
     shard_.spawn([](std::shared_ptr<Uplink> self, LinkPtr ending) -> asio::awaitable<void> {
       const Running running(*self);
-      while (!self->finished(*ending)) co_await net::sleep_for(std::chrono::milliseconds(20));
-      if (!std::exchange(ending->draining, true)) co_await ending->connection->drain(kLastWords);
+      while (!ending->ended && !self->finished(*ending)) co_await net::sleep_for(std::chrono::milliseconds(20));
+      if (!ending->ended && !std::exchange(ending->draining, true)) co_await ending->connection->drain(kLastWords);
     }(shared_from_this(), link));
   }
   upstreams_->stop([self = shared_from_this()] {
