@@ -422,6 +422,27 @@ bool Document::readable() const { return state_->readable; }
 
 Table Document::root() { return Table(*state_, state_->root); }
 
+namespace {
+
+// `text` with each control character as \xNN.
+std::string printable(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      shown += c;
+    } else {
+      shown += "\\x";
+      shown += kDigits[byte >> 4];
+      shown += kDigits[byte & 0xf];
+    }
+  }
+  return shown;
+}
+
+}  // namespace
+
 std::vector<Finding> Document::finish() {
   if (state_->readable) {
     std::vector<const Node*> entered;
@@ -434,7 +455,10 @@ std::vector<Finding> Document::finish() {
     }
   }
   std::vector<Finding> sorted;
-  for (const Finding& finding : state_->findings) {
+  for (Finding& finding : state_->findings) {
+    // A key or value that is quoted may hold anything, and is printed to a terminal.
+    finding.where = printable(finding.where);
+    finding.message = printable(finding.message);
     sorted.insert(std::ranges::upper_bound(sorted, finding.line, {}, &Finding::line), finding);
   }
   return sorted;

@@ -283,6 +283,11 @@ TEST_F(File, OfMoreThanAMebibyteIsNotRead) {
   EXPECT_FALSE(document.readable());
 }
 
+TEST(Findings, ShowControlCharactersInsteadOfSendingThemToATerminal) {
+  auto document = parse("\"a\\u001b[2J\" = 1\n");
+  EXPECT_THAT(texts(document.finish()), ElementsAre(testing::HasSubstr("`a\\x1b[2J`")));
+}
+
 TEST(EditDistance, CountsInsertionsDeletionsChangesAndSwaps) {
   EXPECT_EQ(edit_distance("", ""), 0u);
   EXPECT_EQ(edit_distance("abc", ""), 3u);
