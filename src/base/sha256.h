@@ -22,11 +22,16 @@ inline constexpr Sha256State kSha256InitialState = {0x6a09e667, 0xbb67ae85, 0x3c
 /// Absorbs `count` blocks of 64 bytes at `blocks` into `state`.
 using Sha256Compress = void (*)(Sha256State& state, const std::uint8_t* blocks, std::size_t count);
 
+/// The same for two messages at once, `count` blocks of each: where the CPU waits for one it works on the other.
+using Sha256CompressTwo = void (*)(Sha256State& first, const std::uint8_t* first_blocks, Sha256State& second,
+                                   const std::uint8_t* second_blocks, std::size_t count);
+
 /// One way to compute the compression function, which this build holds.
 struct Sha256Implementation {
   std::string_view name;  ///< "portable", "bmi2", "sha-ni", "armv8".
   bool runs_here;         ///< The CPU has the instructions; calling `compress` without them is undefined.
   Sha256Compress compress;
+  Sha256CompressTwo compress_two;
 };
 
 /// All that were built for this architecture, "portable" first, the preferred last. Any thread.

@@ -53,6 +53,23 @@ TEST_P(EachSha256, BytePerByteIsTheSameAsAtOnce) {
   EXPECT_EQ(to_hex(hasher.finish()), hash(input));
 }
 
+TEST_P(EachSha256, TwoAtOnceAreEachTheirOwn) {
+  std::vector<std::uint8_t> bytes(2 * 64 * 5);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 59 + i / 11);
+  for (std::size_t count = 0; count <= 5; ++count) {
+    Sha256State first = kSha256InitialState;
+    Sha256State second = kSha256InitialState;
+    std::swap(second[0], second[5]);
+    Sha256State first_alone = first;
+    Sha256State second_alone = second;
+    implementation().compress_two(first, bytes.data(), second, bytes.data() + 320, count);
+    implementation().compress(first_alone, bytes.data(), count);
+    implementation().compress(second_alone, bytes.data() + 320, count);
+    EXPECT_EQ(first, first_alone) << count;
+    EXPECT_EQ(second, second_alone) << count;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Sha256, EachSha256, testing::Range<std::size_t>(0, sha256_implementations().size()),
                          [](const auto& info) {
                            std::string name(sha256_implementations()[info.param].name);

@@ -22,6 +22,24 @@ Hash256 second_hash(const Sha256State& first, Sha256Compress compress) {
   return hash;
 }
 
+// The same of two.
+TwoHashes second_hashes(const Sha256State& first, const Sha256State& second, Sha256CompressTwo compress_two) {
+  std::array<std::uint8_t, 128> blocks{};
+  store_state(first, blocks.data());
+  store_state(second, blocks.data() + 64);
+  for (const std::size_t at : {0u, 64u}) {
+    blocks[at + 32] = 0x80;
+    store_be(blocks.data() + at + 56, std::uint64_t{32 * 8});
+  }
+  Sha256State one = kSha256InitialState;
+  Sha256State two = kSha256InitialState;
+  compress_two(one, blocks.data(), two, blocks.data() + 64, 1);
+  TwoHashes hashes;
+  store_state(one, hashes[0].data());
+  store_state(two, hashes[1].data());
+  return hashes;
+}
+
 // The padding block of a 64-byte message.
 constexpr std::array<std::uint8_t, 64> kPaddingAfter64 = [] {
   std::array<std::uint8_t, 64> block{};
@@ -49,6 +67,36 @@ Hash256 HeaderMidstate::hash(std::span<const std::uint8_t, 16> last_bytes) const
 
 Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header) {
   return HeaderMidstate(header.first<64>()).hash(header.last<16>());
+}
+
+TwoHashes sha256d_headers(std::span<const std::uint8_t, kHeaderSize> first, std::span<const std::uint8_t, kHeaderSize> second) {
+  const Sha256CompressTwo compress_two = sha256_implementation().compress_two;
+  std::array<std::uint8_t, 128> tails{};
+  Sha256State one = kSha256InitialState;
+  Sha256State two = kSha256InitialState;
+  compress_two(one, first.data(), two, second.data(), 1);
+  std::copy(first.begin() + 64, first.end(), tails.begin());
+  std::copy(second.begin() + 64, second.end(), tails.begin() + 64);
+  for (const std::size_t at : {0u, 64u}) {
+    tails[at + 16] = 0x80;
+    store_be(tails.data() + at + 56, std::uint64_t{kHeaderSize * 8});
+  }
+  compress_two(one, tails.data(), two, tails.data() + 64, 1);
+  return second_hashes(one, two, compress_two);
+}
+
+TwoHashes merkle_pairs(const TwoHashes& lefts, const Hash256& right) {
+  const Sha256CompressTwo compress_two = sha256_implementation().compress_two;
+  std::array<std::uint8_t, 128> blocks;
+  for (std::size_t i = 0; i < 2; ++i) {
+    std::ranges::copy(lefts[i], blocks.begin() + static_cast<std::ptrdiff_t>(64 * i));
+    std::ranges::copy(right, blocks.begin() + static_cast<std::ptrdiff_t>(64 * i + 32));
+  }
+  Sha256State one = kSha256InitialState;
+  Sha256State two = kSha256InitialState;
+  compress_two(one, blocks.data(), two, blocks.data() + 64, 1);
+  compress_two(one, kPaddingAfter64.data(), two, kPaddingAfter64.data(), 1);
+  return second_hashes(one, two, compress_two);
 }
 
 Hash256 merkle_pair(const Hash256& left, const Hash256& right) {
@@ -85,6 +133,22 @@ Hash256 HoleySha256d::operator()(Bytes filling) const {
   compress(state, touched.data(), touched_);
   compress(state, blocks_.data() + touched_ * 64, blocks_.size() / 64 - touched_);
   return second_hash(state, compress);
+}
+
+TwoHashes HoleySha256d::operator()(Bytes first, Bytes second) const {
+  const Sha256CompressTwo compress_two = sha256_implementation().compress_two;
+  constexpr std::size_t kSize = kMaxHole + 64;
+  std::array<std::uint8_t, 2 * kSize> touched;
+  std::copy_n(blocks_.begin(), touched_ * 64, touched.begin());
+  std::copy_n(blocks_.begin(), touched_ * 64, touched.begin() + kSize);
+  std::copy(first.begin(), first.end(), touched.begin() + static_cast<std::ptrdiff_t>(at_));
+  std::copy(second.begin(), second.end(), touched.begin() + static_cast<std::ptrdiff_t>(kSize + at_));
+  Sha256State one = start_;
+  Sha256State two = start_;
+  compress_two(one, touched.data(), two, touched.data() + kSize, touched_);
+  const std::uint8_t* rest = blocks_.data() + touched_ * 64;
+  compress_two(one, rest, two, rest, blocks_.size() / 64 - touched_);
+  return second_hashes(one, two, compress_two);
 }
 
 Hash256 sha256d(Bytes first, Bytes second, Bytes third) {

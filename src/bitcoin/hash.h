@@ -35,8 +35,17 @@ class HeaderMidstate {
 /// The block hash of a serialized header. No allocation.
 Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header);
 
+/// Of two things hashed at once, which costs little more than one where the CPU has instructions for SHA-256.
+using TwoHashes = std::array<Hash256, 2>;
+
+/// As sha256d_header, of two headers at once.
+TwoHashes sha256d_headers(std::span<const std::uint8_t, kHeaderSize> first, std::span<const std::uint8_t, kHeaderSize> second);
+
 /// The parent of two nodes of a merkle tree. No allocation.
 Hash256 merkle_pair(const Hash256& left, const Hash256& right);
+
+/// The parents of two nodes that have the same sibling, each in its own tree.
+TwoHashes merkle_pairs(const TwoHashes& lefts, const Hash256& right);
 
 /// As sha256d, of bytes that lie in three pieces (a coinbase's prefix, extranonce and suffix). No allocation.
 Hash256 sha256d(Bytes first, Bytes second, Bytes third);
@@ -55,6 +64,8 @@ class HoleySha256d {
 
   /// `filling` has the hole's size. No allocation.
   [[nodiscard]] Hash256 operator()(Bytes filling) const;
+  /// Of two fillings at once.
+  [[nodiscard]] TwoHashes operator()(Bytes first, Bytes second) const;
 
  private:
   Sha256State start_ = kSha256InitialState;  ///< After the blocks that lie wholly before the hole.

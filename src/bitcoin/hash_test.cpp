@@ -38,6 +38,13 @@ TEST(Hash, EveryFastPathAgreesWithOpenSsl) {
     std::copy_n(bytes.begin(), 32, left.begin());
     std::copy_n(bytes.begin() + 32, 32, right.begin());
     EXPECT_EQ(merkle_pair(left, right), openssl_sha256d(Bytes(bytes).first(64)));
+    // Two at once, each its own.
+    auto other = bytes;
+    other[70] ^= 0x55;
+    const Hash256 expected_other = openssl_sha256d(other);
+    EXPECT_EQ(sha256d_headers(std::span(bytes).first<80>(), std::span(other).first<80>()),
+              (TwoHashes{expected, expected_other}));
+    EXPECT_EQ(merkle_pairs({left, right}, right), (TwoHashes{merkle_pair(left, right), merkle_pair(right, right)}));
   }
 }
 
@@ -49,7 +56,11 @@ TEST(Hash, AHoleMayLieAnywhereInAMessage) {
       for (const std::size_t after : {0u, 1u, 33u, 55u, 56u, 64u, 100u}) {
         const Bytes all = Bytes(bytes).first(before + hole + after);
         const HoleySha256d hash(all.first(before), hole, all.last(after));
-        ASSERT_EQ(hash(all.subspan(before, hole)), openssl_sha256d(all)) << before << '+' << hole << '+' << after;
+        const Bytes filling = all.subspan(before, hole);
+        ASSERT_EQ(hash(filling), openssl_sha256d(all)) << before << '+' << hole << '+' << after;
+        auto other = std::vector<std::uint8_t>(all.begin(), all.end());
+        for (std::size_t i = 0; i < hole; ++i) other[before + i] ^= 0x33;
+        ASSERT_EQ(hash(filling, Bytes(other).subspan(before, hole)), (TwoHashes{openssl_sha256d(all), openssl_sha256d(other)}));
       }
     }
   }

@@ -36,4 +36,10 @@ Hash256 fold_merkle_path(const Hash256& leaf, std::span<const Hash256> path) {
   return node;
 }
 
+TwoHashes fold_merkle_paths(const TwoHashes& leaves, std::span<const Hash256> path) {
+  TwoHashes nodes = leaves;
+  for (const Hash256& sibling : path) nodes = merkle_pairs(nodes, sibling);
+  return nodes;
+}
+
 }  // namespace adit::bitcoin

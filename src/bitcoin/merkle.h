@@ -17,5 +17,7 @@ std::vector<Hash256> merkle_path(std::span<const Hash256> others);
 
 /// The root above `leaf` (leaf 0). No allocation.
 Hash256 fold_merkle_path(const Hash256& leaf, std::span<const Hash256> path);
+/// Of two leaves at once.
+TwoHashes fold_merkle_paths(const TwoHashes& leaves, std::span<const Hash256> path);
 
 }  // namespace adit::bitcoin

@@ -142,85 +142,118 @@ const Channel::Root& Channel::root_of(const Job& job) {
   Root& root = roots_[roots_[0].job_id < roots_[1].job_id ? 0 : 1];
   root.job_id = job.id;
   root.merkle_root = job.merkle_root(terms_of(job.id).extranonce);
-  Share share;
-  share.version = job.rules.version;
-  const auto header = share_header(job.rules, share, root.merkle_root);
-  root.midstate.emplace(std::span(header).first<64>());
   return root;
 }
 
 JudgedShare Channel::submit(const JobSet& jobs, const Share& share, UnixTime now) {
-  JudgedShare judged = judge(jobs, share, now);
-  if (!is_accepted(judged.verdict)) {
-    ++stats_.rejected[static_cast<std::size_t>(judged.verdict)];
-    return judged;
-  }
-  ++stats_.accepted;
-  stats_.work_sum += judged.work;
-  ++batch_.accepted_count;
-  batch_.last_sequence_number = share.sequence_number;
-  batch_.work_sum += judged.work;
-  if (judged.verdict == ShareVerdict::kBlock) {
-    ++stats_.blocks_found;
-    block_in_batch_ = true;
-  }
-  vardiff_.on_share(judged.work.difficulty());
-  return judged;
+  PreparedShare prepared;
+  prepare(jobs, share, now, prepared);
+  hash(prepared);
+  judge(prepared, share.sequence_number);
+  return prepared.judged;
 }
 
-JudgedShare Channel::judge(const JobSet& jobs, const Share& share, UnixTime now) {
-  const auto refuse = [](ShareVerdict verdict) {
-    JudgedShare refused;
-    refused.verdict = verdict;
-    return refused;
-  };
+void Channel::prepare(const JobSet& jobs, const Share& share, UnixTime now, PreparedShare& out) {
+  out.extended = kind_ == ChannelKind::kExtended;
+  ShareVerdict& verdict = out.judged.verdict;
   const Job* job = nullptr;
   const Terms* terms = nullptr;
   if (share.job_id < kFirstCustomJobId) {
     job = jobs.find(share.job_id);
     if (job == nullptr || share.job_id < first_job_id_ || !started()) {
       const bool was_given = started() && share.job_id >= first_job_id_ && share.job_id <= jobs.current()->id;
-      return refuse(was_given ? ShareVerdict::kStale : ShareVerdict::kInvalidJob);
+      verdict = was_given ? ShareVerdict::kStale : ShareVerdict::kInvalidJob;
+      return;
     }
     terms = &terms_of(job->id);
   } else {
     const auto found = std::ranges::find(custom_jobs_, share.job_id, [](const CustomJob& custom) { return custom.job->id; });
     if (found == custom_jobs_.end()) {
-      return refuse(share.job_id <= last_custom_job_id_ ? ShareVerdict::kStale : ShareVerdict::kInvalidJob);
+      verdict = share.job_id <= last_custom_job_id_ ? ShareVerdict::kStale : ShareVerdict::kInvalidJob;
+      return;
     }
     job = found->job.get();
     terms = &found->terms;
   }
-  if (share.extranonce.size() != extranonce_size()) return refuse(ShareVerdict::kBadExtranonceSize);
-  if (const auto verdict = check_header_fields(job->rules, share, to_u32(now)); !is_accepted(verdict)) return refuse(verdict);
-
-  JudgedShare judged{.job = job, .extranonce = full_extranonce(*terms, share.extranonce)};
-  if (kind_ == ChannelKind::kStandard) {
-    const Root& root = root_of(*job);
-    const auto header = share_header(job->rules, share, root.merkle_root);
-    // The midstate covers the version, so it serves those who do not roll it.
-    judged.hash = share.version == job->rules.version ? root.midstate->hash(std::span(header).last<16>())
-                                                      : bitcoin::sha256d_header(header);
-  } else {
-    judged.hash = bitcoin::sha256d_header(share_header(job->rules, share, job->merkle_root(judged.extranonce)));
+  if (share.extranonce.size() != extranonce_size()) {
+    verdict = ShareVerdict::kBadExtranonceSize;
+    return;
   }
+  verdict = check_header_fields(job->rules, share, to_u32(now));
+  if (!is_accepted(verdict)) return;
+  out.judged.job = job;
+  out.judged.extranonce = full_extranonce(*terms, share.extranonce);
+  out.target = terms->target;
+  out.target_work = terms->work;
+  out.header = share_header(job->rules, share, out.extended ? bitcoin::Hash256{} : root_of(*job).merkle_root);
+}
 
+namespace {
+
+void put_root(PreparedShare& share, const bitcoin::Hash256& root) { std::ranges::copy(root, share.header.begin() + 36); }
+
+}  // namespace
+
+void hash(PreparedShare& share) {
+  if (!is_accepted(share.judged.verdict)) return;
+  if (share.extended) put_root(share, share.judged.job->merkle_root(share.judged.extranonce));
+  share.judged.hash = bitcoin::sha256d_header(share.header);
+}
+
+void hash(PreparedShare& first, PreparedShare& second) {
+  const bool both = is_accepted(first.judged.verdict) && is_accepted(second.judged.verdict);
+  if (!both || first.extended != second.extended || (first.extended && first.judged.job != second.judged.job)) {
+    hash(first);
+    hash(second);
+    return;
+  }
+  if (first.extended) {
+    const auto roots = first.judged.job->merkle_roots(first.judged.extranonce, second.judged.extranonce);
+    put_root(first, roots[0]);
+    put_root(second, roots[1]);
+  }
+  const auto hashes = bitcoin::sha256d_headers(first.header, second.header);
+  first.judged.hash = hashes[0];
+  second.judged.hash = hashes[1];
+}
+
+void Channel::judge(PreparedShare& share, std::uint32_t sequence_number) {
+  JudgedShare& judged = share.judged;
+  if (is_accepted(judged.verdict)) judged.verdict = judge_hash(share);
+  if (!is_accepted(judged.verdict)) {
+    ++stats_.rejected[static_cast<std::size_t>(judged.verdict)];
+    return;
+  }
+  ++stats_.accepted;
+  stats_.work_sum += judged.work;
+  ++batch_.accepted_count;
+  batch_.last_sequence_number = sequence_number;
+  batch_.work_sum += judged.work;
+  if (judged.verdict == ShareVerdict::kBlock) {
+    ++stats_.blocks_found;
+    block_in_batch_ = true;
+  }
+  vardiff_.on_share(judged.work.difficulty());
+}
+
+ShareVerdict Channel::judge_hash(PreparedShare& share) {
+  JudgedShare& judged = share.judged;
   const auto number = bitcoin::U256::from_le(judged.hash);
-  judged.verdict = check_work(number, job->rules.network_target, terms->target);
-  if (!is_accepted(judged.verdict)) return judged;
-  // A block at a network easier than the channel is worth what the network asked for.
-  judged.work = number <= terms->target ? terms->work : job->block_work;
-  const bool block = judged.verdict == ShareVerdict::kBlock;
+  const auto verdict = check_work(number, judged.job->rules.network_target, share.target);
+  if (!is_accepted(verdict)) return verdict;
+  const bool block = verdict == ShareVerdict::kBlock;
   switch (seen_.insert(load_le<std::uint64_t>(judged.hash.data()), block, policy_->max_shares_per_tip())) {
     case SeenShares::Outcome::kNew:
       break;
     case SeenShares::Outcome::kSeen:
-      return refuse(ShareVerdict::kDuplicate);
+      return ShareVerdict::kDuplicate;
     case SeenShares::Outcome::kFull:
-      return refuse(ShareVerdict::kTooMany);
+      return ShareVerdict::kTooMany;
   }
+  // A block at a network easier than the channel is worth what the network asked for.
+  judged.work = number <= share.target ? share.target_work : judged.job->block_work;
   best_hash_ = std::min(best_hash_, number);
-  return judged;
+  return verdict;
 }
 
 std::optional<Acknowledgement> Channel::take_acknowledgement(bool flush) {

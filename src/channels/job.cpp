@@ -24,6 +24,10 @@ bitcoin::Hash256 Job::merkle_root(Bytes extranonce) const {
   return bitcoin::fold_merkle_path(coinbase_id(extranonce), block_template->merkle_path);
 }
 
+bitcoin::TwoHashes Job::merkle_roots(Bytes first, Bytes second) const {
+  return bitcoin::fold_merkle_paths(coinbase_id(first, second), block_template->merkle_path);
+}
+
 void Job::push_standard(std::uint32_t channel_id, const bitcoin::Hash256& merkle_root, bool future,
                         wire::FrameBuffer& out) const {
   out.push(wire::NewMiningJob{.channel_id = channel_id,

@@ -47,6 +47,8 @@ struct Job {
 
   /// The merkle root above the coinbase with that extranonce. No allocation.
   [[nodiscard]] bitcoin::Hash256 merkle_root(Bytes extranonce) const;
+  /// Of two at once.
+  [[nodiscard]] bitcoin::TwoHashes merkle_roots(Bytes first, Bytes second) const;
 
   /// Appends NewMiningJob for a standard channel; a future job if `future`.
   void push_standard(std::uint32_t channel_id, const bitcoin::Hash256& merkle_root, bool future, wire::FrameBuffer& out) const;

@@ -1,6 +1,5 @@
 #include "channels/work.h"
 
-#include <cmath>
 #include <limits>
 
 namespace adit::channels {
@@ -49,9 +48,6 @@ std::uint64_t Work::whole() const {
   return high_ << (64 - kFractionBits) | low_ >> kFractionBits;
 }
 
-double Work::difficulty() const {
-  return std::ldexp(static_cast<double>(high_), 64 - static_cast<int>(kFractionBits)) +
-         std::ldexp(static_cast<double>(low_), -static_cast<int>(kFractionBits));
-}
+double Work::difficulty() const { return static_cast<double>(high_) * 0x1p16 + static_cast<double>(low_) * 0x1p-48; }
 
 }  // namespace adit::channels

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string_view>
 #include <vector>
 
@@ -29,18 +30,18 @@ class WorkerAccounts {
   explicit WorkerAccounts(std::size_t max_workers) : max_workers_(max_workers) {}
 
   /// The account of `name`: of nobody if it is empty, longer than 32 bytes, not UTF-8 or with control characters, or one too
-  /// many. Valid until the next call.
+  /// many. Valid as long as this object.
   Account& of(Bytes name);
 
   /// Nobody's first, then by first share.
-  [[nodiscard]] const std::vector<Account>& all() const { return accounts_; }
+  [[nodiscard]] const std::deque<Account>& all() const { return accounts_; }
 
  private:
   void grow();
   [[nodiscard]] std::uint32_t& slot_of(std::string_view name);
 
   std::size_t max_workers_;
-  std::vector<Account> accounts_{1};  ///< The first is nobody's.
+  std::deque<Account> accounts_{1};   ///< The first is nobody's.
   std::vector<std::uint32_t> slots_;  ///< Places in accounts_ by hash, a power of two of them; 0 is empty.
 };
 

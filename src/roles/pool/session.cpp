@@ -126,7 +126,20 @@ PoolSession::~PoolSession() {
 }
 
 Result<void> PoolSession::on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) {
-  for (const wire::FrameView& frame : frames) ADIT_CHECK(on_frame(frame, now, out));
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const auto two_of = [&]<class Submit>(std::type_identity<Submit>) {
+      return set_up_ && i + 1 < frames.size() && frames[i].is<Submit>() && frames[i + 1].is<Submit>();
+    };
+    if (two_of(std::type_identity<wire::SubmitSharesExtended>())) {
+      ADIT_CHECK(on_submits<wire::SubmitSharesExtended>(frames[i], frames[i + 1], now, out));
+      ++i;
+    } else if (two_of(std::type_identity<wire::SubmitSharesStandard>())) {
+      ADIT_CHECK(on_submits<wire::SubmitSharesStandard>(frames[i], frames[i + 1], now, out));
+      ++i;
+    } else {
+      ADIT_CHECK(on_frame(frames[i], now, out));
+    }
+  }
   return {};
 }
 
@@ -288,38 +301,81 @@ Result<void> PoolSession::on_open(const Open& message, const Now& now, wire::Fra
   return {};
 }
 
+struct PoolSession::Submission {
+  std::uint32_t channel_id = 0;
+  channels::Share share;
+  Channel* channel = nullptr;  ///< nullptr: there is no such channel of that kind.
+  channels::WorkerAccounts::Account* worker = nullptr;
+  channels::PreparedShare prepared;
+};
+
 template <class Submit>
-Result<void> PoolSession::on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+Result<void> PoolSession::begin_submit(const wire::FrameView& frame, const Now& now, Submission& submission) {
   constexpr bool kExtended = std::is_same_v<Submit, wire::SubmitSharesExtended>;
   Bytes fields;  // Of extensions, behind the message's own.
   ADIT_TRY(const Submit message, frame.as<Submit>(kExtended && workers_ != nullptr ? &fields : nullptr));
-  channels::WorkerAccounts::Account* worker = nullptr;
   if (kExtended && workers_ != nullptr) {
-    worker = &workers_->of(wire::find_tlv(fields, wire::kWorkerTracking, wire::kUserIdentityField).value_or(Bytes()));
+    submission.worker =
+        &workers_->of(wire::find_tlv(fields, wire::kWorkerTracking, wire::kUserIdentityField).value_or(Bytes()));
   }
+  submission.channel_id = message.channel_id;
+  submission.share = to_share(message);
   Channel* channel = find(message.channel_id);
-  channels::JudgedShare judged{.verdict = ShareVerdict::kInvalidChannel};
-  PoolCounters& counters = shard_.counters_;
   if (channel != nullptr && (channel->kind() == ChannelKind::kExtended) == kExtended) {
-    const channels::Share share = to_share(message);
-    judged = channel->submit(shard_.jobs_, share, now.unix_time);
-    if (channels::is_accepted(judged.verdict)) {
-      ++counters.shares_accepted;
-      counters.work_sum += judged.work;
-      if (worker != nullptr) {
-        ++worker->accepted;
-        worker->work += judged.work;
-      }
-      if (judged.verdict == ShareVerdict::kBlock) report_block(*channel, share, judged);
-      push_acknowledgement(*channel, /*flush=*/false, out);
-      return {};
+    submission.channel = channel;
+    channel->prepare(shard_.jobs_, submission.share, now.unix_time, submission.prepared);
+  } else {
+    submission.prepared.judged.verdict = ShareVerdict::kInvalidChannel;
+  }
+  return {};
+}
+
+void PoolSession::end_submit(Submission& submission, wire::FrameBuffer& out) {
+  const channels::JudgedShare& judged = submission.prepared.judged;
+  if (submission.channel != nullptr) submission.channel->judge(submission.prepared, submission.share.sequence_number);
+  PoolCounters& counters = shard_.counters_;
+  if (channels::is_accepted(judged.verdict)) {
+    ++counters.shares_accepted;
+    counters.work_sum += judged.work;
+    if (submission.worker != nullptr) {
+      ++submission.worker->accepted;
+      submission.worker->work += judged.work;
     }
+    if (judged.verdict == ShareVerdict::kBlock) report_block(*submission.channel, submission.share, judged);
+    push_acknowledgement(*submission.channel, /*flush=*/false, out);
+    return;
   }
   ++counters.shares_rejected[static_cast<std::size_t>(judged.verdict)];
-  if (worker != nullptr) ++worker->rejected;
-  out.push(wire::SubmitSharesError{.channel_id = message.channel_id,
-                                   .sequence_number = message.sequence_number,
+  if (submission.worker != nullptr) ++submission.worker->rejected;
+  out.push(wire::SubmitSharesError{.channel_id = submission.channel_id,
+                                   .sequence_number = submission.share.sequence_number,
                                    .error_code = channels::share_error_code(judged.verdict)});
+}
+
+template <class Submit>
+Result<void> PoolSession::on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+  Submission submission;
+  ADIT_CHECK(begin_submit<Submit>(frame, now, submission));
+  channels::hash(submission.prepared);
+  end_submit(submission, out);
+  return {};
+}
+
+template <class Submit>
+Result<void> PoolSession::on_submits(const wire::FrameView& first, const wire::FrameView& second, const Now& now,
+                                     wire::FrameBuffer& out) {
+  Submission one;
+  Submission two;
+  ADIT_CHECK(begin_submit<Submit>(first, now, one));
+  const auto begun = begin_submit<Submit>(second, now, two);
+  if (begun) {
+    channels::hash(one.prepared, two.prepared);
+  } else {
+    channels::hash(one.prepared);
+  }
+  end_submit(one, out);
+  ADIT_CHECK(begun);
+  end_submit(two, out);
   return {};
 }
 

@@ -184,8 +184,16 @@ class PoolSession {
                                              const wire::U256& max_target, std::size_t min_extranonce_size) const;
   template <class Open>
   Result<void> on_open(const Open& message, const Now& now, wire::FrameBuffer& out);
+  /// A submitted share on its way: decoded and prepared, then hashed, then judged and answered.
+  struct Submission;
+  template <class Submit>
+  Result<void> begin_submit(const wire::FrameView& frame, const Now& now, Submission& submission);
+  void end_submit(Submission& submission, wire::FrameBuffer& out);
   template <class Submit>
   Result<void> on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
+  /// Two shares behind one another, hashed together.
+  template <class Submit>
+  Result<void> on_submits(const wire::FrameView& first, const wire::FrameView& second, const Now& now, wire::FrameBuffer& out);
   Result<void> on_set_custom_mining_job(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   Result<void> on_update_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   Result<void> on_close_channel(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);

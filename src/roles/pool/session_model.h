@@ -408,49 +408,85 @@ class SessionModel final : public PoolEvents, public CustomJobValidator {
 
   static bool is_custom(const JobModel& job) { return job.id >= channels::kFirstCustomJobId; }
 
-  void submit() {
-    const std::array<std::uint8_t, 20> bytes{static_cast<std::uint8_t>(byte() % 4)};  // Few different shares: many duplicates.
-    const auto channel_id = static_cast<std::uint32_t>(2 + byte() % 5);
-    const auto found = channels_.find(channel_id);
+  /// A share as a script spells it: mostly a good one, few different ones.
+  struct Submission {
+    std::uint32_t channel_id = 0;
+    bool extended = false;
+    channels::Share share;
+    std::array<std::uint8_t, 20> extranonce{};
+  };
+  Submission some_share() {
+    Submission made;
+    made.extranonce[0] = byte() % 4;  // Many duplicates.
+    made.channel_id = static_cast<std::uint32_t>(2 + byte() % 5);
+    const auto found = channels_.find(made.channel_id);
     std::uint8_t how = byte();
-    if (how >= 64) how = static_cast<std::uint8_t>(how & 0x12);  // Nothing wrong with most shares.
-    bool extended = how % 16 == 8;
-    if (found != channels_.end()) extended = extended != (found->second.kind == channels::ChannelKind::kExtended);
-    std::uint32_t job_id = job_ + 1 - byte() % 7u;
-    if (work_selection_) job_id += channels::kFirstCustomJobId - job_ + byte() % 5u;
-    const std::uint32_t version = 0x20000000 ^ (how & 1 ? 1u << (how >> 1) % 32 : 0);
-    const std::uint32_t ntime = channels::testing::kNtime + (how & 2 ? 0u : how >> 4) - (how & 4 ? 1u : 0u);
-    const std::size_t size = extended ? (how / 8 == 4 ? byte() % 21u : channels::kRollableExtranonceSize) : 0;
-    const Bytes extranonce = Bytes(bytes).first(size);
-    const std::uint32_t nonce = extended ? 1u : bytes[0];
-    if (extended) {
-      send(wire::SubmitSharesExtended{.channel_id = channel_id,
-                                      .sequence_number = ++sequence_,
-                                      .job_id = job_id,
-                                      .nonce = nonce,
-                                      .ntime = ntime,
-                                      .version = version,
-                                      .extranonce = extranonce});
-    } else {
-      send(wire::SubmitSharesStandard{.channel_id = channel_id,
-                                      .sequence_number = ++sequence_,
-                                      .job_id = job_id,
-                                      .nonce = nonce,
-                                      .ntime = ntime,
-                                      .version = version});
+    if (how >= 64) how = static_cast<std::uint8_t>(how & 0x12);  // Nothing wrong with most.
+    made.extended = how % 16 == 8;
+    if (found != channels_.end()) {
+      made.extended = made.extended != (found->second.kind == channels::ChannelKind::kExtended);
     }
+    channels::Share& share = made.share;
+    share.job_id = job_ + 1 - byte() % 7u;
+    if (work_selection_) share.job_id += channels::kFirstCustomJobId - job_ + byte() % 5u;
+    share.sequence_number = ++sequence_;
+    share.nonce = made.extended ? 1u : made.extranonce[0];
+    share.version = 0x20000000 ^ (how & 1 ? 1u << (how >> 1) % 32 : 0);
+    share.ntime = channels::testing::kNtime + (how & 2 ? 0u : how >> 4) - (how & 4 ? 1u : 0u);
+    share.extranonce = Bytes();
+    if (made.extended) {
+      const std::size_t size = how / 8 == 4 ? byte() % 21u : channels::kRollableExtranonceSize;
+      share.extranonce = Bytes(made.extranonce).first(size);
+    }
+    return made;
+  }
+
+  static void push(const Submission& submission, wire::FrameBuffer& in) {
+    const channels::Share& share = submission.share;
+    if (submission.extended) {
+      require(in.push(wire::SubmitSharesExtended{.channel_id = submission.channel_id,
+                                                 .sequence_number = share.sequence_number,
+                                                 .job_id = share.job_id,
+                                                 .nonce = share.nonce,
+                                                 .ntime = share.ntime,
+                                                 .version = share.version,
+                                                 .extranonce = Bytes(submission.extranonce).first(share.extranonce.size())}));
+    } else {
+      require(in.push(wire::SubmitSharesStandard{.channel_id = submission.channel_id,
+                                                 .sequence_number = share.sequence_number,
+                                                 .job_id = share.job_id,
+                                                 .nonce = share.nonce,
+                                                 .ntime = share.ntime,
+                                                 .version = share.version}));
+    }
+  }
+
+  /// One share, or a few that arrive together.
+  void submit() {
+    std::vector<Submission> shares;
+    const std::size_t count = std::array<std::size_t, 4>{1, 1, 2, 5}[byte() % 4];
+    wire::FrameBuffer in;
+    for (std::size_t i = 0; i < count; ++i) push(shares.emplace_back(some_share()), in);
+    deliver(in);
     require(alive_ == set_up_);
     if (!alive_) return;
-    const std::string_view expected = verdict(
-        extended, channel_id, {.job_id = job_id, .nonce = nonce, .ntime = ntime, .version = version, .extranonce = extranonce});
-    if (expected.empty()) {
-      ++channels_.at(channel_id).accepted;
-      require(!first_answer<wire::SubmitSharesError>());
-    } else {
-      ++rejected_;
-      ++reached_[std::string(expected)];
-      const auto error = first_answer<wire::SubmitSharesError>();
-      require(error && error->error_code == expected && error->sequence_number == sequence_);
+    std::map<std::uint32_t, std::string> refused;
+    for (const wire::FrameView& frame : out_) {
+      if (const auto error = frame.as<wire::SubmitSharesError>()) {
+        require(refused.emplace(error->sequence_number, error->error_code.view()).second);
+      }
+    }
+    for (Submission& submission : shares) {
+      submission.share.extranonce = Bytes(submission.extranonce).first(submission.share.extranonce.size());
+      const std::string_view expected = verdict(submission.extended, submission.channel_id, submission.share);
+      const auto found = refused.find(submission.share.sequence_number);
+      require((found == refused.end() ? "" : found->second) == expected);
+      if (expected.empty()) {
+        ++channels_.at(submission.channel_id).accepted;
+      } else {
+        ++rejected_;
+        ++reached_[std::string(expected)];
+      }
     }
   }
 

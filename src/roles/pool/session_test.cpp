@@ -494,6 +494,35 @@ TEST_F(SessionTest, RefusedSharesAreAnsweredAtOnceWithTheirSequenceNumberAndCode
   EXPECT_EQ(shard_.counters().shares_rejected[static_cast<std::size_t>(ShareVerdict::kInvalidChannel)], 2u);
 }
 
+TEST_F(SessionTest, SharesThatArriveTogetherAreJudgedAsIfOneByOne) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  const std::uint32_t first = open_standard_on(peer);
+  const std::uint32_t second = open_standard_on(peer);
+  const auto good = standard_share(peer, first, 1);
+  auto again = good;
+  again.sequence_number = 2;
+  auto unknown = good;
+  unknown.sequence_number = 3;
+  unknown.channel_id = 77;
+  const auto other = standard_share(peer, second, 4);
+  wire::FrameBuffer in;
+  for (const auto& share : {good, again, unknown, other}) ASSERT_TRUE(in.push(share));
+  ASSERT_TRUE(peer.deliver(in));
+  EXPECT_EQ(shard_.counters().shares_accepted, 2u);
+  ASSERT_EQ(peer.answers().size(), 2u);
+  EXPECT_EQ(peer.answer<wire::SubmitSharesError>(0).error_code, "duplicate-share");
+  EXPECT_EQ(peer.answer<wire::SubmitSharesError>(1).error_code, "invalid-channel-id");
+
+  // What stands before one that does not decode is answered.
+  in.clear();
+  ASSERT_TRUE(in.push(again));
+  const std::array<std::uint8_t, 3> garbage{};
+  ASSERT_TRUE(in.push_raw({.message_type = wire::SubmitSharesStandard::kType}, garbage));
+  EXPECT_FALSE(peer.deliver(in));
+  EXPECT_EQ(peer.answer<wire::SubmitSharesError>().error_code, "duplicate-share");
+}
+
 TEST_F(SessionTest, ExtendedSharesFromAClientThatFollowsTheMessagesAreAccepted) {
   Peer peer(shard_, now_);
   peer.set_up();
