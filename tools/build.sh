@@ -46,6 +46,13 @@ run_tests() {
   ctest --test-dir "$ROOT/build/$preset" --output-on-failure --no-tests=error -j "$(jobs)" "$@"
 }
 
+# soak [ENDINGS]: what CI runs shortened, at length: each of the endings test's cases ends so many sessions at random moments.
+soak() {
+  build release adit_endings_test
+  say "soak: ${1:-200} endings a case, over TCP and over iroh"
+  ADIT_ENDINGS=${1:-200} "$(binary release adit_endings_test)" --gtest_color=no
+}
+
 bench() {
   build release adit_bench
   python3 "$ROOT/bench/report.py" "$ROOT/build/release/bench" --json "$ROOT/build/bench.json" "$@"
