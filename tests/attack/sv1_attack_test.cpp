@@ -379,7 +379,7 @@ TEST(ExampleKeyTranslator, IsStoppedByAPoolThatIsNotOnRegtest) {
   options.listen = {"127.0.0.1", 0};
   options.upstreams = {target_of(pool)};
   options.upstreams[0].regtest_only = true;
-  options.first_retry = 10ms;
+  options.selection.first_retry = 10ms;
   translator::TranslatorServer server(shards, std::move(options));
   ASSERT_TRUE(server.start());
   EXPECT_FALSE(server.stats().upstreams.at(0).unusable);

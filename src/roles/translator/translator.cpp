@@ -245,6 +245,9 @@ void Translator::become_ready() {
 }
 
 Result<void> Translator::handle(const wire::OpenExtendedMiningChannelSuccess& message) {
+  if (by_channel_.contains(message.channel_id)) {
+    return fail(Errc::kProtocol, "the upstream gave channel id " + std::to_string(message.channel_id) + " twice");
+  }
   const auto request = by_request_.extract(message.request_id);
   if (request.empty()) {
     // The miner left while its open was under way.
@@ -252,9 +255,6 @@ Result<void> Translator::handle(const wire::OpenExtendedMiningChannelSuccess& me
     return {};
   }
   UpstreamChannel& link = *request.mapped();
-  if (by_channel_.contains(message.channel_id)) {
-    return fail(Errc::kProtocol, "the upstream gave channel id " + std::to_string(message.channel_id) + " twice");
-  }
   const std::size_t wanted = link.index_size + options_.extranonce2_size;
   if (message.extranonce_prefix.size() + message.extranonce_size > kMaxExtranonce || message.extranonce_size < wanted) {
     return fail(Errc::kProtocol, "the upstream gave an extranonce of " + std::to_string(message.extranonce_size) +

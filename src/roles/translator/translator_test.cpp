@@ -778,6 +778,14 @@ TEST_F(TranslatorTest, AnUpstreamThatGivesTooLittleOrTooMuchExtranonceIsGivenUp)
 TEST_F(TranslatorTest, AChannelIdGivenTwiceEndsTheUpstream) {
   upstream_up();
   mining(2);
+  auto& gone = connect();
+  const std::uint32_t request_id = next<wire::OpenExtendedMiningChannel>().request_id;
+  leave(gone);
+  EXPECT_EQ(code_of(upstream(
+                wire::OpenExtendedMiningChannelSuccess{.request_id = request_id, .channel_id = 2, .extranonce_size = 16})),
+            "protocol")
+      << "also to one that left: the channel in use is not closed for it";
+  EXPECT_TRUE(sent.empty());
   connect();
   const auto open = next<wire::OpenExtendedMiningChannel>();
   EXPECT_EQ(code_of(upstream(
