@@ -5,8 +5,11 @@
 
 #include <array>
 #include <map>
+#include <memory>
+#include <optional>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 namespace adit::channels {
@@ -122,6 +125,80 @@ TEST(Extranonce, RandomOpensClosesAndTipsNeverOverlap) {
       ASSERT_EQ(allocator.live(), live.size());
     }
   }
+}
+
+// Connections of two servers with two shards each open channels, close them, get other prefixes and come back, in random order
+// and while tips come: no prefix is ever two channels' while a job is valid that either was given under it.
+TEST(Extranonce, RandomOpensClosesNewPrefixesAndReconnectsOfAllShardsNeverOverlap) {
+  std::mt19937 random(20261124);
+  struct Shard {
+    explicit Shard(const ExtranonceAllocator::Config& config) : allocator(config) {}
+    ExtranonceAllocator allocator;
+    std::vector<std::vector<ExtranonceLease>> connections{4};  ///< The channels of each.
+    unsigned tip = 0;
+  };
+  std::vector<std::unique_ptr<Shard>> shards;
+  for (const std::uint16_t server : std::array<std::uint16_t, 2>{7, 8}) {
+    for (const std::uint8_t number : std::array<std::uint8_t, 2>{0, 1}) {
+      shards.push_back(std::make_unique<Shard>(ExtranonceAllocator::Config{
+          .server_id = server, .shard = number, .first_index = static_cast<std::uint32_t>(random()), .capacity = 24}));
+    }
+  }
+  // For each prefix: since when nobody holds it, counted in its shard's tips; nullopt: somebody does.
+  std::map<ExtranoncePrefix, std::optional<unsigned>> free_since;
+  std::size_t exhausted = 0;
+  std::size_t again = 0;
+  const auto take = [&](Shard& shard) -> std::optional<ExtranonceLease> {
+    auto lease = shard.allocator.allocate();
+    if (!lease) {
+      EXPECT_TRUE(lease.error().is(Errc::kExtranonceExhausted));
+      ++exhausted;
+      return std::nullopt;
+    }
+    const auto [entry, is_new] = free_since.try_emplace(lease->prefix(), std::nullopt);
+    if (!is_new) {
+      // Jobs given under it before ended with the tip on which it was given back.
+      EXPECT_TRUE(entry->second.has_value() && shard.tip > *entry->second);
+      entry->second.reset();
+      ++again;
+    }
+    return std::move(*lease);
+  };
+  const auto give_back = [&](Shard& shard, ExtranonceLease lease) { free_since[lease.prefix()] = shard.tip; };
+  for (int step = 0; step < 40'000; ++step) {
+    Shard& shard = *shards[random() % shards.size()];
+    auto& channels = shard.connections[random() % shard.connections.size()];
+    switch (random() % 10) {
+      case 0:
+        shard.allocator.on_new_tip();
+        ++shard.tip;
+        break;
+      case 1:  // The connection is lost.
+        while (!channels.empty()) {
+          give_back(shard, std::move(channels.back()));
+          channels.pop_back();
+        }
+        break;
+      case 2:
+      case 3:
+        if (channels.empty()) break;
+        give_back(shard, std::move(channels.back()));
+        channels.pop_back();
+        break;
+      case 4:
+      case 5: {
+        if (channels.empty()) break;
+        auto lease = take(shard);
+        if (!lease) break;
+        give_back(shard, std::exchange(channels[random() % channels.size()], std::move(*lease)));
+        break;
+      }
+      default:
+        if (auto lease = take(shard)) channels.push_back(std::move(*lease));
+    }
+  }
+  EXPECT_GT(exhausted, 100u) << "the steps must reach the end of the space";
+  EXPECT_GT(again, 1000u) << "and use it again";
 }
 
 }  // namespace
