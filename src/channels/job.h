@@ -27,8 +27,8 @@ inline constexpr std::size_t kMaxPastJobs = 16;
 /// Ids of custom jobs start here, and count up on each channel; those of the pool's own jobs are smaller.
 inline constexpr std::uint32_t kFirstCustomJobId = 1u << 31;
 
-/// One job, immutable. Its id is the same on every channel: ids count up over the pool's life, so none is used twice (SV2 05
-/// §5.3.15).
+/// One job, immutable. Its id is the same on every channel: ids count up over the process's life, so none is used twice (SV2 05
+/// §5.3.15); at one a second they reach kFirstCustomJobId after 68 years.
 struct Job {
   std::uint32_t id = 0;
   bitcoin::TemplatePtr block_template;
