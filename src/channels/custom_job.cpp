@@ -34,7 +34,7 @@ bitcoin::TemplatePtr describe(const wire::SetCustomMiningJob& message, const Job
 }  // namespace
 
 std::expected<JobPtr, std::string_view> make_custom_job(const wire::SetCustomMiningJob& message, std::uint32_t id,
-                                                        const Job& tip, bitcoin::TemplatePtr known, UnixTime now) {
+                                                        const Job& tip, const bitcoin::TemplatePtr& known, UnixTime now) {
   using Refusal = std::unexpected<std::string_view>;
   if (message.prev_hash != tip.rules.prev_hash) return Refusal("stale-chain-tip");
   if (message.nbits != tip.rules.nbits) return Refusal("invalid-nbits");
@@ -66,7 +66,7 @@ std::expected<JobPtr, std::string_view> make_custom_job(const wire::SetCustomMin
   job->rules.version = message.version;
   job->rules.min_ntime = message.min_ntime;
   job->block_work = tip.block_work;
-  job->block_template = known != nullptr ? std::move(known) : described;
+  job->block_template = known != nullptr ? known : described;
   return job;
 }
 

@@ -20,6 +20,6 @@ namespace adit::channels {
 /// "invalid-coinbase-prefix" (not this height's push first, or a script over 100 bytes), "invalid-coinbase-tx-outputs",
 /// "invalid-merkle-path" (deeper than any block's, or not the known template's).
 std::expected<JobPtr, std::string_view> make_custom_job(const wire::SetCustomMiningJob& message, std::uint32_t id,
-                                                        const Job& tip, bitcoin::TemplatePtr known, UnixTime now);
+                                                        const Job& tip, const bitcoin::TemplatePtr& known, UnixTime now);
 
 }  // namespace adit::channels

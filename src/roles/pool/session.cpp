@@ -422,10 +422,10 @@ Result<void> PoolSession::on_set_custom_mining_job(const wire::FrameView& frame,
   if (tip == nullptr) return refuse("stale-chain-tip");
   auto job = channels::make_custom_job(message, id, *tip, nullptr, now.unix_time);
   if (!job) return refuse(job.error());
-  auto verdict = policy.custom_jobs->check(*this, message);
+  const auto verdict = policy.custom_jobs->check(*this, message);
   if (!verdict.error_code.empty()) return refuse(verdict.error_code);
   if (verdict.block_template != nullptr) {
-    job = channels::make_custom_job(message, id, *tip, std::move(verdict.block_template), now.unix_time);
+    job = channels::make_custom_job(message, id, *tip, verdict.block_template, now.unix_time);
     if (!job) return refuse(job.error());
   }
   for (Channel& channel : channels_) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -418,7 +419,10 @@ class SessionModel final : public PoolEvents, public CustomJobValidator {
   Submission some_share() {
     Submission made;
     made.extranonce[0] = byte() % 4;  // Many duplicates.
-    made.channel_id = static_cast<std::uint32_t>(2 + byte() % 5);
+    const std::uint8_t which = byte();
+    made.channel_id = 2 + which % 5u;
+    if (!channels_.empty() && which % 8 != 7)
+      made.channel_id = std::next(channels_.begin(), which % std::ssize(channels_))->first;
     const auto found = channels_.find(made.channel_id);
     std::uint8_t how = byte();
     if (how >= 64) how = static_cast<std::uint8_t>(how & 0x12);  // Nothing wrong with most.
@@ -427,8 +431,12 @@ class SessionModel final : public PoolEvents, public CustomJobValidator {
       made.extended = made.extended != (found->second.kind == channels::ChannelKind::kExtended);
     }
     channels::Share& share = made.share;
-    share.job_id = job_ + 1 - byte() % 7u;
-    if (work_selection_) share.job_id += channels::kFirstCustomJobId - job_ + byte() % 5u;
+    const std::uint8_t back = byte();
+    share.job_id = job_ + 1 - (back < 128 ? 1u : back % 7u);
+    if (work_selection_) {
+      share.job_id = channels::kFirstCustomJobId + back % 5u;
+      if (found != channels_.end() && back < 128 && !found->second.jobs.empty()) share.job_id = found->second.jobs.back().id;
+    }
     share.sequence_number = ++sequence_;
     share.nonce = made.extended ? 1u : made.extranonce[0];
     share.version = 0x20000000 ^ (how & 1 ? 1u << (how >> 1) % 32 : 0);
