@@ -9,14 +9,22 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <sstream>
 #include <string>
+#include <vector>
 
+#include "cli/serve.h"
 #include "config/keys.h"
+#include "net/url.h"
+#include "roles/pool/server.h"
+#include "template/embedded.h"
 
 namespace adit::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -63,7 +71,7 @@ TEST_F(Cli, VersionAndHelpSucceed) {
   EXPECT_THAT(adit("--version").output, testing::StartsWith("adit "));
   const Ran help = adit("--help");
   EXPECT_EQ(help.code, 0);
-  for (const char* command : {"pool", "translator", "miner", "load", "keys", "check", "demo"})
+  for (const char* command : {"pool", "translator", "miner", "load", "ping", "keys", "check", "demo"})
     EXPECT_THAT(help.output, HasSubstr(command));
 }
 
@@ -82,6 +90,62 @@ TEST_F(Cli, ALoadNamesWhatItWasGivenWrongly) {
   const Ran nobody = adit("load stratum2+tcp://127.0.0.1:1 --connections 1");
   EXPECT_EQ(nobody.code, 1);
   EXPECT_THAT(nobody.output, HasSubstr("connection 1"));
+}
+
+TEST_F(Cli, APingShowsPathCertificateRoundTripsAndClocks) {
+  net::Shards shards(1);
+  shards.start();
+  templates::EmbeddedSource chain{{}};
+  const auto key = noise::AuthorityKeyPair::generate(noise::system_random());
+  pool::ServerOptions options;
+  options.listen = net::TcpConfig{"127.0.0.1", 0};
+  options.authority_secret = key.secret().copy();
+  options.jobs.payout_script = {0x51};
+  std::optional<pool::PoolServer> server;
+  server.emplace(shards, chain, std::move(options));
+  ASSERT_TRUE(server->start());
+  const net::TcpConfig at{"127.0.0.1", server->tcp_port()};
+  const Ran good = adit("ping --count 2 " + net::to_url({.transport = at, .authority = key.public_key()}));
+  EXPECT_EQ(good.code, 0) << good.output;
+  EXPECT_THAT(good.output, AllOf(HasSubstr("tcp 127.0.0.1"), HasSubstr("direct"), HasSubstr(noise::to_text(key.public_key())),
+                                 HasSubstr("proved, valid until "), HasSubstr("round trips   2, "),
+                                 HasSubstr("the peer's agrees with ours")));
+  const auto other = noise::AuthorityKeyPair::generate(noise::system_random()).public_key();
+  const Ran impostor = adit("ping " + net::to_url({.transport = at, .authority = other}));
+  EXPECT_EQ(impostor.code, 1);
+  EXPECT_THAT(impostor.output, HasSubstr("authority"));
+  server->stop(std::chrono::seconds(1));
+  server.reset();
+  shards.stop(std::chrono::seconds(1));
+  const Ran nobody = adit("ping " + net::to_url({.transport = at, .authority = key.public_key()}));
+  EXPECT_EQ(nobody.code, 1);
+  EXPECT_THAT(nobody.output, HasSubstr("refused"));
+}
+
+TEST(QrCode, HasItsThreeFindersAndABorder) {
+  const std::string code = cli::qr_code("stratum2+tcp://pool.example.org:3333");
+  std::vector<std::string> rows;  // One character a module: '.' light, '#' dark.
+  std::istringstream lines(code);
+  for (std::string line; std::getline(lines, line);) {
+    std::string above;
+    std::string below;
+    for (std::size_t i = 0; i < line.size(); i += line[i] == ' ' ? 1 : 3) {
+      const auto block = line.substr(i, line[i] == ' ' ? 1 : 3);
+      above += block == "\u2588" || block == "\u2580" ? '.' : '#';
+      below += block == "\u2588" || block == "\u2584" ? '.' : '#';
+    }
+    rows.push_back(above);
+    rows.push_back(below);
+  }
+  const std::size_t width = rows[0].size();
+  const char* const finder[] = {"#######", "#.....#", "#.###.#", "#.###.#", "#.###.#", "#.....#", "#######"};
+  for (std::size_t y = 0; y < 7; ++y) {
+    EXPECT_EQ(rows[y + 2].substr(2, 7), finder[y]);
+    EXPECT_EQ(rows[y + 2].substr(width - 9, 7), finder[y]);
+    EXPECT_EQ(rows[width - 9 + y].substr(2, 7), finder[y]);
+  }
+  EXPECT_EQ(rows[0], std::string(width, '.'));
+  EXPECT_TRUE(cli::qr_code(std::string(5000, 'x')).empty());
 }
 
 TEST_F(Cli, KeysAreWrittenForTheirOwnerOnlyAndShownByTheirPublicHalf) {

@@ -128,6 +128,8 @@ void announce(const std::vector<Entrance>& ways, const std::string& authority, b
     }
   }
   std::printf("  authority key  %s\n", authority.c_str());
+  // The one that reaches through routers, if there is one.
+  if (!ways.empty()) print_qr(ways.back().url);
   std::fflush(stdout);
 }
 
@@ -152,6 +154,7 @@ monitor::Snapshot snapshot(const pool::PoolServer& server) {
   std::uint32_t client_id = 0;
   for (const pool::ConnectionInfo& connection : server.connections()) {
     ++client_id;
+    out.connections.push_back(connection_sample(connection.metadata, client_id, connection.channels.size()));
     for (const auto& channel : connection.channels) {
       monitor::ChannelSample& sample = clients.channels.emplace_back();
       sample.client_id = client_id;
@@ -181,6 +184,9 @@ monitor::Snapshot snapshot(const pool::PoolServer& server) {
       {{"reason", "protocol"}});
   add("adit_connections_cut_total", "", stats.transport.slow_readers, {{"reason", "slow-reader"}});
   add("adit_connections_cut_total", "", stats.transport.idle, {{"reason", "idle"}});
+  add("adit_goodbyes_total", "Connections ended by a Goodbye that was acknowledged", stats.transport.goodbyes);
+  add("adit_connections_refused_total", "Connections that admission turned away", stats.admission.refused);
+  add("adit_handshakes", "Handshakes under way", stats.admission.handshakes);
   add("adit_template_height", "Height of the block being worked on", stats.source.height);
   add("adit_templates_total", "Templates received", stats.source.templates);
   add("adit_blocks_total", "Found blocks by the chain's answer", stats.source.blocks_accepted, {{"answer", "accepted"}});

@@ -125,6 +125,34 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server) {
          {"transport", std::string(net::to_string(metadata->transport))},
          {"path", std::string(net::to_string(metadata->path))}});
   }
+  for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
+    const auto& status = stats.upstreams[i];
+    const std::string shard = std::to_string(i);
+    if (status.ready && status.metadata)
+      out.connections.push_back(connection_sample(*status.metadata, 0, stats.counters.channels));
+    for (const auto transport : {net::Transport::kTcp, net::Transport::kIroh}) {
+      const auto& trips = status.round_trips[static_cast<std::size_t>(transport)];
+      out.histograms.push_back({.name = "adit_upstream_round_trip_seconds",
+                                .help = "Round trips of Ping and of SetupConnection",
+                                .labels = {{"shard", shard}, {"transport", std::string(net::to_string(transport))}},
+                                .bounds = {net::RoundTrips::kBounds.begin(), net::RoundTrips::kBounds.end()},
+                                .counts = {trips.counts.begin(), trips.counts.end()},
+                                .sum = trips.sum});
+    }
+  }
+  const auto of_shards = [&](const char* name, const char* help, auto member) {
+    for (std::size_t i = 0; i < stats.upstreams.size(); ++i)
+      add(name, i == 0 ? help : "", stats.upstreams[i].*member, {{"shard", std::to_string(i)}});
+  };
+  of_shards("adit_upstream_connects_total", "Times that an upstream became ready", &translator::UpstreamStatus::connects);
+  of_shards("adit_upstream_fallbacks_total", "Times that another upstream than the last became ready",
+            &translator::UpstreamStatus::fallbacks);
+  of_shards("adit_upstream_goodbyes_total", "Endings in which every Goodbye was acknowledged",
+            &translator::UpstreamStatus::goodbyes);
+  of_shards("adit_upstream_path_changes_total", "Changes between a direct and a relayed path",
+            &translator::UpstreamStatus::path_changes);
+  of_shards("adit_upstream_shares_unanswered_total", "Shares whose connection ended before the answer",
+            &translator::UpstreamStatus::shares_unanswered);
   add("adit_log_events_lost_total", "Log events lost because their reader stalled", log::lost());
   return out;
 }

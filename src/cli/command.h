@@ -37,6 +37,7 @@ Command add_load(CLI::App& app);
 Command add_demo(CLI::App& app);
 Command add_keys(CLI::App& app);
 Command add_check(CLI::App& app);
+Command add_ping(CLI::App& app);
 
 /// Prints "adit NAME: message" to standard error and returns `code`.
 int give_up(std::string_view name, const Error& error, int code);

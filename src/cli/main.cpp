@@ -26,8 +26,8 @@ int run(int argc, char** argv) {
   app.add_option("--log-format", format, "logfmt or json")->check(CLI::IsMember({"logfmt", "json"}))->capture_default_str();
 
   const std::vector<cli::Command> commands = {cli::add_demo(app),  cli::add_pool(app), cli::add_translator(app),
-                                              cli::add_miner(app), cli::add_load(app), cli::add_keys(app),
-                                              cli::add_check(app)};
+                                              cli::add_miner(app), cli::add_load(app), cli::add_ping(app),
+                                              cli::add_keys(app),  cli::add_check(app)};
   if (argc == 1) {
     std::fputs(app.help().c_str(), stderr);
     return cli::kUsage;

@@ -5,10 +5,14 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <qrencode.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <thread>
 
@@ -131,6 +135,54 @@ std::vector<std::string> reachable_hosts(const std::string& host) {
   freeifaddrs(all);
   if (hosts.empty()) hosts.emplace_back(any4 ? "127.0.0.1" : "::1");
   return hosts;
+}
+
+monitor::ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std::uint32_t client_id,
+                                            std::uint64_t channels) {
+  monitor::ConnectionSample sample{.client_id = client_id,
+                                   .transport = std::string(net::to_string(metadata.transport)),
+                                   .peer = metadata.peer,
+                                   .source = metadata.source,
+                                   .path = std::string(net::to_string(metadata.path)),
+                                   .authority = metadata.authority_key,
+                                   .bytes_sent = metadata.bytes_sent,
+                                   .bytes_received = metadata.bytes_received,
+                                   .channels = channels};
+  if (metadata.path_rtt) sample.rtt_seconds = std::chrono::duration<double>(*metadata.path_rtt).count();
+  sample.age_seconds = std::chrono::duration<double>(now_from_system().instant - metadata.opened_at).count();
+  return sample;
+}
+
+std::string qr_code(const std::string& text) {
+  const std::unique_ptr<QRcode, decltype(&QRcode_free)> code(QRcode_encodeString8bit(text.c_str(), 0, QR_ECLEVEL_L),
+                                                             &QRcode_free);
+  if (!code) return {};
+  // Two rows a line, light on dark as terminals mostly are, and a border of the light that readers look for.
+  constexpr int kBorder = 2;
+  const auto is_light = [&](int x, int y) {
+    if (x < 0 || y < 0 || x >= code->width || y >= code->width) return true;
+    return (code->data[y * code->width + x] & 1) == 0;
+  };
+  std::string out;
+  for (int y = -kBorder; y < code->width + kBorder; y += 2) {
+    for (int x = -kBorder; x < code->width + kBorder; ++x) {
+      const bool above = is_light(x, y);
+      const bool below = y + 1 < code->width + kBorder && is_light(x, y + 1);
+      out += above ? (below ? "\u2588" : "\u2580") : (below ? "\u2584" : " ");
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+void print_qr(const std::string& text) {
+  if (isatty(STDOUT_FILENO) == 0) return;
+  const std::string code = qr_code(text);
+  winsize window{};
+  const auto width = static_cast<std::size_t>(std::ranges::count(code.substr(0, code.find('\n')), ' ')) +
+                     static_cast<std::size_t>(std::ranges::count(code.substr(0, code.find('\n')), '\xe2'));
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col != 0 && window.ws_col < width) return;
+  std::fputs(code.c_str(), stdout);
 }
 
 void wait_for_signal(Duration period, const std::function<bool()>& each, Duration limit) {

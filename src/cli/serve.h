@@ -9,7 +9,9 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "config/common.h"
+#include "monitor/snapshot.h"
 #include "net/carrier.h"
+#include "net/metadata.h"
 #include "net/shards.h"
 #include "noise/keys.h"
 
@@ -41,6 +43,16 @@ int code_of(const Error& error);
 /// The IP addresses under which others reach a listener on `host`: itself, unless it is 0.0.0.0 or ::, then those of this
 /// machine (loopback's only if there are no others).
 std::vector<std::string> reachable_hosts(const std::string& host);
+
+/// `metadata` of one connection for the monitor.
+monitor::ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std::uint32_t client_id,
+                                            std::uint64_t channels);
+
+/// `text` as a QR code of half blocks, in UTF-8; empty if it is too long for one.
+std::string qr_code(const std::string& text);
+
+/// Prints `text` as a QR code of half blocks, if standard output is a terminal that is wide enough.
+void print_qr(const std::string& text);
 
 /// Calls `each` every `period` on this thread until SIGINT or SIGTERM comes, `limit` has passed, or `each` says false: there is
 /// nothing left to wait for. A second signal ends the process at once.

@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <limits>
 #include <utility>
 
 #include "log/format.h"
@@ -89,7 +90,49 @@ std::string metrics_text(const Snapshot& snapshot, double uptime_seconds) {
     for (const auto& [name, value] : gauge.labels) labels.push_back({name, label_value(value)});
     add(families.back(), gauge.value, std::move(labels));
   }
+  for (const HistogramSample& sample : snapshot.histograms) {
+    if (families.back().name != sample.name) {
+      families.push_back({.name = sample.name, .help = sample.help, .type = prometheus::MetricType::Histogram, .metric = {}});
+    }
+    prometheus::ClientMetric& metric = families.back().metric.emplace_back();
+    for (const auto& [name, value] : sample.labels) metric.label.push_back({name, label_value(value)});
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < sample.counts.size(); ++i) {
+      below += sample.counts[i];
+      const double bound = i < sample.bounds.size() ? sample.bounds[i] : std::numeric_limits<double>::infinity();
+      metric.histogram.bucket.push_back({.cumulative_count = below, .upper_bound = bound});
+    }
+    metric.histogram.sample_count = below;
+    metric.histogram.sample_sum = sample.sum;
+  }
   return prometheus::TextSerializer().Serialize(families);
+}
+
+std::string connections_json(const Snapshot& snapshot) {
+  std::string out = "{\"connections\":[";
+  for (const ConnectionSample& sample : snapshot.connections) {
+    if (out.back() == '}') out += ',';
+    const auto text = [&out](std::string_view name, std::string_view value) {
+      (out += ",\"").append(name) += "\":";
+      log::append_json_string(out, value);
+    };
+    const auto number = [&out](std::string_view name, const auto& value) {
+      (out += ",\"").append(name).append("\":").append(std::to_string(value));
+    };
+    out += "{\"client_id\":" + std::to_string(sample.client_id);
+    text("transport", sample.transport);
+    text("peer", sample.peer);
+    text("source", sample.source);
+    text("path", sample.path);
+    text("authority", sample.authority);
+    if (sample.rtt_seconds) number("rtt_seconds", *sample.rtt_seconds);
+    number("bytes_sent", sample.bytes_sent);
+    number("bytes_received", sample.bytes_received);
+    number("age_seconds", sample.age_seconds);
+    number("channels", sample.channels);
+    out += '}';
+  }
+  return out + "]}";
 }
 
 }  // namespace adit::monitor

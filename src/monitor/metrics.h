@@ -8,6 +8,9 @@
 
 namespace adit::monitor {
 
+/// The body of /api/v1/connections: {"connections":[...]}, each with the fields of a ConnectionSample.
+std::string connections_json(const Snapshot& snapshot);
+
 /// All are gauges, as in SRI, whatever their names end in. A side that the role does not have has no metrics.
 std::string metrics_text(const Snapshot& snapshot, double uptime_seconds);
 

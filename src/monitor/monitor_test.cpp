@@ -56,6 +56,31 @@ TEST(Metrics, HaveSrisNamesAndLabels) {
   EXPECT_THAT(text, Not(HasSubstr("sv1_")));
 }
 
+TEST(Metrics, AHistogramIsCumulative) {
+  Snapshot snapshot;
+  snapshot.histograms.push_back({.name = "adit_rtt_seconds",
+                                 .help = "h",
+                                 .labels = {{"transport", "iroh"}},
+                                 .bounds = {0.1, 1},
+                                 .counts = {2, 3, 4},
+                                 .sum = 50});
+  const std::string text = metrics_text(snapshot, 0);
+  EXPECT_THAT(text, HasSubstr("# TYPE adit_rtt_seconds histogram\n"));
+  EXPECT_THAT(text, HasSubstr("adit_rtt_seconds_bucket{transport=\"iroh\",le=\"1\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("adit_rtt_seconds_count{transport=\"iroh\"} 9\n"));
+}
+
+TEST(Connections, AreListedAsJsonThatAPeerCannotForge) {
+  Snapshot snapshot;
+  EXPECT_EQ(connections_json(snapshot), "{\"connections\":[]}");
+  snapshot.connections.push_back({.client_id = 1, .transport = "tcp", .peer = "a\"b\n", .path = "direct", .channels = 2});
+  snapshot.connections.push_back({.client_id = 2, .transport = "iroh", .rtt_seconds = 0.5});
+  const std::string json = connections_json(snapshot);
+  EXPECT_THAT(json, HasSubstr("\"peer\":\"a\\\"b\\n\""));
+  EXPECT_THAT(json, HasSubstr("\"channels\":2},{\"client_id\":2"));
+  EXPECT_THAT(json, HasSubstr("\"rtt_seconds\":0.5"));
+}
+
 TEST(Metrics, APeersNameCannotForgeALine) {
   const std::string text = metrics_text(pool_snapshot(), 0);
   EXPECT_THAT(

@@ -42,11 +42,38 @@ struct GaugeSample {
   double value = 0;
 };
 
+/// Durations by size. As for gauges, the samples of one name stand together.
+struct HistogramSample {
+  std::string name;
+  std::string help;
+  std::vector<std::pair<std::string, std::string>> labels;
+  std::vector<double> bounds;         ///< Upper bounds, ascending, without the last.
+  std::vector<std::uint64_t> counts;  ///< Each bucket by itself; one more than bounds.
+  double sum = 0;
+};
+
+/// One connection with a client or with the server above, for /api/v1/connections.
+struct ConnectionSample {
+  std::uint32_t client_id = 0;  ///< As in ChannelSample; 0: the server above.
+  std::string transport;        ///< "tcp" or "iroh".
+  std::string peer;             ///< "ip:port", or the endpoint id.
+  std::string source;           ///< What quotas count it by.
+  std::string path;             ///< "direct", "relayed" or "unknown".
+  std::string authority;        ///< Proved by the peer; empty: none.
+  std::optional<double> rtt_seconds;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+  double age_seconds = 0;
+  std::uint64_t channels = 0;
+};
+
 struct Snapshot {
   std::optional<SideSample> server;
   std::optional<SideSample> clients;
   std::optional<Sv1Sample> sv1;
   std::vector<GaugeSample> gauges;
+  std::vector<HistogramSample> histograms;
+  std::vector<ConnectionSample> connections;
 };
 
 }  // namespace adit::monitor

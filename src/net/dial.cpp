@@ -31,12 +31,15 @@ asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial(Shard& shard, U
   const auto name = to_url(to);
   auto stream = co_await open_stream(shard, to.transport, options);
   if (!stream) co_return fail(std::move(stream.error()).in(name));
-  auto codec = co_await initiate(shard, **stream, to.authority,
-                                 {.deadline = options.handshake_deadline, .max_payload = options.max_payload});
+  std::optional<noise::Certificate> certificate;
+  auto codec = co_await initiate(
+      shard, **stream, to.authority,
+      {.deadline = options.handshake_deadline, .max_payload = options.max_payload, .certificate = &certificate});
   if (!codec) co_return fail(std::move(codec.error()).in(name));
   FramedOptions framed;
   framed.max_queued_bytes = options.max_queued_bytes;
   if (to.authority) framed.authority_key = noise::to_text(*to.authority);
+  if (certificate) framed.certificate_until = from_u32(certificate->not_valid_after);
   co_return std::make_unique<FramedConnection>(shard, std::move(*stream), std::move(*codec), std::move(framed));
 }
 

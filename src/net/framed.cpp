@@ -147,6 +147,7 @@ void FramedConnection::send(const wire::FrameBuffer& frames) {
 ConnectionMetadata FramedConnection::metadata() const {
   auto metadata = state_->stream->metadata();
   metadata.authority_key = state_->options.authority_key;
+  metadata.certificate_until = state_->options.certificate_until;
   return metadata;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "net/byte_stream.h"
@@ -17,6 +18,7 @@ struct FramedOptions {
   /// that a peer which asks much before it reads is slowed down instead.
   std::size_t max_queued_bytes = 1 << 20;
   Duration stalled_deadline = std::chrono::seconds(30);  ///< So long without the carrier taking a queued byte: likewise.
+  std::optional<UnixTime> certificate_until{};           ///< For the metadata, too.
   std::string authority_key{};                           ///< For the metadata: whose certificate was proved.
 };
 

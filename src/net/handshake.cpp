@@ -116,6 +116,7 @@ asio::awaitable<Result<Codec>> initiate_steps(Shard& shard, ByteStream& stream, 
     co_return broken_off(std::move(read.error()), deadline, Bytes(act2).first(got), act2.size());
   }
   auto session = initiator.read_act2(act2, now_from_system().unix_time, options.max_payload);
+  if (options.certificate) *options.certificate = initiator.certificate();
   if (session) co_return std::make_unique<noise::Session>(std::move(*session));
   const auto& error = session.error();
   if (error.is(noise::Errc::kAuthentication) || error.is(noise::Errc::kBadLength)) {

@@ -21,6 +21,8 @@ namespace adit::net {
 struct HandshakeOptions {
   Duration deadline = std::chrono::seconds(10);   ///< Over all of it: a peer that drips bytes gains nothing.
   std::uint32_t max_payload = wire::kMaxPayload;  ///< Of one frame afterwards; one that declares more ends the connection.
+  /// The dialler's: where to put the certificate that the peer showed. Null: nowhere.
+  std::optional<noise::Certificate>* certificate = nullptr;
 };
 
 /// The listener's side: waits for act 1, answers with a certificate of `certificates` (the shard's own).

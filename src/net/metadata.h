@@ -23,7 +23,8 @@ struct ConnectionMetadata {
   std::string peer;           ///< "ip:port" over TCP, the endpoint id (64 hex digits) over iroh.
   std::string source;         ///< What quotas count by: "ip:port" as seen last, or the relay's URL. Empty: unknown.
   std::string authority_key;  ///< The pool authority that was proved, base58check; empty if none was asked for.
-  unsigned lanes = 1;         ///< Streams that carry it; 1 also over TCP.
+  std::optional<UnixTime> certificate_until;  ///< The certificate that the peer showed is valid so long.
+  unsigned lanes = 1;                         ///< Streams that carry it; 1 also over TCP.
   Path path = Path::kUnknown;
   std::optional<Duration> path_rtt;  ///< The carrier's own estimate of the round trip.
   std::uint64_t bytes_received = 0;  ///< On the wire, carrier overhead excluded.

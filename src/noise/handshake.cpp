@@ -92,9 +92,8 @@ Result<Session> Initiator::read_act2(Bytes act2, UnixTime now, std::uint32_t max
   if (!symmetric.decrypt_and_hash(act2.subspan(144, 90), encoded.data())) {
     return fail(Errc::kAuthentication, "the handshake's answer does not authenticate: the peer does not hold the key it shows");
   }
-  if (authority_) {
-    ADIT_CHECK(Certificate::decode(encoded).verify(*authority_, public_key_of(their_static), now));
-  }
+  certificate_ = Certificate::decode(encoded);
+  if (authority_) ADIT_CHECK(certificate_->verify(*authority_, public_key_of(their_static), now));
   auto [to_responder, to_initiator] = symmetric.split();
   return Session(std::move(to_responder), std::move(to_initiator), max_payload);
 }

@@ -60,8 +60,12 @@ class Initiator {
   /// Errors: kBadLength, kAuthentication, kWrongAuthority, kCertificateNotYetValid, kCertificateExpired, kDead.
   Result<Session> read_act2(Bytes act2, UnixTime now, std::uint32_t max_payload);
 
+  /// What the server showed, once read_act2 has come to it; verified only if that succeeded and an authority was given.
+  [[nodiscard]] const std::optional<Certificate>& certificate() const { return certificate_; }
+
  private:
   std::optional<PublicKey> authority_;
+  std::optional<Certificate> certificate_;
   EllSwiftKeyPair ephemeral_;
   SymmetricState symmetric_;
   bool dead_ = false;

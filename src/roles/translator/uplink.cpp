@@ -151,6 +151,7 @@ void Uplink::on_ready() {
   ++status_.connects;
   status_.metadata = metadata;
   status_.round_trip = link_->round_trip;
+  status_.round_trips[static_cast<std::size_t>(metadata.transport)].add(link_->round_trip);
   log::info("translator.upstream_ready",
             {{"url", link_->url},
              {"transport", net::to_string(metadata.transport)},
@@ -210,6 +211,7 @@ Result<void> Uplink::handle(Link& link, std::span<const wire::FrameView> frames)
   link.out.clear();
   if (const auto round_trip = link.extension.take_round_trip()) {
     link.round_trip = *round_trip;
+    status_.round_trips[static_cast<std::size_t>(link.connection->metadata().transport)].add(*round_trip);
     if (link.in_use) status_.round_trip = *round_trip;
   }
   return handled;
@@ -350,6 +352,7 @@ void Uplink::on_tick(const Now& now, const Result<void>& ticked) {
   if (!link_) return;
   const auto metadata = link_->connection->metadata();
   if (status_.metadata && status_.ready && status_.metadata->path != metadata.path) {
+    ++status_.path_changes;
     log::info("translator.path_changed",
               {{"url", link_->url}, {"from", net::to_string(status_.metadata->path)}, {"to", net::to_string(metadata.path)}});
   }

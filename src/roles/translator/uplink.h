@@ -1,6 +1,7 @@
 // The translator's upstream side on one shard: which connection is used, how one is left for another, how all end.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "net/dial.h"
 #include "net/metadata.h"
 #include "net/reconnect.h"
+#include "net/round_trips.h"
 #include "net/selection.h"
 #include "net/shards.h"
 #include "net/upstreams.h"
@@ -38,6 +40,8 @@ struct UpstreamStatus {
   std::uint64_t fallbacks = 0;                      ///< Times that another than the last one became ready.
   std::uint64_t goodbyes = 0;                       ///< Endings in which every Goodbye was acknowledged.
   std::uint64_t shares_unanswered = 0;              ///< Submitted on connections that ended before the answer.
+  std::array<net::RoundTrips, 2> round_trips;       ///< By net::Transport: of Pings, and of each SetupConnection.
+  std::uint64_t path_changes = 0;                   ///< Between direct and relayed.
   std::string last_error;                           ///< Why the last one ended or could not be reached; empty: none did.
   /// Set once no upstream is left that may be used before somebody changes the configuration: nothing is dialled any more.
   std::optional<Error> unusable;

@@ -1,0 +1,215 @@
+// `adit ping URL`: can it be reached, by which path, how fast, is it who it should be, and do the clocks agree?
+#include <CLI/Option.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+#include <future>
+#include <memory>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/serve.h"
+#include "net/adit_extension.h"
+#include "net/deadline.h"
+#include "net/dial.h"
+#include "net/url.h"
+#include "wire/common_messages.h"
+
+namespace adit::cli {
+namespace {
+
+namespace asio = net::asio;
+
+constexpr std::string_view kName = "ping";
+constexpr auto kPause = std::chrono::milliseconds(200);
+/// A pool without extension negotiation ignores the question.
+constexpr Duration kExtensionDeadline = std::chrono::seconds(2);
+
+struct Options {
+  std::string url;
+  std::string relay;
+  unsigned count = 4;
+  unsigned deadline_s = 10;
+};
+
+double ms(Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+
+std::string utc(UnixTime time) {
+  const std::time_t seconds = time.time_since_epoch().count();
+  std::tm parts{};
+  char text[32];
+  gmtime_r(&seconds, &parts);
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts)};
+}
+
+/// What was found out; printed as far as it got.
+struct Report {
+  net::ConnectionMetadata metadata;
+  Duration reached{};
+  Duration setup{};
+  bool extension = false;
+  std::vector<Duration> round_trips;
+  std::optional<std::chrono::milliseconds> clock;
+};
+
+/// Reads until `done()`. Errors: those of receive; kTimedOut.
+template <class Done>
+asio::awaitable<Result<void>> until(net::Shard& shard, net::NetworkConnection& connection, net::AditExtension& extension,
+                                    Duration deadline, Done done) {
+  const net::Deadline limit(shard.context(), connection, deadline);
+  wire::FrameBuffer out;
+  while (!done()) {
+    const auto batch = co_await connection.receive();
+    if (!batch) {
+      if (limit.passed()) co_return fail(net::Errc::kTimedOut, "no answer in time");
+      co_return fail(batch.error());
+    }
+    out.clear();
+    ADIT_CO_CHECK(extension.on_received(*batch, now_from_system(), out));
+    if (!out.empty()) connection.send(out);
+  }
+  co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::IrohCarrier* iroh, Options options,
+                                  Report& report) {
+  const Duration deadline = std::chrono::seconds(options.deadline_s);
+  auto begun = now_from_system().instant;
+  ADIT_CO_TRY(const auto connection,
+              co_await net::dial(shard, peer, {.connect_deadline = deadline, .handshake_deadline = deadline, .iroh = iroh}));
+  report.reached = now_from_system().instant - begun;
+  report.metadata = connection->metadata();
+
+  wire::FrameBuffer out;
+  wire::SetupConnection setup{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2};
+  setup.vendor = std::string_view("adit");
+  setup.hardware_version = std::string_view("ping");
+  out.push(setup);
+  begun = now_from_system().instant;
+  connection->send(out);
+  {
+    const net::Deadline limit(shard.context(), *connection, deadline);
+    const auto batch = co_await connection->receive();
+    if (!batch) {
+      if (limit.passed()) co_return fail(net::Errc::kTimedOut, "SetupConnection was not answered in time");
+      co_return fail(batch.error());
+    }
+    report.setup = now_from_system().instant - begun;
+    const auto& first = batch->front();
+    if (const auto refusal = first.as<wire::SetupConnectionError>()) {
+      co_return fail(net::Errc::kDenied, "SetupConnection was refused: " + std::string(refusal->error_code.view()));
+    }
+    if (!first.is<wire::SetupConnectionSuccess>())
+      co_return fail(net::Errc::kProtocol, "SetupConnection was answered by another message");
+  }
+
+  net::AditExtension extension(net::AditExtension::Side::kClient);
+  out.clear();
+  extension.request(out);
+  connection->send(out);
+  // Who does not know the question may not answer, or end the connection over it: neither is a fault.
+  const auto negotiated =
+      co_await until(shard, *connection, extension, kExtensionDeadline, [&] { return !extension.asking(); });
+  report.extension = negotiated && extension.agreed();
+  for (unsigned i = 0; report.extension && i < options.count; ++i) {
+    if (i != 0) co_await net::sleep_for(kPause);
+    out.clear();
+    extension.ping(now_from_system(), out);
+    connection->send(out);
+    std::optional<Duration> round_trip;
+    ADIT_CO_CHECK(co_await until(shard, *connection, extension, deadline,
+                                 [&] { return (round_trip = extension.take_round_trip()).has_value(); }));
+    report.round_trips.push_back(*round_trip);
+    report.clock = extension.clock_difference();
+  }
+  if (report.extension) report.metadata = connection->metadata();  // the path may have become direct meanwhile
+  co_await connection->drain(std::chrono::seconds(1));
+  co_return Result<void>();
+}
+
+void print(const Options& options, const net::Upstream& peer, const Report& report) {
+  const auto& metadata = report.metadata;
+  std::printf("%s\n", options.url.c_str());
+  std::printf("  reached       %s %s, %s, in %.1f ms with its handshakes\n",
+              std::string(net::to_string(metadata.transport)).c_str(), metadata.peer.c_str(),
+              std::string(net::to_string(metadata.path)).c_str(), ms(report.reached));
+  if (metadata.authority_key.empty()) {
+    std::printf("  certificate   not checked: the URL names no authority key\n");
+  } else {
+    std::printf("  certificate   authority %s proved", metadata.authority_key.c_str());
+    if (metadata.certificate_until) {
+      const auto left = *metadata.certificate_until - now_from_system().unix_time;
+      std::printf(", valid until %s (%lld s left)", utc(*metadata.certificate_until).c_str(),
+                  static_cast<long long>(left.count()));
+    }
+    std::printf("\n");
+  }
+  if (report.setup != Duration::zero()) std::printf("  setup         answered in %.1f ms\n", ms(report.setup));
+  if (!report.round_trips.empty()) {
+    const auto [least, most] = std::ranges::minmax(report.round_trips);
+    Duration sum{};
+    for (const Duration one : report.round_trips) sum += one;
+    std::printf("  round trips   %zu, %.2f / %.2f / %.2f ms (least / mean / most)\n", report.round_trips.size(), ms(least),
+                ms(sum) / static_cast<double>(report.round_trips.size()), ms(most));
+  } else if (report.setup != Duration::zero()) {
+    std::printf("  round trips   the peer knows no Ping (extension 0x4ad1); SetupConnection's is above\n");
+  }
+  if (metadata.path_rtt) std::printf("  path          %.2f ms, as the carrier estimates it\n", ms(*metadata.path_rtt));
+  if (report.clock) {
+    // Both clocks are told in whole seconds.
+    const double seconds = std::chrono::duration<double>(*report.clock).count();
+    if (std::abs(seconds) < 1.5)
+      std::printf("  clock         the peer's agrees with ours\n");
+    else
+      std::printf("  clock         the peer's is %.0f s %s\n", std::abs(seconds),
+                  seconds > 0 ? "ahead of ours" : "behind ours");
+  }
+  (void)peer;
+  std::fflush(stdout);
+}
+
+int run(const Options& options) {
+  const auto peer = net::parse_url(options.url);
+  if (!peer) return give_up(kName, peer.error(), kUsage);
+  prepare_process();
+  net::Shards shards(1);
+  std::unique_ptr<net::IrohCarrier> iroh;
+  if (const auto* over = std::get_if<net::IrohConfig>(&peer->transport)) {
+    auto started = dialling_iroh(shards, *over, options.relay);
+    if (!started) return give_up(kName, started.error(), code_of(started.error()));
+    iroh = std::move(*started);
+  }
+  shards.start();
+  Report report;
+  std::promise<Result<void>> promise;
+  auto ended = promise.get_future();
+  shards[0].post([&] {
+    shards[0].spawn([](auto task, auto& done) -> asio::awaitable<void> { done.set_value(co_await std::move(task)); }(
+                                                  ask(shards[0], *peer, iroh.get(), options, report), promise));
+  });
+  const auto result = ended.get();
+  if (report.reached != Duration::zero()) print(options, *peer, report);
+  iroh.reset();
+  shards.stop(std::chrono::seconds(2));
+  return result ? kOk : give_up(kName, result.error(), code_of(result.error()));
+}
+
+}  // namespace
+
+Command add_ping(CLI::App& app) {
+  auto* ping = app.add_subcommand("ping", "Reach a Stratum V2 peer: path, round trips, certificate, clocks");
+  auto options = std::make_shared<Options>();
+  ping->add_option("URL", options->url,
+                   "stratum2+tcp://HOST:PORT/AUTHORITY or stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT")
+      ->required();
+  ping->add_option("--count", options->count, "Round trips to measure")->check(CLI::Range(1, 1000))->capture_default_str();
+  ping->add_option("--deadline", options->deadline_s, "Seconds for each step")
+      ->check(CLI::Range(1, 300))
+      ->capture_default_str();
+  ping->add_option("--relay", options->relay,
+                   "iroh relay to use: n0 for the public ones, or a URL; by default the one in URL, if any");
+  return {ping, [options](const Global&) { return run(*options); }};
+}
+
+}  // namespace adit::cli
