@@ -16,20 +16,23 @@ bench_pool() {
   with_peers python3 -u "$ROOT/bench/pool_bench.py" --json "$ROOT/build/bench-pool.json" "$@"
 }
 
-# interop [--build-only [all]] [NAME...]: NAME picks tests, as python's unittest -k does; `oracle` is those of tests/oracle.
+# interop [--build-only [all] | [all] [NAME...]]: about two minutes' worth, or the whole matrix; NAME picks tests, as python's
+# unittest -k does; `oracle` is those of tests/oracle.
 interop() {
   deps peers
-  if [ "${1:-}" = --build-only ]; then
-    if [ "${2:-}" = all ]; then peers "${PEERS_ALL[@]}"; else peers "${PEERS_NEEDED[@]}"; fi
+  local needed=("${PEERS_NEEDED[@]}") build_only=0 name selected=()
+  if [ "${1:-}" = --build-only ]; then build_only=1; shift; fi
+  if [ "${1:-}" = all ]; then needed=("${PEERS_ALL[@]}"); export ADIT_INTEROP=all; shift; fi
+  if [ "$build_only" = 1 ]; then
+    peers "${needed[@]}"
     oracle >&2
     return
   fi
   if [ $# -eq 0 ] || [ "$*" = oracle ]; then oracle_tests; fi
   [ "$*" != oracle ] || return 0
-  local name selected=()
   for name in "$@"; do selected+=(-k "$name"); done
   build release adit adit_iroh_peer
-  peers "${PEERS_NEEDED[@]}"
+  peers "${needed[@]}"
   say 'interop: Bitcoin Core, SRI and the npm package of iroh against build/release'
   with_peers python3 -u -m unittest discover -v -s "$ROOT/tests/interop" -p 'test_*.py' "${selected[@]}"
 }

@@ -16,6 +16,13 @@ def metric(monitoring_port, name):
     return sum(float(value) for value in values)
 
 
+def assert_pays_us(test, node, heights):
+    for height in heights:
+        coinbase = node.coinbase(height)
+        paid = {output["scriptPubKey"].get("address"): output["value"] for output in coinbase["vout"]}
+        test.assertEqual(paid.get(PAYOUT), 50, f"the coinbase of block {height} pays {paid}")
+
+
 class Role:
     def __init__(self, test, name, *arguments, prefix=(), options=(), env=None):
         self.test = test
@@ -49,6 +56,7 @@ authority_secret_key_file = "{authority}"
 coinbase_reward_script = "addr({PAYOUT})"
 pool_signature = "adit interop"
 server_id = 1
+supported_extensions = [0x0002]
 shares_per_minute = {shares_per_minute}
 share_batch_size = {share_batch_size}
 threads = {threads}
@@ -85,14 +93,16 @@ nbits = "1d00ffff"
 
 
 class Translator(Role):
-    def __init__(self, test, upstream_url, env=None):
+    def __init__(self, test, upstream_url, *, aggregate_channels=True, hash_rate=1_000_000.0, env=None):
         config = test.folder / "translator.toml"
         config.write_text(f'''
 downstream_address = "127.0.0.1"
 downstream_port = 0
 downstream_extranonce2_size = 4
+aggregate_channels = {str(aggregate_channels).lower()}
+supported_extensions = [0x0002]
 [downstream_difficulty_config]
-min_individual_miner_hashrate = 1_000_000.0
+min_individual_miner_hashrate = {float(hash_rate)}
 shares_per_minute = 60.0
 enable_vardiff = true
 [[upstreams]]
@@ -109,5 +119,7 @@ bind_addresses = ["127.0.0.1:0"]
 
 
 class Miner(Role):
-    def __init__(self, test, address):
-        super().__init__(test, "miner", f"stratum+tcp://{address}", "--user", "interop.worker", "--threads", "1")
+    """Over Stratum V1 or V2, as the URL says."""
+
+    def __init__(self, test, url, *arguments):
+        super().__init__(test, "miner", url, "--user", "interop.worker", "--threads", "1", *arguments)

@@ -9,6 +9,9 @@ import urllib.request
 
 from processes import free_port
 
+# Whoever mines beside the pool; its key is nobody's.
+SOMEBODY_ELSE = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry"
+
 
 class BitcoinCore:
     def __init__(self, test):
@@ -41,7 +44,7 @@ class BitcoinCore:
         """The coinbase transaction of the block at `height`, as the node decodes it."""
         return self.call("getblock", self.call("getblockhash", height), 2)["tx"][0]
 
-    def mine_elsewhere(self, count, address):
+    def mine_elsewhere(self, count, address=SOMEBODY_ELSE):
         """Blocks that are not the pool's: a tip of today, without which a node is in its initial download. Kept on disk."""
         self.call("generatetoaddress", count, address)
         self.call("gettxoutsetinfo")  # flushes the chain state as a side effect, so that a kill does not undo these blocks

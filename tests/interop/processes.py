@@ -1,4 +1,5 @@
 """Programs under test as child processes: started, watched, ended; their logs shown when a test fails."""
+import ctypes
 import json
 import os
 import pathlib
@@ -26,6 +27,15 @@ def http_get(url):
         return answer.read().decode()
 
 
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+def end_with_parent():
+    """Runs in the child: when the tests are killed, nothing of theirs goes on mining."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Process:
     def __init__(self, name, arguments, folder, env=None):
         self.name = name
@@ -38,10 +48,11 @@ class Process:
     def start(self):
         self.is_to_run = True
         with open(self.log, "ab") as log:
-            self.child = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, cwd=self.folder)
+            self.child = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, cwd=self.folder,
+                                          preexec_fn=end_with_parent)
 
     def kill(self):
-        """As a crash would end it."""
+        """As a crash would end it; start() may follow."""
         self.is_to_run = False
         self.child.kill()
         self.child.wait()
@@ -62,6 +73,9 @@ class Process:
 class Programs:
     """A folder, and the programs that run in it."""
 
+    folder = None
+    processes = ()
+
     def begin(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="adit-interop-"))
         self.processes = []
@@ -71,7 +85,8 @@ class Programs:
             process.stop()
 
     def remove(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def show_logs(self):
         for process in self.processes:

@@ -72,7 +72,7 @@ aggregate_channels = {str(aggregate_channels).lower()}
 supported_extensions = [0x0002]
 required_extensions = []
 [downstream_difficulty_config]
-min_individual_miner_hashrate = {hash_rate}
+min_individual_miner_hashrate = {float(hash_rate)}
 shares_per_minute = 60.0
 enable_vardiff = true
 job_keepalive_interval_secs = 60
@@ -98,3 +98,22 @@ class SriMiner:
         self.process = test.run_process(
             "sri-miner", peer("MINER", "mining_device"), "-a", f"{host}:{port}", "-p", authority, "--id-user", "sri", "--id-device", "device",
             "--nominal-hashrate-multiplier", hash_rate_multiplier, "--cores", "1", env={"RUST_LOG": "info"})
+
+    def targets(self):
+        return self.process.text().count("Received SetTarget")
+
+
+class SriClient:
+    """An extended channel on SRI's crates (sri-client/): says line by line what happens."""
+
+    def __init__(self, test, url, worker="worker-1", hash_rate=20_000):
+        host, port, authority = test.parts(url)
+        self.process = test.run_process("sri-client", peer("CLIENT", "sri-client"), f"{host}:{port}", authority, "sri", worker, hash_rate)
+
+    def events(self, name):
+        """The values of each line that starts with this name, oldest first."""
+        lines = [line.split(" ") for line in self.process.text().splitlines() if line.startswith(name + " ")]
+        return [dict(pair.split("=", 1) for pair in pairs if "=" in pair) for _, *pairs in lines]
+
+    def targets(self):
+        return len(self.events("target"))
