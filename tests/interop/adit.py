@@ -119,7 +119,8 @@ bind_addresses = ["127.0.0.1:0"]
 
 
 class Miner(Role):
-    """Over Stratum V1 or V2, as the URL says."""
+    """Over Stratum V1 or V2, as the URL says; an address without one is V1's."""
 
-    def __init__(self, test, url, *arguments):
+    def __init__(self, test, upstream, *arguments):
+        url = upstream if "://" in upstream else f"stratum+tcp://{upstream}"
         super().__init__(test, "miner", url, "--user", "interop.worker", "--threads", "1", *arguments)

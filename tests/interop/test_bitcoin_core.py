@@ -15,7 +15,7 @@ class BitcoinCoreOverIroh(InteropTest):
         self.node.mine_elsewhere(1, SOMEBODY_ELSE)
         self.pool = Pool(self, rpc_source(self.node), iroh=True)
         self.translator = Translator(self, self.pool.url("iroh"))
-        self.miner = Miner(self, f"stratum+tcp://{self.translator.address()}")
+        self.miner = Miner(self, self.translator.address())
 
     def wait_for_height(self, height, deadline):
         self.wait_until(f"the node is at height {height}", lambda: self.node.height() >= height, deadline)

@@ -28,7 +28,7 @@ class Sv1MinerBehind:
     def __init__(self, test, pool, *, aggregate_channels):
         self.translator = SriTranslator(test, pool.url("tcp"), aggregate_channels=aggregate_channels, hash_rate=20_000.0)
         self.process = self.translator.process
-        self.miner = Miner(test, f"stratum+tcp://{self.translator.address}")
+        self.miner = Miner(test, self.translator.address)
 
     def targets(self):
         return len(re.findall(r"Received: SetTarget", self.process.text()))
@@ -165,7 +165,7 @@ class OurProgramOnSriPool:
 class OurTranslatorOnSriPool(OurProgramOnSriPool, InteropTest):
     def connect(self, pool):
         translator = Translator(self, pool.url, aggregate_channels=True, hash_rate=HASH_RATE)
-        Miner(self, f"stratum+tcp://{translator.address()}")
+        Miner(self, translator.address())
         return translator
 
 
@@ -173,7 +173,7 @@ class OurTranslatorOnSriPool(OurProgramOnSriPool, InteropTest):
 class OurTranslator1To1OnSriPool(OurProgramOnSriPool, InteropTest):
     def connect(self, pool):
         translator = Translator(self, pool.url, aggregate_channels=False, hash_rate=HASH_RATE)
-        Miner(self, f"stratum+tcp://{translator.address()}")
+        Miner(self, translator.address())
         return translator
 
 
