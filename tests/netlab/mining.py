@@ -12,8 +12,8 @@ def moment(event):
 class LabRole(Role):
     """A role inside a namespace, with the paths and counts of each second in its log."""
 
-    def __init__(self, test, namespace, name, *arguments):
-        super().__init__(test, name, *arguments, prefix=namespace.prefix, options=("--log-level", "debug"))
+    def __init__(self, test, namespace, name, *arguments, env=None):
+        super().__init__(test, name, *arguments, prefix=namespace.prefix, options=("--log-level", "debug"), env=env)
 
     def last(self, name):
         return next(reversed(self.events(name)), None)
@@ -49,7 +49,7 @@ data_dir = "{test.folder / 'pool'}"
 
 
 class LabTranslator(LabRole):
-    def __init__(self, test, namespace, upstreams, iroh):
+    def __init__(self, test, namespace, upstreams, iroh, transport=""):
         config = test.folder / "translator.toml"
         urls = "".join(f'[[upstreams]]\nurl = "{url}"\nuser_identity = "lab"\n' for url in upstreams)
         config.write_text(f'''
@@ -61,6 +61,8 @@ min_individual_miner_hashrate = 1_000_000.0
 shares_per_minute = 60.0
 enable_vardiff = true
 {urls}
+{"[transport]" if transport else ""}
+{transport}
 [iroh]
 {iroh}
 ''')
@@ -90,12 +92,12 @@ class LabMiner(LabRole):
 class LabRelay(LabRole):
     """`adit relay` on the public segment: HTTPS by a certificate made for it, and QUIC address discovery."""
 
-    def __init__(self, test, namespace, address=PUBLIC):
+    def __init__(self, test, namespace, address=PUBLIC, options=()):
         self.certificate, self.key = test.folder / "relay.pem", test.folder / "relay.key"
         test.run_to_end("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                         "-days", "2", "-subj", "/CN=relay", "-addext", f"subjectAltName=IP:{address}",
                         "-addext", "basicConstraints=critical,CA:FALSE", "-out", self.certificate, "-keyout", self.key)
-        super().__init__(test, namespace, "relay", "--http", f"{address}:80", "--https", f"{address}:443", "--quic",
+        super().__init__(test, namespace, "relay", *options, "--http", f"{address}:80", "--https", f"{address}:443", "--quic",
                          f"{address}:7842", "--cert-file", self.certificate, "--key-file", self.key)
         # What goes into the table [iroh] of whoever uses it.
         self.settings = f'relay = [{{ url = "https://{address}", quic_port = 7842 }}]\nrelay_ca_file = "{self.certificate}"'

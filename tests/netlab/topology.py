@@ -64,6 +64,16 @@ class Namespace:
         subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)
 
 
+def cut_udp(router, address):
+    """The router drops all UDP to and from that address, until mend."""
+    router.nft(f"add rule ip filter cut ip daddr {address} meta l4proto udp drop\n"
+               f"add rule ip filter cut ip saddr {address} meta l4proto udp drop\n")
+
+
+def mend(router):
+    router.nft("flush chain ip filter cut")
+
+
 def translation(kind):
     """The router's rules: from `lan` to `wan`. Nothing that nobody asked for comes in, unless the kind says so."""
     masquerade = {"symmetric": "masquerade random"}.get(kind, "masquerade")

@@ -1,5 +1,5 @@
 """The files of config/ as they stand: the roles that they are for start with them and mine. Addresses alone are laid over them,
-by environment, so that this machine's ports are no matter; the one on a Bitcoin node is tested by ./dev interop."""
+by environment, so that this machine's ports are no matter. The one on a Bitcoin node is tested by ./dev interop."""
 import pathlib
 
 from adit import ADIT, Miner, Role, metric
@@ -11,21 +11,21 @@ HERE = {"POOL__LISTEN_ADDRESS": "127.0.0.1:0", "POOL__IROH__BIND_ADDRESSES": "12
 # What one CPU finds often enough.
 EASY = {"TPROXY__DOWNSTREAM_DIFFICULTY_CONFIG__MIN_INDIVIDUAL_MINER_HASHRATE": "100000.0",
         "TPROXY__DOWNSTREAM_DIFFICULTY_CONFIG__SHARES_PER_MINUTE": "60.0"}
-TESTED_ELSEWHERE = {"pool-bitcoin-rpc.toml"}
+TESTED_ELSEWHERE = {"pool-bitcoin-rpc.toml": "interop"}
 
 
 class Examples(InteropTest):
-    def pool(self, name):
+    def pool(self, config):
         self.run_to_end(ADIT, "keys", "authority", "--out", self.folder / "authority.key")
         self.monitoring = free_port()
-        pool = Role(self, "pool", "-c", CONFIG / name, env={**HERE, "POOL__MONITORING_ADDRESS": f"127.0.0.1:{self.monitoring}"})
+        pool = Role(self, "pool", "-c", config, env={**HERE, "POOL__MONITORING_ADDRESS": f"127.0.0.1:{self.monitoring}"})
         self.wait_until("the pool listens both ways", lambda: len(pool.events("pool.listening")) >= 2, DEADLINE)
         return {e["transport"]: e["url"] for e in pool.events("pool.listening")}
 
-    def mine_through(self, name, upstreams):
+    def mine_through(self, config, upstreams):
         env = {**EASY, "TPROXY__DOWNSTREAM_ADDRESS": "127.0.0.1", "TPROXY__DOWNSTREAM_PORT": "0",
                "TPROXY__MONITORING_ADDRESS": "127.0.0.1:0", "TPROXY__IROH__BIND_ADDRESSES": "127.0.0.1:0", **upstreams}
-        translator = Role(self, "translator", "-c", CONFIG / name, env=env)
+        translator = Role(self, "translator", "-c", config, env=env)
         listening = self.wait_until("the translator listens", lambda: translator.events("translator.listening"), DEADLINE)
         Miner(self, listening[0]["address"])
         self.wait_until("shares are accepted",
@@ -33,14 +33,21 @@ class Examples(InteropTest):
         return translator
 
     def test_translator_on_a_pool_with_its_own_chain(self):
-        urls = self.pool("pool-embedded.toml")
-        translator = self.mine_through("translator.toml", {"TPROXY__UPSTREAM_MAIN__URL": urls["iroh"],
-                                                           "TPROXY__UPSTREAM_MAIN__USER_IDENTITY": "example"})
+        urls = self.pool(CONFIG / "pool-embedded.toml")
+        translator = self.mine_through(CONFIG / "translator.toml", {"TPROXY__UPSTREAM_MAIN__URL": urls["iroh"],
+                                                                    "TPROXY__UPSTREAM_MAIN__USER_IDENTITY": "example"})
+        self.assertEqual(translator.events("translator.upstream_ready")[0]["transport"], "iroh")
+
+    def test_farm_that_prefers_iroh(self):
+        urls = self.pool(CONFIG / "pool-embedded.toml")
+        translator = self.mine_through(CONFIG / "translator-farm.toml", {
+            "TPROXY__UPSTREAM_1__URL": urls["tcp"], "TPROXY__UPSTREAM_1__USER_IDENTITY": "example",
+            "TPROXY__UPSTREAM_2__URL": urls["iroh"], "TPROXY__UPSTREAM_2__USER_IDENTITY": "example",
+            "TPROXY__IROH__RELAY": "none"})
         self.assertEqual(translator.events("translator.upstream_ready")[0]["transport"], "iroh")
 
     def test_every_file_is_tested(self):
-        text = pathlib.Path(__file__).read_text()
         for file in CONFIG.iterdir():
             with self.subTest(file.name):
-                self.assertTrue(file.name in TESTED_ELSEWHERE or f'"{file.name}"' in text, "no test runs this example")
-                self.run_to_end(ADIT, "check", "-c", file)
+                test = CONFIG.parent / "tests" / TESTED_ELSEWHERE.get(file.name, "system") / "test_examples.py"
+                self.assertIn(f'CONFIG / "{file.name}"', test.read_text(), "no test runs this example")
