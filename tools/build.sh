@@ -58,11 +58,13 @@ bench() {
   python3 "$ROOT/bench/report.py" "$ROOT/build/release/bench" --json "$ROOT/build/bench.json" "$@"
 }
 
-# fuzz [SECONDS] [NAME]: found inputs stay in build/fuzz-corpus/NAME, a crashing one in build/fuzz-crashes.
+# fuzz [SECONDS] [NAME]: found inputs stay in build/fuzz-corpus/NAME, a crashing one in build/fuzz-crashes. Prints what each
+# target executed and reached (edges covered, by libFuzzer's count).
 fuzz() {
-  local seconds=${1:-20} only=${2:-} target name ran=0 failed=() seeds
+  local seconds=${1:-20} only=${2:-} target name log ran=0 failed=() report=() seeds
+  seconds=${seconds%s}
   build fuzz adit_fuzz
-  mkdir -p "$ROOT/build/fuzz-crashes"
+  mkdir -p "$ROOT/build/fuzz-crashes" "$ROOT/build/fuzz-logs"
   for target in "$ROOT"/build/fuzz/fuzz/*; do
     [ -f "$target" ] && [ -x "$target" ] || continue
     name=$(basename "$target")
@@ -70,12 +72,21 @@ fuzz() {
     seeds=()
     [ ! -d "$ROOT/fuzz/corpus/$name" ] || seeds=("$ROOT/fuzz/corpus/$name")
     mkdir -p "$ROOT/build/fuzz-corpus/$name"
+    log=$ROOT/build/fuzz-logs/$name.log
     say "fuzz: $name for $seconds s"
     ran=$((ran + 1))
-    "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_funcs=0 \
-      -artifact_prefix="$ROOT/build/fuzz-crashes/$name-" "$ROOT/build/fuzz-corpus/$name" "${seeds[@]}" || failed+=("$name")
+    if ! "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_funcs=0 -print_final_stats=1 \
+      -artifact_prefix="$ROOT/build/fuzz-crashes/$name-" "$ROOT/build/fuzz-corpus/$name" "${seeds[@]}" >"$log" 2>&1; then
+      failed+=("$name")
+      tail -n 40 "$log" >&2
+    fi
+    report+=("$(awk -v name="$name" '
+      /^#[0-9]+.*cov: / { for (i = 1; i < NF; i++) { if ($i == "cov:") edges = $(i + 1); if ($i == "corp:") corpus = $(i + 1) } }
+      /number_of_executed_units/ { executions = $2 }
+      END { printf "%-22s %12d executions %7d edges   corpus %s", name, executions, edges, corpus }' "$log")")
   done
   [ "$ran" -gt 0 ] || die "no fuzz target ${only:-at all} in build/fuzz/fuzz"
+  printf '%s\n' "${report[@]}"
   [ "${#failed[@]}" -eq 0 ] || die "fuzz: inputs that break ${failed[*]} are in build/fuzz-crashes"
   say "fuzz: $ran targets, $seconds s each, nothing found"
 }

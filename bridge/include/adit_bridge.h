@@ -147,6 +147,8 @@ typedef struct adit_endpoint_config {
   uint32_t send_window;      /* bytes not yet acknowledged that we hold per connection; > 0 */
   uint32_t idle_timeout_ms;  /* a silent connection ends after this (or the peer's, if shorter); > 0 */
   uint32_t keep_alive_ms;    /* > 0, and well below idle_timeout_ms */
+  uint32_t relay_only;       /* 1: no address is bound, everything goes through relays, of which there must be one */
+  adit_bytes relay_ca_file;  /* PEM file of certificates that relays are trusted by, beside the usual ones; empty: none */
 } adit_endpoint_config;
 
 /* Binds an endpoint. DONE: ADIT_OK; ADIT_ADDRESS_IN_USE; ADIT_INVALID: an address this machine does not have or may not use;
@@ -213,6 +215,38 @@ int32_t adit_listener_turn_away(adit_handle listener, uint32_t how);
 
 /* How many attempts the bound of adit_listen has refused. The count; ADIT_STALE. */
 int64_t adit_listener_refused(adit_handle listener);
+
+/* ---- a relay of one's own -------------------------------------------------------------------------------------------- */
+
+/* Addresses are "ip:port", port 0: the system's choice; empty: without. */
+typedef struct adit_relay_server_config {
+  adit_bytes http_bind;    /* needed; serves everything where there is no TLS, else the probes that are made in plain */
+  adit_bytes https_bind;   /* with cert_file and key_file */
+  adit_bytes cert_file;    /* PEM file of the certificate chain */
+  adit_bytes key_file;     /* PEM file of its private key */
+  adit_bytes quic_bind;    /* UDP, QUIC address discovery; needs TLS */
+  adit_bytes metrics_bind; /* OpenMetrics over HTTP */
+  const adit_bytes* tokens; /* who shows one of them may use the relay; none: everyone */
+  size_t token_count;
+  uint32_t max_clients;             /* at a time; 0: no bound */
+  uint32_t accepts_per_second;      /* connections of clients, over all; 0: no bound */
+  uint32_t client_bytes_per_second; /* that one client may send; 0: no bound */
+  uint32_t client_burst_bytes;      /* at once; 0: iroh's default */
+} adit_relay_server_config;
+
+/* Starts a relay. DONE: ADIT_OK; ADIT_ADDRESS_IN_USE; ADIT_INVALID: an address this machine does not have or may not use;
+ * ADIT_TIMED_OUT; ADIT_INTERNAL. The event ADIT_READY_CLOSED comes if it ends by itself. adit_release ends it: clients are cut
+ * off and find another.
+ * ADIT_OK; ADIT_INVALID: an address, a file (the text says which), or the bridge was built without it; ADIT_STALE: no such
+ * loop; ADIT_OVERLOADED; ADIT_NOT_RUNNING. */
+int32_t adit_relay_server_start(adit_handle loop, const adit_relay_server_config* config, uint32_t deadline_ms,
+                                adit_handle* relay);
+
+/* The sockets bound, once DONE, one a line: "http", "https" or "quic", a space, "ip:port". The length; ADIT_STALE. */
+int64_t adit_relay_server_sockets(adit_handle relay, char* buffer, size_t capacity);
+
+/* Clients connected now. The count; ADIT_STALE. */
+int64_t adit_relay_server_clients(adit_handle relay);
 
 /* ---- connections ------------------------------------------------------------------------------------------------------ */
 

@@ -14,7 +14,8 @@ use iroh::{
     Endpoint, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey, TransportAddr, Watcher,
     endpoint::{Builder, Incoming, IncomingAddr, PortmapperConfig, QuicTransportConfig, presets},
 };
-use iroh_relay::RelayQuicConfig;
+use iroh_relay::{RelayQuicConfig, tls::CaTlsConfig};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use tokio::{sync::RwLock, task::AbortHandle};
 
 use crate::{
@@ -44,6 +45,8 @@ pub struct Config {
     pub send_window: u32,
     pub idle_timeout: Duration,
     pub keep_alive: Duration,
+    pub relay_only: bool,
+    pub relay_ca_file: String,
 }
 
 pub fn relay(url: &str, quic_port: u16, token: &str) -> Result<RelayConfig, Failure> {
@@ -77,6 +80,7 @@ impl Config {
 
     fn builder(self) -> Result<Builder, Failure> {
         let transport = self.transport()?;
+        let relayed_by_nobody = matches!(self.relays, Relays::None);
         let mut builder = match self.relays {
             Relays::N0 => Endpoint::builder(presets::N0),
             Relays::None => Endpoint::builder(presets::Minimal).relay_mode(RelayMode::Disabled),
@@ -88,8 +92,22 @@ impl Config {
         if !self.portmap {
             builder = builder.portmapper_config(PortmapperConfig::Disabled);
         }
+        if !self.relay_ca_file.is_empty() {
+            let roots = CertificateDer::pem_file_iter(&self.relay_ca_file)
+                .and_then(|found| found.collect::<Result<Vec<_>, _>>())
+                .map_err(|error| Failure::invalid(format!("relay CA file {}: {error}", self.relay_ca_file)))?;
+            builder = builder.ca_tls_config(CaTlsConfig::embedded().with_extra_roots(roots));
+        }
+        if self.relay_only {
+            if relayed_by_nobody {
+                return Err(Failure::invalid("relay_only without a relay leaves no way to any peer"));
+            }
+            if !self.bind_addrs.is_empty() {
+                return Err(Failure::invalid("relay_only binds no address, but bind addresses are given"));
+            }
+        }
         // Naming one family leaves the other's wildcard socket bound, so all go first.
-        if !self.bind_addrs.is_empty() {
+        if self.relay_only || !self.bind_addrs.is_empty() {
             builder = builder.clear_ip_transports();
         }
         for addr in self.bind_addrs {

@@ -4,6 +4,8 @@ use std::sync::{Arc, RwLock};
 
 use iroh::endpoint::VarInt;
 
+#[cfg(feature = "relay")]
+use crate::relay::RelayObject;
 use crate::{
     connection::ConnectionObject,
     endpoint::{EndpointObject, ListenerObject},
@@ -19,6 +21,8 @@ pub enum Object {
     Listener(Arc<ListenerObject>),
     Connection(Arc<ConnectionObject>),
     Stream(Arc<StreamObject>),
+    #[cfg(feature = "relay")]
+    Relay(Arc<RelayObject>),
 }
 
 impl Object {
@@ -29,6 +33,8 @@ impl Object {
             Object::Listener(listener) => Some(&listener.source),
             Object::Connection(connection) => Some(&connection.source),
             Object::Stream(stream) => Some(&stream.source),
+            #[cfg(feature = "relay")]
+            Object::Relay(relay) => Some(&relay.source),
         }
     }
 
@@ -40,6 +46,8 @@ impl Object {
             Object::Listener(listener) => listener.end(),
             Object::Connection(connection) => connection.end(code),
             Object::Stream(stream) => stream.end(code),
+            #[cfg(feature = "relay")]
+            Object::Relay(relay) => relay.end(),
         }
     }
 }
@@ -125,6 +133,8 @@ macro_rules! typed {
     };
 }
 
+#[cfg(feature = "relay")]
+typed!(relay, Relay, RelayObject);
 typed!(queue, Loop, Queue);
 typed!(endpoint, Endpoint, EndpointObject);
 typed!(listener, Listener, ListenerObject);

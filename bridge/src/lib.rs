@@ -8,6 +8,8 @@ mod endpoint;
 mod error;
 mod handles;
 mod queue;
+#[cfg(feature = "relay")]
+mod relay;
 mod runtime;
 mod stream;
 
@@ -64,6 +66,25 @@ pub struct EndpointConfig {
     send_window: u32,
     idle_timeout_ms: u32,
     keep_alive_ms: u32,
+    relay_only: u32,
+    relay_ca_file: Bytes,
+}
+
+/// `adit_relay_server_config`.
+#[repr(C)]
+pub struct RelayServerConfig {
+    http_bind: Bytes,
+    https_bind: Bytes,
+    cert_file: Bytes,
+    key_file: Bytes,
+    quic_bind: Bytes,
+    metrics_bind: Bytes,
+    tokens: *const Bytes,
+    token_count: usize,
+    max_clients: u32,
+    accepts_per_second: u32,
+    client_bytes_per_second: u32,
+    client_burst_bytes: u32,
 }
 
 /// `adit_dial`.
@@ -246,6 +267,8 @@ pub unsafe extern "C" fn adit_endpoint_bind(loop_: u64, config: *const EndpointC
             send_window: given.send_window,
             idle_timeout: millis(given.idle_timeout_ms),
             keep_alive: millis(given.keep_alive_ms),
+            relay_only: given.relay_only != 0,
+            relay_ca_file: unsafe { text(given.relay_ca_file, "relay CA file") }?.to_owned(),
         };
         let handle = endpoint::bind(&queue, config, millis(deadline_ms))?;
         unsafe { *out = handle };
@@ -284,6 +307,85 @@ pub unsafe extern "C" fn adit_endpoint_relays(handle: u64, buffer: *mut u8, capa
         let endpoint = handles::endpoint(handle)?;
         Ok(unsafe { fill(endpoint::relays(endpoint.bound()?)?.as_bytes(), buffer, capacity) })
     })
+}
+
+#[cfg(not(feature = "relay"))]
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_relay_server_start(_: u64, _: *const RelayServerConfig, _: u32, _: *mut u64) -> i32 {
+    call_i32(|| Err(Failure::invalid("the bridge was built without its relay server")))
+}
+
+#[cfg(feature = "relay")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_relay_server_start(
+    loop_: u64,
+    config: *const RelayServerConfig,
+    deadline_ms: u32,
+    out: *mut u64,
+) -> i32 {
+    call_i32(|| {
+        let queue = handles::queue(loop_)?;
+        let given = unsafe { &*config };
+        let addr = |given: Bytes, what: &str| -> Result<Option<SocketAddr>, Failure> {
+            let given = unsafe { text(given, what) }?;
+            if given.is_empty() {
+                return Ok(None);
+            }
+            given.parse().map(Some).map_err(|_| Failure::invalid(format!("{what} '{given}' is not ip:port")))
+        };
+        let tls = match addr(given.https_bind, "HTTPS address")? {
+            None => None,
+            Some(bind) => {
+                let (chain, key) = unsafe { (text(given.cert_file, "certificate file")?, text(given.key_file, "key file")?) };
+                Some(relay::tls(bind, chain, key)?)
+            }
+        };
+        let tokens = unsafe { array(given.tokens, given.token_count) }
+            .iter()
+            .map(|token| unsafe { text(*token, "token") }.map(str::to_owned))
+            .collect::<Result<Vec<_>, _>>()?;
+        if tokens.iter().any(String::is_empty) {
+            return Err(Failure::invalid("a token is empty"));
+        }
+        let config = relay::Config {
+            http: addr(given.http_bind, "HTTP address")?.ok_or_else(|| Failure::invalid("no HTTP address is given"))?,
+            tls,
+            quic: addr(given.quic_bind, "QUIC address")?,
+            metrics: addr(given.metrics_bind, "metrics address")?,
+            tokens,
+            max_clients: given.max_clients as usize,
+            accepts_per_second: given.accepts_per_second,
+            client_bytes_per_second: given.client_bytes_per_second,
+            client_burst_bytes: given.client_burst_bytes,
+        };
+        let handle = relay::start(&queue, config, millis(deadline_ms))?;
+        unsafe { *out = handle };
+        Ok(0)
+    })
+}
+
+#[cfg(not(feature = "relay"))]
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_relay_server_sockets(_: u64, _: *mut u8, _: usize) -> i64 {
+    Code::Stale as i64
+}
+
+#[cfg(feature = "relay")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_relay_server_sockets(handle: u64, buffer: *mut u8, capacity: usize) -> i64 {
+    call(|| Ok(unsafe { fill(handles::relay(handle)?.sockets()?.as_bytes(), buffer, capacity) }))
+}
+
+#[cfg(not(feature = "relay"))]
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_relay_server_clients(_: u64) -> i64 {
+    Code::Stale as i64
+}
+
+#[cfg(feature = "relay")]
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_relay_server_clients(handle: u64) -> i64 {
+    call(|| Ok(handles::relay(handle)?.clients() as i64))
 }
 
 #[unsafe(no_mangle)]

@@ -35,6 +35,7 @@ Command add_translator(CLI::App& app);
 Command add_miner(CLI::App& app);
 Command add_load(CLI::App& app);
 Command add_demo(CLI::App& app);
+Command add_relay(CLI::App& app);  ///< Empty in a build without iroh.
 Command add_keys(CLI::App& app);
 Command add_check(CLI::App& app);
 Command add_ping(CLI::App& app);

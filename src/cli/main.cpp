@@ -27,7 +27,7 @@ int run(int argc, char** argv) {
 
   const std::vector<cli::Command> commands = {cli::add_demo(app),  cli::add_pool(app), cli::add_translator(app),
                                               cli::add_miner(app), cli::add_load(app), cli::add_ping(app),
-                                              cli::add_keys(app),  cli::add_check(app)};
+                                              cli::add_relay(app), cli::add_keys(app), cli::add_check(app)};
   if (argc == 1) {
     std::fputs(app.help().c_str(), stderr);
     return cli::kUsage;
@@ -48,7 +48,7 @@ int run(int argc, char** argv) {
   global.log.format = format == "json" ? log::Format::kJson : log::Format::kLogfmt;
 
   for (const cli::Command& command : commands) {
-    if (command.app->parsed()) return command.run(global);
+    if (command.app != nullptr && command.app->parsed()) return command.run(global);
   }
   return cli::kUsage;
 }

@@ -62,6 +62,8 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
   node.bind = settings.bind_addresses;
   node.external_addrs = settings.external_addrs;
   node.portmap = settings.port_mapping;
+  node.relay_only = settings.relay_only;
+  node.relay_ca_file = settings.relay_ca_file;
   switch (settings.relay) {
     case config::RelayMode::kNone:
       node.relay_mode = net::IrohRelays::kNone;

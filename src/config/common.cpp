@@ -57,8 +57,10 @@ void read_relays(Table& table, IrohSettings& settings) {
     settings.relay = RelayMode::kN0;
   } else if (is_http(*relay)) {
     settings.relay = RelayMode::kCustom;
-    // What iroh assumes of a relay of which only the URL is known.
-    settings.relays.push_back({.url = *relay, .quic_port = 7842, .auth_token = {}});
+    // What iroh assumes of a relay of which only the URL is known; address discovery needs TLS.
+    settings.relays.push_back({.url = *relay,
+                               .quic_port = relay->starts_with("https://") ? std::optional<std::uint16_t>(7842) : std::nullopt,
+                               .auth_token = {}});
   } else {
     table.report(
         Severity::kError, "relay",
@@ -199,6 +201,15 @@ IrohSettings read_iroh(Table& root, bool listens) {
   settings.bind_addresses = read_socket_addresses(*table, "bind_addresses");
   settings.external_addrs = read_socket_addresses(*table, "external_addrs");
   settings.port_mapping = table->boolean("port_mapping").value_or(false);
+  settings.relay_ca_file = read_path(*table, "relay_ca_file").value_or("");
+  settings.relay_only = table->boolean("relay_only").value_or(false);
+  if (settings.relay_only && settings.relay == RelayMode::kNone) {
+    table->report(Severity::kError, "relay_only",
+                  "`relay_only` without a relay leaves no way to any peer: set `relay` or `relay_servers`");
+  }
+  if (settings.relay_only && !settings.bind_addresses.empty()) {
+    table->report(Severity::kError, "relay_only", "`relay_only` binds no address: leave `bind_addresses` out");
+  }
   return settings;
 }
 

@@ -37,6 +37,8 @@ struct IrohSettings {
   std::vector<Relay> relays;
   std::vector<std::string> bind_addresses;  ///< "ip:port"; empty: a port of the system's choice on all addresses.
   std::vector<std::string> external_addrs;  ///< "ip:port" under which the world reaches us, if a router forwards it.
+  bool relay_only = false;                  ///< Bind no address: everything goes through relays.
+  std::string relay_ca_file;                ///< PEM: what relays are trusted by, beside the usual roots. Empty: nothing more.
   bool port_mapping = false;                ///< Ask the router for a port (UPnP, PCP, NAT-PMP).
 };
 

@@ -1,14 +1,12 @@
 #include "net/iroh/node.h"
 
-#include <poll.h>
-
 #include <array>
 #include <atomic>
-#include <mutex>
 #include <shared_mutex>
 #include <string_view>
 
 #include "base/hex.h"
+#include "net/iroh/runtime.h"
 #include "net/iroh/stream.h"
 
 namespace adit::net {
@@ -20,73 +18,12 @@ constexpr std::uint32_t kConnectionWindow = 512 * 1024;
 /// Streams a peer may open beside the one that is taken: none is ever looked at.
 constexpr std::uint32_t kMaxBidiStreams = 1;
 constexpr std::uint32_t kCloseDeadlineMs = 3000;
-constexpr std::uint32_t kRuntimeStopMs = 1000;
 /// Attempts that wait to be decided, and how many are decided before the shard does something else.
 constexpr std::uint32_t kMaxWaiting = 1024;
 constexpr int kAttemptsPerTurn = 64;
 constexpr auto kPauseWithoutRoom = std::chrono::milliseconds(100);
 
-adit_bytes view(std::string_view text) { return {as_bytes(text).data(), text.size()}; }
-
-std::vector<adit_bytes> views(const std::vector<std::string>& texts) {
-  std::vector<adit_bytes> all;
-  all.reserve(texts.size());
-  for (const auto& text : texts) all.push_back(view(text));
-  return all;
-}
-
-/// Waits on this thread for `bit` of `handle`; its result, or ADIT_TIMED_OUT.
-std::int32_t wait_for(adit_handle loop, adit_handle handle, std::uint32_t bit, std::uint32_t timeout_ms) {
-  const auto until = now_from_system().instant + std::chrono::milliseconds(timeout_ms);
-  for (;;) {
-    adit_event event;
-    while (adit_loop_drain(loop, &event, 1) == 1) {
-      if (event.handle == handle && (event.ready & bit) != 0) return event.result;
-    }
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - now_from_system().instant).count();
-    if (left <= 0) return ADIT_TIMED_OUT;
-    pollfd ready{.fd = adit_loop_fd(loop), .events = POLLIN, .revents = 0};
-    (void)::poll(&ready, 1, static_cast<int>(left));
-  }
-}
-
-/// The lines of a text that the bridge fills in.
-template <class Fill>
-std::vector<std::string> lines(Fill fill) {
-  std::string text;
-  for (std::int64_t length = 0; (length = fill(text.data(), text.size())) > static_cast<std::int64_t>(text.size());) {
-    text.resize(static_cast<std::size_t>(length));
-  }
-  std::vector<std::string> all;
-  for (std::size_t at = 0; at < text.size();) {
-    const auto end = std::min(text.find('\n', at), text.size());
-    all.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return all;
-}
-
-/// How many nodes the process has; guards the runtime's start and stop.
-std::mutex runtime_mutex;
-unsigned runtime_users = 0;
-
 }  // namespace
-
-Result<IrohNodeManager::Runtime> IrohNodeManager::Runtime::acquire(unsigned threads) {
-  const std::scoped_lock lock(runtime_mutex);
-  if (runtime_users == 0) {
-    if (const auto result = adit_runtime_start(threads); result != ADIT_OK)
-      return fail(bridge_error(result, 0, "cannot start iroh"));
-  }
-  ++runtime_users;
-  return Runtime();
-}
-
-IrohNodeManager::Runtime::~Runtime() {
-  if (!held_) return;
-  const std::scoped_lock lock(runtime_mutex);
-  if (--runtime_users == 0) (void)adit_runtime_stop(kRuntimeStopMs);
-}
 
 /// Decides who is let in, and gives each to the next shard, which waits for its handshake and its first stream. Decisions are
 /// made by one shard at a time, the one whose turn it is: what it begins ends there.
@@ -223,11 +160,11 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
   std::atomic<bool> stopped_{false};
 };
 
-IrohNodeManager::IrohNodeManager(Shards& shards, Runtime runtime, IrohNodeConfig config)
+IrohNodeManager::IrohNodeManager(Shards& shards, BridgeRuntime runtime, IrohNodeConfig config)
     : shards_(shards), runtime_(std::move(runtime)), config_(std::move(config)) {}
 
 Result<std::unique_ptr<IrohNodeManager>> IrohNodeManager::start(Shards& shards, IrohNodeConfig config) {
-  ADIT_TRY(auto runtime, Runtime::acquire(config.threads));
+  ADIT_TRY(auto runtime, BridgeRuntime::acquire(config.threads));
   std::unique_ptr<IrohNodeManager> node(new IrohNodeManager(shards, std::move(runtime), std::move(config)));
   ADIT_CHECK(node->bind());
   return node;
@@ -239,11 +176,11 @@ Result<void> IrohNodeManager::bind() {
     return fail(bridge_error(result, 0, "cannot start iroh"));
   control_ = BridgeHandle(handle);
 
-  const auto bind_addrs = views(config_.bind);
-  const auto external_addrs = views(config_.external_addrs);
+  const auto bind_addrs = bridge_views(config_.bind);
+  const auto external_addrs = bridge_views(config_.external_addrs);
   std::vector<adit_relay> relays;
   for (const auto& relay : config_.relays)
-    relays.push_back({.url = view(relay.url), .quic_port = relay.quic_port, .token = view(relay.auth_token)});
+    relays.push_back({.url = bridge_view(relay.url), .quic_port = relay.quic_port, .token = bridge_view(relay.auth_token)});
   adit_endpoint_config config{};
   config.secret_key = config_.secret_key.data();
   config.bind_addrs = bind_addrs.data();
@@ -262,13 +199,15 @@ Result<void> IrohNodeManager::bind() {
   config.send_window = kConnectionWindow;
   config.idle_timeout_ms = bridge_ms(config_.idle_timeout);
   config.keep_alive_ms = bridge_ms(config_.keep_alive);
+  config.relay_only = config_.relay_only ? 1 : 0;
+  config.relay_ca_file = bridge_view(config_.relay_ca_file);
   const auto deadline = bridge_ms(config_.bind_deadline);
   constexpr std::string_view kWhat = "cannot bind the iroh endpoint";
   if (const auto result = adit_endpoint_bind(control_.get(), &config, deadline, &handle); result != ADIT_OK) {
     return fail(bridge_error(result, 0, kWhat));
   }
   endpoint_ = BridgeHandle(handle);
-  if (const auto result = wait_for(control_.get(), handle, ADIT_READY_DONE, deadline + 1000); result != ADIT_OK) {
+  if (const auto result = wait_for_event(control_.get(), handle, ADIT_READY_DONE, deadline + 1000); result != ADIT_OK) {
     return fail(bridge_error(result, handle, kWhat));
   }
   config_.secret_key = noise::Secret();  // iroh holds it now
@@ -284,7 +223,7 @@ IrohNodeManager::~IrohNodeManager() {
   stop_listening();
   for (const auto& loop : loops_) loop->leave();
   if (adit_endpoint_close(endpoint_.get(), kCloseDeadlineMs) == ADIT_OK) {
-    (void)wait_for(control_.get(), endpoint_.get(), ADIT_READY_CLOSED, kCloseDeadlineMs + 1000);
+    (void)wait_for_event(control_.get(), endpoint_.get(), ADIT_READY_CLOSED, kCloseDeadlineMs + 1000);
   }
   for (const auto& loop : loops_) loop->stop();
 }
@@ -296,13 +235,13 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard
   std::array<std::uint8_t, 32> id;
   if (!from_hex(to.endpoint_id, id))
     co_return fail(Errc::kConfiguration, "an endpoint id is 64 hex digits, not '" + to.endpoint_id + "'");
-  const auto addrs = views(to.addrs);
-  const auto alpn = view(to.alpn);
+  const auto addrs = bridge_views(to.addrs);
+  const auto alpn = bridge_view(to.alpn);
   adit_dial target{};
   target.endpoint_id = id.data();
   target.addrs = addrs.data();
   target.addr_count = addrs.size();
-  if (to.relay_url) target.relay_url = view(*to.relay_url);
+  if (to.relay_url) target.relay_url = bridge_view(*to.relay_url);
   target.alpns = &alpn;
   target.alpn_count = 1;
 
@@ -330,7 +269,7 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard
 
 Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, OnStream on_stream) {
   auto listening = std::make_shared<Listening>(shards_, loops_, config_, std::move(on_stream));
-  const auto wanted = views(alpns);
+  const auto wanted = bridge_views(alpns);
   adit_handle listener = 0;
   const auto result =
       adit_listen(endpoint_.get(), loops_.front()->handle(), wanted.data(), wanted.size(), kMaxWaiting, &listener);
@@ -351,14 +290,15 @@ std::string IrohNodeManager::endpoint_id() const {
 }
 
 std::vector<std::string> IrohNodeManager::local_addresses() const {
-  auto addresses = lines([this](char* text, std::size_t size) { return adit_endpoint_addrs(endpoint_.get(), text, size); });
+  auto addresses =
+      bridge_lines([this](char* text, std::size_t size) { return adit_endpoint_addrs(endpoint_.get(), text, size); });
   std::erase_if(addresses, [](const std::string& each) { return each.find("://") != std::string::npos; });
   return addresses;
 }
 
 std::string IrohNodeManager::home_relay() const {
   for (const auto& relay :
-       lines([this](char* text, std::size_t size) { return adit_endpoint_relays(endpoint_.get(), text, size); })) {
+       bridge_lines([this](char* text, std::size_t size) { return adit_endpoint_relays(endpoint_.get(), text, size); })) {
     if (relay.find(" connected") != std::string::npos) return relay.substr(0, relay.find(' '));
   }
   return {};

@@ -12,6 +12,7 @@
 #include "net/carrier.h"
 #include "net/iroh/accept.h"
 #include "net/iroh/event_loop.h"
+#include "net/iroh/runtime.h"
 #include "net/shards.h"
 #include "noise/keys.h"
 
@@ -37,6 +38,8 @@ struct IrohNodeConfig {
   IrohRelays relay_mode = IrohRelays::kNone;
   std::vector<IrohRelay> relays;
   std::vector<std::string> external_addrs;  ///< "ip:port" told to peers as ours.
+  bool relay_only = false;                  ///< Bind no address: everything goes through relays. Not together with `bind`.
+  std::string relay_ca_file;                ///< PEM: what relays are trusted by, beside the usual roots. Empty: nothing more.
   bool portmap = false;                     ///< Ask the router for a port (UPnP, PCP, NAT-PMP).
   unsigned threads = 2;                     ///< Of iroh, 1 to 64; taken from the first node of the process.
 
@@ -75,25 +78,13 @@ class IrohNodeManager final : public IrohCarrier {
   [[nodiscard]] AcceptPolicy::Counts accept_counts() const;
 
  private:
-  /// The bridge's runtime, running while any node of the process holds one of these.
-  class Runtime {
-   public:
-    static Result<Runtime> acquire(unsigned threads);
-    Runtime(Runtime&& other) noexcept : held_(std::exchange(other.held_, false)) {}
-    Runtime& operator=(Runtime&&) = delete;
-    ~Runtime();
-
-   private:
-    Runtime() = default;
-    bool held_ = true;
-  };
   class Listening;
 
-  IrohNodeManager(Shards& shards, Runtime runtime, IrohNodeConfig config);
+  IrohNodeManager(Shards& shards, BridgeRuntime runtime, IrohNodeConfig config);
   Result<void> bind();
 
   Shards& shards_;
-  Runtime runtime_;
+  BridgeRuntime runtime_;
   IrohNodeConfig config_;
   BridgeHandle control_;  ///< A loop that only start and the destructor wait on.
   BridgeHandle endpoint_;

@@ -1,0 +1,196 @@
+// A relay of our own between endpoints that have no other way.
+#include "net/iroh/relay_server.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "net/iroh/node.h"
+#include "net/iroh/test_support.h"
+
+namespace adit::net {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace test;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class RelayTest : public testing::Test {
+ protected:
+  void SetUp() override { shards_.start(); }
+  void TearDown() override { shards_.stop(5s); }
+
+  static std::unique_ptr<RelayServer> relay(RelayServerConfig config = {.http = "127.0.0.1:0"}) {
+    auto started = RelayServer::start(config);
+    EXPECT_TRUE(started) << started.error().message();
+    return started ? std::move(*started) : nullptr;
+  }
+
+  static IrohNodeConfig relayed(std::uint8_t seed, const std::string& url, const std::string& token = {}) {
+    auto config = loopback(seed);
+    config.bind.clear();
+    config.relay_only = true;
+    config.relay_mode = IrohRelays::kList;
+    config.relays = {{.url = url, .quic_port = 0, .auth_token = token}};
+    return config;
+  }
+
+  std::unique_ptr<IrohNodeManager> node(IrohNodeConfig config) {
+    auto started = IrohNodeManager::start(shards_, std::move(config));
+    EXPECT_TRUE(started) << started.error().message();
+    return started ? std::move(*started) : nullptr;
+  }
+
+  static void serve_echo(IrohNodeManager& node) {
+    ASSERT_TRUE(node.listen({kAlpnMining},
+                            [](Shard& shard, std::unique_ptr<ByteStream> stream) { shard.spawn(echo(std::move(stream))); }));
+  }
+
+  static bool connected(const IrohNodeManager& node) {
+    for (int i = 0; i < 1000 && node.home_relay().empty(); ++i) std::this_thread::sleep_for(20ms);
+    return !node.home_relay().empty();
+  }
+
+  Result<std::string> say_through(IrohNodeManager& client, const IrohNodeManager& server, const std::string& url) {
+    return dial_and_say(client, shards_[0], IrohConfig{.endpoint_id = server.endpoint_id(), .relay_url = url}, "hello");
+  }
+
+  Shards shards_{2};
+};
+
+TEST_F(RelayTest, TwoEndpointsThatBindNoAddressTalkThroughIt) {
+  const auto server = relay();
+  const auto url = "http://" + server->http();
+  const auto pool = node(relayed(1, url));
+  const auto miner = node(relayed(2, url));
+  EXPECT_TRUE(pool->local_addresses().empty());
+  serve_echo(*pool);
+  ASSERT_TRUE(connected(*pool));
+  ASSERT_TRUE(connected(*miner));
+  EXPECT_EQ(server->clients(), 2u);
+  const auto known =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 20s));
+        ConnectionMetadata metadata;
+        for (int i = 0; i < 1000 && metadata.path == Path::kUnknown; ++i) {
+          ADIT_CO_TRY(const auto heard, co_await say(*stream, "hello"));
+          metadata = stream->metadata();
+        }
+        co_return metadata;
+      }(*miner, shards_[0], IrohConfig{.endpoint_id = pool->endpoint_id(), .relay_url = url}));
+  ASSERT_TRUE(known) << known.error().message();
+  EXPECT_EQ(known->path, Path::kRelayed);
+  EXPECT_THAT(known->source, StartsWith(url)) << "quotas count relayed peers by their relay";
+}
+
+TEST_F(RelayTest, OnlyWhoShowsATokenUsesIt) {
+  const auto server = relay({.http = "127.0.0.1:0", .tokens = {"first-token", "second-token"}});
+  const auto url = "http://" + server->http();
+  const auto pool = node(relayed(1, url, "second-token"));
+  serve_echo(*pool);
+  ASSERT_TRUE(connected(*pool));
+  const auto stranger = node(relayed(2, url, "second-tokem"));
+  const auto refused = say_through(*stranger, *pool, url);
+  EXPECT_FALSE(refused);
+  EXPECT_EQ(server->clients(), 1u);
+  const auto miner = node(relayed(3, url, "first-token"));
+  const auto heard = say_through(*miner, *pool, url);
+  ASSERT_TRUE(heard) << heard.error().message();
+}
+
+TEST_F(RelayTest, ClientsBeyondTheBoundAreRefusedAndThoseWithinItStay) {
+  const auto server = relay({.http = "127.0.0.1:0", .max_clients = 2});
+  const auto url = "http://" + server->http();
+  const auto pool = node(relayed(1, url));
+  const auto miner = node(relayed(2, url));
+  serve_echo(*pool);
+  ASSERT_TRUE(connected(*pool));
+  ASSERT_TRUE(connected(*miner));
+  const auto third = node(relayed(3, url));
+  EXPECT_FALSE(say_through(*third, *pool, url));
+  EXPECT_EQ(server->clients(), 2u);
+  EXPECT_TRUE(say_through(*miner, *pool, url));
+}
+
+TEST_F(RelayTest, OverTlsItIsTrustedByTheGivenRootAndByNoOther) {
+  const auto folder = std::filesystem::temp_directory_path() / ("adit-relay-" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  const auto cert = (folder / "cert.pem").string(), key = (folder / "key.pem").string();
+  const auto made =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
+      "-addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout " +
+      key + " -out " + cert + " 2>/dev/null";
+  ASSERT_EQ(std::system(made.c_str()), 0) << "openssl makes the certificate of this test";
+  const auto server =
+      relay({.http = "127.0.0.1:0", .https = "127.0.0.1:0", .cert_file = cert, .key_file = key, .quic = "127.0.0.1:0"});
+  ASSERT_TRUE(server);
+  EXPECT_THAT(server->quic(), StartsWith("127.0.0.1:"));
+  const auto url = "https://" + server->https();
+  const auto trusting = [&](std::uint8_t seed, bool trusts) {
+    auto config = relayed(seed, url);
+    if (trusts) config.relay_ca_file = cert;
+    return node(std::move(config));
+  };
+  const auto pool = trusting(1, true), miner = trusting(2, true), stranger = trusting(3, false);
+  serve_echo(*pool);
+  ASSERT_TRUE(connected(*pool));
+  const auto heard = say_through(*miner, *pool, url);
+  EXPECT_TRUE(heard) << heard.error().message();
+  EXPECT_FALSE(say_through(*stranger, *pool, url));
+  std::filesystem::remove_all(folder);
+}
+
+TEST_F(RelayTest, AConnectionSurvivesARestartOfItsRelay) {
+  auto server = relay();
+  const auto at = server->http();
+  const auto url = "http://" + at;
+  const auto pool = node(relayed(1, url));
+  const auto miner = node(relayed(2, url));
+  serve_echo(*pool);
+  ASSERT_TRUE(connected(*pool));
+  auto stream =
+      run_on(shards_[0], miner->dial(shards_[0], IrohConfig{.endpoint_id = pool->endpoint_id(), .relay_url = url}, 20s));
+  ASSERT_TRUE(stream) << stream.error().message();
+  const auto talk = [&](std::string words) {
+    return run_on(shards_[0], [](ByteStream& over, std::string text) -> asio::awaitable<Result<std::string>> {
+      co_return co_await say(over, text);
+    }(**stream, std::move(words)));
+  };
+  EXPECT_TRUE(talk("before"));
+  server.reset();
+  std::this_thread::sleep_for(500ms);
+  server = relay({.http = at});
+  ASSERT_TRUE(server);
+  const auto after = talk("after");
+  EXPECT_TRUE(after) << after.error().message();
+  run_on(shards_[0], [](std::unique_ptr<ByteStream> over) -> asio::awaitable<Result<std::string>> {
+    over.reset();
+    co_return std::string();
+  }(std::move(*stream)));
+}
+
+TEST_F(RelayTest, WhatCannotWorkIsSaidBeforeAnythingRuns) {
+  const auto refused = [](const RelayServerConfig& config) {
+    auto started = RelayServer::start(config);
+    return started ? std::string("started") : std::string(started.error().name()) + ": " + started.error().message();
+  };
+  EXPECT_THAT(refused({.http = "nowhere"}), HasSubstr("HTTP address 'nowhere' is not ip:port"));
+  EXPECT_THAT(refused({.http = "127.0.0.1:0", .quic = "127.0.0.1:0"}), HasSubstr("needs TLS"));
+  EXPECT_THAT(refused({.http = "127.0.0.1:0", .https = "127.0.0.1:0", .cert_file = "/nonexistent", .key_file = "/nonexistent"}),
+              HasSubstr("/nonexistent"));
+  const auto first = relay();
+  EXPECT_THAT(refused({.http = first->http()}), StartsWith("address_in_use"));
+  auto lonely = loopback(1);
+  lonely.bind.clear();
+  lonely.relay_only = true;
+  const auto started = IrohNodeManager::start(shards_, std::move(lonely));
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().message(), HasSubstr("relay_only without a relay"));
+}
+
+}  // namespace
+}  // namespace adit::net
