@@ -46,9 +46,8 @@ pub struct Tls {
 
 /// The server's certificate chain and key, each a PEM file.
 pub fn tls(bind: SocketAddr, chain: &str, key: &str) -> Result<Tls, Failure> {
-    let unreadable = |what: &str, path: &str, error: rustls::pki_types::pem::Error| {
-        Failure::invalid(format!("{what} {path}: {error}"))
-    };
+    let unreadable =
+        |what: &str, path: &str, error: rustls::pki_types::pem::Error| Failure::invalid(format!("{what} {path}: {error}"));
     let certificates = CertificateDer::pem_file_iter(Path::new(chain))
         .and_then(|found| found.collect::<Result<Vec<_>, _>>())
         .map_err(|error| unreadable("certificate chain", chain, error))?;
