@@ -136,7 +136,7 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
     if (adit_connection_get_info(connection.get(), &info) != ADIT_OK) co_return;
     if (!self->policy_.allows(to_hex(info.remote_id))) {
       (void)adit_connection_close(connection.get(), static_cast<std::uint64_t>(CloseCode::kUnauthorized),
-                                  view("this endpoint id is not on the list of those that may connect"));
+                                  bridge_view("this endpoint id is not on the list of those that may connect"));
       co_return;
     }
     adit_handle handle = 0;

@@ -122,7 +122,7 @@ TEST_F(RelayTest, OverTlsItIsTrustedByTheGivenRootAndByNoOther) {
   const auto cert = (folder / "cert.pem").string(), key = (folder / "key.pem").string();
   const auto made =
       "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
-      "-addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout " +
+      "-addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout " +
       key + " -out " + cert + " 2>/dev/null";
   ASSERT_EQ(std::system(made.c_str()), 0) << "openssl makes the certificate of this test";
   const auto server =
