@@ -11,7 +11,7 @@ import pathlib
 import subprocess
 import sys
 
-PROGRAMS = ["share_bench", "wire_noise_bench", "idle_memory", "iroh_echo"]
+PROGRAMS = ["share_bench", "noise_bench", "sri_bench", "idle_memory", "iroh_echo"]
 
 # key: (what it is, what the ratio is over, bar as (kind, limit) or (kind, limit, "at least")). Rows without an entry are printed as they are.
 ROWS = {
@@ -27,10 +27,21 @@ ROWS = {
     "noise.record.24": ("record of 24 B, seal + open", "raw ChaCha20-Poly1305 of libsodium", None),
     "noise.record.64": ("record of 64 B, seal + open", "raw ChaCha20-Poly1305 of libsodium", None),
     "noise.record.256": ("record of 256 B, seal + open", "raw ChaCha20-Poly1305 of libsodium", None),
-    "wire.encode.submit_shares_extended": ("SubmitSharesExtended, encode", None, None),
-    "wire.decode.submit_shares_extended": ("SubmitSharesExtended, decode", None, None),
-    "wire.encode.new_extended_mining_job": ("NewExtendedMiningJob with a path of 12, encode", None, None),
-    "wire.decode.new_extended_mining_job": ("NewExtendedMiningJob with a path of 12, decode", None, None),
+    "wire.encode.submit_shares_extended": ("SubmitSharesExtended, encode", "SRI's", ("ratio", 1.0)),
+    "wire.decode.submit_shares_extended": ("SubmitSharesExtended, decode", "SRI's", ("ratio", 1.0)),
+    "wire.encode.new_extended_mining_job": ("NewExtendedMiningJob with a path of 12, encode", "SRI's", ("ratio", 1.0)),
+    "wire.decode.new_extended_mining_job": ("NewExtendedMiningJob with a path of 12, decode", "SRI's", ("ratio", 1.0)),
+    "noise.seal.share": ("frame of SubmitSharesExtended, seal", "SRI's", None),
+    "noise.open.share": ("frame of SubmitSharesExtended, open", "SRI's", None),
+    "noise.seal.job": ("frame of that NewExtendedMiningJob, seal", "SRI's", None),
+    "noise.open.job": ("frame of that NewExtendedMiningJob, open", "SRI's", None),
+    "noise.handshake.both": ("Noise handshake, both sides", "SRI's", ("ratio", 0.8)),
+    "channels.standard": ("share on a standard channel", "SRI's", ("ratio", 0.333)),
+    "channels.standard.hashing": ("the same", "its own hashing", None),
+    "channels.extended.path_0": ("share on an extended channel, empty merkle path", "SRI's", ("ratio", 0.333)),
+    "channels.extended.path_0.hashing": ("the same", "its own hashing", None),
+    "channels.extended.path_12": ("share on an extended channel, path of 12", "SRI's", None),
+    "channels.extended.path_12.hashing": ("the same", "its own hashing", ("ratio", 1.3)),
     "memory.idle_connection": ("idle TCP connection with an open channel and a job", None, ("value", 10)),
     "iroh.echo.p50": ("64 B echo through the bridge, p50", "pure-Rust client of the same crate", None),
     "iroh.echo.p50.rust": ("the same from pure Rust", None, None),

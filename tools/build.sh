@@ -54,8 +54,10 @@ soak() {
 }
 
 bench() {
+  local program
   build release adit_bench
-  python3 "$ROOT/bench/report.py" "$ROOT/build/release/bench" --json "$ROOT/build/bench.json" "$@"
+  program=$(oracle)
+  ADIT_ORACLE=$program python3 "$ROOT/bench/report.py" "$ROOT/build/release/bench" --json "$ROOT/build/bench.json" "$@"
 }
 
 # fuzz [SECONDS] [NAME]: found inputs stay in build/fuzz-corpus/NAME, a crashing one in build/fuzz-crashes. Prints what each

@@ -149,6 +149,45 @@ struct ShaNiLane {
   lane.store(state);
 }
 
+// A digest's words are in registers or nearly: no way through bytes and back.
+struct ShaNiDigest : ShaNiLane {
+  [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void begin_digest(const Sha256State& state) {
+    load(kSha256InitialState);
+    w[0] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state.data()));
+    w[1] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state.data() + 4));
+    w[2] = _mm_set_epi32(0, 0, 0, std::bit_cast<int>(0x80000000));
+    w[3] = _mm_set_epi32(256, 0, 0, 0);
+  }
+  [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void finish(Sha256State& state) {
+    ShaNiLane initial;
+    initial.load(kSha256InitialState);
+    abef = _mm_add_epi32(abef, initial.abef);
+    cdgh = _mm_add_epi32(cdgh, initial.cdgh);
+    store(state);
+  }
+};
+
+[[gnu::target("sha,sse4.1,ssse3")]] void rehash_sha_ni(Sha256State& state) {
+  ShaNiDigest lane;
+  lane.begin_digest(state);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) lane.rounds(i);
+  lane.finish(state);
+}
+
+[[gnu::target("sha,sse4.1,ssse3")]] void rehash_two_sha_ni(Sha256State& first, Sha256State& second) {
+  ShaNiDigest one, two;
+  one.begin_digest(first);
+  two.begin_digest(second);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    one.rounds(i);
+    two.rounds(i);
+  }
+  one.finish(first);
+  two.finish(second);
+}
+
 // The instruction takes four cycles and another can start after two: two messages take little longer than one.
 [[gnu::target("sha,sse4.1,ssse3")]] void compress_two_sha_ni(Sha256State& first, const std::uint8_t* first_blocks,
                                                              Sha256State& second, const std::uint8_t* second_blocks,
@@ -211,16 +250,37 @@ void one_after_the_other(Sha256State& first, const std::uint8_t* first_blocks, S
   kCompress(second, second_blocks, count);
 }
 
+// Through bytes.
+template <Sha256Compress kCompress>
+void rehash(Sha256State& state) {
+  std::uint8_t block[64] = {};
+  for (std::size_t i = 0; i < state.size(); ++i) store_be(block + 4 * i, state[i]);
+  block[32] = 0x80;
+  block[62] = 1;  // 256 bits, big-endian.
+  state = kSha256InitialState;
+  kCompress(state, block, 1);
+}
+
+template <Sha256Compress kCompress>
+void rehash_two(Sha256State& first, Sha256State& second) {
+  rehash<kCompress>(first);
+  rehash<kCompress>(second);
+}
+
+template <Sha256Compress kCompress>
+Sha256Implementation plain(std::string_view name, bool runs_here) {
+  return {name, runs_here, kCompress, one_after_the_other<kCompress>, rehash<kCompress>, rehash_two<kCompress>};
+}
+
 std::vector<Sha256Implementation> find_implementations() {
-  std::vector<Sha256Implementation> found{{"portable", true, compress_portable, one_after_the_other<compress_portable>}};
+  std::vector<Sha256Implementation> found{plain<compress_portable>("portable", true)};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  found.push_back({"bmi2", __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"), compress_bmi2,
-                   one_after_the_other<compress_bmi2>});
-  found.push_back(
-      {"sha-ni", __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1"), compress_sha_ni, compress_two_sha_ni});
+  found.push_back(plain<compress_bmi2>("bmi2", __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")));
+  found.push_back({"sha-ni", __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1"), compress_sha_ni,
+                   compress_two_sha_ni, rehash_sha_ni, rehash_two_sha_ni});
 #elif defined(__aarch64__) && defined(__linux__)
-  found.push_back({"armv8", (getauxval(AT_HWCAP) & HWCAP_SHA2) != 0, compress_armv8, one_after_the_other<compress_armv8>});
+  found.push_back(plain<compress_armv8>("armv8", (getauxval(AT_HWCAP) & HWCAP_SHA2) != 0));
 #endif
   return found;
 }

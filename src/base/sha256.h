@@ -32,6 +32,9 @@ struct Sha256Implementation {
   bool runs_here;         ///< The CPU has the instructions; calling `compress` without them is undefined.
   Sha256Compress compress;
   Sha256CompressTwo compress_two;
+  /// Puts the state behind a message's digest where that behind the message was: the second hash of sha256d. Of one, of two.
+  void (*rehash)(Sha256State& state);
+  void (*rehash_two)(Sha256State& first, Sha256State& second);
 };
 
 /// All that were built for this architecture, "portable" first, the preferred last. Any thread.

@@ -70,6 +70,29 @@ TEST_P(EachSha256, TwoAtOnceAreEachTheirOwn) {
   }
 }
 
+TEST_P(EachSha256, RehashingAStateIsHashingItsDigest) {
+  const auto digest_of = [](const Sha256State& of) {
+    Sha256Digest digest;
+    for (std::size_t i = 0; i < of.size(); ++i) store_be(digest.data() + 4 * i, of[i]);
+    return digest;
+  };
+  std::vector<std::uint8_t> block(64, 0x36);
+  Sha256State other = kSha256InitialState;
+  for (int round = 0; round < 100; ++round) {
+    Sha256State state = kSha256InitialState;
+    implementation().compress(state, block.data(), 1);
+    const Sha256Digest expected = Sha256(implementation()).update(digest_of(state)).finish();
+    const Sha256Digest expected_other = Sha256(implementation()).update(digest_of(other)).finish();
+    Sha256State paired = state;
+    implementation().rehash(state);
+    ASSERT_EQ(digest_of(state), expected);
+    implementation().rehash_two(paired, other);
+    ASSERT_EQ(digest_of(paired), expected);
+    ASSERT_EQ(digest_of(other), expected_other);
+    std::copy(expected.begin(), expected.end(), block.begin());
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Sha256, EachSha256, testing::Range<std::size_t>(0, sha256_implementations().size()),
                          [](const auto& info) {
                            std::string name(sha256_implementations()[info.param].name);

@@ -336,9 +336,9 @@ fn batch_of(key: &str) -> Option<Batch> {
         "noise.open.share" => open(submit),
         "noise.seal.job" => seal(job),
         "noise.open.job" => open(job),
-        "share.standard" => Box::new(share_standard),
-        "share.extended.path_0" => Box::new(|| share_extended(0)),
-        "share.extended.path_12" => Box::new(|| share_extended(12)),
+        "channels.standard" => Box::new(share_standard),
+        "channels.extended.path_0" => Box::new(|| share_extended(0)),
+        "channels.extended.path_12" => Box::new(|| share_extended(12)),
         _ => return None,
     })
 }

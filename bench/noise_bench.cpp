@@ -1,5 +1,5 @@
-// What the Noise handshake, its records and the message codec cost; handshake and records beside the primitives they cannot do
-// without, timed in turn with them in the same run.
+// What the Noise handshake and its records cost beside the primitives they cannot do without, timed in turn with them in the
+// same run.
 #include <sodium.h>
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "noise/handshake.h"
-#include "wire/messages.h"
+#include "wire/frame.h"
 
 namespace {
 
@@ -164,27 +164,6 @@ void record(const Report& report, const char* key, std::size_t size) {
   report.row(key, measured.ours_ns, "ns", measured.ratio);
 }
 
-template <wire::Message M>
-void codec(const Report& report, const char* encode_key, const char* decode_key, const M& message) {
-  wire::FrameBuffer frames;
-  std::vector<double> encode_ns, decode_ns;
-  for (int round = 0; round < kRounds; ++round) {
-    encode_ns.push_back(time_one(10'000, [&] {
-      frames.clear();
-      frames.push(message);
-      keep(frames);
-    }));
-    const Bytes payload = (*frames.begin()).payload;
-    decode_ns.push_back(time_one(10'000, [&] {
-      const auto decoded = wire::decode<M>(payload);
-      if (!decoded) broken("a message does not decode");
-      keep(*decoded);
-    }));
-  }
-  report.row(encode_key, median(encode_ns), "ns");
-  report.row(decode_key, median(decode_ns), "ns");
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -193,16 +172,4 @@ int main(int argc, char** argv) {
   record(report, "noise.record.24", 24);
   record(report, "noise.record.64", 64);
   record(report, "noise.record.256", 256);
-
-  const std::vector<std::uint8_t> extranonce(8, 7), prefix(60, 1), suffix(120, 2);
-  const std::vector<wire::U256> path(12);
-  codec(report, "wire.encode.submit_shares_extended", "wire.decode.submit_shares_extended",
-        wire::SubmitSharesExtended{.channel_id = 1, .sequence_number = 2, .job_id = 3, .extranonce = extranonce});
-  codec(report, "wire.encode.new_extended_mining_job", "wire.decode.new_extended_mining_job",
-        wire::NewExtendedMiningJob{.channel_id = 1,
-                                   .job_id = 2,
-                                   .min_ntime = 3,
-                                   .merkle_path = path,
-                                   .coinbase_tx_prefix = prefix,
-                                   .coinbase_tx_suffix = suffix});
 }
