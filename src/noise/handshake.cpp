@@ -18,8 +18,9 @@ constexpr std::string_view kProtocolName = "Noise_NX_Secp256k1+EllSwift_ChaChaPo
 
 }  // namespace
 
-Secret bip324_ecdh(std::span<const std::uint8_t, 64> initiator_key, std::span<const std::uint8_t, 64> responder_key,
-                   const Secret& secret, Party party) {
+// Not inlined, so that secrets_check.supp can name it.
+[[gnu::noinline]] Secret bip324_ecdh(std::span<const std::uint8_t, 64> initiator_key,
+                                     std::span<const std::uint8_t, 64> responder_key, const Secret& secret, Party party) {
   Secret shared;
   // Cannot fail: every 64 bytes are a point, and our secret is a valid key.
   if (secp256k1_ellswift_xdh(secp256k1(), shared.data(), initiator_key.data(), responder_key.data(), secret.data(),
