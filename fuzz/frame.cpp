@@ -1,8 +1,10 @@
 // Plain frames from any bytes in any chunks: the chunks change nothing, and what decodes is encoded back to what decodes the
 // same.
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <vector>
 
 #include "wire/frame.h"
@@ -20,14 +22,14 @@ struct Frame {
 
 constexpr std::uint32_t kMaxPayload = 4096;
 
-// All frames until the bytes or the codec's patience end, when `chunk` bytes arrive at a time.
-std::vector<Frame> frames_of(Bytes stream, std::size_t chunk) {
+// All frames until the bytes or the codec's patience end, when `chunks`, one after another and again, arrive at a time.
+std::vector<Frame> frames_of(Bytes stream, std::span<const std::size_t> chunks) {
   wire::PlainCodec codec(kMaxPayload);
   std::vector<Frame> found;
   std::vector<std::uint8_t> received;
   std::vector<wire::FrameView> views;
-  while (!stream.empty()) {
-    const Bytes arrived = stream.first(std::min(chunk, stream.size()));
+  for (std::size_t turn = 0; !stream.empty(); ++turn) {
+    const Bytes arrived = stream.first(std::min(chunks[turn % chunks.size()], stream.size()));
     stream = stream.subspan(arrived.size());
     received.insert(received.end(), arrived.begin(), arrived.end());
     views.clear();
@@ -43,10 +45,10 @@ std::vector<Frame> frames_of(Bytes stream, std::size_t chunk) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
-  const Bytes stream(data + 1, size - 1);
-  const std::vector<Frame> whole = frames_of(stream, size);
-  if (frames_of(stream, data[0] % 32 + 1U) != whole) std::abort();
+  if (size < 3) return 0;
+  const Bytes stream(data + 3, size - 3);
+  const std::vector<Frame> whole = frames_of(stream, std::array{size});
+  if (frames_of(stream, std::array{data[0] % 32 + 1UZ, data[1] % 64 + 1UZ, data[2] + 1UZ}) != whole) std::abort();
 
   for (const Frame& frame : whole) {
     wire::with_message_type(frame.header, [&]<class M>(std::type_identity<M>) {
