@@ -13,7 +13,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -68,14 +68,18 @@ class Comparison {
  public:
   explicit Comparison(bool json) : json_(json) {}
 
-  /// `ours` times one batch and says what one operation took; SRI's is `key` there.
+  /// `ours` times one batch and says what one operation took; SRI's is `sri_key` there, the same unless said.
   template <class Ours>
-  void beside_sri(const char* key, Ours&& ours) {
-    beside(key, ours, [&] { return sri_.time(key); });
+  void beside_sri(const std::string& key, const std::string& sri_key, Ours&& ours) {
+    beside(key, ours, [&] { return sri_.time(sri_key); });
+  }
+  template <class Ours>
+  void beside_sri(const std::string& key, Ours&& ours) {
+    beside_sri(key, key, ours);
   }
 
   template <class Ours, class Other>
-  void beside(const char* key, Ours&& ours, Other&& other) {
+  void beside(const std::string& key, Ours&& ours, Other&& other) {
     std::vector<double> nanoseconds, ratios;
     ours();
     other();
@@ -83,8 +87,8 @@ class Comparison {
       nanoseconds.push_back(ours());
       ratios.push_back(nanoseconds.back() / other());
     }
-    std::printf(json_ ? "{\"key\":\"%s\",\"value\":%.1f,\"unit\":\"ns\",\"ratio\":%.3f}\n" : "%s: %.1f ns, ratio %.3f\n", key,
-                median(nanoseconds), median(ratios));
+    std::printf(json_ ? "{\"key\":\"%s\",\"value\":%.1f,\"unit\":\"ns\",\"ratio\":%.3f}\n" : "%s: %.1f ns, ratio %.3f\n",
+                key.c_str(), median(nanoseconds), median(ratios));
     std::fflush(stdout);
   }
 
@@ -197,30 +201,58 @@ class Shares {
  public:
   Shares(channels::ChannelKind kind, std::size_t merkle_path) : kind_(kind), merkle_path_(merkle_path) {}
 
-  /// Of one accepted share.
+  /// Of one accepted share, each by itself.
   double engine() {
+    return measure([this](channels::Channel& channel, const channels::Share& first, const channels::Share& second) {
+      for (const auto* share : {&first, &second}) {
+        if (channel.submit(jobs_, *share, kNow.unix_time).verdict != channels::ShareVerdict::kAccepted)
+          broken("a share was refused");
+      }
+    });
+  }
+
+  /// Of one of two accepted shares that arrive together, as the pool's session takes them.
+  double engine_of_two() {
+    return measure([this](channels::Channel& channel, const channels::Share& first, const channels::Share& second) {
+      channels::PreparedShare one, two;
+      channel.prepare(jobs_, first, kNow.unix_time, one);
+      channel.prepare(jobs_, second, kNow.unix_time, two);
+      channels::hash(one, two);
+      channel.judge(one, first.sequence_number);
+      channel.judge(two, second.sequence_number);
+      if (one.judged.verdict != channels::ShareVerdict::kAccepted || two.judged.verdict != channels::ShareVerdict::kAccepted)
+        broken("a share was refused");
+    });
+  }
+
+ private:
+  template <class Take>
+  double measure(Take&& take) {
     next_tip();
     auto channel =
         channels::Channel::open({.kind = kind_, .id = 2, .nominal_hash_rate_hps = 1, .max_target = bitcoin::U256::max()},
                                 "bench", std::move(*extranonces_.allocate()), policy_, kNow.instant);
     wire::FrameBuffer out;
     channel->start(*jobs_.current(), out);
+    const auto share_of = [&](std::uint32_t n, channels::FullExtranonce& extranonce) {
+      store_le(extranonce.data(), n);
+      return channels::Share{.job_id = jobs_.current()->id,
+                             .sequence_number = n,
+                             .nonce = n,
+                             .ntime = kNtime,
+                             .version = kVersion | (n << 5 & channels::kVersionRollingMask),
+                             .extranonce = Bytes(extranonce).first(channel->extranonce_size())};
+    };
+    channels::FullExtranonce first{}, second{};
     const auto start = Clock::now();
-    for (std::uint32_t n = 0; n < kShareCount; ++n) {
-      store_le(extranonce_.data(), n);
-      const channels::Share share{.job_id = jobs_.current()->id,
-                                  .sequence_number = n,
-                                  .nonce = n,
-                                  .ntime = kNtime,
-                                  .version = kVersion | (n << 5 & channels::kVersionRollingMask),
-                                  .extranonce = Bytes(extranonce_).first(channel->extranonce_size())};
-      if (channel->submit(jobs_, share, kNow.unix_time).verdict != channels::ShareVerdict::kAccepted)
-        broken("a share was refused");
+    for (std::uint32_t n = 0; n < kShareCount; n += 2) {
+      take(*channel, share_of(n, first), share_of(n + 1, second));
       if (const auto batch = channel->take_acknowledgement()) keep(*batch);
     }
     return since(start) / kShareCount;
   }
 
+ public:
   /// The hashing of one share and nothing else: an extended channel's coinbase from the extranonce on, and its path; the
   /// header.
   double hashing() {
@@ -253,7 +285,6 @@ class Shares {
   channels::JobFactory factory_{{.payout_script = std::vector<std::uint8_t>(22, 0x14), .pool_signature = "bench"}};
   channels::JobSet jobs_;
   std::uint64_t templates_ = 0;
-  std::array<std::uint8_t, channels::kRollableExtranonceSize> extranonce_{};
 };
 
 }  // namespace
@@ -282,11 +313,12 @@ int main(int argc, char** argv) {
 
   Shares standard(channels::ChannelKind::kStandard, 0), empty_path(channels::ChannelKind::kExtended, 0),
       path_of_12(channels::ChannelKind::kExtended, 12);
-  const auto channel = [&](const char* sri_key, const char* hashing_key, Shares& shares) {
-    comparison.beside_sri(sri_key, [&] { return shares.engine(); });
-    comparison.beside(hashing_key, [&] { return shares.engine(); }, [&] { return shares.hashing(); });
+  const auto channel = [&](const std::string& key, Shares& shares) {
+    comparison.beside_sri(key, key, [&] { return shares.engine(); });
+    comparison.beside_sri(key + ".two", key, [&] { return shares.engine_of_two(); });
+    comparison.beside(key + ".hashing", [&] { return shares.engine(); }, [&] { return shares.hashing(); });
   };
-  channel("channels.standard", "channels.standard.hashing", standard);
-  channel("channels.extended.path_0", "channels.extended.path_0.hashing", empty_path);
-  channel("channels.extended.path_12", "channels.extended.path_12.hashing", path_of_12);
+  channel("channels.standard", standard);
+  channel("channels.extended.path_0", empty_path);
+  channel("channels.extended.path_12", path_of_12);
 }
