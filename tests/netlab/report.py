@@ -1,4 +1,4 @@
-"""What the tests measured: a table, and build/netlab.json. Nothing here is asserted."""
+"""What the tests measured: a table, and build/netlab.json. Nothing here is asserted. Paths are looked at once a second."""
 import json
 import os
 import pathlib

@@ -1,5 +1,5 @@
 """What happens to a session when the network changes under it: shares go on."""
-from mining import LabMiner, LabPool, LabTranslator
+from mining import LabMiner, LabPool, LabRelay, LabTranslator
 from processes import InteropTest
 from topology import Internet, cut_udp, mend
 
@@ -12,9 +12,47 @@ class Changes(InteropTest):
         self.internet = Internet()
         self.addCleanup(self.internet.remove)
 
+    def mine(self, pool_kind, miner_kind):
+        """Two hosts, our relay between them, and a share accepted."""
+        self.relay = LabRelay(self, self.internet.public)
+        self.pool_host, self.miner_host = self.internet.host("pool", 1, pool_kind), self.internet.host("miner", 2, miner_kind)
+        self.pool = LabPool(self, self.pool_host, self.relay.settings)
+        self.translator = LabTranslator(self, self.miner_host, [self.pool.url("iroh")], self.relay.settings)
+        self.translator.listening()
+        self.miner = LabMiner(self, self.miner_host)
+        self.wait_until("a share is accepted", self.miner.first_share, DEADLINE)
+
+    def wait_for_path(self, path):
+        self.wait_until(f"the path is {path}", lambda: self.translator.path() == path, DEADLINE)
+
     def wait_for_more_shares(self):
         before = self.pool.shares_accepted()
         self.wait_until("more shares are accepted", lambda: self.pool.shares_accepted() >= before + 3, DEADLINE)
+
+    def assert_same_connection(self):
+        self.assertEqual(len(self.translator.events("translator.upstream_ready")), 1, "the pool was dialled once")
+        self.assertEqual(self.translator.events("translator.upstream_lost"), [])
+
+    def test_the_direct_path_is_cut_and_comes_back(self):
+        self.mine("home", "home")
+        self.wait_for_path("direct")
+        cut_udp(self.miner_host.router, self.pool_host.public_address)
+        self.wait_for_path("relayed")
+        self.wait_for_more_shares()
+        mend(self.miner_host.router)
+        self.wait_for_path("direct")
+        self.wait_for_more_shares()
+        self.assert_same_connection()
+        self.assertEqual(self.miner.events("miner.disconnected"), [])
+
+    def test_the_relay_is_killed_and_comes_back_while_it_is_the_only_way(self):
+        self.mine("symmetric", "symmetric")
+        self.wait_for_path("relayed")
+        self.relay.process.kill()
+        self.relay.process.start()
+        self.wait_until("the relay listens again", lambda: len(self.relay.events("relay.listening")) == 2, DEADLINE)
+        self.wait_for_more_shares()
+        self.assertEqual(self.miner.events("miner.disconnected"), [])
 
     def test_iroh_gives_way_to_tcp_and_comes_back(self):
         pool_host, miner_host = self.internet.host("pool", 1, "none"), self.internet.host("miner", 2, "home")

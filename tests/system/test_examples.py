@@ -1,5 +1,6 @@
 """The files of config/ as they stand: the roles that they are for start with them and mine. Addresses alone are laid over them,
-by environment, so that this machine's ports are no matter. The one on a Bitcoin node is tested by ./dev interop."""
+by environment, so that this machine's ports are no matter. The one on a Bitcoin node is tested by ./dev interop, those that
+need a relay by ./dev netlab."""
 import pathlib
 
 from adit import ADIT, Miner, Role, metric
@@ -11,7 +12,7 @@ HERE = {"POOL__LISTEN_ADDRESS": "127.0.0.1:0", "POOL__IROH__BIND_ADDRESSES": "12
 # What one CPU finds often enough.
 EASY = {"TPROXY__DOWNSTREAM_DIFFICULTY_CONFIG__MIN_INDIVIDUAL_MINER_HASHRATE": "100000.0",
         "TPROXY__DOWNSTREAM_DIFFICULTY_CONFIG__SHARES_PER_MINUTE": "60.0"}
-TESTED_ELSEWHERE = {"pool-bitcoin-rpc.toml": "interop"}
+TESTED_ELSEWHERE = {"pool-bitcoin-rpc.toml": "interop", "pool-behind-nat.toml": "netlab", "relay.toml": "netlab"}
 
 
 class Examples(InteropTest):
