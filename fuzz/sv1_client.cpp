@@ -1,4 +1,5 @@
-// A pool that says anything, in any chunks, to a miner: the chunks change neither the work nor what the miner sends.
+// A pool that says anything, raw or composed of what pools say, in any chunks, to a miner: the chunks change neither the work
+// nor what the miner sends.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include <string>
 
 #include "sv1/client.h"
+#include "sv1_lines.h"
 
 namespace {
 
@@ -52,8 +54,14 @@ Outcome run(Bytes input, std::size_t chunk) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
-  const Bytes input(data + 1, size - 1);
-  if (run(input, data[0] % 64 + 1U) != run(input, size)) std::abort();
+  if (size < 2) return 0;
+  Bytes input(data + 1, size - 1);
+  std::string composed;
+  if (data[0] >= 64) {  // Below: raw bytes, so that the seeds read as what they are.
+    fuzz::Source source(input);
+    while (!source.empty()) composed += fuzz::pool_line(source);
+    input = as_bytes(composed);
+  }
+  if (run(input, data[0] % 64 + 1U) != run(input, input.size())) std::abort();
   return 0;
 }

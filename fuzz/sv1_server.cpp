@@ -1,4 +1,5 @@
-// A miner that says anything, in any chunks: the chunks change no answer, and every answer is a line that parses.
+// A miner that says anything, raw or composed of what miners say, in any chunks: the chunks change no answer, every answer is a
+// line that parses, and no share reaches the pool that breaks what it was told.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "sv1/server.h"
+#include "sv1_lines.h"
 
 namespace {
 
@@ -26,7 +28,11 @@ class Handler final : public sv1::ServerHandler {
     if (!(difficulty >= 0)) std::abort();
   }
   void on_ready() override { server->set_difficulty(0.5); }
-  std::optional<sv1::Reject> on_submit(const sv1::Submit&) override { return std::nullopt; }
+  std::optional<sv1::Reject> on_submit(const sv1::Submit& submit) override {
+    if (submit.extranonce2.size() != 4 || submit.user.size() >= 100) std::abort();
+    if ((submit.version_bits.value_or(0) & ~sv1::kVersionRollingMask) != 0) std::abort();
+    return std::nullopt;
+  }
 };
 
 struct Outcome {
@@ -56,9 +62,15 @@ Outcome run(Bytes input, std::size_t chunk) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
-  const Bytes input(data + 1, size - 1);
-  const Outcome whole = run(input, size);
+  if (size < 2) return 0;
+  Bytes input(data + 1, size - 1);
+  std::string composed;
+  if (data[0] >= 64) {  // Below: raw bytes, so that the seeds read as what they are.
+    fuzz::Source source(input);
+    while (!source.empty()) composed += fuzz::miner_line(source, 0x6553f164);
+    input = as_bytes(composed);
+  }
+  const Outcome whole = run(input, input.size());
   if (run(input, data[0] % 64 + 1U) != whole) std::abort();
 
   sv1::Parser parser;
