@@ -418,6 +418,31 @@ TEST_F(Net, APeerThatDoesNotReadIsCutOff) {
   });
 }
 
+TEST_F(Net, APeerThatAsksMuchBeforeItReadsIsSlowedDownAndGetsEveryAnswer) {
+  EchoServer server(shards_, {.max_queued_bytes = 1 << 18});
+  constexpr std::size_t kFrames = 16'000;  // 16 MB of answers: more than any socket buffers, and than the server queues
+  auto eager = dial_on(shards_[0], server.url(), {.max_queued_bytes = 64 << 20});
+  ASSERT_TRUE(eager) << eager.error().message();
+  on(shards_[0], [&]() -> asio::awaitable<bool> {
+    const auto frame = frame_of(1000);
+    for (std::size_t i = 0; i < kFrames; ++i) (*eager)->send(frame);
+    co_await sleep_for(300ms);
+    co_return true;
+  });
+  EXPECT_EQ(healthy(shards_[1], server.url()), "");
+  const auto answered = on(shards_[0], [&]() -> asio::awaitable<std::size_t> {
+    std::size_t frames = 0;
+    while (frames < kFrames) {
+      const auto batch = co_await (*eager)->receive();
+      if (!batch) break;
+      frames += batch->size();
+    }
+    eager->reset();
+    co_return frames;
+  });
+  EXPECT_EQ(answered, kFrames);
+}
+
 TEST_F(Net, AWrongAuthorityIsAHandshakeErrorThatSaysSo) {
   EchoServer server(shards_);
   auto to = server.url();

@@ -1,6 +1,8 @@
 #include "net/url.h"
 
 #include <gmock/gmock.h>
+#include <random>
+
 #include <gtest/gtest.h>
 
 namespace adit::net {
@@ -35,6 +37,49 @@ TEST(Url, EveryFormRoundTrips) {
     ASSERT_TRUE(parsed) << url << ": " << parsed.error().message();
     EXPECT_EQ(to_url(*parsed), url);
     EXPECT_EQ(parse_url(to_url(*parsed)), *parsed);
+  }
+}
+
+TEST(Url, WhateverUpstreamIsPrintedParsesToItself) {
+  std::mt19937_64 random(3);
+  const auto pick = [&](std::string_view from, std::size_t least, std::size_t most) {
+    std::string text;
+    for (std::size_t i = least + random() % (most - least + 1); i > 0; --i) text += from[random() % from.size()];
+    return text;
+  };
+  const auto port = [&] { return static_cast<std::uint16_t>(1 + random() % 65535); };
+  for (int i = 0; i < 5000; ++i) {
+    Upstream upstream;
+    if (random() % 2 == 0) {
+      upstream.authority = noise::AuthorityKeyPair::generate(noise::system_random()).public_key();
+    }
+    switch (random() % 3) {
+      case 0:
+        upstream.transport = TcpConfig{"a" + pick("abcxyz0189-.", 0, 60), port()};
+        break;
+      case 1:
+        upstream.transport = TcpConfig{"2001:db8::" + pick("0123456789abcdef", 1, 4), port()};
+        break;
+      default: {
+        IrohConfig iroh;
+        iroh.endpoint_id = pick("0123456789abcdef", 64, 64);
+        // Any character that a URL cannot hold as it is must come back too.
+        if (random() % 2 == 0) iroh.relay_url = "https://" + pick("abc.:/~%&=?#+ \"\xc3\xa4", 1, 40);
+        for (auto count = random() % 4; count > 0; --count) {
+          iroh.addrs.push_back(random() % 2 == 0
+                                   ? std::to_string(random() % 256) + ".0.2." + std::to_string(random() % 256) + ":" +
+                                         std::to_string(port())
+                                   : "[2001:db8::" + pick("0123456789abcdef", 1, 4) + "]:" + std::to_string(port()));
+        }
+        if (random() % 3 == 0) iroh.alpn = pick("abc/1 %&", 1, 20);
+        upstream.transport = std::move(iroh);
+      }
+    }
+    const auto url = to_url(upstream);
+    const auto parsed = parse_url(url);
+    ASSERT_TRUE(parsed) << url << ": " << parsed.error().message();
+    ASSERT_EQ(*parsed, upstream) << url;
+    ASSERT_EQ(to_url(*parsed), url);
   }
 }
 

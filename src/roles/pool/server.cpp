@@ -14,7 +14,7 @@
 
 #include "base/hex.h"
 #include "bitcoin/block.h"
-#include "log/log.h"
+#include "log/limited.h"
 #include "net/framed.h"
 #include "net/handshake.h"
 #include "net/tcp.h"
@@ -30,8 +30,6 @@ namespace asio = boost::asio;
 constexpr auto kLastWords = std::chrono::seconds(2);
 /// How long a caller waits for the shards' answers; one that is stopped gives none.
 constexpr auto kPatienceWithShards = std::chrono::seconds(2);
-/// Complaints about single peers in the log, per shard and second: an abusive one must not hide the others.
-constexpr int kComplaintsPerTick = 5;
 
 void add(PoolCounters& sum, const PoolCounters& part) {
   sum.shares_accepted += part.shares_accepted;
@@ -230,12 +228,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   }
 
   void complain(std::string_view event, std::string_view peer, const Error& error) {
-    if (complaints_ == 0) {
-      ++untold_;
-      return;
-    }
-    --complaints_;
-    log::warn(event, {{"peer", peer}, {"error", error.name()}, {"message", error.message()}});
+    complaints_.warn(event, {{"peer", peer}, {"error", error.name()}, {"message", error.message()}});
   }
 
   void on_block_found(const PoolSession&, const BlockFound& block) override {
@@ -290,8 +283,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       member.leave();
       member.connection->close(net::CloseCode::kShutdown);
     }
-    complaints_ = kComplaintsPerTick;
-    if (const auto untold = std::exchange(untold_, 0); untold != 0) log::warn("pool.more_complaints", {{"count", untold}});
+    complaints_.tick();
   }
 
   /// The handshake; null if it failed, which is told.
@@ -374,8 +366,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   TransportCounters transport_;
   std::size_t running_ = 0;
   bool stopping_ = false;
-  int complaints_ = kComplaintsPerTick;
-  std::uint64_t untold_ = 0;
+  log::Limited complaints_{"pool.more_complaints"};
   std::function<void(const Counters&)> done_;
 };
 

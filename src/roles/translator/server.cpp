@@ -11,7 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "log/log.h"
+#include "log/limited.h"
 #include "net/tcp.h"
 
 namespace adit::translator {
@@ -22,8 +22,6 @@ namespace asio = boost::asio;
 constexpr auto kTick = std::chrono::seconds(1);
 /// How long a miner that is sent away has to take the words that say why.
 constexpr auto kLastWords = std::chrono::seconds(2);
-/// Complaints about single miners or shares in the log, per shard and second: an abusive one must not hide the others.
-constexpr int kComplaintsPerTick = 5;
 
 void add(Counters& sum, const Counters& part) {
   sum.miners += part.miners;
@@ -194,12 +192,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   void complain(std::string_view event, std::string_view peer, std::string_view message) {
-    if (complaints_ == 0) {
-      ++untold_;
-      return;
-    }
-    --complaints_;
-    log::warn(event, {{"peer", peer}, {"message", message}});
+    complaints_.warn(event, {{"peer", peer}, {"message", message}});
   }
 
   // ---- TranslatorEvents
@@ -335,9 +328,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     for (const auto& [number, peer] : peers_) {
       if (peer->last_words && now.instant >= *peer->last_words) peer->stream->close(net::CloseCode::kShutdown);
     }
-    complaints_ = kComplaintsPerTick;
-    if (const auto untold = std::exchange(untold_, 0); untold != 0)
-      log::warn("translator.more_complaints", {{"count", untold}});
+    complaints_.tick();
     publish();
   }
 
@@ -351,8 +342,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   std::uint64_t slow_readers_ = 0;
   std::size_t running_ = 0;
   bool stopping_ = false;
-  int complaints_ = kComplaintsPerTick;
-  std::uint64_t untold_ = 0;
+  log::Limited complaints_{"translator.more_complaints"};
   std::function<void()> done_;
   // Held for a copy, once a second. Not std::atomic<std::shared_ptr>: libstdc++ 12's unlocks without a barrier.
   mutable std::mutex published_mutex_;

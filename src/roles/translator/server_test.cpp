@@ -6,9 +6,12 @@
 #include <atomic>
 #include <future>
 
+#include "net/framed.h"
+#include "net/handshake.h"
 #include "net/shards.h"
 #include "net/tcp.h"
 #include "roles/translator/test_support.h"
+#include "wire/messages.h"
 
 namespace adit::translator {
 namespace {
@@ -161,6 +164,88 @@ TEST_F(TranslatorServerTest, AGoodbyeIsSpokenOverTcpOnlyWhereItWasAskedFor) {
   server->stop(5s);
   EXPECT_EQ(server->stats().upstreams[0].goodbyes, 1u);
   EXPECT_TRUE(eventually([&] { return pool.server().stats().transport.goodbyes == 1; }));
+}
+
+/// A pool that holds the authority's key and asks each client to connect anew, to `host` and `port`.
+class RestlessPool {
+ public:
+  RestlessPool(std::string host, std::uint16_t port)
+      : host_(std::move(host)), port_(port), certificates_(authority(), 3600s, noise::system_random()) {
+    shards_.start();
+    listener_ = std::move(*net::TcpListener::bind(shards_[0], {"127.0.0.1", 0}));
+    listener_->start(shards_, [this](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
+      ++connections;
+      shard.spawn(serve(shard, std::move(stream)));
+    });
+  }
+  ~RestlessPool() {
+    listener_->stop();
+    shards_.stop(0s);
+  }
+  [[nodiscard]] UpstreamTarget target() const {
+    return {.peer = {.transport = net::TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority().public_key()},
+            .user_identity = "test"};
+  }
+  std::atomic<int> connections = 0;
+
+ private:
+  net::asio::awaitable<void> serve(net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
+    auto codec = co_await net::respond(shard, *stream, certificates_, {});
+    if (!codec) co_return;
+    net::FramedConnection connection(shard, std::move(stream), std::move(*codec), {});
+    if (!co_await connection.receive()) co_return;
+    wire::FrameBuffer out;
+    out.push(wire::SetupConnectionSuccess{.used_version = 2});
+    out.push(wire::Reconnect{.new_host = std::string_view(host_), .new_port = port_});
+    connection.send(out);
+    while (co_await connection.receive()) {
+    }
+  }
+
+  std::string host_;
+  std::uint16_t port_;
+  noise::CertificateSource certificates_;
+  net::Shards shards_{1};
+  std::unique_ptr<net::TcpListener> listener_;
+};
+
+TEST_F(TranslatorServerTest, AnUpstreamThatAsksForNewConnectionsAgainAndAgainIsFollowedThreeTimesAndLeft) {
+  RestlessPool restless("", 0);
+  Pool pool(1);
+  selection.race_after = 10s;
+  start({restless.target(), pool.target()});
+  TestMiner miner(server->port());
+  ASSERT_TRUE(miner.has_work());
+  EXPECT_EQ(miner.find_block(), 0);
+  EXPECT_EQ(restless.connections, 4) << "the first one, and three that it asked for";
+}
+
+TEST_F(TranslatorServerTest, AReconnectToWhoeverHoldsAnotherKeyIsNotBelieved) {
+  // The other server is a pool too, under its own authority.
+  net::Shards others(1);
+  others.start();
+  templates::EmbeddedSource chain{{}};
+  pool::ServerOptions options;
+  options.listen = net::TcpConfig{"127.0.0.1", 0};
+  const auto impostor_key = noise::AuthorityKeyPair::generate(noise::system_random());
+  options.authority_secret = impostor_key.secret().copy();
+  options.jobs.payout_script = {0x51};
+  std::optional<pool::PoolServer> impostor;
+  impostor.emplace(others, chain, std::move(options));
+  ASSERT_TRUE(impostor->start());
+  RestlessPool hijacked("127.0.0.1", impostor->tcp_port());
+  Pool pool(1);
+  selection.race_after = 10s;
+  start({hijacked.target(), pool.target()});
+  TestMiner miner(server->port());
+  ASSERT_TRUE(miner.has_work());
+  EXPECT_EQ(miner.find_block(), 0);
+  EXPECT_EQ(impostor->stats().pool.shares_accepted, 0u);
+  EXPECT_EQ(impostor->stats().pool.sessions, 0u);
+  EXPECT_EQ(pool.height(), 1u);
+  impostor->stop(1s);
+  impostor.reset();
+  others.stop(1s);
 }
 
 TEST_F(TranslatorServerTest, MinersThatComeBeforeThePoolGetTheirWorkWhenItIsThere) {

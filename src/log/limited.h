@@ -1,0 +1,41 @@
+// Complaints about single peers, limited: an abusive one must not hide the others.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "log/log.h"
+
+namespace adit::log {
+
+/// Warnings of one shard: a few between two ticks, then a count of those that were not told. Not thread-safe.
+class Limited {
+ public:
+  /// `more_event`: what the count is logged as.
+  explicit Limited(std::string_view more_event) : more_event_(more_event) {}
+
+  void warn(std::string_view event, Fields fields) {
+    if (left_ == 0) {
+      ++untold_;
+      return;
+    }
+    --left_;
+    log::warn(event, fields);
+  }
+
+  /// About once a second.
+  void tick() {
+    left_ = kPerTick;
+    if (const auto untold = std::exchange(untold_, 0); untold != 0) log::warn(more_event_, {{"count", untold}});
+  }
+
+ private:
+  static constexpr int kPerTick = 5;
+  std::string_view more_event_;
+  int left_ = kPerTick;
+  std::uint64_t untold_ = 0;
+};
+
+}  // namespace adit::log
