@@ -1,4 +1,6 @@
 """What happens to a session when the network changes under it: shares go on."""
+import re
+
 from mining import LabMiner, LabPool, LabRelay, LabTranslator
 from processes import InteropTest
 from topology import Internet, cut_udp, mend
@@ -70,3 +72,10 @@ class Changes(InteropTest):
         self.wait_until("iroh is back", lambda: ways() == ["iroh", "tcp", "iroh"], 2 * DEADLINE)
         self.wait_for_more_shares()
         self.assertEqual(self.miner.events("miner.disconnected"), [])
+
+    def test_without_a_relay_the_error_names_the_setting(self):
+        pool_host, miner_host = self.internet.host("pool", 1, "home"), self.internet.host("miner", 2, "home")
+        pool = LabPool(self, pool_host, 'relay = "none"')
+        translator = LabTranslator(self, miner_host, [pool.url("iroh")], 'relay = "none"')
+        failed = self.wait_until("the dial fails", lambda: translator.events("translator.upstream_failed"), DEADLINE)[0]
+        self.assertTrue(re.search(r"no relay here.*`relay` in \[iroh\]", failed["message"]), failed["message"])

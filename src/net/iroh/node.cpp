@@ -246,10 +246,15 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard
   target.alpn_count = 1;
 
   // Silence is the commonest failure, and the bridge does not know what was dialled.
-  const auto failed = [&to](std::int32_t result, adit_handle handle) {
+  const auto failed = [this, &to](std::int32_t result, adit_handle handle) {
     auto error = bridge_error(result, handle, "cannot connect to " + to.endpoint_id.substr(0, 10) + " over iroh");
-    if (result != ADIT_TIMED_OUT) return error;
-    return Error(Errc::kTimedOut, error.message() + "; is the peer running, and are its addresses or its relay right?");
+    std::string advice;
+    if (result == ADIT_TIMED_OUT) advice = "; is the peer running, and are its addresses or its relay right?";
+    if ((result == ADIT_TIMED_OUT || result == ADIT_UNREACHABLE) && config_.relay_mode == IrohRelays::kNone) {
+      advice += " There is no relay here: where both sides are behind routers, set `relay` in [iroh] of both";
+    }
+    return advice.empty() ? error
+                          : Error(result == ADIT_TIMED_OUT ? Errc::kTimedOut : Errc::kUnreachable, error.message() + advice);
   };
   adit_handle handle = 0;
   if (const auto result = adit_connect(endpoint_.get(), loop->handle(), &target, bridge_ms(deadline), &handle);
