@@ -107,6 +107,7 @@ int32_t adit_loop_drain(adit_handle loop, adit_event* events, uint32_t capacity)
  *   endpoint    dropped without waiting for peers: call adit_endpoint_close first
  *   listener    attempts that wait are refused; handshakes under way go on
  *   loop        no more events; handles on it live on
+ *   pieces      their memory is given back
  *   and whatever is still under way is cancelled.
  * Code 0 is also what QUIC sends for a process that forgot to say goodbye; so give each meaning its own code from 1.
  * ADIT_OK; ADIT_STALE; ADIT_INVALID: code too large. */
@@ -338,6 +339,16 @@ int64_t adit_stream_read(adit_handle stream, uint8_t* buffer, size_t capacity, u
  * Bytes taken (> 0); ADIT_AGAIN: WRITABLE follows; ADIT_STOPPED: *code; ADIT_CLOSED; ADIT_STALE: also after finish or
  * reset; ADIT_INVALID: length 0. */
 int64_t adit_stream_write(adit_handle stream, const uint8_t* data, size_t len, uint64_t* code);
+
+/* Takes what has arrived without a copy: at most max_pieces (1..64) pieces in order, each as it lies in memory, usually what
+ * one packet brought. They stay as they are until *owner is released, on any thread, whatever becomes of the stream; stopping
+ * the runtime releases them too. Worth it from about 4 KiB on; a small piece may keep a whole batch of packets (64 KiB) in
+ * memory. How many pieces (> 0); otherwise as adit_stream_read. */
+int64_t adit_stream_read_pieces(adit_handle stream, adit_bytes* pieces, size_t max_pieces, uint64_t* code, adit_handle* owner);
+
+/* Writes the beginning of all parts, one after the other, at most 64 KiB at a time, as one run of bytes.
+ * As adit_stream_write; ADIT_INVALID: there is no byte in any part. */
+int64_t adit_stream_writev(adit_handle stream, const adit_bytes* parts, size_t part_count, uint64_t* code);
 
 /* Ends our side after what was written. That it returned proves nothing about the peer; an answer does.
  * ADIT_OK; ADIT_STALE: also after finish or reset. */

@@ -369,7 +369,12 @@ impl ListenerObject {
     }
 }
 
-pub fn listen(endpoint: Arc<EndpointObject>, queue: &Arc<Queue>, alpns: Vec<Vec<u8>>, max_waiting: usize) -> Result<u64, Failure> {
+pub fn listen(
+    endpoint: Arc<EndpointObject>,
+    queue: &Arc<Queue>,
+    alpns: Vec<Vec<u8>>,
+    max_waiting: usize,
+) -> Result<u64, Failure> {
     let runtime = runtime::handle()?;
     let _context = runtime.enter();
     if !(1..=65535).contains(&max_waiting) {

@@ -140,3 +140,34 @@ fn from_transport(code: TransportErrorCode) -> Code {
         Code::Internal
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_of_a_handshake_says_what_to_do_next() {
+        let transport = [
+            (TransportErrorCode::CONNECTION_REFUSED, Code::Refused),
+            (TransportErrorCode::APPLICATION_ERROR, Code::Refused),
+            (TransportErrorCode::crypto(ALERT_NO_APPLICATION_PROTOCOL), Code::WrongProtocol),
+            (TransportErrorCode::crypto(48), Code::WrongPeer),
+            (TransportErrorCode::PROTOCOL_VIOLATION, Code::Internal),
+        ];
+        for (code, expected) in transport {
+            assert_eq!(from_transport(code), expected, "{code}");
+        }
+        let ends = [
+            (ConnectionError::TimedOut, Code::Unreachable),
+            (ConnectionError::LocallyClosed, Code::Closed),
+            (ConnectionError::Reset, Code::Refused),
+            (ConnectionError::VersionMismatch, Code::WrongProtocol),
+            (ConnectionError::CidsExhausted, Code::Internal),
+        ];
+        for (end, expected) in ends {
+            let failure = from_handshake(end);
+            assert_eq!(failure.code, expected, "{}", failure.text);
+            assert!(!failure.text.is_empty());
+        }
+    }
+}

@@ -11,7 +11,7 @@ use crate::{
     endpoint::{EndpointObject, ListenerObject},
     error::{Code, Failure},
     queue::{Queue, Source},
-    stream::StreamObject,
+    stream::{Pieces, StreamObject},
 };
 
 #[derive(Clone)]
@@ -23,12 +23,13 @@ pub enum Object {
     Stream(Arc<StreamObject>),
     #[cfg(feature = "relay")]
     Relay(Arc<RelayObject>),
+    Pieces(Arc<Pieces>),
 }
 
 impl Object {
     pub fn source(&self) -> Option<&Arc<Source>> {
         match self {
-            Object::Loop(_) => None,
+            Object::Loop(_) | Object::Pieces(_) => None,
             Object::Endpoint(endpoint) => Some(&endpoint.source),
             Object::Listener(listener) => Some(&listener.source),
             Object::Connection(connection) => Some(&connection.source),
@@ -48,6 +49,7 @@ impl Object {
             Object::Stream(stream) => stream.end(code),
             #[cfg(feature = "relay")]
             Object::Relay(relay) => relay.end(),
+            Object::Pieces(pieces) => drop(pieces),
         }
     }
 }

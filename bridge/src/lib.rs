@@ -17,7 +17,7 @@ use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     slice,
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -105,6 +105,7 @@ const AWAY_REFUSE: u32 = 1;
 const AWAY_VALIDATE: u32 = 2;
 const AWAY_IGNORE: u32 = 3;
 const MAX_REASON: usize = 1000;
+const MAX_PIECES: usize = 64;
 const MAX_LOOP_HANDLES: u32 = 1 << 22;
 
 /// Runs one call: its value, or the code of its failure; the words stay with the thread.
@@ -565,6 +566,41 @@ pub unsafe extern "C" fn adit_stream_write(handle: u64, data: *const u8, len: us
 }
 
 #[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_stream_read_pieces(
+    handle: u64,
+    pieces: *mut Bytes,
+    max: usize,
+    with: *mut u64,
+    owner: *mut u64,
+) -> i64 {
+    call(|| {
+        if !(1..=MAX_PIECES).contains(&max) {
+            return Err(Failure::invalid(format!("{max} pieces, not 1 to {MAX_PIECES}")));
+        }
+        let stream = handles::stream(handle)?;
+        let read = Arc::new(stream.read_pieces(max, unsafe { &mut *with })?);
+        let out = unsafe { slice::from_raw_parts_mut(pieces, max) };
+        let mut count = 0;
+        for piece in read.iter() {
+            out[count] = Bytes { data: piece.as_ptr(), len: piece.len() };
+            count += 1;
+        }
+        let (kept, ()) = handles::insert(|_| Ok((Object::Pieces(read), ())))?;
+        unsafe { *owner = kept };
+        Ok(count as i64)
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_stream_writev(handle: u64, parts: *const Bytes, count: usize, with: *mut u64) -> i64 {
+    call(|| {
+        let parts = unsafe { array(parts, count) };
+        let stream = handles::stream(handle)?;
+        Ok(stream.write_parts(parts.iter().map(|part| unsafe { bytes(*part) }), unsafe { &mut *with })? as i64)
+    })
+}
+
+#[unsafe(no_mangle)]
 pub extern "C" fn adit_stream_finish(handle: u64) -> i32 {
     call_i32(|| handles::stream(handle)?.finish().map(|()| 0))
 }
@@ -582,4 +618,34 @@ pub extern "C" fn adit_stream_stop(handle: u64, with: u64) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn adit_stream_set_priority(handle: u64, priority: i32) -> i32 {
     call_i32(|| handles::stream(handle)?.set_priority(priority).map(|()| 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_at_the_border() {
+        assert_eq!(call(|| panic!("a defect")), Code::Panic as i64);
+        // The next call is none the worse for it.
+        assert_eq!(call_i32(|| Ok(7)), 7);
+    }
+
+    #[test]
+    fn the_words_of_a_failure_stay_with_its_thread() {
+        assert_eq!(call(|| Err(Failure::invalid("the third argument"))), Code::Invalid as i64);
+        std::thread::spawn(|| assert_eq!(error::last(), "")).join().expect("the other thread");
+        assert_eq!(error::last(), "the third argument");
+        // A code that needs no words leaves those of the last one that did.
+        assert_eq!(call(|| Err(Code::Again.into())), Code::Again as i64);
+        assert_eq!(error::last(), "the third argument");
+    }
+
+    #[test]
+    fn what_is_filled_never_passes_the_capacity() {
+        let mut buffer = [0u8; 4];
+        assert_eq!(unsafe { fill(b"abcdef", buffer.as_mut_ptr(), 3) }, 6);
+        assert_eq!(&buffer, b"abc\0");
+        assert_eq!(unsafe { fill(b"", std::ptr::null_mut(), 0) }, 0);
+    }
 }

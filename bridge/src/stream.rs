@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -21,6 +21,9 @@ use crate::{
     queue::{READABLE, Source, WRITABLE},
     runtime,
 };
+
+/// How much of a vectored write is looked at in one call.
+const MAX_GATHERED: usize = 64 * 1024;
 
 struct Sending {
     stream: SendStream,
@@ -54,6 +57,27 @@ fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, Failure> {
     mutex.lock().map_err(|_| Code::Panic.into())
 }
 
+fn end_of_reading(error: ReadError) -> (Code, u64) {
+    match error {
+        ReadError::Reset(with) => (Code::Reset, with.into_inner()),
+        ReadError::ConnectionLost(_) => (Code::Closed, 0),
+        ReadError::ClosedStream | ReadError::ZeroRttRejected => (Code::Stale, 0),
+    }
+}
+
+fn taken(polled: Poll<Result<usize, WriteError>>, code: &mut u64) -> Result<usize, Failure> {
+    match polled {
+        Poll::Pending => Err(Code::Again.into()),
+        Poll::Ready(Ok(written)) => Ok(written),
+        Poll::Ready(Err(WriteError::Stopped(with))) => {
+            *code = with.into_inner();
+            Err(Code::Stopped.into())
+        }
+        Poll::Ready(Err(WriteError::ConnectionLost(_))) => Err(Code::Closed.into()),
+        Poll::Ready(Err(WriteError::ClosedStream | WriteError::ZeroRttRejected)) => Err(Code::Stale.into()),
+    }
+}
+
 impl StreamObject {
     fn halves(&self) -> Result<&Halves, Failure> {
         self.halves.get().ok_or(Code::Stale.into())
@@ -78,9 +102,7 @@ impl StreamObject {
             Poll::Pending => return Err(Code::Again.into()),
             Poll::Ready(Ok(0)) => (Code::Fin, 0),
             Poll::Ready(Ok(read)) => return Ok(read),
-            Poll::Ready(Err(ReadError::Reset(with))) => (Code::Reset, with.into_inner()),
-            Poll::Ready(Err(ReadError::ConnectionLost(_))) => (Code::Closed, 0),
-            Poll::Ready(Err(ReadError::ClosedStream | ReadError::ZeroRttRejected)) => (Code::Stale, 0),
+            Poll::Ready(Err(error)) => end_of_reading(error),
         };
         receiving.ended = Some(ended);
         *code = ended.1;
@@ -90,16 +112,49 @@ impl StreamObject {
     /// Bytes taken; `code` is what the peer stopped with.
     pub fn write(&self, data: &[u8], code: &mut u64) -> Result<usize, Failure> {
         let mut sending = lock(&self.halves()?.sending)?;
-        match Pin::new(&mut sending.stream).poll_write(&mut Context::from_waker(&self.writable), data) {
-            Poll::Pending => Err(Code::Again.into()),
-            Poll::Ready(Ok(written)) => Ok(written),
-            Poll::Ready(Err(WriteError::Stopped(with))) => {
-                *code = with.into_inner();
-                Err(Code::Stopped.into())
-            }
-            Poll::Ready(Err(WriteError::ConnectionLost(_))) => Err(Code::Closed.into()),
-            Poll::Ready(Err(WriteError::ClosedStream | WriteError::ZeroRttRejected)) => Err(Code::Stale.into()),
+        let polled = Pin::new(&mut sending.stream).poll_write(&mut Context::from_waker(&self.writable), data);
+        taken(polled, code)
+    }
+
+    /// What has arrived, as it lies: at most `max` pieces, in order; never none.
+    pub fn read_pieces(&self, max: usize, code: &mut u64) -> Result<Pieces, Failure> {
+        let mut receiving = lock(&self.halves()?.receiving)?;
+        if let Some((ended, with)) = receiving.ended {
+            *code = with;
+            return Err(ended.into());
         }
+        let mut pieces = vec![Default::default(); max];
+        let polled = pin!(receiving.stream.read_many_chunks(&mut pieces)).poll(&mut Context::from_waker(&self.readable));
+        let ended = match polled {
+            Poll::Pending => return Err(Code::Again.into()),
+            Poll::Ready(Ok(Some(count))) => {
+                pieces.truncate(count);
+                return Ok(Pieces(pieces.into_iter().map(|piece| Box::new(piece) as _).collect()));
+            }
+            Poll::Ready(Ok(None)) => (Code::Fin, 0),
+            Poll::Ready(Err(error)) => end_of_reading(error),
+        };
+        receiving.ended = Some(ended);
+        *code = ended.1;
+        Err(ended.0.into())
+    }
+
+    /// As `write`, of the beginning of all parts one after the other.
+    pub fn write_parts<'a>(&self, parts: impl Iterator<Item = &'a [u8]>, code: &mut u64) -> Result<usize, Failure> {
+        // Gathered here, so that the connection's lock is taken once and its driver finds one run of bytes.
+        let mut gathered = Vec::new();
+        for part in parts {
+            let room = MAX_GATHERED - gathered.len();
+            gathered.extend_from_slice(&part[..part.len().min(room)]);
+        }
+        if gathered.is_empty() {
+            return Err(Code::Invalid.into());
+        }
+        let mut sending = lock(&self.halves()?.sending)?;
+        let mut chunk = [gathered.into()];
+        let mut chunks = &mut chunk[..];
+        let polled = pin!(sending.stream.write_many_chunks(&mut chunks)).poll(&mut Context::from_waker(&self.writable));
+        taken(polled, code)
     }
 
     pub fn finish(&self) -> Result<(), Failure> {
@@ -167,6 +222,15 @@ impl Drop for StreamObject {
             // The connection's lock is poisoned: noq's own drops would panic on it again.
             std::mem::forget(halves);
         }
+    }
+}
+
+/// Bytes of a stream where they arrived, kept until released.
+pub struct Pieces(Vec<Box<dyn AsRef<[u8]> + Send + Sync>>);
+
+impl Pieces {
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(|piece| (**piece).as_ref())
     }
 }
 

@@ -351,6 +351,78 @@ static void bytes_arrive_in_order_and_a_finish_is_an_end(void) {
   close_pair(p);
 }
 
+static void parts_are_written_as_one_and_pieces_are_read_where_they_lie(void) {
+  pair p = open_pair();
+  static uint8_t sent[40000], got[sizeof sent];
+  for (size_t i = 0; i < sizeof sent; ++i) sent[i] = (uint8_t)(i * 13 + i / 251);
+  uint64_t code = 0;
+  adit_bytes parts[3] = {{sent, 10}, {sent + 10, 0}, {sent + 10, sizeof sent - 10}};
+  const adit_bytes nothing = {sent, 0};
+  EQUAL(adit_stream_writev(p.stream_a, &nothing, 1, &code), ADIT_INVALID);
+  EQUAL(adit_stream_writev(p.stream_a, NULL, 0, &code), ADIT_INVALID);
+  EQUAL(adit_stream_writev(p.stream_a, parts, 3, &code), (int64_t)sizeof sent);
+  EQUAL(adit_stream_finish(p.stream_a), ADIT_OK);
+  EQUAL(adit_stream_writev(p.stream_a, parts, 3, &code), ADIT_STALE);
+
+  adit_bytes pieces[64];
+  adit_handle owners[4096];
+  size_t have = 0, kept_owners = 0, most = 0;
+  EQUAL(adit_stream_read_pieces(p.stream_b, pieces, 0, &code, owners), ADIT_INVALID);
+  EQUAL(adit_stream_read_pieces(p.stream_b, pieces, 65, &code, owners), ADIT_INVALID);
+  for (;;) {
+    const int64_t count = adit_stream_read_pieces(p.stream_b, pieces, 64, &code, &owners[kept_owners]);
+    if (count == ADIT_AGAIN) {
+      EQUAL(wait_for(loop_b, p.stream_b, ADIT_READY_READABLE, kDeadlineMs), 0);
+      continue;
+    }
+    if (count == ADIT_FIN) break;
+    HOLDS(count > 0 && count <= 64);
+    size_t together = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      HOLDS(pieces[i].len > 0 && have + pieces[i].len <= sizeof got);
+      memcpy(got + have, pieces[i].data, pieces[i].len);
+      have += pieces[i].len;
+      together += pieces[i].len;
+    }
+    most = together > most ? together : most;
+    ++kept_owners;
+  }
+  EQUAL(have, sizeof sent);
+  EQUAL(memcmp(sent, got, sizeof sent), 0);
+  HOLDS(most > 1000);
+  /* Pieces outlive their stream and their connection. */
+  const adit_bytes last = pieces[0];
+  const uint8_t first_byte = last.data[0];
+  close_pair(p);
+  EQUAL(last.data[0], first_byte);
+  EQUAL(adit_stream_finish(owners[0]), ADIT_STALE); /* of another kind */
+  for (size_t i = 0; i < kept_owners; ++i) EQUAL(adit_release(owners[i], 0), ADIT_OK);
+  EQUAL(adit_release(owners[0], 0), ADIT_STALE);
+
+  /* Parts stop at the window, and the writer hears when there is room again. */
+  p = open_pair();
+  static uint8_t block[100 * 1000];
+  parts[0] = (adit_bytes){block, 50 * 1000};
+  parts[1] = (adit_bytes){block + 50 * 1000, 50 * 1000};
+  int64_t taken = adit_stream_writev(p.stream_a, parts, 2, &code);
+  HOLDS(taken > 50 * 1000 && taken <= 64 * 1024);
+  while ((taken = adit_stream_writev(p.stream_a, parts, 2, &code)) > 0) continue;
+  EQUAL(taken, ADIT_AGAIN);
+  EQUAL(adit_stream_stop(p.stream_b, 9), ADIT_OK);
+  EQUAL(wait_for(loop_a, p.stream_a, ADIT_READY_WRITABLE, kDeadlineMs), 0);
+  EQUAL(adit_stream_writev(p.stream_a, parts, 2, &code), ADIT_STOPPED);
+  EQUAL(code, 9);
+  EQUAL(adit_stream_reset(p.stream_b, 8), ADIT_OK);
+  adit_handle owner = 0;
+  EQUAL(wait_for(loop_a, p.stream_a, ADIT_READY_READABLE, 0), -1000);
+  int64_t ended;
+  while ((ended = adit_stream_read_pieces(p.stream_a, pieces, 1, &code, &owner)) == ADIT_AGAIN)
+    EQUAL(wait_for(loop_a, p.stream_a, ADIT_READY_READABLE, kDeadlineMs), 0);
+  EQUAL(ended, ADIT_RESET);
+  EQUAL(code, 8);
+  close_pair(p);
+}
+
 static void what_was_finished_outlives_its_release(void) {
   pair p = open_pair();
   write_all(loop_a, p.stream_a, "last words", 10);
@@ -483,6 +555,21 @@ static void a_deadline_ends_what_does_not_happen(void) {
   adit_handle stream = 0;
   EQUAL(adit_stream_open(connection, kShortMs, &stream), ADIT_STALE);
   EQUAL(adit_release(connection, 1), ADIT_OK);
+
+  /* Where the deadline is longer than a connection may be silent, QUIC gives up first. */
+  uint8_t key[32] = {45};
+  const adit_bytes bind_to = bytes_of("127.0.0.1:0"), addr = bytes_of(text), alpn = bytes_of(kAlpn);
+  adit_endpoint_config config = loopback_config(key, &bind_to);
+  config.idle_timeout_ms = 2 * kShortMs;
+  config.keep_alive_ms = kShortMs;
+  adit_handle impatient = 0, lost = 0;
+  EQUAL(adit_endpoint_bind(loop_a, &config, kDeadlineMs, &impatient), ADIT_OK);
+  DONE(loop_a, impatient, ADIT_OK);
+  const adit_dial target = {.endpoint_id = id, .addrs = &addr, .addr_count = 1, .alpns = &alpn, .alpn_count = 1};
+  EQUAL(adit_connect(impatient, loop_a, &target, 6 * kDeadlineMs, &lost), ADIT_OK);
+  EQUAL(wait_for(loop_a, lost, ADIT_READY_DONE, 6 * kDeadlineMs), ADIT_UNREACHABLE);
+  EQUAL(adit_release(lost, 1), ADIT_OK);
+  EQUAL(adit_release(impatient, 0), ADIT_OK);
   close(silent);
 
   /* A peer that opens no stream, and one that allows no more of them. */
@@ -863,6 +950,7 @@ int main(void) {
   RUN(a_wrong_configuration_is_named);
   RUN(only_the_address_asked_for_is_bound);
   RUN(bytes_arrive_in_order_and_a_finish_is_an_end);
+  RUN(parts_are_written_as_one_and_pieces_are_read_where_they_lie);
   RUN(what_was_finished_outlives_its_release);
   RUN(reset_and_stop_carry_their_codes);
   RUN(an_unfinished_stream_released_is_no_clean_end);

@@ -20,12 +20,15 @@ constexpr std::size_t kEventsPerTurn = 128;
 
 Errc code_of(std::int32_t result) {
   switch (result) {
+    case ADIT_AGAIN:
+      return Errc::kWouldBlock;
     case ADIT_FIN:
       return Errc::kEndOfStream;
     case ADIT_RESET:
     case ADIT_STOPPED:
       return Errc::kReset;
     case ADIT_CLOSED:
+    case ADIT_NOT_RUNNING:
       return Errc::kClosed;
     case ADIT_INVALID:
       return Errc::kConfiguration;
@@ -37,13 +40,14 @@ Errc code_of(std::int32_t result) {
     case ADIT_UNREACHABLE:
       return Errc::kUnreachable;
     case ADIT_REFUSED:
-    case ADIT_WRONG_PROTOCOL:
       return Errc::kRefused;
+    case ADIT_WRONG_PROTOCOL:
+      return Errc::kDenied;
     case ADIT_WRONG_PEER:
       return Errc::kHandshake;
     case ADIT_ADDRESS_IN_USE:
       return Errc::kAddressInUse;
-    default:
+    default:  // ADIT_STALE, ADIT_INTERNAL, ADIT_PANIC: a defect
       return Errc::kInternal;
   }
 }

@@ -228,7 +228,7 @@ TEST_F(IrohNode, ADialThatCannotWorkSaysWhatToDo) {
   to.alpn = "something-else";
   result = dial(to);
   ASSERT_FALSE(result);
-  EXPECT_TRUE(result.error().is(Errc::kRefused)) << result.error().message();
+  EXPECT_TRUE(result.error().is(Errc::kDenied)) << result.error().message();
 
   to = good;
   to.endpoint_id = stranger;
@@ -312,6 +312,20 @@ TEST_F(IrohNode, AConfigurationThatCannotWorkIsNamed) {
   const auto twice = first->listen({"a"}, [](Shard&, std::unique_ptr<ByteStream>) {});
   ASSERT_FALSE(twice);
   EXPECT_TRUE(twice.error().is(Errc::kConfiguration));
+}
+
+TEST_F(IrohNode, WhoIsNotOnTheAllowListIsDeniedAndWhoIsIsServed) {
+  const auto friendly = node(loopback(2)), stranger = node(loopback(3));
+  auto config = loopback(1);
+  config.accept.allowed = {friendly->endpoint_id()};
+  const auto server = node(std::move(config));
+  serve_echo(*server);
+  const auto heard = dial_and_say(*friendly, shards_[0], address_of(*server), "hello");
+  ASSERT_TRUE(heard) << heard.error().message();
+  const auto denied = dial_and_say(*stranger, shards_[0], address_of(*server), "hello");
+  ASSERT_FALSE(denied);
+  EXPECT_TRUE(denied.error().is(Errc::kDenied)) << denied.error().message();
+  EXPECT_THAT(denied.error().message(), HasSubstr("not on the list"));
 }
 
 TEST_F(IrohNode, AfterStopListeningPeersAreRefusedAndOldStreamsLiveOn) {

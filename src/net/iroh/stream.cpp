@@ -39,6 +39,14 @@ std::string with_meaning(std::string text, std::uint64_t code) {
 
 }  // namespace
 
+boost::system::error_code asio_error(const Error& error) {
+  if (error.is(Errc::kEndOfStream)) return asio::error::eof;
+  if (error.is(Errc::kReset)) return asio::error::connection_reset;
+  if (error.is(Errc::kClosed)) return asio::error::operation_aborted;
+  if (error.is(Errc::kTimedOut)) return asio::error::timed_out;
+  return boost::system::errc::make_error_code(boost::system::errc::io_error);
+}
+
 IrohStream::IrohStream(std::shared_ptr<EventLoop> loop, BridgeHandle connection, BridgeHandle stream)
     : loop_(std::move(loop)),
       connection_(std::move(connection)),
@@ -68,19 +76,57 @@ Result<std::size_t> IrohStream::try_read(MutableBytes into) {
   return end(got, code);
 }
 
+Result<IrohStream::Pieces> IrohStream::try_read_pieces() {
+  if (failure_) return fail(*failure_);
+  if (end_of_reading_) return fail(*end_of_reading_);
+  std::array<adit_bytes, std::tuple_size_v<decltype(Pieces::parts_)>> raw;
+  std::uint64_t code = 0;
+  adit_handle owner = 0;
+  const auto got = adit_stream_read_pieces(stream_.get(), raw.data(), raw.size(), &code, &owner);
+  if (got == ADIT_AGAIN) {
+    reading_->blocked = true;
+    return fail(Errc::kWouldBlock, {});
+  }
+  if (got < 0) return end(got, code);
+  Pieces pieces;
+  pieces.owner_ = BridgeHandle(owner);
+  pieces.count_ = static_cast<std::size_t>(got);
+  for (std::size_t i = 0; i < pieces.count_; ++i) {
+    pieces.parts_[i] = Bytes(raw[i].data, raw[i].len);
+    bytes_received_ += raw[i].len;
+  }
+  return pieces;
+}
+
 Result<std::size_t> IrohStream::try_write(Bytes from) {
   if (failure_) return fail(*failure_);
+  if (end_of_writing_) return fail(*end_of_writing_);
   std::uint64_t code = 0;
   const auto taken = adit_stream_write(stream_.get(), from.data(), from.size(), &code);
-  if (taken > 0) {
-    bytes_sent_ += static_cast<std::uint64_t>(taken);
-    return static_cast<std::size_t>(taken);
+  return written(taken, code);
+}
+
+Result<std::size_t> IrohStream::try_write(std::span<const Bytes> parts) {
+  if (failure_) return fail(*failure_);
+  if (end_of_writing_) return fail(*end_of_writing_);
+  std::array<adit_bytes, 16> raw;
+  const auto count = std::min(parts.size(), raw.size());
+  for (std::size_t i = 0; i < count; ++i) raw[i] = {parts[i].data(), parts[i].size()};
+  std::uint64_t code = 0;
+  const auto taken = adit_stream_writev(stream_.get(), raw.data(), count, &code);
+  return written(taken, code);
+}
+
+Result<std::size_t> IrohStream::written(std::int64_t result, std::uint64_t code) {
+  if (result > 0) {
+    bytes_sent_ += static_cast<std::uint64_t>(result);
+    return static_cast<std::size_t>(result);
   }
-  if (taken == ADIT_AGAIN) {
+  if (result == ADIT_AGAIN) {
     writing_->blocked = true;
     return fail(Errc::kWouldBlock, {});
   }
-  return end(taken, code);
+  return end(result, code);
 }
 
 std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) {
@@ -121,8 +167,10 @@ Error IrohStream::why_closed() const {
     case ADIT_CLOSE_BY_US:
       return Error(Errc::kClosed, "closed here");
     case ADIT_CLOSE_BY_PEER: {
-      const bool orderly = reason.code == static_cast<std::uint64_t>(CloseCode::kShutdown);
-      return Error(orderly ? Errc::kEndOfStream : Errc::kReset,
+      const auto is = [&reason](CloseCode code) { return reason.code == static_cast<std::uint64_t>(code); };
+      return Error(is(CloseCode::kShutdown)       ? Errc::kEndOfStream
+                   : is(CloseCode::kUnauthorized) ? Errc::kDenied
+                                                  : Errc::kReset,
                    with_meaning("the peer closed the connection", reason.code) + (words.empty() ? "" : ": " + words));
     }
     case ADIT_CLOSE_TIMED_OUT:
@@ -153,6 +201,19 @@ asio::awaitable<Result<void>> IrohStream::wait_writable() { return wait(writing_
 void IrohStream::finish() {
   // A stream that was finished or lost before has nothing left to finish.
   (void)adit_stream_finish(stream_.get());
+  if (!end_of_writing_) end_of_writing_ = Error(Errc::kClosed, "the stream was finished here");
+}
+
+void IrohStream::reset_sending(CloseCode code) {
+  (void)adit_stream_reset(stream_.get(), static_cast<std::uint64_t>(code));
+  end_of_writing_ = Error(Errc::kClosed, "what was being sent was abandoned here");
+  writing_->wake();
+}
+
+void IrohStream::stop_reading(CloseCode code) {
+  (void)adit_stream_stop(stream_.get(), static_cast<std::uint64_t>(code));
+  end_of_reading_ = Error(Errc::kClosed, "no more was wanted here");
+  reading_->wake();
 }
 
 void IrohStream::close(CloseCode code) {
