@@ -221,12 +221,12 @@ int64_t adit_listener_refused(adit_handle listener);
 
 /* Addresses are "ip:port", port 0: the system's choice; empty: without. */
 typedef struct adit_relay_server_config {
-  adit_bytes http_bind;    /* needed; serves everything where there is no TLS, else the probes that are made in plain */
-  adit_bytes https_bind;   /* with cert_file and key_file */
-  adit_bytes cert_file;    /* PEM file of the certificate chain */
-  adit_bytes key_file;     /* PEM file of its private key */
-  adit_bytes quic_bind;    /* UDP, QUIC address discovery; needs TLS */
-  adit_bytes metrics_bind; /* OpenMetrics over HTTP */
+  adit_bytes http_bind;     /* needed; serves everything where there is no TLS, else the probes that are made in plain */
+  adit_bytes https_bind;    /* with cert_file and key_file */
+  adit_bytes cert_file;     /* PEM file of the certificate chain */
+  adit_bytes key_file;      /* PEM file of its private key */
+  adit_bytes quic_bind;     /* UDP, QUIC address discovery; needs TLS */
+  adit_bytes metrics_bind;  /* OpenMetrics over HTTP */
   const adit_bytes* tokens; /* who shows one of them may use the relay; none: everyone */
   size_t token_count;
   uint32_t max_clients;             /* at a time; 0: no bound */
