@@ -55,10 +55,11 @@ unsigned shard_count(unsigned configured) {
 
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shards& shards,
                                                      [[maybe_unused]] const config::IrohSettings& settings,
-                                                     [[maybe_unused]] noise::Secret key) {
+                                                     [[maybe_unused]] config::NodeKey key) {
 #ifdef ADIT_HAS_IROH
   net::IrohNodeConfig node;
-  node.secret_key = std::move(key);
+  node.secret_key = std::move(key.secret);
+  node.key_lock = std::move(key.lock);
   node.bind = settings.bind_addresses;
   node.external_addrs = settings.external_addrs;
   node.portmap = settings.port_mapping;
@@ -96,7 +97,7 @@ Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, con
     settings.relay = config::RelayMode::kCustom;
     settings.relays.push_back({.url = url});
   }
-  return start_iroh(shards, settings, config::generate_node_key());
+  return start_iroh(shards, settings, {config::generate_node_key(), {}});
 }
 
 std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings& settings) {

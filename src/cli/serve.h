@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "config/common.h"
+#include "config/keys.h"
 #include "monitor/snapshot.h"
 #include "net/carrier.h"
 #include "net/metadata.h"
@@ -24,9 +25,10 @@ void prepare_process();
 /// How many shards `configured` means (0: one for each CPU).
 unsigned shard_count(unsigned configured);
 
-/// Binds the process's iroh endpoint. Errors: kUnsupported in a build without iroh; those of IrohNodeManager::start.
+/// Binds the process's iroh endpoint, which keeps the key's lock. Errors: kUnsupported in a build without iroh; those of
+/// IrohNodeManager::start.
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, const config::IrohSettings& settings,
-                                                     noise::Secret key);
+                                                     config::NodeKey key);
 
 /// An endpoint that only dials `peer`: a new key each time, and of relays none but the one that is asked for: `relay` ("n0" for
 /// the public ones, or a URL), else the peer's. Errors: as start_iroh.

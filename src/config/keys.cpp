@@ -96,6 +96,8 @@ std::string_view error_name(KeyErrc code) {
       return "exists";
     case KeyErrc::kUnwritable:
       return "unwritable";
+    case KeyErrc::kInUse:
+      return "in-use";
   }
   return "unknown";
 }
@@ -158,6 +160,18 @@ Result<noise::Secret> read_node_key(const std::string& path) {
     return fail(KeyErrc::kNoKey, path + " holds no node key: that is 64 hexadecimal digits");
   }
   return secret;
+}
+
+Result<NodeKey> take_node_key(const std::string& path) {
+  auto lock = FileLock::take(path);
+  if (!lock && lock.error() == EWOULDBLOCK) {
+    return fail(KeyErrc::kInUse, "another process runs with the key in " + path +
+                                     ": stop it, or give this one a key of its own (`adit keys node --out FILE`)");
+  }
+  // Reading says better than locking what else is wrong with the file.
+  ADIT_TRY(auto secret, read_node_key(path));
+  if (!lock) return fail(KeyErrc::kUnreadable, "cannot lock " + path + ": " + std::generic_category().message(lock.error()));
+  return NodeKey{std::move(secret), std::move(*lock)};
 }
 
 Result<> write_authority_key(const std::string& path, const noise::Secret& key, bool overwrite) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/file_lock.h"
 #include "base/result.h"
 #include "noise/keys.h"
 
@@ -15,6 +16,7 @@ enum class KeyErrc {
   kNoKey,       ///< What it holds is no key of that kind.
   kExists,      ///< A file is there already and overwriting was not asked for.
   kUnwritable,  ///< The file cannot be written.
+  kInUse,       ///< Another process runs with it.
 };
 constexpr std::string_view error_layer(KeyErrc) { return "keys"; }
 std::string_view error_name(KeyErrc code);
@@ -24,6 +26,16 @@ Result<noise::AuthorityKeyPair> read_authority_key(const std::string& path);
 
 /// An iroh node's Ed25519 secret: 64 hexadecimal digits.
 Result<noise::Secret> read_node_key(const std::string& path);
+
+/// What an iroh endpoint runs with. Two that run with one key take each other's connections away, so the key's file is locked
+/// for as long as this lives; a key that is in no file has none.
+struct NodeKey {
+  noise::Secret secret;
+  FileLock lock;
+};
+
+/// Errors: those of read_node_key; kInUse.
+Result<NodeKey> take_node_key(const std::string& path);
 
 /// Writes beside `path`, syncs, renames, syncs the folder: after a crash the old file or the new one is there, whole.
 /// Errors: kExists unless `overwrite`; kUnwritable.

@@ -55,6 +55,25 @@ TEST_F(Keys, ANodeKeyComesBack) {
   EXPECT_EQ(to_hex(read->bytes()), to_hex(key.bytes()));
 }
 
+TEST_F(Keys, AKeyInUseIsTakenByNobodyElse) {
+  ASSERT_TRUE(write_node_key(path_, generate_node_key(), false).has_value());
+  auto first = std::make_optional(take_node_key(path_));
+  ASSERT_TRUE(first->has_value()) << first->error().message();
+  const auto second = take_node_key(path_);
+  ASSERT_FALSE(second.has_value());
+  EXPECT_TRUE(second.error().is(KeyErrc::kInUse));
+  EXPECT_THAT(second.error().message(), HasSubstr("another process runs with the key in " + path_));
+  EXPECT_TRUE(read_node_key(path_).has_value()) << "looking at it is no use";
+  first.reset();
+  EXPECT_TRUE(take_node_key(path_).has_value());
+}
+
+TEST_F(Keys, AKeyThatCannotBeReadIsNotTaken) {
+  EXPECT_TRUE(take_node_key(path_).error().is(KeyErrc::kUnreadable));
+  write("no key");
+  EXPECT_TRUE(take_node_key(path_).error().is(KeyErrc::kNoKey));
+}
+
 TEST_F(Keys, TheEndpointIdIsTheEd25519PublicKey) {
   // RFC 8032 §7.1, test 1.
   write("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60\n");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "adit_bridge.h"
+#include "base/file_lock.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "net/carrier.h"
@@ -34,6 +35,7 @@ enum class IrohRelays {
 /// What an IrohNodeManager is made of.
 struct IrohNodeConfig {
   noise::Secret secret_key;       ///< Ed25519, any 32 bytes; the endpoint id is its public key. One running process per key.
+  FileLock key_lock;              ///< On the key's file, if it has one; held until the node has gone.
   std::vector<std::string> bind;  ///< "ip:port", at most one per family, and nothing else is bound; empty: every interface.
   IrohRelays relay_mode = IrohRelays::kNone;
   std::vector<IrohRelay> relays;

@@ -329,13 +329,13 @@ Result<noise::AuthorityKeyPair> load_authority(const PoolConfig& config) {
   return pair;
 }
 
-Result<noise::Secret> load_or_make_node_key(const PoolConfig& config) {
-  if (!config.iroh.secret_key_file.empty()) return config::read_node_key(config.iroh.secret_key_file);
+Result<config::NodeKey> load_or_make_node_key(const PoolConfig& config) {
+  if (!config.iroh.secret_key_file.empty()) return config::take_node_key(config.iroh.secret_key_file);
   const std::string path = config.data_dir + "/node.key";
-  if (struct stat info{}; ::lstat(path.c_str(), &info) == 0) return config::read_node_key(path);
-  noise::Secret key = config::generate_node_key();
-  ADIT_CHECK(config::write_node_key(path, key, false));
-  return key;
+  if (struct stat info{}; ::lstat(path.c_str(), &info) != 0) {
+    ADIT_CHECK(config::write_node_key(path, config::generate_node_key(), false));
+  }
+  return config::take_node_key(path);
 }
 
 }  // namespace adit::pool

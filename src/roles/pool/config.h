@@ -76,6 +76,7 @@ config::Loaded<PoolConfig> parse_config(std::string_view toml, const std::string
 Result<noise::AuthorityKeyPair> load_authority(const PoolConfig& config);
 
 /// The iroh node key: the file [iroh] names, which must be there; else data_dir/node.key, made on the first start.
-Result<noise::Secret> load_or_make_node_key(const PoolConfig& config);
+/// Errors: those of config::take_node_key and config::write_node_key.
+Result<config::NodeKey> load_or_make_node_key(const PoolConfig& config);
 
 }  // namespace adit::pool

@@ -326,10 +326,16 @@ TEST_F(PoolKeys, TheExampleKeyInAFileIsTakenOnRegtestOnly) {
 TEST_F(PoolKeys, ThePoolKeepsItsEndpointIdAcrossStarts) {
   PoolConfig config;
   config.data_dir = folder_;
-  const auto first = load_or_make_node_key(config);
-  const auto second = load_or_make_node_key(config);
-  ASSERT_TRUE(first.has_value() && second.has_value());
-  EXPECT_EQ(config::endpoint_id(*first), config::endpoint_id(*second));
+  std::string first;
+  {
+    const auto key = load_or_make_node_key(config);
+    ASSERT_TRUE(key.has_value()) << key.error().message();
+    first = config::endpoint_id(key->secret);
+    EXPECT_TRUE(load_or_make_node_key(config).error().is(config::KeyErrc::kInUse)) << "one pool at a time";
+  }
+  const auto again = load_or_make_node_key(config);
+  ASSERT_TRUE(again.has_value()) << again.error().message();
+  EXPECT_EQ(config::endpoint_id(again->secret), first);
   config.iroh.secret_key_file = folder_ + "/absent";
   EXPECT_FALSE(load_or_make_node_key(config).has_value()) << "a key that was named is never made up";
 }

@@ -108,9 +108,9 @@ config::Loaded<TranslatorConfig> parse_config(std::string_view toml, const std::
   return read(config::Document::parse(toml, name, "TPROXY", environment));
 }
 
-Result<noise::Secret> load_or_make_node_key(const TranslatorConfig& config) {
-  if (!config.iroh.secret_key_file.empty()) return config::read_node_key(config.iroh.secret_key_file);
-  return config::generate_node_key();
+Result<config::NodeKey> load_or_make_node_key(const TranslatorConfig& config) {
+  if (!config.iroh.secret_key_file.empty()) return config::take_node_key(config.iroh.secret_key_file);
+  return config::NodeKey{config::generate_node_key(), {}};
 }
 
 }  // namespace adit::translator

@@ -40,6 +40,7 @@ config::Loaded<TranslatorConfig> parse_config(std::string_view toml, const std::
                                               const config::Environment& environment);
 
 /// The iroh node key: the file that [iroh] names; else a new one for this run (a translator dials, so nobody needs to know it).
-Result<noise::Secret> load_or_make_node_key(const TranslatorConfig& config);
+/// Errors: those of config::take_node_key.
+Result<config::NodeKey> load_or_make_node_key(const TranslatorConfig& config);
 
 }  // namespace adit::translator

@@ -145,7 +145,7 @@ TEST(TranslatorConfig, WithoutAFileTheNodeKeyIsNewEachTime) {
   const auto first = load_or_make_node_key(config);
   const auto second = load_or_make_node_key(config);
   ASSERT_TRUE(first.has_value() && second.has_value());
-  EXPECT_FALSE(std::ranges::equal(first->bytes(), second->bytes()));
+  EXPECT_FALSE(std::ranges::equal(first->secret.bytes(), second->secret.bytes()));
 }
 
 }  // namespace
