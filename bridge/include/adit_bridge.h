@@ -80,7 +80,8 @@ enum {
   ADIT_READY_READABLE = 2, /* stream: read again */
   ADIT_READY_WRITABLE = 4, /* stream: write again */
   ADIT_READY_INCOMING = 8, /* listener: decide attempts until ADIT_AGAIN */
-  ADIT_READY_CLOSED = 16   /* connection: it has ended. endpoint: it is closed. listener: it takes no more */
+  ADIT_READY_CLOSED = 16,  /* connection: it has ended. endpoint: it is closed. listener: it takes no more */
+  ADIT_READY_MOVED = 32    /* connection: data goes another way than before, see adit_connection_get_info */
 };
 
 typedef struct adit_event {
@@ -149,7 +150,14 @@ typedef struct adit_endpoint_config {
   uint32_t idle_timeout_ms;  /* a silent connection ends after this (or the peer's, if shorter); > 0 */
   uint32_t keep_alive_ms;    /* > 0, and well below idle_timeout_ms */
   uint32_t relay_only;       /* 1: no address is bound, everything goes through relays, of which there must be one */
+  uint32_t mdns;             /* 1: finds endpoints of the local network by multicast DNS, and tells them where this one is */
   adit_bytes relay_ca_file;  /* PEM file of certificates that relays are trusted by, beside the usual ones; empty: none */
+  const adit_bytes* dns_origins; /* domains under which endpoint ids are looked up as _iroh.<id>.<origin> TXT */
+  size_t dns_origin_count;
+  adit_bytes dns_server;          /* "ip:port" asked for every name; empty: the system's */
+  const adit_bytes* pkarr_relays; /* https:// or http://: tells each where this endpoint is, by its relay if it has one, else by
+                                     its addresses, and asks each for ids dialled without an address */
+  size_t pkarr_relay_count;
 } adit_endpoint_config;
 
 /* Binds an endpoint. DONE: ADIT_OK; ADIT_ADDRESS_IN_USE; ADIT_INVALID: an address this machine does not have or may not use;
@@ -170,6 +178,9 @@ int64_t adit_endpoint_addrs(adit_handle endpoint, char* buffer, size_t capacity)
 /* The home relays, one a line: URL, space, "connected" or "connecting", and after another space the last error if there is one.
  * The length (0: no relay); ADIT_STALE; ADIT_NOT_RUNNING. */
 int64_t adit_endpoint_relays(adit_handle endpoint, char* buffer, size_t capacity);
+
+/* How many live connections of this endpoint have data that goes directly, as last published. The count; ADIT_STALE. */
+int64_t adit_endpoint_direct(adit_handle endpoint);
 
 /* Waits for each adit_close_when_delivered, then closes all its connections with code 0 (close them yourself before, with a
  * code of your own), and tells peers. Once. The event ADIT_READY_CLOSED comes when peers know or at the deadline; then release.
@@ -297,8 +308,11 @@ int32_t adit_connection_close_reason(adit_handle connection, adit_close_reason* 
 typedef struct adit_path {
   char remote[120]; /* "ip:port" or a relay's URL, terminated, its beginning if longer */
   uint32_t rtt_us;
-  uint16_t relayed;  /* 1: through a relay */
-  uint16_t selected; /* 1: data goes this way now */
+  uint16_t relayed;           /* 1: through a relay */
+  uint16_t selected;          /* 1: data goes this way now */
+  uint32_t congestion_window; /* bytes that may be under way */
+  uint32_t mtu;               /* of UDP payload, as found so far */
+  uint64_t packets_lost;
 } adit_path;
 
 #define ADIT_MAX_PATHS 8
@@ -307,14 +321,16 @@ typedef struct adit_connection_info {
   uint8_t remote_id[32]; /* proven by TLS */
   uint64_t bytes_sent;   /* in UDP datagrams, all paths */
   uint64_t bytes_received;
+  uint64_t packets_sent; /* QUIC's, all paths, as the next */
+  uint64_t packets_lost;
   uint32_t incoming; /* 1: accepted, 0: dialled */
   uint32_t path_count;
   adit_path paths[ADIT_MAX_PATHS];
 } adit_connection_info;
 
 /* What the bridge last published about the connection; asks it to publish anew, so a reader that comes regularly is at most
- * one round behind. Paths are also published whenever they change. Never waits for the connection's lock.
- * ADIT_OK; ADIT_STALE. */
+ * one round behind. It is also published whenever paths change and, with the paths it last had, when the connection has ended.
+ * Never waits for the connection's lock. ADIT_OK; ADIT_STALE. */
 int32_t adit_connection_get_info(adit_handle connection, adit_connection_info* out);
 
 /* The ALPN agreed on. The length; ADIT_STALE. */
@@ -365,6 +381,25 @@ int32_t adit_stream_stop(adit_handle stream, uint64_t code);
 /* Of what waits to be sent on the connection, the highest priority goes first. 0 at the start.
  * ADIT_OK; ADIT_STALE: also after finish or reset. */
 int32_t adit_stream_set_priority(adit_handle stream, int32_t priority);
+
+/* ---- what iroh logs --------------------------------------------------------------------------------------------------- */
+
+/* Begins to keep what iroh and its parts log and `filter` lets through, in tracing's words: "warn,iroh=info,noq_proto=off".
+ * 1024 lines wait to be taken; of more the oldest are lost. There is one such queue, from the first call until the process
+ * ends, with or without a runtime; a further call changes the filter.
+ * ADIT_OK; ADIT_INVALID: no such filter. */
+int32_t adit_log_start(adit_bytes filter);
+
+/* Takes the line that waits longest, "target: message field=value ..." of at most 1000 bytes, which is gone then; waits for one
+ * up to timeout_ms, so not on a loop's thread. `level`: 0 trace, 1 debug, 2 info, 3 warn, 4 error.
+ * The length; ADIT_AGAIN: none came. */
+int64_t adit_log_take(uint32_t* level, char* buffer, size_t capacity, uint32_t timeout_ms);
+
+/* Every adit_log_take that waits now returns. */
+void adit_log_wake(void);
+
+/* Lines lost since the first adit_log_start. The count. */
+int64_t adit_log_lost(void);
 
 #ifdef __cplusplus
 }

@@ -25,7 +25,7 @@ use crate::{
     endpoint::EndpointObject,
     error::{Code, Failure, from_connect, from_connecting},
     handles::{self, Object},
-    queue::{CLOSED, Queue, Source},
+    queue::{CLOSED, MOVED, Queue, Source},
     runtime::{self, RaiseOnDrop},
 };
 
@@ -39,6 +39,14 @@ pub struct PathInfo {
     rtt_us: u32,
     relayed: u16,
     selected: u16,
+    congestion_window: u32,
+    mtu: u32,
+    packets_lost: u64,
+}
+
+impl PathInfo {
+    const NONE: Self =
+        Self { remote: [0; 120], rtt_us: 0, relayed: 0, selected: 0, congestion_window: 0, mtu: 0, packets_lost: 0 };
 }
 
 /// `adit_connection_info`.
@@ -48,9 +56,18 @@ pub struct ConnectionInfo {
     remote_id: [u8; 32],
     bytes_sent: u64,
     bytes_received: u64,
+    packets_sent: u64,
+    packets_lost: u64,
     incoming: u32,
     path_count: u32,
     paths: [PathInfo; MAX_PATHS],
+}
+
+impl ConnectionInfo {
+    /// The way that data goes now.
+    fn selected(&self) -> Option<&PathInfo> {
+        self.paths[..self.path_count as usize].iter().find(|path| path.selected != 0)
+    }
 }
 
 /// `adit_close_reason`.
@@ -172,23 +189,38 @@ impl ConnectionObject {
         let mut more_paths = true;
         loop {
             tokio::select! {
-                _ = connection.closed() => return,
+                _ = connection.closed() => break,
                 event = paths.next(), if more_paths => more_paths = event.is_some(),
                 _ = self.publish.notified() => {}
             }
-            self.publish_now(connection);
+            if self.publish_now(connection) {
+                self.source.raise(MOVED);
+            }
         }
+        self.publish_now(connection);
     }
 
-    fn publish_now(&self, connection: &Connection) {
+    /// Whether it is one of the endpoint's whose `delivering` this is, and is alive, and its data goes to an address.
+    pub fn is_direct(&self, delivering: &Arc<RwLock<()>>) -> bool {
+        let alive = || self.connection.get().is_some_and(|connection| connection.close_reason().is_none());
+        let direct = |info: &ConnectionInfo| info.selected().is_some_and(|path| path.relayed == 0);
+        Arc::ptr_eq(&self.delivering, delivering)
+            && self.published.lock().expect("published lock").as_ref().is_some_and(direct)
+            && alive()
+    }
+
+    /// True: data goes another way than it went.
+    fn publish_now(&self, connection: &Connection) -> bool {
         let stats = connection.stats();
         let mut info = ConnectionInfo {
             remote_id: *connection.remote_id().as_bytes(),
             bytes_sent: stats.udp_tx.bytes,
             bytes_received: stats.udp_rx.bytes,
+            packets_sent: stats.sent_packets,
+            packets_lost: stats.lost_packets,
             incoming: u32::from(connection.side() == Side::Server),
             path_count: 0,
-            paths: [PathInfo { remote: [0; 120], rtt_us: 0, relayed: 0, selected: 0 }; MAX_PATHS],
+            paths: [PathInfo::NONE; MAX_PATHS],
         };
         for (path, out) in connection.paths().iter().zip(&mut info.paths) {
             let remote = match path.remote_addr() {
@@ -198,12 +230,27 @@ impl ConnectionObject {
             };
             let len = remote.len().min(out.remote.len() - 1);
             out.remote[..len].copy_from_slice(&remote.as_bytes()[..len]);
-            out.rtt_us = path.rtt().as_micros().try_into().unwrap_or(u32::MAX);
+            let stats = path.stats();
+            out.rtt_us = stats.rtt.as_micros().try_into().unwrap_or(u32::MAX);
+            out.congestion_window = stats.cwnd.try_into().unwrap_or(u32::MAX);
+            out.mtu = stats.current_mtu.into();
+            out.packets_lost = stats.lost_packets;
             out.relayed = path.is_relay().into();
             out.selected = path.is_selected().into();
             info.path_count += 1;
         }
-        *self.published.lock().expect("published lock") = Some(info);
+        // A connection that has ended has no paths: the last ones stay.
+        let mut published = self.published.lock().expect("published lock");
+        if let (0, Some(last)) = (info.path_count, published.as_ref()) {
+            info.path_count = last.path_count;
+            info.paths = last.paths;
+        }
+        let moved = match (published.as_ref().and_then(ConnectionInfo::selected), info.selected()) {
+            (Some(before), Some(now)) => before.remote != now.remote,
+            _ => false,
+        };
+        *published = Some(info);
+        moved
     }
 }
 

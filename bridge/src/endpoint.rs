@@ -12,6 +12,8 @@ use std::{
 
 use iroh::{
     Endpoint, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey, TransportAddr, Watcher,
+    address_lookup::{AddrFilter, DnsAddressLookup, PkarrPublisher, PkarrResolver},
+    dns::DnsResolver,
     endpoint::{Builder, Incoming, IncomingAddr, PortmapperConfig, QuicTransportConfig, presets},
 };
 use iroh_relay::{RelayQuicConfig, tls::CaTlsConfig};
@@ -47,6 +49,10 @@ pub struct Config {
     pub keep_alive: Duration,
     pub relay_only: bool,
     pub relay_ca_file: String,
+    pub mdns: bool,
+    pub dns_origins: Vec<String>,
+    pub dns_server: Option<SocketAddr>,
+    pub pkarr_relays: Vec<String>,
 }
 
 pub fn relay(url: &str, quic_port: u16, token: &str) -> Result<RelayConfig, Failure> {
@@ -116,6 +122,28 @@ impl Config {
         for addr in self.external_addrs {
             builder = builder.external_addr(addr);
         }
+        if let Some(server) = self.dns_server {
+            builder = builder.dns_resolver(DnsResolver::with_nameserver(server));
+        }
+        for origin in self.dns_origins {
+            builder = builder.address_lookup(DnsAddressLookup::builder(origin));
+        }
+        for relay in self.pkarr_relays {
+            let wrong = |error| Failure::invalid(format!("pkarr relay '{relay}': {error}"));
+            // Who has a relay is found through it, and keeps its addresses to itself; who has none has nothing else to tell.
+            let told = if relayed_by_nobody { AddrFilter::unfiltered() } else { AddrFilter::relay_only() };
+            builder = builder
+                .address_lookup(PkarrPublisher::builder(relay.parse().map_err(wrong)?).addr_filter(told))
+                .address_lookup(PkarrResolver::builder(relay.parse().map_err(wrong)?));
+        }
+        if self.mdns {
+            #[cfg(not(feature = "mdns"))]
+            return Err(Failure::invalid("the bridge was built without multicast DNS"));
+            #[cfg(feature = "mdns")]
+            {
+                builder = builder.address_lookup(iroh_mdns_address_lookup::MdnsAddressLookup::builder());
+            }
+        }
         Ok(builder)
     }
 }
@@ -135,6 +163,11 @@ pub struct EndpointObject {
 impl EndpointObject {
     pub fn bound(&self) -> Result<&Endpoint, Failure> {
         self.endpoint.get().ok_or(Code::Stale.into())
+    }
+
+    /// Live connections whose data goes directly.
+    pub fn direct(&self) -> usize {
+        handles::connections().iter().filter(|connection| connection.is_direct(&self.delivering)).count()
     }
 
     pub fn end(&self) {

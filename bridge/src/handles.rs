@@ -110,6 +110,15 @@ pub fn remove(handle: u64) -> Result<Object, Failure> {
     Ok(object)
 }
 
+pub fn connections() -> Vec<Arc<ConnectionObject>> {
+    let table = TABLE.read().expect("handle table");
+    let connection = |slot: &Slot| match &slot.object {
+        Some(Object::Connection(connection)) => Some(connection.clone()),
+        _ => None,
+    };
+    table.slots.iter().filter_map(connection).collect()
+}
+
 /// Takes every object out.
 pub fn remove_all() -> Vec<Object> {
     let mut table = TABLE.write().expect("handle table");

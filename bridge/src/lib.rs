@@ -7,6 +7,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod handles;
+mod log;
 mod queue;
 #[cfg(feature = "relay")]
 mod relay;
@@ -67,7 +68,13 @@ pub struct EndpointConfig {
     idle_timeout_ms: u32,
     keep_alive_ms: u32,
     relay_only: u32,
+    mdns: u32,
     relay_ca_file: Bytes,
+    dns_origins: *const Bytes,
+    dns_origin_count: usize,
+    dns_server: Bytes,
+    pkarr_relays: *const Bytes,
+    pkarr_relay_count: usize,
 }
 
 /// `adit_relay_server_config`.
@@ -147,6 +154,19 @@ unsafe fn addrs(data: *const Bytes, len: usize, what: &str) -> Result<Vec<Socket
             given.parse().map_err(|_| Failure::invalid(format!("{what} '{given}' is not ip:port")))
         })
         .collect()
+}
+
+/// None if it is empty.
+unsafe fn addr(given: Bytes, what: &str) -> Result<Option<SocketAddr>, Failure> {
+    let given = unsafe { text(given, what) }?;
+    if given.is_empty() {
+        return Ok(None);
+    }
+    given.parse().map(Some).map_err(|_| Failure::invalid(format!("{what} '{given}' is not ip:port")))
+}
+
+unsafe fn texts(data: *const Bytes, len: usize, what: &str) -> Result<Vec<String>, Failure> {
+    unsafe { array(data, len) }.iter().map(|given| unsafe { text(*given, what) }.map(str::to_owned)).collect()
 }
 
 unsafe fn some_alpns(data: *const Bytes, len: usize) -> Result<Vec<Vec<u8>>, Failure> {
@@ -269,6 +289,10 @@ pub unsafe extern "C" fn adit_endpoint_bind(loop_: u64, config: *const EndpointC
             idle_timeout: millis(given.idle_timeout_ms),
             keep_alive: millis(given.keep_alive_ms),
             relay_only: given.relay_only != 0,
+            mdns: given.mdns != 0,
+            dns_origins: unsafe { texts(given.dns_origins, given.dns_origin_count, "DNS origin") }?,
+            dns_server: unsafe { addr(given.dns_server, "DNS server") }?,
+            pkarr_relays: unsafe { texts(given.pkarr_relays, given.pkarr_relay_count, "pkarr relay") }?,
             relay_ca_file: unsafe { text(given.relay_ca_file, "relay CA file") }?.to_owned(),
         };
         let handle = endpoint::bind(&queue, config, millis(deadline_ms))?;
@@ -387,6 +411,11 @@ pub extern "C" fn adit_relay_server_clients(_: u64) -> i64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn adit_relay_server_clients(handle: u64) -> i64 {
     call(|| Ok(handles::relay(handle)?.clients() as i64))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_endpoint_direct(handle: u64) -> i64 {
+    call(|| Ok(handles::endpoint(handle)?.direct() as i64))
 }
 
 #[unsafe(no_mangle)]
@@ -618,6 +647,33 @@ pub extern "C" fn adit_stream_stop(handle: u64, with: u64) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn adit_stream_set_priority(handle: u64, priority: i32) -> i32 {
     call_i32(|| handles::stream(handle)?.set_priority(priority).map(|()| 0))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_log_start(filter: Bytes) -> i32 {
+    call_i32(|| log::start(unsafe { text(filter, "log filter") }?).map(|()| 0))
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn adit_log_take(level: *mut u32, buffer: *mut u8, capacity: usize, timeout_ms: u32) -> i64 {
+    call(|| {
+        let line = log::take(millis(timeout_ms)).ok_or(Failure::from(Code::Again))?;
+        unsafe { *level = line.level };
+        Ok(unsafe { fill(line.text.as_bytes(), buffer, capacity) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_log_wake() {
+    call(|| {
+        log::wake();
+        Ok(0)
+    });
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn adit_log_lost() -> i64 {
+    call(|| Ok(log::lost() as i64))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub const READABLE: u32 = 2;
 pub const WRITABLE: u32 = 4;
 pub const INCOMING: u32 = 8;
 pub const CLOSED: u32 = 16;
+pub const MOVED: u32 = 32;
 /// Not an event: set while the source stands in its queue.
 const QUEUED: u32 = 1 << 31;
 

@@ -63,6 +63,11 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
   node.bind = settings.bind_addresses;
   node.external_addrs = settings.external_addrs;
   node.portmap = settings.port_mapping;
+  node.mdns = settings.mdns;
+  node.dns_origins = settings.dns_origins;
+  node.dns_server = settings.dns_server;
+  node.pkarr_relays = settings.pkarr_relays;
+  node.log_filter = settings.log_filter;
   node.relay_only = settings.relay_only;
   node.relay_ca_file = settings.relay_ca_file;
   switch (settings.relay) {

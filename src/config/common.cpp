@@ -201,6 +201,17 @@ IrohSettings read_iroh(Table& root, bool listens) {
   settings.bind_addresses = read_socket_addresses(*table, "bind_addresses");
   settings.external_addrs = read_socket_addresses(*table, "external_addrs");
   settings.port_mapping = table->boolean("port_mapping").value_or(false);
+  settings.mdns = table->boolean("mdns").value_or(false);
+  settings.dns_origins = table->texts("dns_origins").value_or(std::vector<std::string>());
+  settings.dns_server = table->text("dns_server").value_or("");
+  if (const auto parsed = parse_listen(settings.dns_server); !settings.dns_server.empty() && !parsed) {
+    table->report(Severity::kError, "dns_server", "`dns_server`: " + parsed.error().message());
+  }
+  settings.pkarr_relays = table->texts("pkarr_relays").value_or(std::vector<std::string>());
+  if (!std::ranges::all_of(settings.pkarr_relays, is_http)) {
+    table->report(Severity::kError, "pkarr_relays", "each of `pkarr_relays` must begin with https:// (or http://)");
+  }
+  settings.log_filter = table->text("log_filter").value_or(settings.log_filter);
   settings.relay_ca_file = read_path(*table, "relay_ca_file").value_or("");
   settings.relay_only = table->boolean("relay_only").value_or(false);
   if (settings.relay_only && settings.relay == RelayMode::kNone) {

@@ -39,6 +39,11 @@ struct IrohSettings {
   std::vector<std::string> external_addrs;  ///< "ip:port" under which the world reaches us, if a router forwards it.
   bool relay_only = false;                  ///< Bind no address: everything goes through relays.
   std::string relay_ca_file;                ///< PEM: what relays are trusted by, beside the usual roots. Empty: nothing more.
+  bool mdns = false;                        ///< Find peers of the local network, and be found.
+  std::vector<std::string> dns_origins;     ///< Domains under which endpoint ids are looked up.
+  std::string dns_server;                   ///< "ip:port"; empty: the system's.
+  std::vector<std::string> pkarr_relays;    ///< URLs; each is told where we are, and asked where others are.
+  std::string log_filter = "warn";          ///< What iroh logs into our log, as tracing's directives.
   bool port_mapping = false;                ///< Ask the router for a port (UPnP, PCP, NAT-PMP).
 };
 

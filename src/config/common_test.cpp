@@ -55,6 +55,11 @@ relay = "n0"
 bind_addresses = ["127.0.0.1:0", "[::1]:4433"]
 external_addrs = ["203.0.113.5:4433"]
 port_mapping = true
+mdns = true
+dns_origins = ["dns.example"]
+dns_server = "192.0.2.1:53"
+pkarr_relays = ["https://dns.example/pkarr"]
+log_filter = "iroh=debug"
 )");
   EXPECT_THAT(out.findings, IsEmpty());
   EXPECT_FALSE(out.iroh.listen);
@@ -63,6 +68,17 @@ port_mapping = true
   EXPECT_THAT(out.iroh.bind_addresses, ElementsAre("127.0.0.1:0", "[::1]:4433"));
   EXPECT_THAT(out.iroh.external_addrs, ElementsAre("203.0.113.5:4433"));
   EXPECT_TRUE(out.iroh.port_mapping);
+  EXPECT_TRUE(out.iroh.mdns);
+  EXPECT_THAT(out.iroh.dns_origins, ElementsAre("dns.example"));
+  EXPECT_EQ(out.iroh.dns_server, "192.0.2.1:53");
+  EXPECT_THAT(out.iroh.pkarr_relays, ElementsAre("https://dns.example/pkarr"));
+  EXPECT_EQ(out.iroh.log_filter, "iroh=debug");
+}
+
+TEST(Iroh, LookupsThatCannotWorkAreNamed) {
+  EXPECT_THAT(read("[iroh]\ndns_server = \"ns.example\"\n").findings, ElementsAre(StartsWith("t.toml:2: `dns_server`: ")));
+  EXPECT_THAT(read("[iroh]\npkarr_relays = [\"dns.example\"]\n").findings,
+              ElementsAre(StartsWith("t.toml:2: each of `pkarr_relays` must begin with https://")));
 }
 
 TEST(Iroh, ARelayIsAUrlOrAListOfThem) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/hex.h"
+#include "log/log.h"
 #include "net/iroh/runtime.h"
 #include "net/iroh/stream.h"
 
@@ -21,6 +22,8 @@ constexpr std::uint32_t kCloseDeadlineMs = 3000;
 /// Attempts that wait to be decided, and how many are decided before the shard does something else.
 constexpr std::uint32_t kMaxWaiting = 1024;
 constexpr int kAttemptsPerTurn = 64;
+constexpr int kTriesForOldPort = 20;
+constexpr auto kPauseForOldPort = std::chrono::milliseconds(100);
 constexpr auto kPauseWithoutRoom = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -166,18 +169,34 @@ IrohNodeManager::IrohNodeManager(Shards& shards, BridgeRuntime runtime, IrohNode
 Result<std::unique_ptr<IrohNodeManager>> IrohNodeManager::start(Shards& shards, IrohNodeConfig config) {
   ADIT_TRY(auto runtime, BridgeRuntime::acquire(config.threads));
   std::unique_ptr<IrohNodeManager> node(new IrohNodeManager(shards, std::move(runtime), std::move(config)));
-  ADIT_CHECK(node->bind());
+  ADIT_TRY(node->log_, IrohLog::start(node->config_.log_filter));
+  ADIT_CHECK(node->start_loops());
+  ADIT_TRY(node->endpoint_, node->bind(node->config_.bind));
+  if (node->config_.relay_mode == IrohRelays::kNone) {
+    node->config_.secret_key = noise::Secret();  // iroh holds it now, and nothing will be built anew
+  } else {
+    node->watchdog_ = std::jthread([watched = node.get()](const std::stop_token& stop) { watched->watch(stop); });
+  }
   return node;
 }
 
-Result<void> IrohNodeManager::bind() {
+Result<void> IrohNodeManager::start_loops() {
   adit_handle handle = 0;
-  if (const auto result = adit_loop_create(1, &handle); result != ADIT_OK)
+  if (const auto result = adit_loop_create(8, &handle); result != ADIT_OK)
     return fail(bridge_error(result, 0, "cannot start iroh"));
   control_ = BridgeHandle(handle);
+  for (unsigned index = 0; index < shards_.size(); ++index) {
+    ADIT_TRY(auto loop, EventLoop::create(shards_[index]));
+    loops_.push_back(std::move(loop));
+  }
+  return {};
+}
 
-  const auto bind_addrs = bridge_views(config_.bind);
+Result<BridgeHandle> IrohNodeManager::bind(const std::vector<std::string>& addresses) {
+  const auto bind_addrs = bridge_views(addresses);
   const auto external_addrs = bridge_views(config_.external_addrs);
+  const auto dns_origins = bridge_views(config_.dns_origins);
+  const auto pkarr_relays = bridge_views(config_.pkarr_relays);
   std::vector<adit_relay> relays;
   for (const auto& relay : config_.relays)
     relays.push_back({.url = bridge_view(relay.url), .quic_port = relay.quic_port, .token = bridge_view(relay.auth_token)});
@@ -201,31 +220,99 @@ Result<void> IrohNodeManager::bind() {
   config.keep_alive_ms = bridge_ms(config_.keep_alive);
   config.relay_only = config_.relay_only ? 1 : 0;
   config.relay_ca_file = bridge_view(config_.relay_ca_file);
+  config.mdns = config_.mdns ? 1 : 0;
+  config.dns_origins = dns_origins.data();
+  config.dns_origin_count = dns_origins.size();
+  config.dns_server = bridge_view(config_.dns_server);
+  config.pkarr_relays = pkarr_relays.data();
+  config.pkarr_relay_count = pkarr_relays.size();
   const auto deadline = bridge_ms(config_.bind_deadline);
   constexpr std::string_view kWhat = "cannot bind the iroh endpoint";
+  adit_handle handle = 0;
   if (const auto result = adit_endpoint_bind(control_.get(), &config, deadline, &handle); result != ADIT_OK) {
     return fail(bridge_error(result, 0, kWhat));
   }
-  endpoint_ = BridgeHandle(handle);
+  BridgeHandle endpoint(handle);
   if (const auto result = wait_for_event(control_.get(), handle, ADIT_READY_DONE, deadline + 1000); result != ADIT_OK) {
     return fail(bridge_error(result, handle, kWhat));
   }
-  config_.secret_key = noise::Secret();  // iroh holds it now
-
-  for (unsigned index = 0; index < shards_.size(); ++index) {
-    ADIT_TRY(auto loop, EventLoop::create(shards_[index]));
-    loops_.push_back(std::move(loop));
-  }
-  return {};
+  return endpoint;
 }
 
 IrohNodeManager::~IrohNodeManager() {
+  if (watchdog_.joinable()) {
+    watchdog_.request_stop();
+    watchdog_.join();
+  }
   stop_listening();
   for (const auto& loop : loops_) loop->leave();
-  if (adit_endpoint_close(endpoint_.get(), kCloseDeadlineMs) == ADIT_OK) {
-    (void)wait_for_event(control_.get(), endpoint_.get(), ADIT_READY_CLOSED, kCloseDeadlineMs + 1000);
-  }
+  log_.reset();  // iroh calls it an error that an endpoint closes
+  close();
   for (const auto& loop : loops_) loop->stop();
+}
+
+void IrohNodeManager::close() {
+  if (adit_endpoint_close(endpoint(), kCloseDeadlineMs) == ADIT_OK) {
+    (void)wait_for_event(control_.get(), endpoint(), ADIT_READY_CLOSED, kCloseDeadlineMs + 1000);
+  }
+}
+
+void IrohNodeManager::watch(const std::stop_token& stop) {
+  Watchdog watchdog(config_.watchdog, now_from_system().instant);
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      waking_.wait_for(lock, stop, config_.watchdog.period, [] { return false; });
+    }
+    if (stop.stop_requested()) return;
+    const EndpointHealth health{.relay_connected = !home_relay().empty(), .direct = direct_connections()};
+    // One that could not be bound anew is tried again at once.
+    if (watchdog.look(health, now_from_system().instant) || endpoint() == 0) rebuild();
+  }
+}
+
+void IrohNodeManager::rebuild() {
+  // Who knows our addresses finds us where we were, unless somebody else has the port by now.
+  const auto sockets = config_.relay_only ? std::vector<std::string>() : bridge_lines([this](char* text, std::size_t size) {
+    return adit_endpoint_sockets(endpoint(), text, size);
+  });
+  std::shared_ptr<Listening> listening;
+  {
+    const std::scoped_lock lock(mutex_);
+    listening = listening_;
+  }
+  if (listening) listening->stop();  // waits for streams that are being handed over, so not under the lock
+  close();
+  {
+    const std::scoped_lock lock(mutex_);
+    endpoint_.reset();
+  }
+  auto bound = bind(sockets.empty() ? config_.bind : sockets);
+  for (int tries = 0; tries < kTriesForOldPort && !bound && bound.error().is(Errc::kAddressInUse); ++tries) {
+    std::this_thread::sleep_for(kPauseForOldPort);  // iroh closes its sockets a little after it says that it has closed
+    bound = bind(sockets);
+  }
+  if (!bound && !sockets.empty()) bound = bind(config_.bind);
+  if (!bound) {
+    log::error("iroh.rebuild_failed", {{"message", bound.error().message()}});
+    return;
+  }
+  ++rebuilds_;
+  const std::scoped_lock lock(mutex_);
+  endpoint_ = std::move(*bound);
+  log::warn("iroh.rebuilt", {{"message", "no relay answered for long, so the iroh endpoint was built anew; its id stays"}});
+  if (alpns_.empty()) return;
+  if (const auto listens = begin_listening(); !listens)
+    log::error("iroh.rebuild_failed", {{"message", listens.error().message()}});
+}
+
+std::size_t IrohNodeManager::direct_connections() const {
+  return static_cast<std::size_t>(std::max<std::int64_t>(adit_endpoint_direct(endpoint()), 0));
+}
+
+adit_handle IrohNodeManager::endpoint() const {
+  const std::scoped_lock lock(mutex_);
+  return endpoint_.get();
 }
 
 asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard& shard, const IrohConfig& to,
@@ -257,8 +344,7 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard
                           : Error(result == ADIT_TIMED_OUT ? Errc::kTimedOut : Errc::kUnreachable, error.message() + advice);
   };
   adit_handle handle = 0;
-  if (const auto result = adit_connect(endpoint_.get(), loop->handle(), &target, bridge_ms(deadline), &handle);
-      result != ADIT_OK) {
+  if (const auto result = adit_connect(endpoint(), loop->handle(), &target, bridge_ms(deadline), &handle); result != ADIT_OK) {
     co_return fail(failed(result, 0));
   }
   BridgeHandle connection(handle);
@@ -273,8 +359,17 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard
 }
 
 Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, OnStream on_stream) {
-  auto listening = std::make_shared<Listening>(shards_, loops_, config_, std::move(on_stream));
-  const auto wanted = bridge_views(alpns);
+  const std::scoped_lock lock(mutex_);
+  alpns_ = std::move(alpns);
+  on_stream_ = std::move(on_stream);
+  auto listens = begin_listening();
+  if (!listens) alpns_.clear();
+  return listens;
+}
+
+Result<void> IrohNodeManager::begin_listening() {
+  auto listening = std::make_shared<Listening>(shards_, loops_, config_, on_stream_);
+  const auto wanted = bridge_views(alpns_);
   adit_handle listener = 0;
   const auto result =
       adit_listen(endpoint_.get(), loops_.front()->handle(), wanted.data(), wanted.size(), kMaxWaiting, &listener);
@@ -285,32 +380,43 @@ Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, OnStream on
 }
 
 void IrohNodeManager::stop_listening() {
-  if (listening_) listening_->stop();
+  std::shared_ptr<Listening> listening;
+  {
+    const std::scoped_lock lock(mutex_);
+    alpns_.clear();
+    on_stream_ = nullptr;
+    listening = listening_;
+  }
+  if (listening) listening->stop();
 }
 
 std::string IrohNodeManager::endpoint_id() const {
   std::array<std::uint8_t, 32> id{};
-  (void)adit_endpoint_id(endpoint_.get(), id.data());
+  (void)adit_endpoint_id(endpoint(), id.data());
   return to_hex(id);
 }
 
 std::vector<std::string> IrohNodeManager::local_addresses() const {
-  auto addresses =
-      bridge_lines([this](char* text, std::size_t size) { return adit_endpoint_addrs(endpoint_.get(), text, size); });
+  auto addresses = bridge_lines([this](char* text, std::size_t size) { return adit_endpoint_addrs(endpoint(), text, size); });
   std::erase_if(addresses, [](const std::string& each) { return each.find("://") != std::string::npos; });
   return addresses;
 }
 
 std::string IrohNodeManager::home_relay() const {
   for (const auto& relay :
-       bridge_lines([this](char* text, std::size_t size) { return adit_endpoint_relays(endpoint_.get(), text, size); })) {
+       bridge_lines([this](char* text, std::size_t size) { return adit_endpoint_relays(endpoint(), text, size); })) {
     if (relay.find(" connected") != std::string::npos) return relay.substr(0, relay.find(' '));
   }
   return {};
 }
 
 AcceptPolicy::Counts IrohNodeManager::accept_counts() const {
-  return listening_ ? listening_->counts() : AcceptPolicy::Counts{};
+  std::shared_ptr<Listening> listening;
+  {
+    const std::scoped_lock lock(mutex_);
+    listening = listening_;
+  }
+  return listening ? listening->counts() : AcceptPolicy::Counts{};
 }
 
 }  // namespace adit::net

@@ -1,9 +1,14 @@
 // The process's iroh endpoint: who we are, where we listen, whom we dial.
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "adit_bridge.h"
@@ -13,7 +18,9 @@
 #include "net/carrier.h"
 #include "net/iroh/accept.h"
 #include "net/iroh/event_loop.h"
+#include "net/iroh/iroh_log.h"
 #include "net/iroh/runtime.h"
+#include "net/iroh/watchdog.h"
 #include "net/shards.h"
 #include "noise/keys.h"
 
@@ -43,7 +50,14 @@ struct IrohNodeConfig {
   bool relay_only = false;                  ///< Bind no address: everything goes through relays. Not together with `bind`.
   std::string relay_ca_file;                ///< PEM: what relays are trusted by, beside the usual roots. Empty: nothing more.
   bool portmap = false;                     ///< Ask the router for a port (UPnP, PCP, NAT-PMP).
-  unsigned threads = 2;                     ///< Of iroh, 1 to 64; taken from the first node of the process.
+  bool mdns = false;                        ///< Find peers of the local network by multicast DNS, and tell them where we are.
+  std::vector<std::string> dns_origins;     ///< Domains under which ids are looked up (_iroh.ID.ORIGIN, TXT).
+  std::string dns_server;                   ///< "ip:port" that is asked for names; empty: the system's.
+  /// URLs of pkarr relays: each is told where we are (by our relay; by our addresses if we have none) and asked for ids.
+  std::vector<std::string> pkarr_relays;
+  std::string log_filter = "warn";  ///< What iroh logs into our log, as tracing's directives; counts for the whole process.
+  WatchdogPolicy watchdog;          ///< Where there are relays.
+  unsigned threads = 2;             ///< Of iroh, 1 to 64; taken from the first node of the process.
 
   Duration bind_deadline = std::chrono::seconds(10);
   Duration idle_timeout = std::chrono::seconds(30);  ///< A silent peer is gone after this, or after its own if shorter.
@@ -76,22 +90,41 @@ class IrohNodeManager final : public IrohCarrier {
   [[nodiscard]] std::vector<std::string> local_addresses() const override;
   [[nodiscard]] std::string home_relay() const override;
 
-  /// What the accept policy has decided since listening began. Any thread.
+  /// What the accept policy has decided since listening began, or was begun anew. Any thread.
   [[nodiscard]] AcceptPolicy::Counts accept_counts() const;
+
+  /// Live connections whose data goes directly, as last published. Any thread.
+  [[nodiscard]] std::size_t direct_connections() const;
+
+  /// How often the watchdog has built the endpoint anew. Any thread.
+  [[nodiscard]] std::uint64_t rebuilds() const { return rebuilds_; }
 
  private:
   class Listening;
 
   IrohNodeManager(Shards& shards, BridgeRuntime runtime, IrohNodeConfig config);
-  Result<void> bind();
+  Result<void> start_loops();
+  Result<BridgeHandle> bind(const std::vector<std::string>& addresses);
+  Result<void> begin_listening();
+  void close();
+  void watch(const std::stop_token& stop);
+  void rebuild();
+  [[nodiscard]] adit_handle endpoint() const;
 
   Shards& shards_;
   BridgeRuntime runtime_;
   IrohNodeConfig config_;
-  BridgeHandle control_;  ///< A loop that only start and the destructor wait on.
+  std::unique_ptr<IrohLog> log_;
+  BridgeHandle control_;      ///< A loop that only one thread waits on: start's, then the watchdog's, then the destructor's.
+  mutable std::mutex mutex_;  ///< Guards what the watchdog replaces: the next two, and the wish to listen.
   BridgeHandle endpoint_;
-  std::vector<std::shared_ptr<EventLoop>> loops_;  ///< One per shard, by index.
   std::shared_ptr<Listening> listening_;
+  std::vector<std::shared_ptr<EventLoop>> loops_;  ///< One per shard, by index.
+  std::vector<std::string> alpns_;                 ///< Empty: nobody listens.
+  OnStream on_stream_;
+  std::atomic<std::uint64_t> rebuilds_{0};
+  std::condition_variable_any waking_;
+  std::jthread watchdog_;  ///< Where there are relays.
 };
 
 }  // namespace adit::net

@@ -173,6 +173,53 @@ TEST_F(RelayTest, AConnectionSurvivesARestartOfItsRelay) {
   }(std::move(*stream)));
 }
 
+TEST_F(RelayTest, AnEndpointThatFindsNoRelayIsBuiltAnewAndListensOn) {
+  auto config = loopback(1);
+  config.relay_mode = IrohRelays::kList;
+  config.relays = {{.url = "http://127.0.0.1:1"}};
+  config.watchdog = {.period = 10ms, .patience = 1s, .longest = 1h};
+  const auto pool = node(std::move(config));
+  const auto id = pool->endpoint_id();
+  const auto addresses = pool->local_addresses();
+  serve_echo(*pool);
+  for (int i = 0; i < 3000 && pool->rebuilds() == 0; ++i) std::this_thread::sleep_for(20ms);
+  ASSERT_GE(pool->rebuilds(), 1u);
+  EXPECT_EQ(pool->endpoint_id(), id);
+  EXPECT_EQ(pool->local_addresses(), addresses);
+  const auto miner = node(loopback(2));
+  // Until it listens again it refuses; and it is built anew again, less and less often, while nobody is connected.
+  Result<std::string> heard = fail(Errc::kRefused, "");
+  for (int i = 0; i < 20 && !heard; ++i) {
+    heard = dial_and_say(*miner, shards_[0], IrohConfig{.endpoint_id = id, .addrs = addresses}, "hello");
+  }
+  ASSERT_TRUE(heard) << heard.error().message();
+  EXPECT_EQ(*heard, "hello");
+}
+
+TEST_F(RelayTest, ADirectConnectionOutlivesTheLossOfEveryRelay) {
+  auto config = loopback(1);
+  config.relay_mode = IrohRelays::kList;
+  config.relays = {{.url = "http://127.0.0.1:1"}};
+  config.watchdog = {.period = 20ms, .patience = 1h, .longest = 1h};
+  const auto pool = node(std::move(config));
+  serve_echo(*pool);
+  const auto miner = node(loopback(2));
+  auto dialled = run_on(shards_[0], miner->dial(shards_[0], address_of(*pool), 20s));
+  ASSERT_TRUE(dialled) << dialled.error().message();
+  const auto heard = run_on(shards_[0], [](ByteStream& over) -> asio::awaitable<Result<std::string>> {
+    co_return co_await say(over, "hello");
+  }(**dialled));
+  ASSERT_TRUE(heard) << heard.error().message();
+  for (int i = 0; i < 3000 && pool->direct_connections() == 0; ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(pool->direct_connections(), 1u) << "which is what keeps the watchdog from its work";
+  run_on(shards_[0], [](std::unique_ptr<ByteStream> over) -> asio::awaitable<Result<std::string>> {
+    over.reset();
+    co_return std::string();
+  }(std::move(*dialled)));
+  for (int i = 0; i < 3000 && pool->direct_connections() != 0; ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(pool->direct_connections(), 0u);
+}
+
 TEST_F(RelayTest, WhatCannotWorkIsSaidBeforeAnythingRuns) {
   const auto refused = [](const RelayServerConfig& config) {
     auto started = RelayServer::start(config);

@@ -164,8 +164,8 @@ Error IrohStream::why_closed() const {
     return Error(Errc::kReset, "the connection has ended");
   const std::string words(reason.reason, reason.reason_len);
   switch (reason.kind) {
-    case ADIT_CLOSE_BY_US:
-      return Error(Errc::kClosed, "closed here");
+    case ADIT_CLOSE_BY_US:  // and neither this stream nor the whole node was ended
+      return Error(Errc::kReset, "this iroh endpoint was built anew, because it had lost its relay");
     case ADIT_CLOSE_BY_PEER: {
       const auto is = [&reason](CloseCode code) { return reason.code == static_cast<std::uint64_t>(code); };
       return Error(is(CloseCode::kShutdown)       ? Errc::kEndOfStream

@@ -10,6 +10,7 @@
 
 #include "bitcoin/address.h"
 #include "config/common.h"
+#include "config/keys.h"
 #include "noise/keys.h"
 
 namespace adit::pool {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/common.h"
+#include "config/keys.h"
 
 namespace adit::translator {
 
