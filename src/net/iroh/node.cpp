@@ -198,6 +198,7 @@ Result<BridgeHandle> IrohNodeManager::bind(const std::vector<std::string>& addre
   const auto dns_origins = bridge_views(config_.dns_origins);
   const auto pkarr_relays = bridge_views(config_.pkarr_relays);
   std::vector<adit_relay> relays;
+  relays.reserve(config_.relays.size());
   for (const auto& relay : config_.relays)
     relays.push_back({.url = bridge_view(relay.url), .quic_port = relay.quic_port, .token = bridge_view(relay.auth_token)});
   adit_endpoint_config config{};
@@ -239,6 +240,7 @@ Result<BridgeHandle> IrohNodeManager::bind(const std::vector<std::string>& addre
   return endpoint;
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a lock or a thread that fails here leaves nothing to go on with
 IrohNodeManager::~IrohNodeManager() {
   if (watchdog_.joinable()) {
     watchdog_.request_stop();

@@ -58,7 +58,7 @@ IrohStream::IrohStream(std::shared_ptr<EventLoop> loop, BridgeHandle connection,
   last_.opened_at = now_from_system().instant;
 }
 
-IrohStream::~IrohStream() { close(CloseCode::kShutdown); }
+IrohStream::~IrohStream() { IrohStream::close(CloseCode::kShutdown); }
 
 Result<std::size_t> IrohStream::try_read(MutableBytes into) {
   if (failure_) return fail(*failure_);
@@ -218,7 +218,7 @@ void IrohStream::stop_reading(CloseCode code) {
 
 void IrohStream::close(CloseCode code) {
   if (stream_.get() == 0) return;
-  last_ = metadata();
+  last_ = IrohStream::metadata();
   loop_->forget(stream_.get());
   const auto result = adit_close_when_delivered(connection_.get(), stream_.get(), static_cast<std::uint64_t>(code), kLingerMs);
   if (result == ADIT_OK) {

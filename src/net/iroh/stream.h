@@ -158,7 +158,7 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
   static asio::awaitable<Result<void>> wait(std::shared_ptr<Readiness> direction);
   Result<std::size_t> written(std::int64_t result, std::uint64_t code);
   std::unexpected<Error> end(std::int64_t result, std::uint64_t code);
-  Error why_closed() const;
+  [[nodiscard]] Error why_closed() const;
 
   std::shared_ptr<EventLoop> loop_;
   BridgeHandle connection_;
