@@ -198,6 +198,10 @@ Result<Upstream> parse_url(std::string_view url) {
       return fail(Errc::kConfiguration, "the URL's authority key " + quoted(authority) + " is wrong: " + key.error().message());
     upstream.authority = *key;
   }
+  // What is written back must parse again, and percent encoding can make it three times as long.
+  if (to_url(upstream).size() > kMaxUrl) {
+    return fail(Errc::kConfiguration, "the URL is longer than 4096 characters once its parameters are percent-encoded");
+  }
   return upstream;
 }
 
