@@ -33,6 +33,8 @@ translator::ServerOptions server_options(const translator::TranslatorConfig& con
                                  .regtest_only = config::has_example_authority(upstream.peer),
                                  .goodbye = upstream.goodbye});
   }
+  options.admission = config.admission.limits;
+  options.translator.handshake_timeout = config.admission.handshake_deadline;
   options.selection = config.selection;
   options.translator.aggregate = config.aggregate_channels;
   options.translator.extensions = config.supported_extensions;

@@ -55,7 +55,8 @@ unsigned shard_count(unsigned configured) {
 
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shards& shards,
                                                      [[maybe_unused]] const config::IrohSettings& settings,
-                                                     [[maybe_unused]] config::NodeKey key) {
+                                                     [[maybe_unused]] config::NodeKey key,
+                                                     [[maybe_unused]] Duration accept_deadline) {
 #ifdef ADIT_HAS_IROH
   net::IrohNodeConfig node;
   node.secret_key = std::move(key.secret);
@@ -68,6 +69,8 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
   node.dns_server = settings.dns_server;
   node.pkarr_relays = settings.pkarr_relays;
   node.log_filter = settings.log_filter;
+  node.accept.allowed = settings.allowed_endpoint_ids;
+  node.accept_deadline = accept_deadline;
   node.relay_only = settings.relay_only;
   node.relay_ca_file = settings.relay_ca_file;
   switch (settings.relay) {

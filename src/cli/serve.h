@@ -25,10 +25,11 @@ void prepare_process();
 /// How many shards `configured` means (0: one for each CPU).
 unsigned shard_count(unsigned configured);
 
-/// Binds the process's iroh endpoint, which keeps the key's lock. Errors: kUnsupported in a build without iroh; those of
+/// Binds the process's iroh endpoint, which keeps the key's lock. `accept_deadline`: for a handshake over iroh, and again for
+/// what follows it. Errors: kUnsupported in a build without iroh; those of
 /// IrohNodeManager::start.
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, const config::IrohSettings& settings,
-                                                     config::NodeKey key);
+                                                     config::NodeKey key, Duration accept_deadline = std::chrono::seconds(10));
 
 /// An endpoint that only dials `peer`: a new key each time, and of relays none but the one that is asked for: `relay` ("n0" for
 /// the public ones, or a URL), else the peer's. Errors: as start_iroh.

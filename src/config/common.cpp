@@ -212,6 +212,17 @@ IrohSettings read_iroh(Table& root, bool listens) {
     table->report(Severity::kError, "pkarr_relays", "each of `pkarr_relays` must begin with https:// (or http://)");
   }
   settings.log_filter = table->text("log_filter").value_or(settings.log_filter);
+  for (const std::string& text : table->texts("allowed_endpoint_ids").value_or(std::vector<std::string>())) {
+    if (const auto parsed = net::parse_url("stratum2+iroh://" + text); !parsed) {
+      table->report(Severity::kError, "allowed_endpoint_ids", "`allowed_endpoint_ids`: " + parsed.error().message());
+    } else {
+      settings.allowed_endpoint_ids.push_back(std::get<net::IrohConfig>(parsed->transport).endpoint_id);
+    }
+  }
+  if (!settings.listen && table->has_something("allowed_endpoint_ids")) {
+    table->report(Severity::kError, "allowed_endpoint_ids",
+                  "`allowed_endpoint_ids` says who may connect, and this endpoint only dials: leave it out");
+  }
   settings.relay_ca_file = read_path(*table, "relay_ca_file").value_or("");
   settings.relay_only = table->boolean("relay_only").value_or(false);
   if (settings.relay_only && settings.relay == RelayMode::kNone) {
@@ -221,6 +232,23 @@ IrohSettings read_iroh(Table& root, bool listens) {
   if (settings.relay_only && !settings.bind_addresses.empty()) {
     table->report(Severity::kError, "relay_only", "`relay_only` binds no address: leave `bind_addresses` out");
   }
+  return settings;
+}
+
+AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_deadline) {
+  AdmissionSettings settings{.limits = {}, .handshake_deadline = handshake_deadline};
+  auto table = root.table("admission");
+  if (!table) return settings;
+  auto& limits = settings.limits;
+  const auto bound = [&table](std::string_view key, std::size_t& value) {
+    value = table->integer<std::uint32_t>(key, 1, 10'000'000).value_or(value);
+  };
+  bound("max_connections", limits.max_connections);
+  bound("max_connections_per_source", limits.max_connections_per_source);
+  bound("max_handshakes", limits.max_handshakes);
+  bound("max_handshakes_per_source", limits.max_handshakes_per_source);
+  if (const auto seconds = table->integer<std::uint32_t>("handshake_deadline_secs", 1, 600))
+    settings.handshake_deadline = std::chrono::seconds(*seconds);
   return settings;
 }
 

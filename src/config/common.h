@@ -1,6 +1,7 @@
 // The parts of a configuration that several roles share: addresses, upstreams, the [iroh] table.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "config/document.h"
+#include "net/admission.h"
 #include "net/selection.h"
 #include "net/transport_config.h"
 #include "net/url.h"
@@ -45,10 +47,20 @@ struct IrohSettings {
   std::vector<std::string> pkarr_relays;    ///< URLs; each is told where we are, and asked where others are.
   std::string log_filter = "warn";          ///< What iroh logs into our log, as tracing's directives.
   bool port_mapping = false;                ///< Ask the router for a port (UPnP, PCP, NAT-PMP).
+  std::vector<std::string> allowed_endpoint_ids;  ///< 64 lower-case hex digits: who may connect; empty: anybody.
 };
 
 /// Reads [iroh] of `root`. `listens`: what `listen` is when the table does not say.
 IrohSettings read_iroh(Table& root, bool listens);
+
+/// The table [admission]: who is let in, whatever carries it.
+struct AdmissionSettings {
+  net::AdmissionLimits limits;
+  std::chrono::seconds handshake_deadline{0};  ///< For all that comes before a connection is of use.
+};
+
+/// Reads [admission] of `root`. `handshake_deadline`: what it is when the table does not say.
+AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_deadline);
 
 /// One entry of [[upstreams]].
 struct UpstreamSettings {

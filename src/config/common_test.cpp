@@ -75,6 +75,44 @@ log_filter = "iroh=debug"
   EXPECT_EQ(out.iroh.log_filter, "iroh=debug");
 }
 
+TEST(Iroh, TheAllowListIsOfEndpointIdsAndOnlyForListeners) {
+  const Read out = read("[iroh]\nallowed_endpoint_ids = [\"" + std::string(kId) + "\"]\n");
+  EXPECT_THAT(out.findings, IsEmpty());
+  EXPECT_THAT(out.iroh.allowed_endpoint_ids, ElementsAre(std::string(kId)));
+  EXPECT_THAT(read("[iroh]\nallowed_endpoint_ids = [\"me\"]\n").findings,
+              ElementsAre(StartsWith("t.toml:2: `allowed_endpoint_ids`: ")));
+  EXPECT_THAT(read("[iroh]\nlisten = false\nallowed_endpoint_ids = [\"" + std::string(kId) + "\"]\n").findings,
+              ElementsAre(HasSubstr("this endpoint only dials")));
+  EXPECT_THAT(read("[iroh]\nallowed_endpoint_id = []\n").findings, ElementsAre(HasSubstr("`allowed_endpoint_ids`")));
+}
+
+TEST(Admission, ReadsEveryKeyAndKeepsWhatIsNotSaid) {
+  const auto admission = [](std::string_view toml, std::vector<std::string>* findings = nullptr) {
+    auto document = Document::parse(toml, "t.toml", "POOL", {});
+    Table root = document.root();
+    const auto settings = read_admission(root, std::chrono::seconds(10));
+    for (const Finding& finding : document.finish()) {
+      if (findings != nullptr) findings->push_back(finding.text());
+    }
+    return settings;
+  };
+  EXPECT_EQ(admission("").handshake_deadline, std::chrono::seconds(10));
+  EXPECT_EQ(admission("").limits.max_connections, net::AdmissionLimits{}.max_connections);
+  const auto all = admission(
+      "[admission]\nmax_connections = 1\nmax_connections_per_source = 2\nmax_handshakes = 3\nmax_handshakes_per_source = 4\n"
+      "handshake_deadline_secs = 5\n");
+  EXPECT_EQ(all.limits.max_connections, 1u);
+  EXPECT_EQ(all.limits.max_connections_per_source, 2u);
+  EXPECT_EQ(all.limits.max_handshakes, 3u);
+  EXPECT_EQ(all.limits.max_handshakes_per_source, 4u);
+  EXPECT_EQ(all.handshake_deadline, std::chrono::seconds(5));
+  std::vector<std::string> findings;
+  admission("[admission]\nmax_connections = 0\nmax_handshake = 3\n", &findings);
+  ASSERT_EQ(findings.size(), 2u);
+  EXPECT_THAT(findings[0], StartsWith("t.toml:2: "));
+  EXPECT_THAT(findings[1], HasSubstr("`max_handshakes`"));
+}
+
 TEST(Iroh, LookupsThatCannotWorkAreNamed) {
   EXPECT_THAT(read("[iroh]\ndns_server = \"ns.example\"\n").findings, ElementsAre(StartsWith("t.toml:2: `dns_server`: ")));
   EXPECT_THAT(read("[iroh]\npkarr_relays = [\"dns.example\"]\n").findings,

@@ -18,50 +18,69 @@ std::string source_key(std::string_view source) {
   return host;
 }
 
+struct Admission::State {
+  explicit State(AdmissionLimits given) : limits(given) {}
+
+  const AdmissionLimits limits;
+  std::mutex mutex;  ///< Guards what follows.
+  Counts counts;
+  Sources sources;
+};
+
+Admission::Admission(AdmissionLimits limits) : state_(std::make_shared<State>(limits)) {}
+
 Result<Admission::Token> Admission::admit(std::string_view source) {
   auto key = source_key(source);
-  const std::lock_guard lock(mutex_);
-  const auto refuse = [this](const std::string& what, std::size_t bound) {
-    ++counts_.refused;
+  auto& state = *state_;
+  const auto& limits = state.limits;
+  const std::lock_guard lock(state.mutex);
+  auto& counts = state.counts;
+  const auto refuse = [&counts](const std::string& what, std::size_t bound) {
+    ++counts.refused;
     return fail(Errc::kOverloaded, what + " (" + std::to_string(bound) + ") reached");
   };
-  if (counts_.connections >= limits_.max_connections) return refuse("the bound of connections", limits_.max_connections);
-  if (counts_.handshakes >= limits_.max_handshakes) return refuse("the bound of handshakes under way", limits_.max_handshakes);
-  const auto known = sources_.find(key);
-  if (known != sources_.end()) {
-    if (known->second.connections >= limits_.max_connections_per_source) {
-      return refuse("the bound of connections from " + key, limits_.max_connections_per_source);
+  if (counts.connections >= limits.max_connections) return refuse("the bound of connections", limits.max_connections);
+  if (counts.handshakes >= limits.max_handshakes) return refuse("the bound of handshakes under way", limits.max_handshakes);
+  const auto known = state.sources.find(key);
+  if (known != state.sources.end()) {
+    if (known->second.connections >= limits.max_connections_per_source) {
+      return refuse("the bound of connections from " + key, limits.max_connections_per_source);
     }
-    if (known->second.handshakes >= limits_.max_handshakes_per_source) {
-      return refuse("the bound of handshakes under way from " + key, limits_.max_handshakes_per_source);
+    if (known->second.handshakes >= limits.max_handshakes_per_source) {
+      return refuse("the bound of handshakes under way from " + key, limits.max_handshakes_per_source);
     }
   }
-  const auto entry = known != sources_.end() ? known : sources_.try_emplace(std::move(key)).first;
+  const auto entry = known != state.sources.end() ? known : state.sources.try_emplace(std::move(key)).first;
   ++entry->second.connections;
   ++entry->second.handshakes;
-  ++counts_.connections;
-  ++counts_.handshakes;
-  return Token(*this, entry);
+  ++counts.connections;
+  ++counts.handshakes;
+  return Token(state_, entry);
+}
+
+void Admission::count_refused() {
+  const std::lock_guard lock(state_->mutex);
+  ++state_->counts.refused;
 }
 
 void Admission::Token::established() {
-  if (!admission_ || !std::exchange(handshaking_, false)) return;
-  const std::lock_guard lock(admission_->mutex_);
-  --admission_->counts_.handshakes;
+  if (!state_ || !std::exchange(handshaking_, false)) return;
+  const std::lock_guard lock(state_->mutex);
+  --state_->counts.handshakes;
   --source_->second.handshakes;
 }
 
 Admission::Token::~Token() {
-  if (!admission_) return;
+  if (!state_) return;
   established();
-  const std::lock_guard lock(admission_->mutex_);
-  --admission_->counts_.connections;
-  if (--source_->second.connections == 0) admission_->sources_.erase(source_);
+  const std::lock_guard lock(state_->mutex);
+  --state_->counts.connections;
+  if (--source_->second.connections == 0) state_->sources.erase(source_);
 }
 
 Admission::Counts Admission::counts() const {
-  const std::lock_guard lock(mutex_);
-  return counts_;
+  const std::lock_guard lock(state_->mutex);
+  return state_->counts;
 }
 
 }  // namespace adit::net

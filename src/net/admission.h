@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -25,26 +26,23 @@ struct AdmissionLimits {
 /// share), the URL as it is. Text that is neither is one source of its own.
 std::string source_key(std::string_view source);
 
-/// One for all listeners of a role. Any thread: taking and giving back hold a lock for a map's lookup, twice in a connection's
-/// life.
+/// One for all listeners of a role, over whatever carrier: copies share what they count. Any thread: taking and giving back
+/// hold a lock for a map's lookup, twice in a connection's life.
 class Admission {
   struct Source {
     std::size_t connections = 0;
     std::size_t handshakes = 0;
   };
   using Sources = std::map<std::string, Source, std::less<>>;
+  struct State;
 
  public:
-  explicit Admission(AdmissionLimits limits) : limits_(limits) {}
-  Admission(const Admission&) = delete;
-  Admission& operator=(const Admission&) = delete;
+  explicit Admission(AdmissionLimits limits);
 
-  /// A place for one connection, given back on destruction; until established() it counts as a handshake too. The Admission
-  /// must outlive it.
+  /// A place for one connection, given back on destruction; until established() it counts as a handshake too.
   class [[nodiscard]] Token {
    public:
-    Token(Token&& other) noexcept
-        : admission_(std::exchange(other.admission_, nullptr)), source_(other.source_), handshaking_(other.handshaking_) {}
+    Token(Token&&) noexcept = default;
     Token& operator=(Token&&) = delete;
     ~Token();
 
@@ -53,15 +51,18 @@ class Admission {
 
    private:
     friend class Admission;
-    Token(Admission& admission, Sources::iterator source) : admission_(&admission), source_(source) {}
+    Token(std::shared_ptr<State> state, Sources::iterator source) : state_(std::move(state)), source_(source) {}
 
-    Admission* admission_;
+    std::shared_ptr<State> state_;  ///< Null once moved from.
     Sources::iterator source_;
     bool handshaking_ = true;
   };
 
   /// Errors: kOverloaded, in a sentence that names the bound.
   Result<Token> admit(std::string_view source);
+
+  /// One was turned away for a reason that is not a bound here.
+  void count_refused();
 
   struct Counts {
     std::size_t connections = 0;
@@ -71,10 +72,7 @@ class Admission {
   [[nodiscard]] Counts counts() const;
 
  private:
-  const AdmissionLimits limits_;
-  mutable std::mutex mutex_;  ///< Guards what follows.
-  Counts counts_;
-  Sources sources_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace adit::net

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "net/admission.h"
 #include "net/byte_stream.h"
 #include "net/shards.h"
 #include "net/transport_config.h"
@@ -26,12 +27,13 @@ class IrohCarrier {
   /// kUnsupported.
   virtual asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial(Shard& shard, const IrohConfig& to, Duration deadline) = 0;
 
-  /// What to do with an accepted stream. Called on the thread of `shard`, where the stream will live.
-  using OnStream = std::function<void(Shard& shard, std::unique_ptr<ByteStream> stream)>;
+  /// What to do with an accepted stream. Called on the thread of `shard`, where the stream will live. `place` is its
+  /// connection's, still that of a handshake: to be kept as long as the connection.
+  using OnStream = std::function<void(Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token place)>;
 
   /// Accepts connections that ask for one of `alpns` (most wanted first), spread over all shards, and hands over each one's
-  /// first bi stream. Once per process. Any thread.
-  virtual Result<void> listen(std::vector<std::string> alpns, OnStream on_stream) = 0;
+  /// first bi stream. Whom `admission` has no place for is refused at its first packet. Once per process. Any thread.
+  virtual Result<void> listen(std::vector<std::string> alpns, Admission admission, OnStream on_stream) = 0;
 
   /// No more calls of on_stream begin after it returned. Streams that were handed over live on. Any thread; idempotent.
   virtual void stop_listening() = 0;

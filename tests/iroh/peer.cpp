@@ -34,7 +34,7 @@ constexpr std::string_view kAlpn = "adit-test/1";
 
 [[noreturn]] void give_up(const std::string& why) {
   std::cerr << "adit_iroh_peer: " << why << '\n';
-  std::exit(1);
+  std::exit(1);  // NOLINT(concurrency-mt-unsafe): nothing of this process is needed any more
 }
 
 void until_ended() {
@@ -60,9 +60,10 @@ void serve(IrohNodeConfig config) {
   shards.start();
   const auto server = node(shards, std::move(config));
   const auto listening = server->listen(
-      {std::string(kAlpn)}, [](Shard& shard, std::unique_ptr<ByteStream> stream) { shard.spawn(echo(std::move(stream))); });
+      {std::string(kAlpn)}, Admission({}),
+      [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) { shard.spawn(echo(std::move(stream))); });
   if (!listening) give_up(listening.error().message());
-  std::cout << server->endpoint_id() << ' ' << server->local_addresses().front() << std::endl;
+  std::cout << server->endpoint_id() << ' ' << server->local_addresses().front() << '\n' << std::flush;
   int which = 0;
   (void)::sigwait(&ends, &which);
 }
@@ -76,7 +77,7 @@ void talk(IrohNodeConfig config, const IrohConfig& to) {
   for (std::string line; std::getline(std::cin, line);) {
     auto heard = run_on(shards[0], say(**stream, line));
     if (!heard) give_up(heard.error().message());
-    std::cout << *heard << std::endl;
+    std::cout << *heard << '\n' << std::flush;
   }
   run_on(shards[0], [](ByteStream& open) -> asio::awaitable<int> {
     open.close(CloseCode::kShutdown);
@@ -175,7 +176,7 @@ class RawPeer {
       (void)peer.open(connection);
       connections.push_back(connection);
     }
-    if (!std::exchange(told, true)) std::cout << connections.size() << std::endl;
+    if (!std::exchange(told, true)) std::cout << connections.size() << '\n' << std::flush;
     ::usleep(10'000);
   }
 }
@@ -191,7 +192,7 @@ class RawPeer {
     if (taken > 0) {
       written += static_cast<std::uint64_t>(taken);
     } else {
-      if (taken == ADIT_AGAIN && !std::exchange(told, true)) std::cout << written << std::endl;
+      if (taken == ADIT_AGAIN && !std::exchange(told, true)) std::cout << written << '\n' << std::flush;
       ::usleep(1000);
     }
   }
@@ -210,7 +211,7 @@ class RawPeer {
     ++opened;
     (void)adit_stream_write(stream, reinterpret_cast<const std::uint8_t*>("x"), 1, &code);
   }
-  std::cout << opened << std::endl;
+  std::cout << opened << '\n' << std::flush;
   until_ended();
   std::abort();
 }
@@ -218,6 +219,7 @@ class RawPeer {
 /// A UDP socket on loopback.
 int udp(const std::string& host, std::uint16_t port, std::string& address) {
   const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) give_up("no socket");
   sockaddr_in name{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {}, .sin_zero = {}};
   ::inet_pton(AF_INET, host.c_str(), &name.sin_addr);
   socklen_t size = sizeof name;
@@ -257,7 +259,7 @@ int udp(const std::string& host, std::uint16_t port, std::string& address) {
     for (const auto dial : dials) (void)adit_release(dial, 1);
     dials.clear();
   }
-  std::cout << sent << std::endl;
+  std::cout << sent << '\n' << std::flush;
   until_ended();
   std::abort();
 }
@@ -297,4 +299,5 @@ int run(std::vector<std::string> arguments) {
 }  // namespace
 }  // namespace adit::net::test
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a tool for tests, whose output the test reads
 int main(int count, char** arguments) { return adit::net::test::run({arguments + 1, arguments + count}); }

@@ -133,8 +133,9 @@ class IrohProof : public testing::Test {
   }
 
   static void serve_echo(IrohNodeManager& node) {
-    const auto listening =
-        node.listen({kAlpn}, [](Shard& shard, std::unique_ptr<ByteStream> stream) { shard.spawn(echo(std::move(stream))); });
+    const auto listening = node.listen(
+        {kAlpn}, Admission({}),
+        [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) { shard.spawn(echo(std::move(stream))); });
     ASSERT_TRUE(listening) << listening.error().message();
   }
 
@@ -181,7 +182,7 @@ TEST_F(IrohProof, AnAcceptedPeerThatIsKilledIsMissedAndItsPlaceGivenBack) {
   const auto server = node(std::move(config));
   std::promise<std::string> ended;
   std::promise<void> greeted;
-  ASSERT_TRUE(server->listen({kAlpn}, [&](Shard& shard, std::unique_ptr<ByteStream> stream) {
+  ASSERT_TRUE(server->listen({kAlpn}, Admission({}), [&](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) {
     shard.spawn([](std::unique_ptr<ByteStream> peer, std::promise<void>& first,
                    std::promise<std::string>& saw) -> asio::awaitable<void> {
       auto got = co_await read_some(*peer);

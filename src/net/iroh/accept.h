@@ -17,11 +17,6 @@
 namespace adit::net {
 
 struct AcceptLimits {
-  /// Connections in handshake or without a first stream, in all, and from one source: an IPv4 address, an IPv6 /64, a relay
-  /// (whose share of all is thereby bounded). An endpoint id is a source of its own only when it is allow-listed and a relay
-  /// vouches for it: ids are free to make.
-  std::size_t max_pending = 1024;
-  std::size_t max_pending_per_source = 256;
   /// Handshakes under way with addresses that nobody has proved. Whoever comes beyond that must first prove its own (QUIC's
   /// Retry, one more round trip), so that a flood of made-up addresses holds these places and no others.
   std::size_t max_unproved = 64;
@@ -30,9 +25,13 @@ struct AcceptLimits {
 };
 
 /// The policy of one listener, without I/O. Any thread.
+///
+/// Places are the listener's Admission's, which TCP's come from as well. Sources are an IPv4 address, an IPv6 /64, a relay
+/// (whose share of all is thereby bounded). An endpoint id is a source of its own only when it is allow-listed and a relay
+/// vouches for it: ids are free to make.
 class AcceptPolicy {
  public:
-  explicit AcceptPolicy(AcceptLimits limits);
+  AcceptPolicy(const AcceptLimits& limits, Admission admission);
 
   struct Attempt {
     std::string_view source;      ///< "ip:port" or the relay's URL.
@@ -40,7 +39,7 @@ class AcceptPolicy {
     bool validated = false;       ///< It has proved its address.
   };
 
-  /// A place among the pending; given back on destruction. Must not outlive the policy.
+  /// A connection's place; given back on destruction. Must not outlive the policy.
   class [[nodiscard]] Place {
    public:
     Place(Admission::Token token, std::atomic<std::size_t>* unproved) : token_(std::move(token)), unproved_(unproved) {}
@@ -52,6 +51,11 @@ class AcceptPolicy {
     void proved() {
       if (auto* const count = std::exchange(unproved_, nullptr)) --*count;
     }
+    /// For the connection's life from now on: it may outlive the policy.
+    Admission::Token take() {
+      proved();
+      return std::move(token_);
+    }
 
    private:
     Admission::Token token_;
@@ -59,7 +63,7 @@ class AcceptPolicy {
   };
 
   enum class Verdict : std::uint8_t {
-    kAccept,    ///< Begin its handshake, and hold the place until its first stream is there or it has gone.
+    kAccept,    ///< Begin its handshake.
     kValidate,  ///< It has to prove its address first.
     kRefuse,    ///< Not now, or not this id.
   };
@@ -73,16 +77,18 @@ class AcceptPolicy {
   [[nodiscard]] bool allows(std::string_view endpoint_id) const;
 
   struct Counts {
-    std::uint64_t refused = 0;    ///< For want of a place, or not on the allow-list.
+    std::uint64_t refused = 0;    ///< For want of a place, or not on the allow-list; the Admission counts them as well.
     std::uint64_t validated = 0;  ///< Sent to prove their address.
-    std::size_t pending = 0;      ///< Now.
   };
   [[nodiscard]] Counts counts() const;
+
+  /// Somebody who is not on the list came so far as to prove it.
+  void count_refused();
 
  private:
   const std::set<std::string, std::less<>> allowed_;
   const std::size_t max_unproved_;
-  Admission pending_;
+  Admission admission_;
   std::atomic<std::size_t> unproved_{0};
   std::atomic<std::uint64_t> refused_{0};
   std::atomic<std::uint64_t> validated_{0};

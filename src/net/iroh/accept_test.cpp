@@ -1,5 +1,6 @@
 #include "net/iroh/accept.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@ const std::string kIdA(64, 'a'), kIdB(64, 'b');
 constexpr const char* kRelay = "https://relay.example./";
 
 TEST(AcceptPolicy, AnAddressNeedsNoProofUntilManyAreUnproved) {
-  AcceptPolicy policy({.max_unproved = 2});
+  AcceptPolicy policy({.max_unproved = 2}, Admission({}));
   std::vector<AcceptPolicy::Decision> held;
   for (int i = 0; i < 2; ++i) held.push_back(policy.decide({.source = "192.0.2.1:" + std::to_string(1000 + i)}));
   for (const auto& decision : held) EXPECT_EQ(decision.verdict, Verdict::kAccept);
@@ -35,7 +36,8 @@ TEST(AcceptPolicy, AnAddressNeedsNoProofUntilManyAreUnproved) {
 }
 
 TEST(AcceptPolicy, OneSourceNeverTakesThePlacesOfOthers) {
-  AcceptPolicy policy({.max_pending = 10, .max_pending_per_source = 3});
+  Admission admission({.max_handshakes = 10, .max_handshakes_per_source = 3});
+  AcceptPolicy policy({}, admission);
   std::vector<AcceptPolicy::Decision> held;
   for (const std::string prefix : {"192.0.2.1", "[2001:db8:0:1::%]", "relay"}) {
     for (int i = 0; i < 5; ++i) {
@@ -49,7 +51,8 @@ TEST(AcceptPolicy, OneSourceNeverTakesThePlacesOfOthers) {
     }
   }
   EXPECT_EQ(policy.counts().refused, 6u);
-  EXPECT_EQ(policy.counts().pending, 9u);
+  EXPECT_EQ(admission.counts().refused, 6u);
+  EXPECT_EQ(admission.counts().handshakes, 9u);
   auto last = policy.decide({.source = "192.0.2.7:1", .validated = true});
   EXPECT_EQ(last.verdict, Verdict::kAccept);
   EXPECT_EQ(policy.decide({.source = "192.0.2.8:1", .validated = true}).verdict, Verdict::kRefuse);  // the bound of all
@@ -57,9 +60,30 @@ TEST(AcceptPolicy, OneSourceNeverTakesThePlacesOfOthers) {
   EXPECT_EQ(policy.decide({.source = "192.0.2.8:1", .validated = true}).verdict, Verdict::kAccept);
 }
 
+TEST(AcceptPolicy, APlaceIsOneOfTheListenersWhoeverTookIt) {
+  Admission admission({.max_connections = 2, .max_connections_per_source = 1});
+  std::optional<Admission::Token> kept;
+  {
+    AcceptPolicy policy({}, admission);
+    const auto over_tcp = admission.admit("192.0.2.1:1");
+    ASSERT_TRUE(over_tcp);
+    EXPECT_EQ(policy.decide({.source = "192.0.2.1:2", .validated = true}).verdict, Verdict::kRefuse);
+    auto over_iroh = policy.decide({.source = "192.0.2.2:1", .validated = true});
+    ASSERT_TRUE(over_iroh.place);
+    EXPECT_FALSE(admission.admit("192.0.2.3:1")) << "the bound of both";
+    kept.emplace(over_iroh.place->take());
+  }
+  EXPECT_EQ(admission.counts().connections, 1u) << "counted once, and it outlives the policy";
+  EXPECT_FALSE(admission.admit("192.0.2.2:7"));
+  kept.reset();
+  EXPECT_EQ(admission.counts().connections, 0u);
+}
+
 TEST(AcceptPolicy, WithAnAllowListStrangersAreRefusedAndMembersCountByTheirId) {
-  AcceptPolicy policy({.max_pending = 10, .max_pending_per_source = 1, .allowed = {kIdA, kIdB}});
+  Admission admission({.max_connections_per_source = 1});
+  AcceptPolicy policy({.allowed = {kIdA, kIdB}}, admission);
   EXPECT_EQ(policy.decide({.source = kRelay, .vouched_id = std::string(64, 'c')}).verdict, Verdict::kRefuse);
+  EXPECT_EQ(admission.counts().refused, 1u);
   auto first = policy.decide({.source = kRelay, .vouched_id = kIdA});
   EXPECT_EQ(first.verdict, Verdict::kAccept);
   EXPECT_EQ(policy.decide({.source = kRelay, .vouched_id = kIdA}).verdict, Verdict::kRefuse);
@@ -68,7 +92,7 @@ TEST(AcceptPolicy, WithAnAllowListStrangersAreRefusedAndMembersCountByTheirId) {
   EXPECT_EQ(policy.decide({.source = "192.0.2.1:1"}).verdict, Verdict::kAccept);
   EXPECT_TRUE(policy.allows(kIdB));
   EXPECT_FALSE(policy.allows(std::string(64, 'c')));
-  EXPECT_TRUE(AcceptPolicy({}).allows(std::string(64, 'c')));
+  EXPECT_TRUE(AcceptPolicy({}, Admission({})).allows(std::string(64, 'c')));
 }
 
 }  // namespace

@@ -33,11 +33,11 @@ constexpr auto kPauseWithoutRoom = std::chrono::milliseconds(100);
 class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::enable_shared_from_this<Listening> {
  public:
   Listening(Shards& shards, const std::vector<std::shared_ptr<EventLoop>>& loops, const IrohNodeConfig& config,
-            OnStream on_stream)
+            Admission admission, OnStream on_stream)
       : shards_(shards),
         loops_(loops.begin(), loops.end()),
         accept_deadline_(config.accept_deadline),
-        policy_(config.accept),
+        policy_(config.accept, std::move(admission)),
         on_stream_(std::move(on_stream)) {}
 
   /// `listener` lives on the home's loop: the first shard's.
@@ -138,6 +138,7 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
     adit_connection_info info;
     if (adit_connection_get_info(connection.get(), &info) != ADIT_OK) co_return;
     if (!self->policy_.allows(to_hex(info.remote_id))) {
+      self->policy_.count_refused();
       (void)adit_connection_close(connection.get(), static_cast<std::uint64_t>(CloseCode::kUnauthorized),
                                   bridge_view("this endpoint id is not on the list of those that may connect"));
       co_return;
@@ -148,7 +149,7 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
     if (co_await loop->done(handle) != ADIT_OK) co_return;  // silent for too long, or gone
     auto accepted = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream));
     const std::shared_lock lock(self->stopping_);
-    if (!self->stopped_) self->on_stream_(loop->shard(), std::move(accepted));
+    if (!self->stopped_) self->on_stream_(loop->shard(), std::move(accepted), place.take());
   }
 
   Shards& shards_;
@@ -360,9 +361,10 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard
   co_return std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream));
 }
 
-Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, OnStream on_stream) {
+Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, Admission admission, OnStream on_stream) {
   const std::scoped_lock lock(mutex_);
   alpns_ = std::move(alpns);
+  admission_ = std::move(admission);
   on_stream_ = std::move(on_stream);
   auto listens = begin_listening();
   if (!listens) alpns_.clear();
@@ -370,7 +372,7 @@ Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, OnStream on
 }
 
 Result<void> IrohNodeManager::begin_listening() {
-  auto listening = std::make_shared<Listening>(shards_, loops_, config_, on_stream_);
+  auto listening = std::make_shared<Listening>(shards_, loops_, config_, *admission_, on_stream_);
   const auto wanted = bridge_views(alpns_);
   adit_handle listener = 0;
   const auto result =

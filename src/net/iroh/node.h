@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -83,7 +84,7 @@ class IrohNodeManager final : public IrohCarrier {
   /// address).
   asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial(Shard& shard, const IrohConfig& to, Duration deadline) override;
   /// Not from within on_stream: neither is stop_listening. Errors: kConfiguration.
-  Result<void> listen(std::vector<std::string> alpns, OnStream on_stream) override;
+  Result<void> listen(std::vector<std::string> alpns, Admission admission, OnStream on_stream) override;
   void stop_listening() override;
 
   [[nodiscard]] std::string endpoint_id() const override;
@@ -121,6 +122,7 @@ class IrohNodeManager final : public IrohCarrier {
   std::shared_ptr<Listening> listening_;
   std::vector<std::shared_ptr<EventLoop>> loops_;  ///< One per shard, by index.
   std::vector<std::string> alpns_;                 ///< Empty: nobody listens.
+  std::optional<Admission> admission_;             ///< Where there are alpns_, as the next.
   OnStream on_stream_;
   std::atomic<std::uint64_t> rebuilds_{0};
   std::condition_variable_any waking_;

@@ -43,9 +43,10 @@ class IrohNode : public testing::Test {
     return started ? std::move(*started) : nullptr;
   }
 
-  static void serve_echo(IrohNodeManager& node) {
+  static void serve_echo(IrohNodeManager& node, Admission admission = Admission({})) {
     const auto listening = node.listen(
-        {kAlpnMining}, [](Shard& shard, std::unique_ptr<ByteStream> stream) { shard.spawn(echo(std::move(stream))); });
+        {kAlpnMining}, std::move(admission),
+        [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) { shard.spawn(echo(std::move(stream))); });
     ASSERT_TRUE(listening) << listening.error().message();
   }
 
@@ -87,12 +88,13 @@ TEST_F(IrohNode, ConnectionsAreSpreadOverTheShards) {
   std::mutex mutex;
   std::set<unsigned> used;
   unsigned accepted = 0;
-  ASSERT_TRUE(server->listen({kAlpnMining}, [&](Shard& shard, std::unique_ptr<ByteStream> stream) {
-    const std::scoped_lock lock(mutex);
-    used.insert(shard.index());
-    if (++accepted == 4) promise.set_value(used);
-    shard.spawn(echo(std::move(stream)));
-  }));
+  ASSERT_TRUE(
+      server->listen({kAlpnMining}, Admission({}), [&](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) {
+        const std::scoped_lock lock(mutex);
+        used.insert(shard.index());
+        if (++accepted == 4) promise.set_value(used);
+        shard.spawn(echo(std::move(stream)));
+      }));
   for (unsigned i = 0; i < 4; ++i) {
     const auto heard = dial_and_say(*client, shards_[i % 2], address_of(*server), "hello");
     ASSERT_TRUE(heard) << heard.error().message();
@@ -142,13 +144,14 @@ TEST_F(IrohNode, MetadataNamesThePeerAndItsDirectPath) {
 
 TEST_F(IrohNode, ACloseDeliversWhatWasWrittenAndItsCode) {
   const auto server = node(loopback(1)), client = node(loopback(2));
-  ASSERT_TRUE(server->listen({kAlpnMining}, [](Shard& shard, std::unique_ptr<ByteStream> stream) {
-    shard.spawn([](std::unique_ptr<ByteStream> peer) -> asio::awaitable<void> {
-      if (!co_await read_some(*peer)) co_return;
-      (void)co_await write_all(*peer, as_bytes("no more of you"));
-      peer->close(CloseCode::kOverloaded);
-    }(std::move(stream)));
-  }));
+  ASSERT_TRUE(
+      server->listen({kAlpnMining}, Admission({}), [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) {
+        shard.spawn([](std::unique_ptr<ByteStream> peer) -> asio::awaitable<void> {
+          if (!co_await read_some(*peer)) co_return;
+          (void)co_await write_all(*peer, as_bytes("no more of you"));
+          peer->close(CloseCode::kOverloaded);
+        }(std::move(stream)));
+      }));
   const auto end =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
         ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
@@ -186,7 +189,8 @@ TEST_F(IrohNode, ASilentPeerIsDroppedAtItsDeadlineAndNeverHandedOver) {
   config.accept_deadline = 300ms;
   const auto server = node(std::move(config)), client = node(loopback(2));
   std::atomic<int> handed_over{0};
-  ASSERT_TRUE(server->listen({kAlpnMining}, [&](Shard&, std::unique_ptr<ByteStream>) { ++handed_over; }));
+  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}),
+                             [&](Shard&, std::unique_ptr<ByteStream>, Admission::Token) { ++handed_over; }));
   // The stream is opened and nothing is written: the peer does not even see it.
   const auto end =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
@@ -266,15 +270,16 @@ TEST_F(IrohNode, ADialToSilenceEndsAtItsDeadline) {
 TEST_F(IrohNode, ANodeThatGoesEndsItsStreamsAndTellsThePeer) {
   auto server = node(loopback(1)), client = node(loopback(2));
   std::promise<std::string> peer_saw;
-  ASSERT_TRUE(server->listen({kAlpnMining}, [&](Shard& shard, std::unique_ptr<ByteStream> stream) {
-    shard.spawn([](std::unique_ptr<ByteStream> peer, std::promise<std::string>& saw) -> asio::awaitable<void> {
-      for (;;) {
-        const auto got = co_await read_some(*peer);
-        if (!got) co_return saw.set_value(std::string(got.error().name()));
-        (void)co_await write_all(*peer, as_bytes(*got));
-      }
-    }(std::move(stream), peer_saw));
-  }));
+  ASSERT_TRUE(
+      server->listen({kAlpnMining}, Admission({}), [&](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) {
+        shard.spawn([](std::unique_ptr<ByteStream> peer, std::promise<std::string>& saw) -> asio::awaitable<void> {
+          for (;;) {
+            const auto got = co_await read_some(*peer);
+            if (!got) co_return saw.set_value(std::string(got.error().name()));
+            (void)co_await write_all(*peer, as_bytes(*got));
+          }
+        }(std::move(stream), peer_saw));
+      }));
   std::promise<void> connected;
   std::promise<std::string> we_saw;
   shards_[0].post([&] {
@@ -308,8 +313,8 @@ TEST_F(IrohNode, AConfigurationThatCannotWorkIsNamed) {
   ASSERT_FALSE(started);
   EXPECT_TRUE(started.error().is(Errc::kAddressInUse)) << started.error().message();
 
-  EXPECT_TRUE(first->listen({"a"}, [](Shard&, std::unique_ptr<ByteStream>) {}));
-  const auto twice = first->listen({"a"}, [](Shard&, std::unique_ptr<ByteStream>) {});
+  EXPECT_TRUE(first->listen({"a"}, Admission({}), [](Shard&, std::unique_ptr<ByteStream>, Admission::Token) {}));
+  const auto twice = first->listen({"a"}, Admission({}), [](Shard&, std::unique_ptr<ByteStream>, Admission::Token) {});
   ASSERT_FALSE(twice);
   EXPECT_TRUE(twice.error().is(Errc::kConfiguration));
 }
@@ -354,10 +359,9 @@ TEST_F(IrohNode, AfterStopListeningPeersAreRefusedAndOldStreamsLiveOn) {
 
 TEST_F(IrohNode, PeersBeyondTheListenersBoundAreRefusedAndTheOthersServed) {
   auto config = loopback(1);
-  config.accept.max_pending = 2;
   config.accept_deadline = 2s;
   const auto server = node(std::move(config)), client = node(loopback(2));
-  serve_echo(*server);
+  serve_echo(*server, Admission({.max_handshakes = 2}));
   const auto to = address_of(*server);
   // Silent peers: two wait for their stream, two more to be taken; what comes then is refused.
   const auto outcome =

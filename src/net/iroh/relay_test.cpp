@@ -46,8 +46,9 @@ class RelayTest : public testing::Test {
   }
 
   static void serve_echo(IrohNodeManager& node) {
-    ASSERT_TRUE(node.listen({kAlpnMining},
-                            [](Shard& shard, std::unique_ptr<ByteStream> stream) { shard.spawn(echo(std::move(stream))); }));
+    ASSERT_TRUE(node.listen(
+        {kAlpnMining}, Admission({}),
+        [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) { shard.spawn(echo(std::move(stream))); }));
   }
 
   static bool connected(const IrohNodeManager& node) {

@@ -135,9 +135,11 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
 
   void begin() { shard_.spawn(run_ticks(shared_from_this())); }
 
-  void take(std::unique_ptr<net::ByteStream> stream) {
+  /// `place`: a carrier that takes places itself has one already.
+  void take(std::unique_ptr<net::ByteStream> stream, std::optional<net::Admission::Token> place = std::nullopt) {
     const auto metadata = stream->metadata();
-    auto token = core_->admission.admit(metadata.source.empty() ? metadata.peer : metadata.source);
+    auto token = place ? Result<net::Admission::Token>(std::move(*place))
+                       : core_->admission.admit(metadata.source.empty() ? metadata.peer : metadata.source);
     if (core_->stopping || !token) {
       if (!token) complain("pool.refused", metadata.peer, token.error());
       return stream->close(net::CloseCode::kOverloaded);
@@ -395,6 +397,7 @@ void PoolServer::Member::leave() {
 PoolServer::PoolServer(net::Shards& shards, templates::TemplateSource& source, ServerOptions options)
     : core_(std::make_shared<Core>(shards, source, std::move(options))) {}
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a lock or a promise that fails here leaves nothing to go on with
 PoolServer::~PoolServer() {
   stop(Duration::zero());
   core_->homes.clear();  // They hold the core. What a shard that hangs has still to run holds them.
@@ -416,11 +419,18 @@ Result<void> PoolServer::start() {
 
   // Carrier and source outlive this server and may keep what they call.
   const std::vector<std::weak_ptr<Home>> homes(core.homes.begin(), core.homes.end());
-  const auto take = [homes](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
-    if (const auto alive = homes[shard.index()].lock()) alive->take(std::move(stream));
-  };
-  if (core.options.iroh) ADIT_CHECK(core.options.iroh->listen(core.options.alpns, take));
-  if (core.listener) core.listener->start(core.shards, take);
+  if (core.options.iroh) {
+    ADIT_CHECK(core.options.iroh->listen(
+        core.options.alpns, core.admission,
+        [homes](net::Shard& shard, std::unique_ptr<net::ByteStream> stream, net::Admission::Token place) {
+          if (const auto alive = homes[shard.index()].lock()) alive->take(std::move(stream), std::move(place));
+        }));
+  }
+  if (core.listener) {
+    core.listener->start(core.shards, [homes](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
+      if (const auto alive = homes[shard.index()].lock()) alive->take(std::move(stream));
+    });
+  }
 
   templates::SourceEvents events;
   events.on_template = [weak = std::weak_ptr(core_)](templates::TemplatePtr block_template, bool) {

@@ -174,10 +174,12 @@ class FakeCarrier final : public net::IrohCarrier {
   asio::awaitable<Result<std::unique_ptr<net::ByteStream>>> dial(net::Shard&, const net::IrohConfig&, Duration) override {
     co_return fail(net::Errc::kUnsupported, "not in this test");
   }
-  Result<void> listen(std::vector<std::string> alpns, OnStream on_stream) override {
+  Result<void> listen(std::vector<std::string> alpns, net::Admission admission, OnStream on_stream) override {
     EXPECT_THAT(alpns, testing::ElementsAre("sv2-m"));
-    listener_->start(shards_, [on_stream](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
-      on_stream(shard, std::make_unique<Stream>(std::move(stream)));
+    listener_->start(shards_, [admission, on_stream](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) mutable {
+      auto place = admission.admit(stream->metadata().source);
+      if (!place) return stream->close(net::CloseCode::kOverloaded);
+      on_stream(shard, std::make_unique<Stream>(std::move(stream)), std::move(*place));
     });
     return {};
   }
@@ -305,6 +307,30 @@ TEST_F(Server, BothListenersServeOnePool) {
     EXPECT_EQ(info.channels[0].stats.accepted, 1u);
   }
   EXPECT_EQ(transports.size(), 2u);
+  server_.reset();
+}
+
+TEST_F(Server, OneBoundHoldsForBothCarriersAndEachConnectionCountsOnce) {
+  FakeCarrier carrier(shards_);
+  options_.iroh = &carrier;
+  options_.admission = {.max_connections = 4, .max_connections_per_source = 2};
+  start();
+  ASSERT_EQ(mine(add_miner()), "");
+  ASSERT_EQ(mine(add_miner(carrier.port())), "");
+  EXPECT_NE(mine(add_miner()), "") << "the source, 127.0.0.1, has its two places";
+  EXPECT_NE(mine(add_miner(carrier.port())), "") << "over either carrier";
+  auto stats = server_->stats();
+  EXPECT_EQ(stats.admission.connections, 2u);
+  EXPECT_EQ(stats.admission.handshakes, 0u);
+  EXPECT_EQ(stats.admission.refused, 2u);
+  EXPECT_EQ(stats.transport.tcp + stats.transport.iroh, 2u);
+  // A place that one carrier's miner gives back is taken by the other's.
+  on(shards_[0], [this]() -> asio::awaitable<bool> {
+    miners_[0]->connection().close(net::CloseCode::kShutdown);
+    co_return true;
+  });
+  EXPECT_TRUE(eventually([&] { return server_->stats().admission.connections == 1; }));
+  EXPECT_EQ(mine(add_miner(carrier.port())), "");
   server_.reset();
 }
 
