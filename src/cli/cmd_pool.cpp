@@ -141,17 +141,17 @@ void log_stats(log::Level level, const pool::ServerStats& stats) {
               {"shares_rejected", stats.pool.shares_rejected_total()},
               {"blocks_found", stats.pool.blocks_found},
               {"blocks_accepted", stats.source.blocks_accepted},
-              {"connections_tcp", stats.transport.tcp},
-              {"connections_iroh", stats.transport.iroh},
+              {"connections_tcp", stats.over(net::Transport::kTcp).open},
+              {"connections_iroh", stats.over(net::Transport::kIroh).open},
               {"channels", stats.pool.standard_channels + stats.pool.extended_channels},
               {"height", stats.source.height}});
 }
 
-monitor::Snapshot snapshot(const pool::PoolServer& server) {
+monitor::Snapshot snapshot(const pool::PoolServer& server, const net::IrohCarrier* iroh) {
   const pool::ServerStats stats = server.stats();
   monitor::Snapshot out;
   auto& clients = out.clients.emplace();
-  clients.connections = stats.transport.tcp + stats.transport.iroh;
+  clients.connections = stats.over(net::Transport::kTcp).open + stats.over(net::Transport::kIroh).open;
   clients.blocks_found = stats.pool.blocks_found;
   std::uint32_t client_id = 0;
   for (const pool::ConnectionInfo& connection : server.connections()) {
@@ -178,15 +178,32 @@ monitor::Snapshot snapshot(const pool::PoolServer& server) {
                           std::vector<std::pair<std::string, std::string>> labels = {}) {
     out.gauges.push_back({name, help, std::move(labels), static_cast<double>(value)});
   };
-  add("adit_connections", "Open connections by transport", stats.transport.tcp, {{"transport", "tcp"}});
-  add("adit_connections", "", stats.transport.iroh, {{"transport", "iroh"}});
-  add("adit_connections_opened_total", "Connections past their handshake", stats.transport.opened);
-  add("adit_handshakes_failed_total", "Connections that failed their handshake", stats.transport.handshakes_failed);
-  add("adit_connections_cut_total", "Connections cut off, by reason", stats.transport.protocol_errors,
-      {{"reason", "protocol"}});
-  add("adit_connections_cut_total", "", stats.transport.slow_readers, {{"reason", "slow-reader"}});
-  add("adit_connections_cut_total", "", stats.transport.idle, {{"reason", "idle"}});
-  add("adit_goodbyes_total", "Connections ended by a Goodbye that was acknowledged", stats.transport.goodbyes);
+  const auto of_transports = [&](const char* name, const char* help, auto member, std::string_view key = {},
+                                 std::string_view value = {}) {
+    for (const auto transport : {net::Transport::kTcp, net::Transport::kIroh}) {
+      std::vector<std::pair<std::string, std::string>> labels{{"transport", std::string(net::to_string(transport))}};
+      if (!key.empty()) labels.emplace_back(key, value);
+      add(name, transport == net::Transport::kTcp ? help : "", stats.over(transport).*member, std::move(labels));
+    }
+  };
+  using Counted = pool::TransportCounters;
+  of_transports("adit_connections", "Open connections by transport", &Counted::open);
+  of_transports("adit_connections_opened_total", "Connections past their handshake", &Counted::opened);
+  of_transports("adit_handshakes_failed_total", "Connections that failed their handshake", &Counted::handshakes_failed);
+  of_transports("adit_connections_cut_total", "Connections cut off, by reason", &Counted::protocol_errors, "reason",
+                "protocol");
+  of_transports("adit_connections_cut_total", "", &Counted::slow_readers, "reason", "slow-reader");
+  of_transports("adit_connections_cut_total", "", &Counted::idle, "reason", "idle");
+  of_transports("adit_goodbyes_total", "Connections ended by a Goodbye that was acknowledged", &Counted::goodbyes);
+  of_transports("adit_connection_bytes_total", "Bytes of connections that have ended", &Counted::bytes_sent, "direction",
+                "sent");
+  of_transports("adit_connection_bytes_total", "", &Counted::bytes_received, "direction", "received");
+  for (const auto transport : {net::Transport::kTcp, net::Transport::kIroh}) {
+    out.histograms.push_back(histogram("adit_connection_rtt_seconds", "Round trip as the carrier knew it at a connection's end",
+                                       {{"transport", std::string(net::to_string(transport))}},
+                                       stats.over(transport).round_trips));
+  }
+  add_carrier(out, iroh);
   add("adit_connections_refused_total", "Connections that admission turned away", stats.admission.refused);
   add("adit_handshakes", "Handshakes under way", stats.admission.handshakes);
   add("adit_template_height", "Height of the block being worked on", stats.source.height);
@@ -219,9 +236,9 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
 
   std::unique_ptr<monitor::Server> monitor;
   if (config.monitoring_address) {
-    auto started =
-        monitor::Server::start({.address = *config.monitoring_address, .cache_refresh = config.monitoring_cache_refresh},
-                               [&server](const monitor::Deliver& deliver) { deliver(snapshot(server)); });
+    auto started = monitor::Server::start(
+        {.address = *config.monitoring_address, .cache_refresh = config.monitoring_cache_refresh},
+        [&server, carrier = iroh.get()](const monitor::Deliver& deliver) { deliver(snapshot(server, carrier)); });
     if (!started) return give_up(kName, started.error(), code_of(started.error()));
     monitor = std::move(*started);
     log::info("monitor.listening", {{"address", monitor->address()}});

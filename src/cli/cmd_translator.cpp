@@ -89,7 +89,7 @@ void log_stats(log::Level level, const translator::ServerStats& stats) {
               {"upstreams_ready", std::ranges::count(stats.upstreams, true, &translator::UpstreamStatus::ready)}});
 }
 
-monitor::Snapshot snapshot(const translator::TranslatorServer& server) {
+monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net::IrohCarrier* iroh) {
   const translator::ServerStats stats = server.stats();
   monitor::Snapshot out;
   out.sv1 = monitor::Sv1Sample{.clients = stats.counters.miners, .hashrate_hps = stats.counters.hash_rate_hps};
@@ -133,13 +133,9 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server) {
     if (status.ready && status.metadata)
       out.connections.push_back(connection_sample(*status.metadata, 0, stats.counters.channels));
     for (const auto transport : {net::Transport::kTcp, net::Transport::kIroh}) {
-      const auto& trips = status.round_trips[static_cast<std::size_t>(transport)];
-      out.histograms.push_back({.name = "adit_upstream_round_trip_seconds",
-                                .help = "Round trips of Ping and of SetupConnection",
-                                .labels = {{"shard", shard}, {"transport", std::string(net::to_string(transport))}},
-                                .bounds = {net::RoundTrips::kBounds.begin(), net::RoundTrips::kBounds.end()},
-                                .counts = {trips.counts.begin(), trips.counts.end()},
-                                .sum = trips.sum});
+      out.histograms.push_back(histogram("adit_upstream_round_trip_seconds", "Round trips of Ping and of SetupConnection",
+                                         {{"shard", shard}, {"transport", std::string(net::to_string(transport))}},
+                                         status.round_trips[static_cast<std::size_t>(transport)]));
     }
   }
   const auto of_shards = [&](const char* name, const char* help, auto member) {
@@ -151,7 +147,8 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server) {
             &translator::UpstreamStatus::fallbacks);
   of_shards("adit_upstream_goodbyes_total", "Endings in which every Goodbye was acknowledged",
             &translator::UpstreamStatus::goodbyes);
-  of_shards("adit_upstream_path_changes_total", "Changes between a direct and a relayed path",
+  add_carrier(out, iroh);
+  of_shards("adit_upstream_path_changes_total", "Times that a connection's data began to go another way",
             &translator::UpstreamStatus::path_changes);
   of_shards("adit_upstream_shares_unanswered_total", "Shares whose connection ended before the answer",
             &translator::UpstreamStatus::shares_unanswered);
@@ -180,9 +177,9 @@ int serve(const translator::TranslatorConfig& config) {
 
   std::unique_ptr<monitor::Server> monitor;
   if (config.monitoring_address) {
-    auto started =
-        monitor::Server::start({.address = *config.monitoring_address, .cache_refresh = config.monitoring_cache_refresh},
-                               [&server](const monitor::Deliver& deliver) { deliver(snapshot(server)); });
+    auto started = monitor::Server::start(
+        {.address = *config.monitoring_address, .cache_refresh = config.monitoring_cache_refresh},
+        [&server, carrier = iroh.get()](const monitor::Deliver& deliver) { deliver(snapshot(server, carrier)); });
     if (!started) return give_up(kName, started.error(), code_of(started.error()));
     monitor = std::move(*started);
     log::info("monitor.listening", {{"address", monitor->address()}});

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -13,6 +14,7 @@
 #include "monitor/snapshot.h"
 #include "net/carrier.h"
 #include "net/metadata.h"
+#include "net/round_trips.h"
 #include "net/shards.h"
 #include "noise/keys.h"
 
@@ -50,6 +52,13 @@ std::vector<std::string> reachable_hosts(const std::string& host);
 /// `metadata` of one connection for the monitor.
 monitor::ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std::uint32_t client_id,
                                             std::uint64_t channels);
+
+/// For the monitor.
+monitor::HistogramSample histogram(std::string name, std::string help, std::vector<std::pair<std::string, std::string>> labels,
+                                   const net::RoundTrips& trips);
+
+/// What the process's iroh endpoint counts; nothing if there is none.
+void add_carrier(monitor::Snapshot& snapshot, const net::IrohCarrier* iroh);
 
 /// `text` as a QR code of half blocks, in UTF-8; empty if it is too long for one.
 std::string qr_code(const std::string& text);

@@ -1,4 +1,4 @@
-// Complaints about single peers, limited: an abusive one must not hide the others.
+// Events about single peers, limited: an abusive one must not hide the others.
 #pragma once
 
 #include <cstdint>
@@ -10,19 +10,21 @@
 
 namespace adit::log {
 
-/// Warnings of one shard: a few between two ticks, then a count of those that were not told. Not thread-safe.
+/// Events of one shard: a few between two ticks, then a count of those that were not told. Not thread-safe.
 class Limited {
  public:
   /// `more_event`: what the count is logged as.
   explicit Limited(std::string_view more_event) : more_event_(more_event) {}
 
-  void warn(std::string_view event, Fields fields) {
+  void warn(std::string_view event, Fields fields) { write(Level::kWarn, event, fields); }
+  void write(Level level, std::string_view event, Fields fields) {
+    if (!enabled(level)) return;
     if (left_ == 0) {
       ++untold_;
       return;
     }
     --left_;
-    log::warn(event, fields);
+    log::write(level, event, fields);
   }
 
   /// About once a second.

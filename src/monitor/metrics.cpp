@@ -128,6 +128,8 @@ std::string connections_json(const Snapshot& snapshot) {
     if (sample.rtt_seconds) number("rtt_seconds", *sample.rtt_seconds);
     number("bytes_sent", sample.bytes_sent);
     number("bytes_received", sample.bytes_received);
+    number("packets_lost", sample.packets_lost);
+    number("path_changes", sample.path_changes);
     number("age_seconds", sample.age_seconds);
     number("channels", sample.channels);
     out += '}';

@@ -63,6 +63,8 @@ struct ConnectionSample {
   std::optional<double> rtt_seconds;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
+  std::uint64_t packets_lost = 0;  ///< Over TCP segments sent again.
+  std::uint64_t path_changes = 0;
   double age_seconds = 0;
   std::uint64_t channels = 0;
 };

@@ -1,6 +1,7 @@
 // The seam to iroh: what src/net/iroh's IrohNodeManager implements, so that nothing else in src/net knows whether it is built.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -37,6 +38,17 @@ class IrohCarrier {
 
   /// No more calls of on_stream begin after it returned. Streams that were handed over live on. Any thread; idempotent.
   virtual void stop_listening() = 0;
+
+  /// Since the start.
+  struct Counts {
+    std::uint64_t refused = 0;       ///< Attempts turned away at their first packet, or once their id was proved.
+    std::uint64_t validated = 0;     ///< Attempts that first had to prove their address.
+    std::uint64_t path_changes = 0;  ///< Of all connections, dialled and accepted: ConnectionMetadata::path_changes.
+    std::uint64_t rebuilds = 0;      ///< Times that the endpoint was built anew, because it had lost its relays.
+    std::size_t direct = 0;          ///< Live connections whose data goes directly, now.
+  };
+  /// Any thread.
+  [[nodiscard]] virtual Counts counts() const = 0;
 
   /// 64 lower-case hex digits.
   [[nodiscard]] virtual std::string endpoint_id() const = 0;

@@ -1,6 +1,7 @@
 // What is known of a connection: shown in logs, metrics and `adit demo`.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,6 +19,14 @@ constexpr std::string_view to_string(Path path) {
   return path == Path::kDirect ? "direct" : path == Path::kRelayed ? "relayed" : "unknown";
 }
 
+/// How the carrier fares on the way that is used now.
+struct CarrierFigures {
+  std::uint64_t packets_sent = 0;       ///< QUIC's, over all ways. Over TCP, which does not say: 0.
+  std::uint64_t packets_lost = 0;       ///< QUIC's, over all ways; over TCP segments that were sent again.
+  std::uint64_t congestion_window = 0;  ///< Bytes that may be under way.
+  std::uint32_t mtu = 0;                ///< Bytes of payload in one UDP datagram, or in one TCP segment.
+};
+
 struct ConnectionMetadata {
   Transport transport = Transport::kTcp;
   std::string peer;           ///< "ip:port" over TCP, the endpoint id (64 hex digits) over iroh.
@@ -27,9 +36,16 @@ struct ConnectionMetadata {
   unsigned lanes = 1;                         ///< Streams that carry it; 1 also over TCP.
   Path path = Path::kUnknown;
   std::optional<Duration> path_rtt;  ///< The carrier's own estimate of the round trip.
+  std::uint64_t path_changes = 0;    ///< Times that the data began to go another way: relayed, direct, another address.
+  std::optional<CarrierFigures> figures;
   std::uint64_t bytes_received = 0;  ///< On the wire, carrier overhead excluded.
   std::uint64_t bytes_sent = 0;
   Instant opened_at{};
 };
+
+/// For logs: microseconds; 0: not known.
+constexpr std::int64_t rtt_us(const ConnectionMetadata& metadata) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(metadata.path_rtt.value_or(Duration::zero())).count();
+}
 
 }  // namespace adit::net

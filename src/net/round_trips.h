@@ -24,6 +24,11 @@ struct RoundTrips {
     ++counts[bucket];
     sum += seconds;
   }
+
+  void add(const RoundTrips& others) {
+    for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += others.counts[i];
+    sum += others.sum;
+  }
 };
 
 }  // namespace adit::net

@@ -203,7 +203,9 @@ void TcpStream::finish() {
 }
 
 void TcpStream::close(CloseCode) {
-  if (std::exchange(closed_, true)) return;
+  if (closed_) return;
+  last_figures_ = metadata().figures;
+  closed_ = true;
   boost::system::error_code ignored;
   socket_.close(ignored);
 }
@@ -219,9 +221,12 @@ ConnectionMetadata TcpStream::metadata() const {
   metadata.opened_at = opened_at_;
   tcp_info info{};
   socklen_t size = sizeof info;
-  if (!closed_ && ::getsockopt(const_cast<Socket&>(socket_).native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-      info.tcpi_rtt != 0) {
-    metadata.path_rtt = std::chrono::microseconds(info.tcpi_rtt);
+  metadata.figures = last_figures_;
+  if (!closed_ && ::getsockopt(const_cast<Socket&>(socket_).native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+    if (info.tcpi_rtt != 0) metadata.path_rtt = std::chrono::microseconds(info.tcpi_rtt);
+    metadata.figures = {.packets_lost = info.tcpi_total_retrans,
+                        .congestion_window = std::uint64_t{info.tcpi_snd_cwnd} * info.tcpi_snd_mss,
+                        .mtu = info.tcpi_snd_mss};
   }
   return metadata;
 }

@@ -45,9 +45,10 @@ class TcpStream final : public ByteStream {
   Instant opened_at_;
   std::uint64_t bytes_received_ = 0;
   std::uint64_t bytes_sent_ = 0;
-  int failure_ = 0;      ///< The system's error that ended the stream; kEnded after a clean end.
-  bool closed_ = false;  ///< By our side.
-  bool drained_ = true;  ///< The last read emptied the socket: it would block.
+  int failure_ = 0;                             ///< The system's error that ended the stream; kEnded after a clean end.
+  std::optional<CarrierFigures> last_figures_;  ///< When it was closed.
+  bool closed_ = false;                         ///< By our side.
+  bool drained_ = true;                         ///< The last read emptied the socket: it would block.
 };
 
 /// A listening TCP socket.

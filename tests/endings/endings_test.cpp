@@ -120,7 +120,8 @@ Outcome run(const Ending& ending) {
   Outcome outcome{.counted = counted.pool.shares_accepted,
                   .acknowledged = stats.counters.shares_accepted,
                   .unanswered = stats.upstreams[0].shares_unanswered,
-                  .agreed = stats.upstreams[0].goodbyes == 1 && counted.transport.goodbyes == 1};
+                  .agreed = stats.upstreams[0].goodbyes == 1 &&
+                            counted.over(ending.over_iroh ? net::Transport::kIroh : net::Transport::kTcp).goodbyes == 1};
   translator.reset();
   pool.reset();
   translator_node.reset();

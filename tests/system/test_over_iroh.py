@@ -5,7 +5,7 @@ import re
 import socket
 
 from adit import ADIT, EMBEDDED_SOURCE, Miner, Pool, Translator
-from processes import InteropTest
+from processes import InteropTest, http_get
 
 DEADLINE = 120
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")  # Package libfaketime.
@@ -41,6 +41,15 @@ class OverIroh(InteropTest):
         self.wait_for_shares(pool)
         ready = translator.events("translator.upstream_ready")
         self.assertEqual([(e["transport"], e["path"]) for e in ready], [("iroh", "direct")])
+        translator.process.stop()
+        for role, event in ((pool, "pool.connection_closed"), (translator, "translator.upstream_closed")):
+            closed = self.wait_until(event, lambda: role.events(event), DEADLINE)[0]
+            self.assertEqual(closed["transport"], "iroh")
+            for figure in ("seconds", "bytes_sent", "bytes_received", "packets_sent", "congestion_window", "mtu"):
+                self.assertGreater(closed[figure], 0, f"{event}: {figure}")
+        self.wait_until("counted by transport, its bytes too", lambda: re.search(
+            r'^adit_connection_bytes_total\{(?=[^}]*transport="iroh")(?=[^}]*direction="sent")[^}]*\} [1-9]',
+            http_get(f"http://127.0.0.1:{pool.monitoring}/metrics"), re.M), DEADLINE)
 
     def test_a_killed_pool_is_found_again(self):
         pool = self.pool()

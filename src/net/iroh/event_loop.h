@@ -79,6 +79,10 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   [[nodiscard]] Shard& shard() const { return shard_; }
   [[nodiscard]] adit_handle handle() const { return loop_.get(); }
 
+  /// A connection's data goes another way than before; any thread may ask how often that was.
+  void count_move() { ++moves_; }
+  [[nodiscard]] std::uint64_t moves() const { return moves_; }
+
   void watch(adit_handle handle, Waiter& waiter) { waiters_[handle] = &waiter; }
   void forget(adit_handle handle) { waiters_.erase(handle); }
 
@@ -102,6 +106,7 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   Descriptor descriptor_;  ///< A duplicate: the bridge's own is not ours to close.
   std::unordered_map<adit_handle, Waiter*> waiters_;
   std::atomic<bool> leaving_{false};
+  std::atomic<std::uint64_t> moves_{0};
 };
 
 class EventLoop::Done final : private Waiter {

@@ -379,6 +379,11 @@ Result<void> IrohNodeManager::begin_listening() {
       adit_listen(endpoint_.get(), loops_.front()->handle(), wanted.data(), wanted.size(), kMaxWaiting, &listener);
   if (result != ADIT_OK) return fail(bridge_error(result, 0, "cannot listen over iroh"));
   listening->start(BridgeHandle(listener));
+  if (listening_) {
+    const auto decided = listening_->counts();
+    decided_before_.refused += decided.refused;
+    decided_before_.validated += decided.validated;
+  }
   listening_ = std::move(listening);
   return {};
 }
@@ -414,13 +419,21 @@ std::string IrohNodeManager::home_relay() const {
   return {};
 }
 
-AcceptPolicy::Counts IrohNodeManager::accept_counts() const {
+IrohCarrier::Counts IrohNodeManager::counts() const {
+  Counts counts{.rebuilds = rebuilds_, .direct = direct_connections()};
+  for (const auto& loop : loops_) counts.path_changes += loop->moves();
   std::shared_ptr<Listening> listening;
   {
     const std::scoped_lock lock(mutex_);
     listening = listening_;
+    counts.refused = decided_before_.refused;
+    counts.validated = decided_before_.validated;
   }
-  return listening ? listening->counts() : AcceptPolicy::Counts{};
+  if (!listening) return counts;
+  const auto decided = listening->counts();
+  counts.refused += decided.refused;
+  counts.validated += decided.validated;
+  return counts;
 }
 
 }  // namespace adit::net

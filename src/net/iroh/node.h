@@ -87,18 +87,10 @@ class IrohNodeManager final : public IrohCarrier {
   Result<void> listen(std::vector<std::string> alpns, Admission admission, OnStream on_stream) override;
   void stop_listening() override;
 
+  [[nodiscard]] Counts counts() const override;
   [[nodiscard]] std::string endpoint_id() const override;
   [[nodiscard]] std::vector<std::string> local_addresses() const override;
   [[nodiscard]] std::string home_relay() const override;
-
-  /// What the accept policy has decided since listening began, or was begun anew. Any thread.
-  [[nodiscard]] AcceptPolicy::Counts accept_counts() const;
-
-  /// Live connections whose data goes directly, as last published. Any thread.
-  [[nodiscard]] std::size_t direct_connections() const;
-
-  /// How often the watchdog has built the endpoint anew. Any thread.
-  [[nodiscard]] std::uint64_t rebuilds() const { return rebuilds_; }
 
  private:
   class Listening;
@@ -108,6 +100,7 @@ class IrohNodeManager final : public IrohCarrier {
   Result<BridgeHandle> bind(const std::vector<std::string>& addresses);
   Result<void> begin_listening();
   void close();
+  [[nodiscard]] std::size_t direct_connections() const;
   void watch(const std::stop_token& stop);
   void rebuild();
   [[nodiscard]] adit_handle endpoint() const;
@@ -120,6 +113,7 @@ class IrohNodeManager final : public IrohCarrier {
   mutable std::mutex mutex_;  ///< Guards what the watchdog replaces: the next two, and the wish to listen.
   BridgeHandle endpoint_;
   std::shared_ptr<Listening> listening_;
+  AcceptPolicy::Counts decided_before_;            ///< By the listeners before this one.
   std::vector<std::shared_ptr<EventLoop>> loops_;  ///< One per shard, by index.
   std::vector<std::string> alpns_;                 ///< Empty: nobody listens.
   std::optional<Admission> admission_;             ///< Where there are alpns_, as the next.

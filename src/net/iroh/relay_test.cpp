@@ -88,6 +88,42 @@ TEST_F(RelayTest, TwoEndpointsThatBindNoAddressTalkThroughIt) {
   EXPECT_THAT(known->source, StartsWith(url)) << "quotas count relayed peers by their relay";
 }
 
+TEST_F(RelayTest, AConnectionThatGoesDirectLosesNothingAndSaysSoOnce) {
+  const auto server = relay();
+  const auto url = "http://" + server->http();
+  const auto with_relay = [&](std::uint8_t seed) {
+    auto config = loopback(seed);
+    config.relay_mode = IrohRelays::kList;
+    config.relays = {{.url = url}};
+    return node(std::move(config));
+  };
+  const auto pool = with_relay(1), miner = with_relay(2);
+  serve_echo(*pool);
+  ASSERT_TRUE(connected(*pool));
+  ASSERT_TRUE(connected(*miner));
+  // Dialled by the relay alone, so every word before the change goes through it.
+  const auto known =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
+        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 20s));
+        for (int i = 0; i < 3000 && stream->metadata().path_changes == 0; ++i) {
+          ADIT_CO_TRY(const auto heard, co_await say(*stream, "word " + std::to_string(i)));
+          if (heard != "word " + std::to_string(i)) co_return fail(Errc::kInternal, heard);
+          co_await sleep_for(10ms);
+        }
+        ADIT_CO_TRY(const auto heard, co_await say(*stream, "still there"));
+        co_return stream->metadata();
+      }(*miner, shards_[0], IrohConfig{.endpoint_id = pool->endpoint_id(), .relay_url = url}));
+  ASSERT_TRUE(known) << known.error().message();
+  EXPECT_GE(known->path_changes, 1u);
+  EXPECT_EQ(known->path, Path::kDirect);
+  EXPECT_THAT(known->source, StartsWith("127.0.0.1:"));
+  ASSERT_TRUE(known->figures);
+  EXPECT_GT(known->figures->packets_sent, 0u);
+  EXPECT_GE(known->figures->mtu, 1200u);
+  EXPECT_GT(known->figures->congestion_window, 0u);
+  EXPECT_GE(miner->counts().path_changes, 1u);
+}
+
 TEST_F(RelayTest, OnlyWhoShowsATokenUsesIt) {
   const auto server = relay({.http = "127.0.0.1:0", .tokens = {"first-token", "second-token"}});
   const auto url = "http://" + server->http();
@@ -183,8 +219,8 @@ TEST_F(RelayTest, AnEndpointThatFindsNoRelayIsBuiltAnewAndListensOn) {
   const auto id = pool->endpoint_id();
   const auto addresses = pool->local_addresses();
   serve_echo(*pool);
-  for (int i = 0; i < 3000 && pool->rebuilds() == 0; ++i) std::this_thread::sleep_for(20ms);
-  ASSERT_GE(pool->rebuilds(), 1u);
+  for (int i = 0; i < 3000 && pool->counts().rebuilds == 0; ++i) std::this_thread::sleep_for(20ms);
+  ASSERT_GE(pool->counts().rebuilds, 1u);
   EXPECT_EQ(pool->endpoint_id(), id);
   EXPECT_EQ(pool->local_addresses(), addresses);
   const auto miner = node(loopback(2));
@@ -211,14 +247,14 @@ TEST_F(RelayTest, ADirectConnectionOutlivesTheLossOfEveryRelay) {
     co_return co_await say(over, "hello");
   }(**dialled));
   ASSERT_TRUE(heard) << heard.error().message();
-  for (int i = 0; i < 3000 && pool->direct_connections() == 0; ++i) std::this_thread::sleep_for(20ms);
-  EXPECT_EQ(pool->direct_connections(), 1u) << "which is what keeps the watchdog from its work";
+  for (int i = 0; i < 3000 && pool->counts().direct == 0; ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(pool->counts().direct, 1u) << "which is what keeps the watchdog from its work";
   run_on(shards_[0], [](std::unique_ptr<ByteStream> over) -> asio::awaitable<Result<std::string>> {
     over.reset();
     co_return std::string();
   }(std::move(*dialled)));
-  for (int i = 0; i < 3000 && pool->direct_connections() != 0; ++i) std::this_thread::sleep_for(20ms);
-  EXPECT_EQ(pool->direct_connections(), 0u);
+  for (int i = 0; i < 3000 && pool->counts().direct != 0; ++i) std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(pool->counts().direct, 0u);
 }
 
 TEST_F(RelayTest, WhatCannotWorkIsSaidBeforeAnythingRuns) {

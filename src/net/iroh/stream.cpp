@@ -7,12 +7,14 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/hex.h"
+#include "log/log.h"
 
 namespace adit::net {
 namespace {
 
 /// How long a closed connection may still deliver. One round trip and an acknowledgement's delay, unless packets are lost.
 constexpr std::uint32_t kLingerMs = 1000;
+constexpr std::uint64_t kToldMoves = 20;
 
 std::string_view meaning(std::uint64_t code) {
   switch (code) {
@@ -54,8 +56,11 @@ IrohStream::IrohStream(std::shared_ptr<EventLoop> loop, BridgeHandle connection,
       reading_(std::make_shared<Readiness>(loop_->shard().context())),
       writing_(std::make_shared<Readiness>(loop_->shard().context())) {
   loop_->watch(stream_.get(), *this);
+  loop_->watch(connection_.get(), *this);
   last_.transport = Transport::kIroh;
   last_.opened_at = now_from_system().instant;
+  const auto begun = IrohStream::metadata();
+  way_ = {begun.path, begun.source};
 }
 
 IrohStream::~IrohStream() { IrohStream::close(CloseCode::kShutdown); }
@@ -186,6 +191,21 @@ Error IrohStream::why_closed() const {
 void IrohStream::on_event(std::uint32_t ready, std::int32_t) {
   if ((ready & ADIT_READY_READABLE) != 0) reading_->wake();
   if ((ready & ADIT_READY_WRITABLE) != 0) writing_->wake();
+  if ((ready & ADIT_READY_MOVED) != 0) moved();
+}
+
+void IrohStream::moved() {
+  loop_->count_move();
+  // A peer that wanders has it all counted and no more told.
+  if (++last_.path_changes > kToldMoves) return;
+  const auto before = std::exchange(way_, {});
+  const auto now = metadata();
+  way_ = {now.path, now.source};
+  log::info("iroh.path_changed", {{"peer", now.peer},
+                                  {"from", to_string(before.path)},
+                                  {"to", to_string(now.path)},
+                                  {"from_address", before.remote},
+                                  {"to_address", now.source}});
 }
 
 asio::awaitable<Result<void>> IrohStream::wait(std::shared_ptr<Readiness> direction) {
@@ -220,6 +240,7 @@ void IrohStream::close(CloseCode code) {
   if (stream_.get() == 0) return;
   last_ = IrohStream::metadata();
   loop_->forget(stream_.get());
+  loop_->forget(connection_.get());
   const auto result = adit_close_when_delivered(connection_.get(), stream_.get(), static_cast<std::uint64_t>(code), kLingerMs);
   if (result == ADIT_OK) {
     connection_.give_up();
@@ -242,11 +263,14 @@ ConnectionMetadata IrohStream::metadata() const {
   metadata.peer = to_hex(info.remote_id);
   const adit_path* const begin = info.paths;
   const adit_path* const end = begin + std::min<std::uint32_t>(info.path_count, ADIT_MAX_PATHS);
+  metadata.figures = {.packets_sent = info.packets_sent, .packets_lost = info.packets_lost};
   const auto* path = std::find_if(begin, end, [](const adit_path& each) { return each.selected == 1; });
   if (path == end) path = begin;  // none is selected yet, or iroh does not say
   if (path == end) return metadata;
   metadata.source = path->remote;
   metadata.path = path->relayed == 1 ? Path::kRelayed : Path::kDirect;
+  metadata.figures->congestion_window = path->congestion_window;
+  metadata.figures->mtu = path->mtu;
   if (path->rtt_us != 0) metadata.path_rtt = std::chrono::microseconds(path->rtt_us);
   return metadata;
 }

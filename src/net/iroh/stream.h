@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -154,7 +155,14 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
     }
   }
 
+  /// The way that the data goes.
+  struct Way {
+    Path path = Path::kUnknown;
+    std::string remote;
+  };
+
   void on_event(std::uint32_t ready, std::int32_t result) override;
+  void moved();
   static asio::awaitable<Result<void>> wait(std::shared_ptr<Readiness> direction);
   Result<std::size_t> written(std::int64_t result, std::uint64_t code);
   std::unexpected<Error> end(std::int64_t result, std::uint64_t code);
@@ -168,6 +176,7 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
   std::optional<Error> end_of_reading_;  ///< The peer finished or we want no more; we may still write.
   std::optional<Error> end_of_writing_;  ///< We finished or abandoned it; we may still read.
   std::optional<Error> failure_;         ///< Ended both ways.
+  Way way_;                              ///< As told last.
   ConnectionMetadata last_;              ///< What was known when it was closed; before that its unchanging part.
   std::uint64_t bytes_received_ = 0;
   std::uint64_t bytes_sent_ = 0;

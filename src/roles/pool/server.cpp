@@ -43,20 +43,26 @@ void add(PoolCounters& sum, const PoolCounters& part) {
 }
 
 void add(TransportCounters& sum, const TransportCounters& part) {
-  sum.tcp += part.tcp;
-  sum.iroh += part.iroh;
+  sum.open += part.open;
   sum.opened += part.opened;
   sum.handshakes_failed += part.handshakes_failed;
   sum.protocol_errors += part.protocol_errors;
   sum.slow_readers += part.slow_readers;
   sum.idle += part.idle;
   sum.goodbyes += part.goodbyes;
+  sum.bytes_sent += part.bytes_sent;
+  sum.bytes_received += part.bytes_received;
+  sum.round_trips.add(part.round_trips);
+}
+
+void add(std::array<TransportCounters, 2>& sum, const std::array<TransportCounters, 2>& part) {
+  for (std::size_t i = 0; i < sum.size(); ++i) add(sum[i], part[i]);
 }
 
 /// What one shard counts.
 struct Counters {
   PoolCounters pool;
-  TransportCounters transport;
+  std::array<TransportCounters, 2> transports{};
 };
 
 noise::AuthorityKeyPair authority_of(const noise::Secret& secret) {
@@ -106,7 +112,7 @@ struct PoolServer::Core {
 
 /// One connection past its handshake, in its shard's list as long as its session may be called.
 struct PoolServer::Member {
-  Member(Home& at, std::unique_ptr<net::NetworkConnection> peer, bool over_iroh);
+  Member(Home& at, std::unique_ptr<net::NetworkConnection> peer, net::Transport carrier);
   ~Member();
   void leave();
 
@@ -115,7 +121,8 @@ struct PoolServer::Member {
   PoolSession session;
   net::AditExtension extension{net::AditExtension::Side::kServer};
   std::size_t place;  ///< In the list; kAway: not in it.
-  bool iroh;
+  net::Transport transport;
+  std::string reason = "the pool stops";  ///< Why it ended.
   static constexpr auto kAway = static_cast<std::size_t>(-1);
 };
 
@@ -144,7 +151,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       if (!token) complain("pool.refused", metadata.peer, token.error());
       return stream->close(net::CloseCode::kOverloaded);
     }
-    shard_.spawn(serve(shared_from_this(), std::move(stream), std::move(*token), metadata.transport == net::Transport::kIroh));
+    shard_.spawn(serve(shared_from_this(), std::move(stream), std::move(*token), metadata.transport));
   }
 
   /// A job for everybody, before anything else is done on this shard.
@@ -203,7 +210,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     return infos;
   }
 
-  [[nodiscard]] Counters counters() const { return {pool_.counters(), transport_}; }
+  [[nodiscard]] Counters counters() const { return {pool_.counters(), transports_}; }
 
   [[nodiscard]] net::Shard& shard() { return shard_; }
 
@@ -280,12 +287,14 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
         ++i;
         continue;
       }
-      ++transport_.idle;
+      ++over(member.transport).idle;
+      member.reason = alive.error().message();
       complain("pool.idle", member.connection->metadata().peer, alive.error());
       member.leave();
       member.connection->close(net::CloseCode::kShutdown);
     }
     complaints_.tick();
+    endings_.tick();
   }
 
   /// The handshake; null if it failed, which is told.
@@ -296,8 +305,9 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
                               {.deadline = core_->options.handshake_deadline, .max_payload = core_->options.max_payload});
     std::erase(handshakes_, stream.get());
     if (!codec) {
-      ++transport_.handshakes_failed;
-      if (!stopping_) complain("pool.handshake_failed", stream->metadata().peer, codec.error());
+      const auto metadata = stream->metadata();
+      ++over(metadata.transport).handshakes_failed;
+      if (!stopping_) complain("pool.handshake_failed", metadata.peer, codec.error());
       co_return nullptr;
     }
     net::FramedOptions framed;
@@ -306,14 +316,14 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   }
 
   static asio::awaitable<void> serve(std::shared_ptr<Home> home, std::unique_ptr<net::ByteStream> stream,
-                                     net::Admission::Token token, bool iroh) {
+                                     net::Admission::Token token, net::Transport transport) {
     const Running running(*home);
     // Parameters outlive locals, and once `running` is gone the server may be too: what uses it lives in locals behind it.
     auto place = std::move(token);
     auto connection = co_await home->establish(std::move(stream));
     place.established();
     if (!connection || home->stopping_) co_return;
-    Member member(*home, std::move(connection), iroh);
+    Member member(*home, std::move(connection), transport);
     for (;;) {
       const auto batch = co_await member.connection->receive();
       if (!batch) {
@@ -328,7 +338,8 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       member.connection->send(out);
       if (handled && !member.extension.over()) continue;
       if (handled) {
-        ++home->transport_.goodbyes;
+        ++home->over(transport).goodbyes;
+        member.reason = "goodbye";
         log::info("pool.goodbye", {{"peer", member.connection->metadata().peer},
                                    {"by", member.extension.said_goodbye() ? "us" : "peer"},
                                    {"reason", member.extension.peer_reason()}});
@@ -337,18 +348,49 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
         co_return;
       }
       member.leave();
-      if (handled.error().is(Errc::kProtocol) || handled.error().is(net::Errc::kProtocol)) ++home->transport_.protocol_errors;
+      member.reason = handled.error().message();
+      if (handled.error().is(Errc::kProtocol) || handled.error().is(net::Errc::kProtocol)) {
+        ++home->over(transport).protocol_errors;
+      }
       home->complain("pool.session_ended", member.connection->metadata().peer, handled.error());
       co_await member.connection->drain(kLastWords);
       co_return;
     }
   }
 
-  void ended(const Member& member, const Error& error) {
-    if (error.is(net::Errc::kSlowReader)) ++transport_.slow_readers;
-    if (error.is(net::Errc::kProtocol)) ++transport_.protocol_errors;
+  TransportCounters& over(net::Transport transport) { return transports_[static_cast<std::size_t>(transport)]; }
+
+  void ended(Member& member, const Error& error) {
+    if (error.is(net::Errc::kSlowReader)) ++over(member.transport).slow_readers;
+    if (error.is(net::Errc::kProtocol)) ++over(member.transport).protocol_errors;
+    if (!error.is(net::Errc::kClosed)) member.reason = error.message();
     if (error.is(net::Errc::kClosed) || error.is(net::Errc::kEndOfStream)) return;  // by us, which was told; or as it should be
     complain("pool.connection_lost", member.connection->metadata().peer, error);
+  }
+
+  /// The connection's figures, once it is over.
+  void sum_up(const Member& member) {
+    const auto metadata = member.connection->metadata();
+    auto& counted = over(member.transport);
+    counted.bytes_sent += metadata.bytes_sent;
+    counted.bytes_received += metadata.bytes_received;
+    if (metadata.path_rtt) counted.round_trips.add(*metadata.path_rtt);
+    const auto figures = metadata.figures.value_or(net::CarrierFigures{});
+    const std::chrono::duration<double> age = now_from_system().instant - metadata.opened_at;
+    endings_.write(log::Level::kInfo, "pool.connection_closed",
+                   {{"peer", metadata.peer},
+                    {"transport", net::to_string(metadata.transport)},
+                    {"path", net::to_string(metadata.path)},
+                    {"reason", member.reason},
+                    {"seconds", age.count()},
+                    {"bytes_sent", metadata.bytes_sent},
+                    {"bytes_received", metadata.bytes_received},
+                    {"rtt_us", net::rtt_us(metadata)},
+                    {"packets_sent", figures.packets_sent},
+                    {"packets_lost", figures.packets_lost},
+                    {"congestion_window", figures.congestion_window},
+                    {"mtu", figures.mtu},
+                    {"path_changes", metadata.path_changes}});
   }
 
   /// `member` lives until its receive() ends, which this brings about.
@@ -364,26 +406,30 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   asio::steady_timer tick_;
   std::vector<Member*> members_;
   std::vector<net::ByteStream*> handshakes_;
-  wire::FrameBuffer out_;  ///< Of one batch.
-  TransportCounters transport_;
+  wire::FrameBuffer out_;                          ///< Of one batch.
+  std::array<TransportCounters, 2> transports_{};  ///< By net::Transport.
   std::size_t running_ = 0;
   bool stopping_ = false;
   log::Limited complaints_{"pool.more_complaints"};
+  log::Limited endings_{"pool.more_connections_closed"};
   std::function<void(const Counters&)> done_;
 };
 
-PoolServer::Member::Member(Home& at, std::unique_ptr<net::NetworkConnection> peer, bool over_iroh)
+PoolServer::Member::Member(Home& at, std::unique_ptr<net::NetworkConnection> peer, net::Transport carrier)
     : home(at),
       connection(std::move(peer)),
       session(at.pool_, now_from_system().instant),
       place(at.members_.size()),
-      iroh(over_iroh) {
+      transport(carrier) {
   home.members_.push_back(this);
-  ++home.transport_.opened;
-  ++(iroh ? home.transport_.iroh : home.transport_.tcp);
+  ++home.over(transport).opened;
+  ++home.over(transport).open;
 }
 
-PoolServer::Member::~Member() { leave(); }
+PoolServer::Member::~Member() {
+  leave();
+  home.sum_up(*this);
+}
 
 void PoolServer::Member::leave() {
   if (place == kAway) return;
@@ -391,7 +437,7 @@ void PoolServer::Member::leave() {
   home.members_[place]->place = place;
   home.members_.pop_back();
   place = kAway;
-  --(iroh ? home.transport_.iroh : home.transport_.tcp);
+  --home.over(transport).open;
 }
 
 PoolServer::PoolServer(net::Shards& shards, templates::TemplateSource& source, ServerOptions options)
@@ -482,7 +528,7 @@ void PoolServer::stop(net::ShutdownBehavior behavior) {
     if (end.wait_for(Duration::zero()) != std::future_status::ready) continue;
     const auto counters = end.get();
     add(core.last.pool, counters.pool);
-    add(core.last.transport, counters.transport);
+    add(core.last.transports, counters.transports);
   }
   core.blocks.join();
   core.source.stop();
@@ -513,11 +559,11 @@ ServerStats PoolServer::stats() const {
   ServerStats stats;
   if (core_->stopped) {
     stats.pool = core_->last.pool;
-    stats.transport = core_->last.transport;
+    stats.transports = core_->last.transports;
   } else {
     for (const auto& counters : ask([](const Home& home) { return home.counters(); })) {
       add(stats.pool, counters.pool);
-      add(stats.transport, counters.transport);
+      add(stats.transports, counters.transports);
     }
   }
   stats.admission = core_->admission.counts();

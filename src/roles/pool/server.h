@@ -2,6 +2,7 @@
 // handed on.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "net/admission.h"
 #include "net/carrier.h"
 #include "net/metadata.h"
+#include "net/round_trips.h"
 #include "net/shards.h"
 #include "net/transport_config.h"
 #include "noise/keys.h"
@@ -41,25 +43,31 @@ struct ServerOptions {
   std::uint32_t max_payload = 128 * 1024;   ///< Of one frame from a miner: SetCustomMiningJob's two fields of 64 KiB at most.
 };
 
-/// What the driver counts beside its sessions.
+/// What the driver counts beside its sessions, of one transport.
 struct TransportCounters {
-  std::size_t tcp = 0;       ///< Connections past their handshake, now.
-  std::size_t iroh = 0;      ///< As above.
+  std::size_t open = 0;      ///< Past their handshake, now.
   std::uint64_t opened = 0;  ///< Past their handshake, since the start.
   std::uint64_t handshakes_failed = 0;
   std::uint64_t protocol_errors = 0;  ///< Cut off: broken framing, encryption or protocol.
   std::uint64_t slow_readers = 0;     ///< Cut off: did not read.
   std::uint64_t idle = 0;             ///< Cut off: a session's deadline passed.
   std::uint64_t goodbyes = 0;         ///< Ended by a Goodbye that was acknowledged.
+  std::uint64_t bytes_sent = 0;       ///< Of connections that have ended.
+  std::uint64_t bytes_received = 0;   ///< Likewise.
+  net::RoundTrips round_trips;        ///< As the carrier estimated it when a connection ended.
 };
 
 /// Everything that a monitor shows of a pool.
 struct ServerStats {
   PoolCounters pool;
-  TransportCounters transport;
+  std::array<TransportCounters, 2> transports{};  ///< By net::Transport.
   net::Admission::Counts admission;
   std::uint64_t jobs = 0;          ///< Made from templates so far.
   templates::SourceStatus source;  ///< Of the templates, and of the blocks handed to the chain.
+
+  [[nodiscard]] const TransportCounters& over(net::Transport transport) const {
+    return transports[static_cast<std::size_t>(transport)];
+  }
 };
 
 /// One connection, for a list of them.

@@ -184,6 +184,7 @@ class FakeCarrier final : public net::IrohCarrier {
     return {};
   }
   void stop_listening() override { listener_->stop(); }
+  [[nodiscard]] Counts counts() const override { return {}; }
   [[nodiscard]] std::string endpoint_id() const override { return std::string(64, 'a'); }
   [[nodiscard]] std::vector<std::string> local_addresses() const override { return {listener_->address()}; }
   [[nodiscard]] std::string home_relay() const override { return {}; }
@@ -282,7 +283,7 @@ TEST_F(Server, AFoundBlockBecomesTheTipAndEveryMinerHearsOfIt) {
   EXPECT_EQ(stats.pool.blocks_found, 1u);
   EXPECT_EQ(stats.pool.sessions, 6u);
   EXPECT_EQ(stats.pool.standard_channels, 6u);
-  EXPECT_EQ(stats.transport.tcp, 6u);
+  EXPECT_EQ(stats.over(net::Transport::kTcp).open, 6u);
   EXPECT_EQ(stats.admission.connections, 6u);
   EXPECT_EQ(stats.admission.handshakes, 0u);
   EXPECT_EQ(source_.blocks().back().coinbase_outputs[0].script, std::vector<std::uint8_t>{0x51});
@@ -295,8 +296,8 @@ TEST_F(Server, BothListenersServeOnePool) {
   EXPECT_EQ(mine(add_miner()), "");
   EXPECT_EQ(mine(add_miner(carrier.port())), "");
   const auto stats = server_->stats();
-  EXPECT_EQ(stats.transport.tcp, 1u);
-  EXPECT_EQ(stats.transport.iroh, 1u);
+  EXPECT_EQ(stats.over(net::Transport::kTcp).open, 1u);
+  EXPECT_EQ(stats.over(net::Transport::kIroh).open, 1u);
   EXPECT_EQ(stats.pool.shares_accepted, 2u);
 
   std::set<net::Transport> transports;
@@ -323,13 +324,15 @@ TEST_F(Server, OneBoundHoldsForBothCarriersAndEachConnectionCountsOnce) {
   EXPECT_EQ(stats.admission.connections, 2u);
   EXPECT_EQ(stats.admission.handshakes, 0u);
   EXPECT_EQ(stats.admission.refused, 2u);
-  EXPECT_EQ(stats.transport.tcp + stats.transport.iroh, 2u);
+  EXPECT_EQ(stats.over(net::Transport::kTcp).open + stats.over(net::Transport::kIroh).open, 2u);
   // A place that one carrier's miner gives back is taken by the other's.
   on(shards_[0], [this]() -> asio::awaitable<bool> {
     miners_[0]->connection().close(net::CloseCode::kShutdown);
     co_return true;
   });
   EXPECT_TRUE(eventually([&] { return server_->stats().admission.connections == 1; }));
+  EXPECT_GT(server_->stats().over(net::Transport::kTcp).bytes_received, 0u) << "summed up when it has ended";
+  EXPECT_EQ(server_->stats().over(net::Transport::kIroh).bytes_received, 0u);
   EXPECT_EQ(mine(add_miner(carrier.port())), "");
   server_.reset();
 }
@@ -375,8 +378,8 @@ TEST_F(Server, SilenceAfterEachStepIsCutOffAndTheHealthyMinerGoesOn) {
       on(shards_[0], [&]() -> asio::awaitable<std::string> { return miners_[0]->submit(channels::ShareVerdict::kAccepted); }),
       "");
   const auto stats = server_->stats();
-  EXPECT_EQ(stats.transport.handshakes_failed, 1u);
-  EXPECT_EQ(stats.transport.idle, 2u);
+  EXPECT_EQ(stats.over(net::Transport::kTcp).handshakes_failed, 1u);
+  EXPECT_EQ(stats.over(net::Transport::kTcp).idle, 2u);
   EXPECT_EQ(stats.pool.sessions, 1u);
 }
 
@@ -395,7 +398,7 @@ TEST_F(Server, AMessageThatBreaksTheProtocolEndsThatConnectionAlone) {
   EXPECT_EQ(
       on(shards_[0], [&]() -> asio::awaitable<std::string> { return miners_[0]->submit(channels::ShareVerdict::kAccepted); }),
       "");
-  EXPECT_EQ(server_->stats().transport.protocol_errors, 1u);
+  EXPECT_EQ(server_->stats().over(net::Transport::kTcp).protocol_errors, 1u);
 }
 
 TEST_F(Server, AFrameAboveTheBoundIsCutOffAndTheHealthyMinerGoesOn) {

@@ -163,7 +163,7 @@ TEST_F(TranslatorServerTest, AGoodbyeIsSpokenOverTcpOnlyWhereItWasAskedFor) {
   EXPECT_EQ(miner.find_block(), 0);
   server->stop(5s);
   EXPECT_EQ(server->stats().upstreams[0].goodbyes, 1u);
-  EXPECT_TRUE(eventually([&] { return pool.server().stats().transport.goodbyes == 1; }));
+  EXPECT_TRUE(eventually([&] { return pool.server().stats().over(net::Transport::kTcp).goodbyes == 1; }));
 }
 
 /// A pool that holds the authority's key and asks each client to connect anew, to `host` and `port`.

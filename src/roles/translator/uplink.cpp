@@ -50,6 +50,7 @@ struct Uplink::Link {
   Instant asked_at{};  ///< For extensions.
   Instant pinged_at{};
   Instant grace_until = Instant::max();  ///< When leaving a peer without Goodbye: no answer is waited for any longer.
+  std::uint64_t path_changes = 0;        ///< Told so far.
   bool in_use = true;                    ///< By the engine.
   bool draining = false;
   bool ended = false;
@@ -269,6 +270,7 @@ void Uplink::ended(Link& link, const Error& reason) {
   link.ended = true;
   const auto now = now_from_system();
   const auto metadata = link.connection->metadata();
+  const auto figures = metadata.figures.value_or(net::CarrierFigures{});
   const auto unanswered = link.extension.unanswered();
   status_.shares_unanswered += unanswered;
   if (link.extension.over()) ++status_.goodbyes;
@@ -280,6 +282,12 @@ void Uplink::ended(Link& link, const Error& reason) {
                                            {"bytes_sent", metadata.bytes_sent},
                                            {"bytes_received", metadata.bytes_received},
                                            {"rtt_ms", ms(link.round_trip)},
+                                           {"rtt_us", net::rtt_us(metadata)},
+                                           {"packets_sent", figures.packets_sent},
+                                           {"packets_lost", figures.packets_lost},
+                                           {"congestion_window", figures.congestion_window},
+                                           {"mtu", figures.mtu},
+                                           {"path_changes", metadata.path_changes},
                                            {"shares_accepted", link.extension.accepted()},
                                            {"shares_rejected", link.extension.rejected()},
                                            {"shares_unanswered", unanswered},
@@ -351,10 +359,14 @@ void Uplink::on_tick(const Now& now, const Result<void>& ticked) {
   }
   if (!link_) return;
   const auto metadata = link_->connection->metadata();
-  if (status_.metadata && status_.ready && status_.metadata->path != metadata.path) {
-    ++status_.path_changes;
-    log::info("translator.path_changed",
-              {{"url", link_->url}, {"from", net::to_string(status_.metadata->path)}, {"to", net::to_string(metadata.path)}});
+  if (const auto seen = std::exchange(link_->path_changes, metadata.path_changes); seen != metadata.path_changes) {
+    status_.path_changes += metadata.path_changes - seen;
+    const auto before = status_.metadata.value_or(metadata);
+    log::info("translator.path_changed", {{"url", link_->url},
+                                          {"from", net::to_string(before.path)},
+                                          {"to", net::to_string(metadata.path)},
+                                          {"from_address", before.source},
+                                          {"to_address", metadata.source}});
   }
   status_.metadata = metadata;
   status_.goodbye = link_->extension.agreed();

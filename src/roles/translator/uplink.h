@@ -41,7 +41,7 @@ struct UpstreamStatus {
   std::uint64_t goodbyes = 0;                       ///< Endings in which every Goodbye was acknowledged.
   std::uint64_t shares_unanswered = 0;              ///< Submitted on connections that ended before the answer.
   std::array<net::RoundTrips, 2> round_trips;       ///< By net::Transport: of Pings, and of each SetupConnection.
-  std::uint64_t path_changes = 0;                   ///< Between direct and relayed.
+  std::uint64_t path_changes = 0;                   ///< The data began to go another way.
   std::string last_error;                           ///< Why the last one ended or could not be reached; empty: none did.
   /// Set once no upstream is left that may be used before somebody changes the configuration: nothing is dialled any more.
   std::optional<Error> unusable;
