@@ -155,6 +155,57 @@ TEST_F(Attack, NoSearchSpaceIsGivenTwiceHoweverOftenChannelsAreOpened) {
   });
 }
 
+// 7: channels without end.
+
+TEST_F(Attack, AFloodOfChannelOpensGetsItsBoundAndNoMoreWhoeverSendsIt) {
+  constexpr std::uint32_t kOpens = 2000;
+  start([](pool::ServerOptions& options) {
+    options.session.max_channels = 32;
+    options.session.max_channels_per_shard = 100;
+  });
+  std::atomic<std::uint64_t> opened = 0;
+  std::atomic<std::uint64_t> refused = 0;
+  beside_healthy([&] {
+    std::vector<std::thread> floods;
+    for (int flood = 0; flood < 6; ++flood) {
+      floods.emplace_back([&] {
+        Peer peer(pool_->server->tcp_port());
+        if (!peer.handshake(authority())) return;
+        peer.send(wire::SetupConnection{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2});
+        // None of them waits for an answer; these are read beside, or the pool would stop reading.
+        std::thread reading([&] {
+          std::uint64_t answers = 0;
+          while (answers < kOpens) {
+            const auto frame = peer.receive();
+            if (!frame) break;
+            const bool yes = frame->header.is<wire::OpenExtendedMiningChannelSuccess>();
+            const bool no = frame->header.is<wire::OpenMiningChannelError>();
+            answers += yes || no ? 1 : 0;
+            opened += yes ? 1 : 0;
+            refused += no ? 1 : 0;
+          }
+        });
+        wire::U256 easiest;
+        easiest.fill(0xff);
+        for (std::uint32_t id = 0; id < kOpens; id += 100) {
+          wire::FrameBuffer out;
+          for (std::uint32_t i = 0; i < 100; ++i) {
+            out.push(wire::OpenExtendedMiningChannel{
+                .request_id = id + i, .user_identity = "attacker", .nominal_hash_rate = 1, .max_target = easiest});
+          }
+          if (!peer.send_raw(peer.seal(out))) break;
+        }
+        reading.join();
+      });
+    }
+    for (auto& flood : floods) flood.join();
+  });
+  EXPECT_EQ(opened + refused, 6u * kOpens) << "each is answered";
+  EXPECT_LE(opened, 6u * 32);
+  EXPECT_GE(opened, 32u);
+  EXPECT_LE(opened, 2u * 100) << "the shards' bound";
+}
+
 // 3: jobs that are not the channel's.
 
 TEST_F(Attack, SharesOfUnknownJobsAreRefusedAndNothingMore) {

@@ -93,7 +93,7 @@ nbits = "1d00ffff"
 
 
 class Translator(Role):
-    def __init__(self, test, upstream_url, *, aggregate_channels=True, hash_rate=1_000_000.0, env=None):
+    def __init__(self, test, upstream_url, *, aggregate_channels=True, hash_rate=1_000_000.0, iroh='bind_addresses = ["127.0.0.1:0"]', env=None):
         config = test.folder / "translator.toml"
         config.write_text(f'''
 downstream_address = "127.0.0.1"
@@ -109,7 +109,7 @@ enable_vardiff = true
 url = "{upstream_url}"
 user_identity = "interop"
 [iroh]
-bind_addresses = ["127.0.0.1:0"]
+{iroh}
 ''')
         super().__init__(test, "translator", "-c", config, env=env)
 
