@@ -1,8 +1,10 @@
 // `adit miner`: a CPU miner for trying out pools and translators.
 #include <CLI/Option.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/duration.h"
@@ -17,13 +19,15 @@ namespace {
 constexpr std::string_view kName = "miner";
 constexpr Duration kStatsEvery = std::chrono::seconds(10);
 constexpr Duration kGoodbye = std::chrono::seconds(3);
+constexpr Duration kLastWords = std::chrono::seconds(2);
 
 struct Options {
-  std::string url;
+  std::vector<std::string> urls;
   std::string user = "adit";
   unsigned threads = 1;
   double nominal_hash_rate_hps = 0;
   bool extended = false;
+  bool goodbye = false;
   std::string run_for;
   std::string relay;
   std::string log_file;
@@ -37,8 +41,16 @@ void log_stats(const miner::MinerStats& now, const miner::MinerStats& before, Du
 }
 
 int run(const Global& global, const Options& options) {
-  const auto upstream = net::parse_url(options.url);
-  if (!upstream) return give_up(kName, upstream.error(), kUsage);
+  std::vector<net::Upstream> pools;
+  for (const auto& url : options.urls) {
+    auto pool = net::parse_url(url);
+    if (!pool) return give_up(kName, pool.error(), kUsage);
+    pools.push_back(std::move(*pool));
+  }
+  const auto is_sv1 = [](const net::Upstream& pool) { return pool.dialect == net::Dialect::kStratumV1; };
+  if (pools.size() > 1 && std::ranges::any_of(pools, is_sv1)) {
+    return give_up(kName, Error(net::Errc::kConfiguration, "several pools are mined on over Stratum V2 only"), kUsage);
+  }
   Duration limit = Duration::max();
   if (!options.run_for.empty()) {
     const auto run_for = parse_duration(options.run_for);
@@ -51,17 +63,24 @@ int run(const Global& global, const Options& options) {
   // Destroyed in reverse: the miner's connection before the endpoint, that before its loop.
   net::Shards shards(1);
   std::unique_ptr<net::IrohCarrier> iroh;
-  if (const auto* peer = std::get_if<net::IrohConfig>(&upstream->transport)) {
+  std::vector<bool> regtest_only;
+  regtest_only.reserve(pools.size());
+  for (const auto& pool : pools) regtest_only.push_back(config::has_example_authority(pool));
+  const auto over_iroh =
+      std::ranges::find_if(pools, [](const auto& pool) { return std::holds_alternative<net::IrohConfig>(pool.transport); });
+  if (over_iroh != pools.end()) {
+    const auto* peer = std::get_if<net::IrohConfig>(&over_iroh->transport);
     auto started = dialling_iroh(shards, *peer, options.relay);
     if (!started) return give_up(kName, started.error(), started.error().is(net::Errc::kConfiguration) ? kUsage : kFailure);
     iroh = std::move(*started);
   }
-  miner::Miner miner({.upstream = *upstream,
+  miner::Miner miner({.pools = pools,
                       .user = options.user,
                       .threads = options.threads,
                       .nominal_hash_rate_hps = options.nominal_hash_rate_hps,
                       .extended = options.extended,
-                      .regtest_only = config::has_example_authority(*upstream),
+                      .regtest_only = regtest_only,
+                      .goodbye = options.goodbye,
                       .iroh = iroh.get()},
                      shards[0]);
   shards.start();
@@ -77,8 +96,8 @@ int run(const Global& global, const Options& options) {
         return !miner.unusable();
       },
       limit);
-  miner.stop();
-  shards.stop(kGoodbye);
+  miner.stop({.deadline = kGoodbye});
+  shards.stop(kGoodbye + kLastWords);
   const miner::MinerStats total = miner.stats();
   log_stats(total, {}, now_from_system().instant - begun);
   if (!miner.last_error().empty()) {
@@ -94,9 +113,9 @@ Command add_miner(CLI::App& app) {
   auto* miner = app.add_subcommand("miner", "Mine on the CPU, over Stratum V1 or V2");
   auto options = std::make_shared<Options>();
   miner
-      ->add_option(
-          "URL", options->url,
-          "stratum2+tcp://HOST:PORT/AUTHORITY, stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT or stratum+tcp://HOST:PORT")
+      ->add_option("URL", options->urls,
+                   "One pool, or several in order of preference (Stratum V2): stratum2+tcp://HOST:PORT/AUTHORITY, "
+                   "stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT or stratum+tcp://HOST:PORT")
       ->required();
   miner->add_option("--user", options->user, "User identity, or worker name")->capture_default_str();
   miner->add_option("--threads", options->threads, "Hashing threads")->check(CLI::Range(1, 256))->capture_default_str();
@@ -106,6 +125,8 @@ Command add_miner(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   miner->add_flag("--extended", options->extended,
                   "Stratum V2: an extended channel, whose extranonce the miner rolls, instead of a standard one");
+  miner->add_flag("--goodbye", options->goodbye,
+                  "Stratum V2 over TCP: end by a Goodbye where the pool knows it, as is done over iroh anyhow");
   miner->add_option("--for", options->run_for, "End by itself after this long (20s, 5m)");
   miner->add_option("--relay", options->relay,
                     "iroh relay to use: n0 for the public ones, or a URL; by default the one in URL, if any");

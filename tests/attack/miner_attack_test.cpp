@@ -114,8 +114,8 @@ class HostilePool : public testing::Test {
  protected:
   void SetUp() override {
     shards_.start();
-    miner_.emplace(miner::MinerConfig{.upstream = {.dialect = net::Dialect::kStratumV1,
-                                                   .transport = net::TcpConfig{"127.0.0.1", pool_.port}},
+    miner_.emplace(miner::MinerConfig{.pools = {{.dialect = net::Dialect::kStratumV1,
+                                                 .transport = net::TcpConfig{"127.0.0.1", pool_.port}}},
                                       .user = "m",
                                       .nominal_hash_rate_hps = 1e6,
                                       .longest_retry = 50ms},

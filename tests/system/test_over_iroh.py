@@ -51,6 +51,21 @@ class OverIroh(InteropTest):
             r'^adit_connection_bytes_total\{(?=[^}]*transport="iroh")(?=[^}]*direction="sent")[^}]*\} [1-9]',
             http_get(f"http://127.0.0.1:{pool.monitoring}/metrics"), re.M), DEADLINE)
 
+    def test_the_miner_falls_back_from_iroh_to_tcp_and_takes_its_leave(self):
+        pool = self.pool()
+        nobody = pool.url("iroh").replace(re.search("[0-9a-f]{64}", pool.url("iroh"))[0], "a" * 62 + "01")
+        miner = Miner(self, nobody, pool.url("tcp"), "--goodbye")
+        self.wait_for_shares(pool)
+        self.assertEqual(miner.events("miner.connected")[0]["transport"], "tcp")
+        miner.process.stop()
+        direct = Miner(self, pool.url("iroh"))
+        self.wait_until("it mines over iroh", lambda: [e for e in direct.events("miner.connected") if e["transport"] == "iroh"], DEADLINE)
+        self.wait_for_shares(pool, self.shares(pool))
+        direct.process.stop()
+        closed = [e for e in direct.events("miner.upstream_closed") if e["transport"] == "iroh"]
+        self.assertEqual([(e["goodbye"], e["shares_unanswered"]) for e in closed], [(True, 0)])
+        self.wait_until("the pool heard it", lambda: len(pool.events("pool.goodbye")) == 2, DEADLINE)
+
     def test_a_killed_pool_is_found_again(self):
         pool = self.pool()
         translator = Translator(self, pool.url("iroh"))

@@ -24,7 +24,7 @@ std::uint64_t random_u64() {
 }  // namespace
 
 // Counts and logs; the shard writes, anybody reads the counts.
-class Miner::Events final : public SessionHandler {
+class Miner::Events final : public UplinkHandler {
  public:
   explicit Events(Miner& miner) : miner_(miner) {}
 
@@ -41,6 +41,26 @@ class Miner::Events final : public SessionHandler {
     log::warn("miner.share_rejected", {{"code", code}});
   }
 
+  void on_connected(const net::Upstream& peer, const net::ConnectionMetadata& metadata) override {
+    log::info("miner.connected", {{"transport", to_string(metadata.transport)},
+                                  {"path", to_string(metadata.path)},
+                                  {"peer", metadata.peer},
+                                  {"authority", metadata.authority_key},
+                                  {"url", net::to_url(peer)}});
+    miner_.last_error_.clear();
+  }
+  void on_disconnected(const Error& why, bool used) override {
+    miner_.last_error_ = why.message();
+    if (used) miner_.workers_->pause();
+    log::warn(used ? "miner.disconnected" : "miner.upstream_failed", {{"error", why.name()}, {"reason", why.message()}});
+  }
+  void on_unusable(const Error& why) override {
+    miner_.workers_->pause();
+    miner_.last_error_ = why.message();
+    log::error("miner.unusable", {{"message", why.message()}});
+    miner_.unusable_ = true;
+  }
+
   [[nodiscard]] std::uint64_t accepted() const { return accepted_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t rejected() const { return rejected_.load(std::memory_order_relaxed); }
 
@@ -53,7 +73,6 @@ class Miner::Events final : public SessionHandler {
 Miner::Miner(MinerConfig config, net::Shard& shard)
     : config_(std::move(config)),
       backoff_(std::min<Duration>(500ms, config_.longest_retry), config_.longest_retry),
-      peer_(config_.upstream),
       events_(std::make_unique<Events>(*this)),
       shard_(shard) {}
 
@@ -66,13 +85,35 @@ void Miner::start() {
       if (submit_) submit_(solution);
     });
   });
-  shard_.post([this] { shard_.spawn(run()); });
+  shard_.post([this] {
+    if (config_.pools.front().dialect == net::Dialect::kStratumV1) return shard_.spawn(run_sv1());
+    config_.regtest_only.resize(config_.pools.size());
+    auto selection = config_.selection;
+    selection.longest_retry = config_.longest_retry;
+    selection.first_retry = std::min(selection.first_retry, config_.longest_retry);
+    uplink_ = std::make_shared<Uplink>(
+        shard_,
+        Uplink::Options{.pools = config_.pools,
+                        .regtest_only = config_.regtest_only,
+                        .selection = selection,
+                        .dial = {.connect_deadline = kDialDeadline, .max_queued_bytes = kMaxQueuedBytes, .iroh = config_.iroh},
+                        .session = {.user = config_.user,
+                                    .nominal_hash_rate_hps = config_.nominal_hash_rate_hps,
+                                    .endpoint_host = {},
+                                    .extended = config_.extended},
+                        .goodbye = config_.goodbye},
+        *events_);
+    submit_ = [this](const Solution& solution) { uplink_->submit(solution); };
+    uplink_->start();
+  });
 }
 
-void Miner::stop() {
-  shard_.post([this] {
+void Miner::stop(net::ShutdownBehavior behavior) {
+  shard_.post([this, behavior] {
     stopping_ = true;
+    workers_->pause();
     if (close_) close_();
+    if (uplink_) uplink_->stop(behavior);
   });
 }
 
@@ -82,23 +123,10 @@ MinerStats Miner::stats() const {
           .shares_rejected = events_->rejected()};
 }
 
-SessionOptions Miner::session_options() const {
-  SessionOptions options{.user = config_.user, .nominal_hash_rate_hps = config_.nominal_hash_rate_hps};
-  options.extended = config_.extended;
-  options.regtest_only = config_.regtest_only;
-  if (const auto* tcp = std::get_if<net::TcpConfig>(&peer_.transport)) {
-    options.endpoint_host = tcp->host;
-    options.endpoint_port = tcp->port;
-  } else {
-    options.endpoint_host = std::get<net::IrohConfig>(peer_.transport).endpoint_id;
-  }
-  return options;
-}
-
-asio::awaitable<void> Miner::run() {
+asio::awaitable<void> Miner::run_sv1() {
   while (!stopping_) {
     const Instant begun = now_from_system().instant;
-    const Result<void> ended = config_.upstream.dialect == net::Dialect::kStratumV1 ? co_await mine_sv1() : co_await mine_sv2();
+    const Result<void> ended = co_await mine_sv1();
     submit_ = nullptr;
     close_ = nullptr;
     workers_->pause();
@@ -109,9 +137,6 @@ asio::awaitable<void> Miner::run() {
       unusable_ = true;
       break;
     }
-    // What a Reconnect leads to is tried once; when that is over it is the configured pool again.
-    const bool moved = !ended && ended.error().is(Errc::kReconnect);
-    if (!moved) peer_ = config_.upstream;
     if (now_from_system().instant - begun >= kStableAfter) backoff_.reset();
     const Duration wait = backoff_.next(random_u64());
     log::warn("miner.disconnected",
@@ -121,59 +146,14 @@ asio::awaitable<void> Miner::run() {
   }
 }
 
-asio::awaitable<Result<void>> Miner::mine_sv2() {
-  ADIT_CO_TRY(
-      const std::unique_ptr<net::NetworkConnection> connection,
-      co_await net::dial(shard_, peer_,
-                         {.connect_deadline = kDialDeadline, .max_queued_bytes = kMaxQueuedBytes, .iroh = config_.iroh}));
-  const net::ConnectionMetadata metadata = connection->metadata();
-  log::info("miner.connected",
-            {{"transport", to_string(metadata.transport)}, {"peer", metadata.peer}, {"authority", metadata.authority_key}});
-  last_error_.clear();
-
-  Sv2Session session(session_options(), *events_);
-  wire::FrameBuffer out;
-  const auto flush = [&] {
-    if (!out.empty()) connection->send(out);
-    out.clear();
-  };
-  submit_ = [&](const Solution& solution) {
-    session.on_solution(solution, now_from_system().unix_time, out);
-    flush();
-  };
-  close_ = [&] {
-    session.stop(out);
-    flush();
-    connection->close(net::CloseCode::kShutdown);
-  };
-  session.start(out);
-  flush();
-  while (true) {
-    ADIT_CO_TRY(const net::FrameBatch batch, co_await connection->receive());
-    for (const wire::FrameView& frame : batch) {
-      auto taken = session.on_frame(frame, out);
-      if (!taken && taken.error().is(Errc::kReconnect)) {
-        ADIT_CO_TRY(net::Upstream target, net::reconnect_target(peer_, session.reconnect().host, session.reconnect().port));
-        if (!reconnects_.take(now_from_system().instant)) {
-          co_return fail(Errc::kProtocol, "the pool asked for new connections too often: not followed");
-        }
-        log::info("miner.reconnect", {{"url", net::to_url(target)}});
-        peer_ = std::move(target);
-      }
-      ADIT_CO_CHECK(std::move(taken));
-    }
-    flush();
-  }
-}
-
 asio::awaitable<Result<void>> Miner::mine_sv1() {
-  const auto* to = std::get_if<net::TcpConfig>(&config_.upstream.transport);
+  const auto* to = std::get_if<net::TcpConfig>(&config_.pools.front().transport);
   if (to == nullptr) co_return fail(net::Errc::kConfiguration, "Stratum V1 is carried over TCP only");
   ADIT_CO_TRY(const std::unique_ptr<net::ByteStream> stream, co_await net::dial_tcp(shard_, *to, kDialDeadline));
   log::info("miner.connected", {{"transport", "tcp"}, {"peer", stream->metadata().peer}});
   last_error_.clear();
 
-  Sv1Session session(session_options(), *events_);
+  Sv1Session session({.user = config_.user, .endpoint_host = {}}, *events_);
   // What is written here is a line a share: a pool that takes none of it any more is as good as gone.
   Result<void> written;
   const auto flush = [&] {

@@ -1,31 +1,38 @@
-// The CPU miner: dials, keeps its threads busy with the newest work, submits what they find, dials again when the pool is lost.
+// The CPU miner: keeps its threads busy with the newest work of the best pool that is there, and submits what they find.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/backoff.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "net/dial.h"
-#include "net/reconnect.h"
+#include "net/adit_extension.h"
+#include "net/carrier.h"
+#include "net/selection.h"
 #include "net/shards.h"
 #include "net/url.h"
 #include "roles/miner/session.h"
+#include "roles/miner/uplink.h"
 #include "roles/miner/workers.h"
 
 namespace adit::miner {
 
 struct MinerConfig {
-  net::Upstream upstream;
+  /// In order of preference, at least one. Over Stratum V1 exactly one.
+  std::vector<net::Upstream> pools;
   std::string user;
   unsigned threads = 1;
   double nominal_hash_rate_hps = 0;                   ///< 0: what a short measurement at the start shows.
   bool extended = false;                              ///< Stratum V2: an extended channel instead of a standard one.
-  bool regtest_only = false;                          ///< Stratum V2: SessionOptions::regtest_only.
-  Duration longest_retry = std::chrono::seconds(30);  ///< Between two dials.
+  std::vector<bool> regtest_only{};                   ///< Stratum V2, by pool: SessionOptions::regtest_only. Empty: none.
+  bool goodbye = false;                               ///< Stratum V2: ask for extension 0x4AD1 over TCP too.
+  Duration longest_retry = std::chrono::seconds(30);  ///< Between two dials of one pool.
+  net::SelectionPolicy selection{};                   ///< Stratum V2: which pool is used when. Its retries are as above.
   net::IrohCarrier* iroh = nullptr;                   ///< Needed for an iroh upstream; outlives the miner.
 };
 
@@ -47,8 +54,9 @@ class Miner {
   /// Once; measures the hash rate first if none is configured (0.2 s). Not from the shard's thread.
   void start();
 
-  /// Closes the channel and the connection; the shard's stop then waits for that. Any thread.
-  void stop();
+  /// Ends the connection in that manner: a Goodbye, so that every share is answered, else the last answers within a second;
+  /// the shard's stop then waits for that. Any thread.
+  void stop(net::ShutdownBehavior behavior = {});
 
   /// Any thread.
   [[nodiscard]] MinerStats stats() const;
@@ -61,22 +69,19 @@ class Miner {
 
  private:
   class Events;
-  net::asio::awaitable<void> run();
-  net::asio::awaitable<Result<void>> mine_sv2();
+  net::asio::awaitable<void> run_sv1();
   net::asio::awaitable<Result<void>> mine_sv1();
-  SessionOptions session_options() const;
 
   MinerConfig config_;
   Backoff backoff_;
   std::string last_error_;
   std::atomic<bool> unusable_{false};
-  net::Upstream peer_;  ///< Where to dial: the configured one, or where its Reconnect leads.
-  net::ReconnectBudget reconnects_;
   bool stopping_ = false;                 ///< The shard's.
   std::function<void(Solution)> submit_;  ///< Hands a solution to the session that is open; the shard's. Empty: none is.
-  std::function<void()> close_;           ///< Ends the connection that is open.
+  std::function<void()> close_;           ///< Stratum V1: ends the connection that is open.
   std::unique_ptr<Events> events_;
   net::Shard& shard_;
+  std::shared_ptr<Uplink> uplink_;  ///< Stratum V2.
   std::unique_ptr<HashWorkers> workers_;
 };
 

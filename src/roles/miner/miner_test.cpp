@@ -1,0 +1,148 @@
+// The miner against pools of ours over loopback: which one it mines on, and how it leaves.
+#include "roles/miner/miner.h"
+
+#include <array>
+#include <functional>
+#include <optional>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "roles/pool/server.h"
+#include "template/embedded.h"
+
+namespace adit::miner {
+namespace {
+
+using namespace std::chrono_literals;
+
+noise::Secret authority_secret(std::uint8_t seed = 7) {
+  std::array<std::uint8_t, 32> bytes{};
+  bytes.fill(seed);
+  return noise::Secret(bytes);
+}
+noise::PublicKey authority(std::uint8_t seed = 7) {
+  return noise::AuthorityKeyPair::from_secret(authority_secret(seed))->public_key();
+}
+
+bool eventually(const std::function<bool()>& holds) {
+  for (int tries = 0; tries < 2400; ++tries) {
+    if (holds()) return true;
+    std::this_thread::sleep_for(25ms);
+  }
+  return holds();
+}
+
+/// One pool, on a port of the system's choice or where one was before.
+struct Pool {
+  explicit Pool(std::uint16_t port = 0) : source(chain()) {
+    shards.start();
+    pool::ServerOptions options;
+    options.listen = net::TcpConfig{"127.0.0.1", port};
+    options.authority_secret = authority_secret();
+    options.jobs = {.payout_script = {0x51}, .pool_signature = "test"};
+    options.session.channel.min_hash_rate_hps = 0.001;
+    options.session.channel.share_batch_size = 10;
+    server.emplace(shards, source, std::move(options));
+    const auto started = server->start();
+    EXPECT_TRUE(started) << started.error().message();
+  }
+  ~Pool() {
+    server->stop(10s);
+    server.reset();
+    shards.stop(5s);
+  }
+  static templates::EmbeddedSource::Options chain() {
+    templates::EmbeddedSource::Options options;
+    options.chain.nbits = 0x1d00ffff;  // No share is a block.
+    return options;
+  }
+  [[nodiscard]] std::uint64_t shares() const { return server->stats().pool.shares_accepted; }
+  [[nodiscard]] net::Upstream upstream(std::uint8_t seed = 7) const {
+    return {.transport = net::TcpConfig{"127.0.0.1", server->tcp_port()}, .authority = authority(seed)};
+  }
+
+  net::Shards shards{1};
+  templates::EmbeddedSource source;
+  std::optional<pool::PoolServer> server;
+};
+
+class MinerTest : public testing::Test {
+ protected:
+  void mine(std::vector<net::Upstream> pools, bool goodbye = true) {
+    shards_.start();
+    MinerConfig config{.pools = std::move(pools), .user = "m", .nominal_hash_rate_hps = 200, .longest_retry = 100ms};
+    config.goodbye = goodbye;
+    config.selection.first_probe = 200ms;
+    config.selection.longest_probe = 400ms;
+    miner_.emplace(std::move(config), shards_[0]);
+    miner_->start();
+  }
+  void stop(net::ShutdownBehavior behavior = {}) {
+    miner_->stop(behavior);
+    shards_.stop(20s);
+  }
+  void TearDown() override {
+    if (miner_) stop();
+  }
+
+  net::Shards shards_{1};
+  std::optional<Miner> miner_;
+};
+
+TEST_F(MinerTest, AGoodbyeLeavesNoShareUnanswered) {
+  Pool pool;
+  mine({pool.upstream()});
+  ASSERT_TRUE(eventually([&] { return pool.shares() >= 25; }));
+  stop();
+  EXPECT_EQ(pool.server->stats().over(net::Transport::kTcp).goodbyes, 1u);
+  EXPECT_EQ(miner_->stats().shares_accepted, pool.shares());
+  EXPECT_EQ(miner_->last_error(), "");
+}
+
+TEST_F(MinerTest, WithoutTheExtensionTheChannelIsClosedAndTheConnectionFinished) {
+  Pool pool;
+  mine({pool.upstream()}, false);
+  ASSERT_TRUE(eventually([&] { return pool.shares() >= 10; }));
+  stop();
+  EXPECT_TRUE(eventually([&] { return pool.server->stats().pool.sessions == 0; }));
+  const auto stats = pool.server->stats().over(net::Transport::kTcp);
+  EXPECT_EQ(stats.goodbyes, 0u);
+  EXPECT_EQ(stats.protocol_errors, 0u);
+  EXPECT_LE(miner_->stats().shares_accepted, pool.shares());
+}
+
+TEST_F(MinerTest, ItFallsBackToTheNextPoolAndReturnsToTheBetterOne) {
+  std::optional<Pool> first;
+  first.emplace();
+  Pool second;
+  const auto port = first->server->tcp_port();
+  mine({first->upstream(), second.upstream()});
+  ASSERT_TRUE(eventually([&] { return first->shares() > 0; }));
+  first.reset();
+  ASSERT_TRUE(eventually([&] { return second.shares() > 0; })) << "the other takes over";
+  first.emplace(port);
+  ASSERT_TRUE(eventually([&] { return first->shares() > 0; })) << "the better one is used again";
+  EXPECT_TRUE(eventually([&] { return second.server->stats().pool.sessions == 0; })) << "and the other is left";
+  EXPECT_EQ(second.server->stats().over(net::Transport::kTcp).goodbyes, 1u);
+}
+
+TEST_F(MinerTest, APoolUnderAnotherAuthorityIsPassedOver) {
+  Pool impostor;
+  Pool honest;
+  mine({impostor.upstream(9), honest.upstream()});
+  ASSERT_TRUE(eventually([&] { return honest.shares() > 0; }));
+  EXPECT_EQ(impostor.server->stats().pool.standard_channels, 0u);
+  EXPECT_EQ(impostor.shares(), 0u);
+}
+
+TEST_F(MinerTest, WhatOnlyTheConfigurationCanMendIsNotTriedAgain) {
+  mine({{.transport = net::IrohConfig{.endpoint_id = std::string(64, 'a'), .addrs = {"127.0.0.1:1"}},
+         .authority = authority()}});
+  ASSERT_TRUE(eventually([&] { return miner_->unusable(); })) << "there is no iroh here";
+  stop();
+  EXPECT_NE(miner_->last_error().find("iroh"), std::string::npos) << miner_->last_error();
+}
+
+}  // namespace
+}  // namespace adit::miner
