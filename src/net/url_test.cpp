@@ -113,7 +113,7 @@ TEST(Url, ABadUrlNamesTheWrongPart) {
   EXPECT_THAT(problem("stratum2+iroh://" + kEndpoint + "?relay=https://a%2"), HasSubstr("two hex digits"));
   EXPECT_THAT(problem("stratum2+iroh://" + kEndpoint + "#x"), HasSubstr("'#'"));
   // Found by the fuzzer: within the bound as it came, beyond it as it would be written back.
-  EXPECT_THAT(problem("stratum2+iroh://" + kEndpoint + "?relay=https://" + std::string(2000, '\xc3')),
+  EXPECT_THAT(problem("stratum2+iroh://" + kEndpoint + "?relay=https://" + std::string(2000, '!')),
               HasSubstr("once its parameters are percent-encoded"));
   EXPECT_THAT(problem(std::string(5000, 'a')), HasSubstr("longer than 4096"));
 }
