@@ -9,9 +9,24 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/time.h"
 #include "channels/work.h"
 
 namespace adit::channels {
+
+/// The hash rate that shares prove, the last ten minutes' counting most: an average with exponentially falling weights.
+class MeasuredHashRate {
+ public:
+  void add(const Work& work, Instant now);
+  /// In hashes per second. Low in the first minute, when there is nothing yet to measure by.
+  [[nodiscard]] double hps(Instant now) const;
+
+ private:
+  [[nodiscard]] double decayed(Instant now) const;
+  double difficulty_ = 0;  ///< As of `last_`.
+  Instant first_{};
+  Instant last_{};
+};
 
 /// Counts shares by the worker's name. The names are the peer's to choose, so their number is bounded: what comes after is
 /// counted together. Counting allocates only for a name not seen before. Not thread-safe.
@@ -21,10 +36,17 @@ class WorkerAccounts {
     std::uint64_t accepted = 0;
     std::uint64_t rejected = 0;
     Work work;  ///< Of the accepted ones.
+    MeasuredHashRate hash_rate;
     std::array<char, 32> name_bytes{};
     std::uint8_t name_size = 0;
     /// Empty: shares that named nobody, or nobody that could be counted.
     [[nodiscard]] std::string_view name() const { return {name_bytes.data(), name_size}; }
+
+    void accept(const Work& of_share, Instant now) {
+      ++accepted;
+      work += of_share;
+      hash_rate.add(of_share, now);
+    }
   };
 
   explicit WorkerAccounts(std::size_t max_workers) : max_workers_(max_workers) {}

@@ -39,6 +39,26 @@ TEST(Workers, NamesBeyondTheBoundAreCountedTogether) {
   EXPECT_EQ(workers.all()[1].accepted, 2u);
 }
 
+TEST(MeasuredHashRate, FollowsWhatSharesProveAndForgetsWhoStops) {
+  const Work one = Work::of(bitcoin::U256(0xffff) << 208);
+  ASSERT_EQ(one.whole(), 1u);
+  MeasuredHashRate rate;
+  Instant now{};
+  EXPECT_EQ(rate.hps(now), 0);
+  const auto mine = [&](int minutes, int shares_per_minute) {
+    for (int i = 0; i < minutes * shares_per_minute; ++i) {
+      now += std::chrono::milliseconds(60'000 / shares_per_minute);
+      rate.add(one, now);
+    }
+  };
+  constexpr double kDifficulty1PerMinute = 4294967296.0 / 60;
+  mine(5, 60);
+  EXPECT_NEAR(rate.hps(now) / kDifficulty1PerMinute, 60, 1);
+  mine(60, 6);
+  EXPECT_NEAR(rate.hps(now) / kDifficulty1PerMinute, 6, 0.5);
+  EXPECT_LT(rate.hps(now + std::chrono::hours(1)), kDifficulty1PerMinute / 10);
+}
+
 TEST(Workers, ANameIsOneTo32BytesOfUtf8WithoutControlCharacters) {
   for (const std::string_view good : {"a", "Worker_001", "12345678901234567890123456789012",
                                       "Gr\xc3\xbc\xc3\x9f"

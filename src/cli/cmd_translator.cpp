@@ -105,6 +105,8 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net
     sample.user_identity = miner.user;
     sample.hashrate_hps = miner.hash_rate_hps;
     sample.shares_accepted = miner.shares_accepted;
+    ++upstream.extended_channels;
+    upstream.hashrate_hps += miner.hash_rate_hps;
   }
   const auto add = [&out](const char* name, const char* help, auto value,
                           std::vector<std::pair<std::string, std::string>> labels = {}) {

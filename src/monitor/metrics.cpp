@@ -3,9 +3,15 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <map>
 #include <utility>
+#include <vector>
 
+#include "base/fair_share.h"
 #include "log/format.h"
 
 namespace adit::monitor {
@@ -29,20 +35,41 @@ prometheus::MetricFamily single(std::string name, std::string help, double value
   return out;
 }
 
+void add_workers(std::vector<prometheus::MetricFamily>& out, const SideSample& sample) {
+  if (sample.workers == 0) return;
+  std::map<std::uint32_t, std::size_t> listed;
+  for (const WorkerSample& worker : sample.worker_list) ++listed[worker.client_id];
+  std::vector<std::size_t> counts(listed.size());
+  std::ranges::transform(listed, counts.begin(), [](const auto& of_client) { return of_client.second; });
+  const std::size_t each = fair_share(counts, kMaxWorkersInMetrics);
+  auto hashrate = family("adit_worker_hashrate", "Hashes per second that a worker's shares prove");
+  auto accepted = family("adit_worker_shares_accepted_total", "Accepted shares of a worker");
+  auto rejected = family("adit_worker_shares_rejected_total", "Rejected shares of a worker");
+  auto work = family("adit_worker_share_work_total", "Sum of the difficulties of a worker's accepted shares");
+  std::map<std::uint32_t, std::size_t> told;
+  for (const WorkerSample& worker : sample.worker_list) {
+    if (told[worker.client_id]++ >= each) continue;
+    const Labels labels = {{"client_id", std::to_string(worker.client_id)}, {"worker", label_value(worker.worker)}};
+    add(hashrate, worker.hashrate_hps, labels);
+    add(accepted, static_cast<double>(worker.shares_accepted), labels);
+    add(rejected, static_cast<double>(worker.shares_rejected), labels);
+    add(work, worker.share_work, labels);
+  }
+  out.push_back(single("adit_workers", "Workers that clients name, here or not", static_cast<double>(sample.workers)));
+  for (auto* one : {&hashrate, &accepted, &rejected, &work}) {
+    if (!one->metric.empty()) out.push_back(std::move(*one));
+  }
+}
+
 // `side` is "server" or "client". Only channels with clients say which client.
 void add_side(std::vector<prometheus::MetricFamily>& out, const SideSample& sample, const std::string& side) {
   const bool clients = side == "client";
   const std::string of = clients ? " of channels with clients" : " of channels with the server";
-  std::uint64_t standard = 0;
-  std::uint64_t extended = 0;
-  double total_hps = 0;
   auto hashrate = family("sv2_" + side + "_channel_hashrate", "Nominal hashes per second" + of);
   auto accepted = family("sv2_" + side + "_shares_accepted_total", "Accepted shares" + of);
   auto work = family("sv2_" + side + "_channel_share_work_total", "Sum of the difficulties of accepted shares" + of);
   auto rejected = family("sv2_" + side + "_shares_rejected_total", "Rejected shares" + of + " by error code");
   for (const ChannelSample& channel : sample.channels) {
-    (channel.extended ? extended : standard) += 1;
-    total_hps += channel.hashrate_hps;
     Labels labels;
     if (clients) labels.push_back({"client_id", std::to_string(channel.client_id)});
     labels.push_back({"channel_id", std::to_string(channel.channel_id)});
@@ -57,17 +84,18 @@ void add_side(std::vector<prometheus::MetricFamily>& out, const SideSample& samp
     }
   }
   auto types = family("sv2_" + side + "_channels", "Number" + of + " by type");
-  add(types, static_cast<double>(standard), {{"channel_type", "standard"}});
-  add(types, static_cast<double>(extended), {{"channel_type", "extended"}});
+  add(types, static_cast<double>(sample.standard_channels), {{"channel_type", "standard"}});
+  add(types, static_cast<double>(sample.extended_channels), {{"channel_type", "extended"}});
 
   if (clients) out.push_back(single("sv2_clients_total", "Connected clients", static_cast<double>(sample.connections)));
   out.push_back(std::move(types));
-  out.push_back(single("sv2_" + side + "_hashrate_total", "Nominal hashes per second" + of + ", in sum", total_hps));
+  out.push_back(single("sv2_" + side + "_hashrate_total", "Nominal hashes per second" + of + ", in sum", sample.hashrate_hps));
   out.push_back(
       single("sv2_" + side + "_blocks_found_total", "Blocks found since the start", static_cast<double>(sample.blocks_found)));
   for (auto* each : {&hashrate, &accepted, &work, &rejected}) {
     if (!each->metric.empty()) out.push_back(std::move(*each));
   }
+  if (clients) add_workers(out, sample);
 }
 
 }  // namespace
@@ -106,6 +134,22 @@ std::string metrics_text(const Snapshot& snapshot, double uptime_seconds) {
     metric.histogram.sample_sum = sample.sum;
   }
   return prometheus::TextSerializer().Serialize(families);
+}
+
+std::string workers_json(const Snapshot& snapshot) {
+  const SideSample none;
+  const SideSample& side = snapshot.clients ? *snapshot.clients : none;
+  std::string out = "{\"total\":" + std::to_string(side.workers) + ",\"workers\":[";
+  for (const WorkerSample& sample : side.worker_list) {
+    if (out.back() == '}') out += ',';
+    out += "{\"client_id\":" + std::to_string(sample.client_id) + ",\"worker\":";
+    log::append_json_string(out, sample.worker);
+    out += ",\"hashrate_hps\":" + std::to_string(sample.hashrate_hps) +
+           ",\"shares_accepted\":" + std::to_string(sample.shares_accepted) +
+           ",\"shares_rejected\":" + std::to_string(sample.shares_rejected) +
+           ",\"share_work\":" + std::to_string(sample.share_work) + "}";
+  }
+  return out + "]}";
 }
 
 std::string connections_json(const Snapshot& snapshot) {

@@ -26,6 +26,9 @@ Snapshot pool_snapshot() {
   snapshot.clients = SideSample{
       .connections = 2,
       .blocks_found = 3,
+      .standard_channels = 1,
+      .extended_channels = 1,
+      .hashrate_hps = 1e12 + 1,
       .channels = {{.client_id = 1,
                     .channel_id = 2,
                     .extended = true,
@@ -79,6 +82,37 @@ TEST(Connections, AreListedAsJsonThatAPeerCannotForge) {
   EXPECT_THAT(json, HasSubstr("\"peer\":\"a\\\"b\\n\""));
   EXPECT_THAT(json, HasSubstr("\"channels\":2},{\"client_id\":2"));
   EXPECT_THAT(json, HasSubstr("\"rtt_seconds\":0.5"));
+}
+
+TEST(Workers, AreListedAsJsonThatAPeerCannotForge) {
+  Snapshot snapshot;
+  EXPECT_EQ(workers_json(snapshot), "{\"total\":0,\"workers\":[]}");
+  snapshot.clients = SideSample{.workers = 7,
+                                .worker_list = {{.client_id = 1, .worker = "a\"},{\"\n", .shares_accepted = 2},
+                                                {.client_id = 3, .worker = "", .hashrate_hps = 0.5, .shares_rejected = 4}}};
+  const std::string json = workers_json(snapshot);
+  EXPECT_THAT(json, StartsWith("{\"total\":7,\"workers\":[{\"client_id\":1,\"worker\":\"a\\\"},{\\\"\\n\","));
+  EXPECT_THAT(json, HasSubstr("\"shares_accepted\":2,"));
+  EXPECT_THAT(json, HasSubstr("{\"client_id\":3,\"worker\":\"\",\"hashrate_hps\":0.5"));
+  EXPECT_THAT(json, HasSubstr("\"shares_rejected\":4,"));
+}
+
+TEST(Workers, HaveMetricsOfTheirOwnUpToABoundThatOneClientCannotFillAlone) {
+  Snapshot snapshot;
+  auto& side = snapshot.clients.emplace();
+  for (int i = 0; i < 500; ++i) side.worker_list.push_back({.client_id = 1, .worker = "many-" + std::to_string(i)});
+  side.worker_list.push_back({.client_id = 2, .worker = "rig\"}\n", .hashrate_hps = 1e9, .shares_accepted = 3});
+  side.workers = side.worker_list.size();
+  const std::string text = metrics_text(snapshot, 0);
+  EXPECT_THAT(text, HasSubstr("\nadit_workers 501\n"));
+  EXPECT_THAT(text, HasSubstr("\nadit_worker_hashrate{client_id=\"2\",worker=\"rig\\\"}\xef\xbf\xbd\"} 1000000000\n"));
+  EXPECT_THAT(text, HasSubstr("\nadit_worker_shares_accepted_total{client_id=\"2\",worker=\"rig\\\"}\xef\xbf\xbd\"} 3\n"));
+  std::size_t series = 0;
+  for (auto at = text.find("\nadit_worker_shares_accepted_total{"); at != std::string::npos;
+       at = text.find("\nadit_worker_shares_accepted_total{", at + 1)) {
+    ++series;
+  }
+  EXPECT_EQ(series, kMaxWorkersInMetrics);
 }
 
 TEST(Metrics, APeersNameCannotForgeALine) {

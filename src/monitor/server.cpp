@@ -177,9 +177,10 @@ class Server::State : public std::enable_shared_from_this<State> {
   static asio::awaitable<Response> answer(State& self, const Request& request) {
     std::string_view path(request.target().data(), request.target().size());
     path = path.substr(0, path.find('?'));
-    if (path != "/metrics" && path != "/api/v1/health" && path != "/api/v1/connections") {
-      co_return respond_error(request, http::status::not_found,
-                              "there is no such page; there are /metrics, /api/v1/health and /api/v1/connections");
+    if (path != "/metrics" && path != "/api/v1/health" && path != "/api/v1/connections" && path != "/api/v1/workers") {
+      co_return respond_error(
+          request, http::status::not_found,
+          "there is no such page; there are /metrics, /api/v1/health, /api/v1/connections and /api/v1/workers");
     }
     if (request.method() != http::verb::get) {
       co_return respond_error(request, http::status::method_not_allowed, "only GET is served here");
@@ -189,6 +190,7 @@ class Server::State : public std::enable_shared_from_this<State> {
     if (!snapshot) co_return respond_error(request, http::status::service_unavailable, "the role did not answer in time");
     if (path == "/api/v1/connections")
       co_return respond(request, http::status::ok, "application/json", connections_json(*snapshot));
+    if (path == "/api/v1/workers") co_return respond(request, http::status::ok, "application/json", workers_json(*snapshot));
     const std::chrono::duration<double> uptime = std::chrono::steady_clock::now() - self.started_;
     co_return respond(request, http::status::ok, "text/plain; version=0.0.4; charset=utf-8",
                       metrics_text(*snapshot, uptime.count()));

@@ -1,4 +1,4 @@
-// The monitoring HTTP server: GET /metrics and /api/v1/health.
+// The monitoring HTTP server: GET /metrics and /api/v1/{health,connections,workers}.
 #pragma once
 
 #include <chrono>

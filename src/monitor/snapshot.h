@@ -21,11 +21,26 @@ struct ChannelSample {
   std::map<std::string, std::uint64_t, std::less<>> shares_rejected;  ///< By error code.
 };
 
+/// One worker of a client that names its workers (extension 0x0002), and what was counted of its shares.
+struct WorkerSample {
+  std::uint32_t client_id = 0;  ///< As in ChannelSample.
+  std::string worker;           ///< As the client calls it; empty: shares that named nobody, or one worker too many.
+  double hashrate_hps = 0;      ///< That the shares prove.
+  std::uint64_t shares_accepted = 0;
+  std::uint64_t shares_rejected = 0;
+  double share_work = 0;  ///< Sum of the accepted shares' difficulties.
+};
+
 /// One side of a role: its channels with the server above it, or with the clients below.
 struct SideSample {
   std::uint64_t connections = 0;
   std::uint64_t blocks_found = 0;
-  std::vector<ChannelSample> channels;
+  std::uint64_t standard_channels = 0;
+  std::uint64_t extended_channels = 0;
+  double hashrate_hps = 0;                ///< Nominal, of all channels.
+  std::vector<ChannelSample> channels;    ///< A bounded number of them.
+  std::uint64_t workers = 0;              ///< Of clients only.
+  std::vector<WorkerSample> worker_list;  ///< A bounded number of them, those of one client together.
 };
 
 /// Stratum V1 miners of a translator.

@@ -115,6 +115,16 @@ class Peer {
     }
   }
 
+  /// All bytes until the other end closes, as they come.
+  std::string rest() {
+    std::string text;
+    std::array<std::uint8_t, 16384> bytes;
+    while (const auto got = receive_some(bytes.data(), bytes.size())) {
+      text.append(reinterpret_cast<const char*>(bytes.data()), got);
+    }
+    return text;
+  }
+
   /// Reads until the other end closes; false if it did not within kPatience.
   bool ends() {
     std::array<std::uint8_t, 16384> bytes;

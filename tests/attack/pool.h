@@ -70,7 +70,7 @@ struct Pool {
   /// Accepted and refused shares of all channels of that user.
   [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> shares_of(const std::string& user) const {
     std::pair<std::uint64_t, std::uint64_t> sum;
-    for (const auto& connection : server->connections()) {
+    for (const auto& connection : server->connections().listed) {
       for (const auto& channel : connection.channels) {
         if (channel.user_identity != user) continue;
         sum.first += channel.stats.accepted;

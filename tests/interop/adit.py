@@ -75,6 +75,11 @@ data_dir = "{test.folder / 'pool'}"
     def metric(self, name):
         return metric(self.monitoring, name)
 
+    def workers(self):
+        """What the pool shows of the workers that its clients name, by name."""
+        shown = json.loads(http_get(f"http://127.0.0.1:{self.monitoring}/api/v1/workers"))
+        return {worker["worker"]: worker for worker in shown["workers"]}
+
 
 def rpc_source(node):
     return f'''

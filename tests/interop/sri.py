@@ -55,7 +55,7 @@ min_interval = 5
 
 
 class SriTranslator:
-    """SRI's translator_sv2 with one upstream."""
+    """SRI's translator_sv2 with one upstream. Of extensions it asks for those alone that it requires."""
 
     def __init__(self, test, url, *, aggregate_channels, hash_rate=1_000_000.0, log="info"):
         host, port, authority = test.parts(url)
@@ -70,7 +70,7 @@ downstream_extranonce2_size = 4
 verify_payout = false
 aggregate_channels = {str(aggregate_channels).lower()}
 supported_extensions = [0x0002]
-required_extensions = []
+required_extensions = [0x0002]
 [downstream_difficulty_config]
 min_individual_miner_hashrate = {float(hash_rate)}
 shares_per_minute = 60.0

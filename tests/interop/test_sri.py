@@ -84,6 +84,14 @@ class AggregatingSriTranslator(SriProgramOnOurPool, InteropTest):
     def connect(self, pool):
         return Sv1MinerBehind(self, pool, aggregate_channels=True)
 
+    def test_the_miner_behind_it_is_shown_by_the_name_that_it_authorized_with(self):
+        # "interop.worker", of which SRI hands on what stands behind the first dot.
+        pool = Pool(self, EMBEDDED_SOURCE)
+        self.connect(pool)
+        self.wait_for_shares(pool, 20)
+        self.wait_until("the pool shows a worker", lambda: pool.metric("adit_worker_shares_accepted_total") >= 5, 60)
+        self.assertEqual(set(pool.workers()), {"worker"})
+
 
 @whole_matrix
 class SriTranslator1To1(SriProgramOnOurPool, InteropTest):
@@ -118,6 +126,11 @@ class SriCratesClient(SriProgramOnOurPool, InteropTest):
         self.wait_for_shares(pool, 5)
         self.assertEqual(client.events("extensions")[0]["supported"], "[2]")
         self.assertEqual(client.events("rejected"), [])
+        self.wait_until("the pool shows them under the worker's name",
+                        lambda: pool.workers().get("worker-1", {}).get("shares_accepted", 0) >= 5, 60)
+        self.assertEqual(set(pool.workers()), {"worker-1"})
+        self.assertGreater(pool.workers()["worker-1"]["hashrate_hps"], 0)
+        self.assertGreaterEqual(pool.metric("adit_worker_shares_accepted_total"), 5)
 
 
 class OurProgramOnSriPool:

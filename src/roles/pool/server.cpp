@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <future>
 #include <random>
+#include <ranges>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -12,6 +14,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/fair_share.h"
 #include "base/hex.h"
 #include "bitcoin/block.h"
 #include "log/limited.h"
@@ -77,6 +80,14 @@ channels::JobFactory::Config salted(channels::JobFactory::Config config) {
   return config;
 }
 
+/// Those that had shares; nobody's account is there before any.
+auto workers_of(const PoolSession& session) {
+  static const std::deque<channels::WorkerAccounts::Account> kNone(1);
+  const auto& all = session.workers() == nullptr ? kNone : session.workers()->all();
+  const bool nobody = all[0].accepted + all[0].rejected != 0;
+  return std::ranges::subrange(all.begin() + (nobody ? 0 : 1), all.end());
+}
+
 /// With the extension that the driver itself speaks.
 ServerOptions extended(ServerOptions options) {
   auto& supported = options.session.supported_extensions;
@@ -105,6 +116,7 @@ struct PoolServer::Core {
   asio::thread_pool blocks{1};  ///< Puts found blocks together, off the shards.
   std::atomic<bool> stopping{false};
   std::atomic<std::uint64_t> jobs{0};
+  std::atomic<std::uint32_t> connections{0};  ///< So far.
   bool stop_called = false;
   std::atomic<bool> stopped{false};  ///< `last` holds.
   Counters last;
@@ -122,6 +134,7 @@ struct PoolServer::Member {
   net::AditExtension extension{net::AditExtension::Side::kServer};
   std::size_t place;  ///< In the list; kAway: not in it.
   net::Transport transport;
+  std::uint32_t id;
   std::string reason = "the pool stops";  ///< Why it ended.
   static constexpr auto kAway = static_cast<std::size_t>(-1);
 };
@@ -194,20 +207,42 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     for (Member* member : members_) member->connection->close(net::CloseCode::kShutdown);
   }
 
-  [[nodiscard]] std::vector<ConnectionInfo> list(std::size_t limit) const {
-    std::vector<ConnectionInfo> infos;
+  [[nodiscard]] Connections list(const ListLimits& limits) const {
+    Connections out;
+    std::vector<std::size_t> channels;
+    std::vector<std::size_t> workers;
     for (const Member* member : members_) {
-      if (infos.size() >= limit) break;
-      auto& info = infos.emplace_back(ConnectionInfo{.metadata = member->connection->metadata(), .channels = {}});
-      for (const auto& channel : member->session.channels()) {
+      for (const auto& channel : member->session.channels()) out.hash_rate_hps += channel.hash_rate_hps();
+      const auto counted = workers_of(member->session);
+      out.workers += counted.size();
+      if (channels.size() >= limits.connections) continue;
+      channels.push_back(member->session.channels().size());
+      workers.push_back(counted.size());
+    }
+    const std::size_t channels_each = fair_share(channels, limits.channels);
+    const std::size_t workers_each = fair_share(workers, limits.workers);
+    for (const Member* member : members_ | std::views::take(limits.connections)) {
+      const PoolSession& session = member->session;
+      ConnectionInfo& info = out.listed.emplace_back();
+      info.id = member->id;
+      info.metadata = member->connection->metadata();
+      info.channels_total = session.channels().size();
+      for (const auto& channel : session.channels() | std::views::take(channels_each)) {
         info.channels.push_back({.id = channel.id(),
                                  .kind = channel.kind(),
                                  .user_identity = channel.user_identity(),
                                  .hash_rate_hps = channel.hash_rate_hps(),
                                  .stats = channel.stats()});
       }
+      for (const auto& worker : workers_of(session) | std::views::take(workers_each)) {
+        info.workers.push_back({.name = std::string(worker.name()),
+                                .shares_accepted = worker.accepted,
+                                .shares_rejected = worker.rejected,
+                                .work_sum = worker.work,
+                                .hash_rate_hps = worker.hash_rate.hps(now_from_system().instant)});
+      }
     }
-    return infos;
+    return out;
   }
 
   [[nodiscard]] Counters counters() const { return {pool_.counters(), transports_}; }
@@ -420,7 +455,8 @@ PoolServer::Member::Member(Home& at, std::unique_ptr<net::NetworkConnection> pee
       connection(std::move(peer)),
       session(at.pool_, now_from_system().instant),
       place(at.members_.size()),
-      transport(carrier) {
+      transport(carrier),
+      id(++home.core_->connections) {
   home.members_.push_back(this);
   ++home.over(transport).opened;
   ++home.over(transport).open;
@@ -572,11 +608,13 @@ ServerStats PoolServer::stats() const {
   return stats;
 }
 
-std::vector<ConnectionInfo> PoolServer::connections(std::size_t limit) const {
-  std::vector<ConnectionInfo> all;
+Connections PoolServer::connections(const ListLimits& limits) const {
+  Connections all;
   if (core_->stopped) return all;
-  for (auto& infos : ask([limit](const Home& home) { return home.list(limit); })) {
-    std::move(infos.begin(), infos.end(), std::back_inserter(all));
+  for (auto& of_shard : ask([limits](const Home& home) { return home.list(limits); })) {
+    std::ranges::move(of_shard.listed, std::back_inserter(all.listed));
+    all.hash_rate_hps += of_shard.hash_rate_hps;
+    all.workers += of_shard.workers;
   }
   return all;
 }

@@ -70,6 +70,14 @@ struct ServerStats {
   }
 };
 
+/// How much of itself a pool tells whoever lists it: clients choose how many channels and workers there are, and their names.
+/// Each connection has the same right to what room there is.
+struct ListLimits {
+  std::size_t connections = 1000;  ///< Of each shard, as all of these.
+  std::size_t channels = 4000;
+  std::size_t workers = 1000;
+};
+
 /// One connection, for a list of them.
 struct ConnectionInfo {
   struct ChannelInfo {
@@ -79,8 +87,24 @@ struct ConnectionInfo {
     double hash_rate_hps = 0;
     channels::ChannelStats stats;
   };
+  struct WorkerInfo {
+    std::string name;  ///< UTF-8 without control characters; empty: shares that named nobody, or one name too many.
+    std::uint64_t shares_accepted = 0;
+    std::uint64_t shares_rejected = 0;
+    channels::Work work_sum;   ///< Of the accepted ones.
+    double hash_rate_hps = 0;  ///< That they prove: channels::MeasuredHashRate.
+  };
+  std::uint32_t id = 0;  ///< Of this connection alone, in the life of the server.
   net::ConnectionMetadata metadata;
   std::vector<ChannelInfo> channels;
+  std::size_t channels_total = 0;
+  std::vector<WorkerInfo> workers;  ///< If the client tells them (extension 0x0002), those first whose first share was first.
+};
+
+struct Connections {
+  std::vector<ConnectionInfo> listed;
+  double hash_rate_hps = 0;  ///< Nominal, of all channels, listed or not.
+  std::size_t workers = 0;   ///< Of all connections.
 };
 
 /// Runs on `shards`, beside whatever else does. Every function may be called on any thread but a shard's.
@@ -110,8 +134,8 @@ class PoolServer {
   /// Asks every shard; after stop() what they counted last.
   [[nodiscard]] ServerStats stats() const;
 
-  /// Asks every shard; at most `limit` connections of each.
-  [[nodiscard]] std::vector<ConnectionInfo> connections(std::size_t limit = 1000) const;
+  /// Asks every shard.
+  [[nodiscard]] Connections connections(const ListLimits& limits = {}) const;
 
  private:
   struct Core;

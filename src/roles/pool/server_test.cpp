@@ -301,7 +301,7 @@ TEST_F(Server, BothListenersServeOnePool) {
   EXPECT_EQ(stats.pool.shares_accepted, 2u);
 
   std::set<net::Transport> transports;
-  for (const auto& info : server_->connections()) {
+  for (const auto& info : server_->connections().listed) {
     transports.insert(info.metadata.transport);
     ASSERT_EQ(info.channels.size(), 1u);
     EXPECT_EQ(info.channels[0].user_identity, "alice.rig");

@@ -330,17 +330,14 @@ Result<void> PoolSession::begin_submit(const wire::FrameView& frame, const Now& 
   return {};
 }
 
-void PoolSession::end_submit(Submission& submission, wire::FrameBuffer& out) {
+void PoolSession::end_submit(Submission& submission, Instant now, wire::FrameBuffer& out) {
   const channels::JudgedShare& judged = submission.prepared.judged;
   if (submission.channel != nullptr) submission.channel->judge(submission.prepared, submission.share.sequence_number);
   PoolCounters& counters = shard_.counters_;
   if (channels::is_accepted(judged.verdict)) {
     ++counters.shares_accepted;
     counters.work_sum += judged.work;
-    if (submission.worker != nullptr) {
-      ++submission.worker->accepted;
-      submission.worker->work += judged.work;
-    }
+    if (submission.worker != nullptr) submission.worker->accept(judged.work, now);
     if (judged.verdict == ShareVerdict::kBlock) report_block(*submission.channel, submission.share, judged);
     push_acknowledgement(*submission.channel, /*flush=*/false, out);
     return;
@@ -357,7 +354,7 @@ Result<void> PoolSession::on_submit(const wire::FrameView& frame, const Now& now
   Submission submission;
   ADIT_CHECK(begin_submit<Submit>(frame, now, submission));
   channels::hash(submission.prepared);
-  end_submit(submission, out);
+  end_submit(submission, now.instant, out);
   return {};
 }
 
@@ -373,9 +370,9 @@ Result<void> PoolSession::on_submits(const wire::FrameView& first, const wire::F
   } else {
     channels::hash(one.prepared);
   }
-  end_submit(one, out);
+  end_submit(one, now.instant, out);
   ADIT_CHECK(begun);
-  end_submit(two, out);
+  end_submit(two, now.instant, out);
   return {};
 }
 

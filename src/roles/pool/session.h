@@ -188,7 +188,7 @@ class PoolSession {
   struct Submission;
   template <class Submit>
   Result<void> begin_submit(const wire::FrameView& frame, const Now& now, Submission& submission);
-  void end_submit(Submission& submission, wire::FrameBuffer& out);
+  void end_submit(Submission& submission, Instant now, wire::FrameBuffer& out);
   template <class Submit>
   Result<void> on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   /// Two shares behind one another, hashed together.

@@ -1,0 +1,147 @@
+// What a pool shows of its clients' workers (extension 0x0002), over sockets on both sides: miners in Stratum V2, whoever looks
+// in HTTP.
+#include <array>
+#include <sstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "attack/peer.h"
+#include "attack/pool.h"
+#include "cli/pool_snapshot.h"
+#include "monitor/metrics.h"
+#include "monitor/server.h"
+
+namespace adit::attack {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class ShownWorkers : public ::testing::Test {
+ protected:
+  /// One shard, so that all clients have to share what there is room for.
+  ShownWorkers() : pool_([](auto& options) { options.session.supported_extensions = {wire::kWorkerTracking}; }, 1) {
+    auto started =
+        monitor::Server::start({.address = {"127.0.0.1", 0}, .cache_refresh = std::chrono::seconds(0)},
+                               [this](const monitor::Deliver& deliver) { deliver(cli::pool_snapshot(*pool_.server)); });
+    EXPECT_TRUE(started);
+    monitor_ = std::move(*started);
+  }
+
+  std::unique_ptr<Miner> miner(std::string user, std::string worker, bool extended = true) {
+    auto miner = std::make_unique<Miner>(pool_.server->tcp_port(), authority());
+    miner->worker = std::move(worker);
+    EXPECT_EQ(miner->start(std::move(user), extended, 8), "");
+    return miner;
+  }
+
+  /// The answer to a GET, header and all.
+  std::string get(std::string_view path) {
+    Peer browser(monitor_->port());
+    const std::string request = "GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    EXPECT_TRUE(browser.send_raw(as_bytes(request)));
+    return browser.rest();
+  }
+
+  static std::size_t count(std::string_view text, std::string_view what) {
+    std::size_t found = 0;
+    for (auto at = text.find(what); at != std::string_view::npos; at = text.find(what, at + 1)) ++found;
+    return found;
+  }
+
+  static double number_behind(const std::string& text, std::string_view what) {
+    const auto at = text.find(what);
+    if (at == std::string::npos) return -1;
+    return std::stod(text.substr(at + what.size(), 40));
+  }
+
+  Pool pool_;
+  std::unique_ptr<monitor::Server> monitor_;
+};
+
+TEST_F(ShownWorkers, HaveTheirSharesWorkAndHashRateEach) {
+  EXPECT_THAT(get("/api/v1/workers"), HasSubstr("{\"total\":0,\"workers\":[]}"));
+  EXPECT_THAT(get("/metrics"), Not(HasSubstr("adit_worker")));
+  const auto farm = miner("farm", "rig-1");
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(farm->submit(farm->mine()), "accepted");
+  farm->worker = "rig-2";
+  const auto share = farm->mine();
+  ASSERT_EQ(farm->submit(share), "accepted");
+  ASSERT_EQ(farm->submit(share), "duplicate-share");
+
+  const std::string workers = get("/api/v1/workers");
+  EXPECT_THAT(workers, HasSubstr("{\"total\":2,\"workers\":[{\"client_id\":1,\"worker\":\"rig-1\",\"hashrate_hps\":"));
+  EXPECT_THAT(workers, HasSubstr("\"shares_accepted\":3,\"shares_rejected\":0,"));
+  EXPECT_THAT(workers, HasSubstr("\"shares_accepted\":1,\"shares_rejected\":1,"));
+  const std::string metrics = get("/metrics");
+  EXPECT_THAT(metrics, HasSubstr("\nadit_workers 2\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nadit_worker_shares_accepted_total{client_id=\"1\",worker=\"rig-1\"} 3\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nadit_worker_shares_rejected_total{client_id=\"1\",worker=\"rig-2\"} 1\n"));
+  // Eight hashes a share.
+  EXPECT_NEAR(number_behind(metrics, "\nadit_worker_share_work_total{client_id=\"1\",worker=\"rig-1\"} "), 3 * 8 / 0x1p32,
+              1e-9);
+  EXPECT_GT(number_behind(metrics, "\nadit_worker_hashrate{client_id=\"1\",worker=\"rig-1\"} "), 0.0);
+}
+
+TEST_F(ShownWorkers, AClientThatNamesThousandsTakesNobodysPlaceAndForgesNothing) {
+  const auto farm = miner("farm", "rig-1");
+  ASSERT_EQ(farm->submit(farm->mine()), "accepted");
+  const auto hostile = miner("hostile", "x\"} 1e9 \\");
+  channels::Share unknown;
+  unknown.job_id = 0x7fffffff;
+  const std::array<std::uint8_t, channels::kRollableExtranonceSize> extranonce{};
+  unknown.extranonce = Bytes(extranonce);
+  EXPECT_EQ(hostile->submit(unknown), "invalid-job-id");
+  for (int i = 0; i < 2000; ++i) {
+    hostile->worker = "name-" + std::to_string(i);
+    ASSERT_TRUE(hostile->send(unknown));
+  }
+  for (const std::string_view bad : {std::string_view("a\nadit_workers 7"), std::string_view("\xff\xfe"),
+                                     std::string_view("a name of more bytes than thirty-two")}) {
+    hostile->worker = bad;
+    EXPECT_EQ(hostile->submit(unknown), "invalid-job-id") << "all before it were judged";
+  }
+
+  const std::string workers = get("/api/v1/workers");
+  EXPECT_THAT(workers, HasSubstr("{\"total\":2003,")) << "rig-1, the forger, two thousand, and nobody";
+  EXPECT_THAT(workers, HasSubstr("\"worker\":\"rig-1\""));
+  EXPECT_THAT(workers, HasSubstr("\"worker\":\"x\\\"} 1e9 \\\\\""));
+  EXPECT_EQ(count(workers, "\"worker\":"), pool::ListLimits().workers);
+  const std::string metrics = get("/metrics");
+  EXPECT_THAT(metrics, HasSubstr("\nadit_workers 2003\n"));
+  EXPECT_EQ(count(metrics, "\nadit_workers "), 1u);
+  EXPECT_THAT(metrics, HasSubstr("\nadit_worker_shares_accepted_total{client_id=\"1\",worker=\"rig-1\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("worker=\"x\\\"} 1e9 \\\\\"} 0\n"));
+  EXPECT_EQ(count(metrics, "\nadit_worker_hashrate{"), monitor::kMaxWorkersInMetrics);
+}
+
+TEST_F(ShownWorkers, AClientThatOpensThousandsOfChannelsTakesNobodysPlaceInWhatIsListed) {
+  const auto hostile = miner("hostile", "");
+  for (int i = 0; i < 4095; ++i) {
+    wire::U256 easiest;
+    easiest.fill(0xff);
+    ASSERT_TRUE(hostile->peer.send(wire::OpenStandardMiningChannel{
+        .user_identity = std::string_view("hostile"), .nominal_hash_rate = 1, .max_target = easiest}));
+    if (i % 64 == 0 || i == 4094) {
+      const auto last = static_cast<std::uint32_t>(i + 3);
+      ASSERT_TRUE(hostile->until([&](const Frame& frame) {
+        const auto opened = frame.view().as<wire::OpenStandardMiningChannelSuccess>();
+        return opened && opened->channel_id == last;
+      }));
+    }
+  }
+  const auto healthy = miner("healthy", "");
+  EXPECT_EQ(healthy->submit(healthy->mine()), "accepted");
+  const auto connections = pool_.server->connections();
+  std::size_t listed = 0;
+  for (const auto& connection : connections.listed) listed += connection.channels.size();
+  EXPECT_EQ(listed, pool::ListLimits().channels);
+  const std::string metrics = get("/metrics");
+  EXPECT_THAT(metrics, HasSubstr("\nsv2_client_channels{channel_type=\"standard\"} 4095\n")) << "counted all the same";
+  EXPECT_THAT(metrics, HasSubstr("user_identity=\"healthy\"} 1\n"));
+}
+
+}  // namespace
+}  // namespace adit::attack
