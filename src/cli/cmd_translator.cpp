@@ -119,6 +119,12 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net
     add("adit_upstream_shares_rejected_total",
         std::exchange(first, false) ? "Shares that the upstream refused, by error code" : "", count, {{"error_code", code}});
   }
+  first = true;
+  for (const auto& [code, count] : stats.counters.rejected_local) {
+    add("adit_miner_shares_rejected_total", std::exchange(first, false) ? "Shares refused to miners here, by SV1 code" : "",
+        count, {{"code", std::to_string(code)}});
+  }
+  add("adit_miner_shares_orphaned_total", "Shares for jobs of an upstream that had been left", stats.counters.shares_orphaned);
   add("adit_slow_miners_cut_total", "Miners cut off because they did not read", stats.slow_readers);
   for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
     const auto& metadata = stats.upstreams[i].metadata;

@@ -160,6 +160,7 @@ class Sv1Attack : public testing::TestWithParam<bool> {
     options.translator.vardiff = false;
     options.translator.handshake_timeout = 10s;
     options.max_queued_bytes = 64 * 1024;
+    options.stalled_deadline = 5s;
     server_.emplace(shards_, std::move(options));
     ASSERT_TRUE(server_->start());
     healthy_.emplace(server_->port());
@@ -306,7 +307,36 @@ TEST_P(Sv1Attack, WhoeverDoesNotSubscribeAndAuthorizeInTimeIsSentAway) {
   drip.join();
 }
 
-TEST_P(Sv1Attack, WhoeverDoesNotReadIsCutOffAtTheBoundOfItsQueue) {
+TEST_P(Sv1Attack, WhoeverAsksMuchBeforeItReadsIsSlowedDownAndAnsweredAll) {
+  constexpr int kAsks = 40'000;  // Of whose answers neither its queue here nor the socket holds a tenth.
+  Line eager(port());
+  ASSERT_TRUE(
+      eager.say("{\"id\":\"s\",\"method\":\"mining.subscribe\",\"params\":[]}\n{\"id\":\"a\",\"method\":\"mining.authorize\","
+                "\"params\":[\"eager\",\"\"]}\n"));
+  while (eager.next_line().find("mining.notify\",\"params") == std::string::npos) ASSERT_FALSE(eager.ended);
+  std::thread asking([&] {
+    std::string asks;
+    for (int i = 0; i < kAsks; ++i) {
+      asks += "{\"id\":" + std::to_string(i) + ",\"method\":\"mining.ping\",\"params\":[]}\n";
+      if (asks.size() < 60'000 && i + 1 < kAsks) continue;
+      if (!eager.say(asks)) return;
+      asks.clear();
+    }
+  });
+  int answered = 0;
+  for (std::string line; answered < kAsks && !(line = eager.next_line()).empty();) {
+    if (line.starts_with("{\"id\":" + std::to_string(answered) + ",")) {
+      ++answered;
+    } else if (line.starts_with("{\"id\":") && line.find("pong") != std::string::npos) {
+      break;  // Not in order.
+    }
+  }
+  EXPECT_EQ(answered, kAsks);
+  asking.join();
+  EXPECT_EQ(server_->stats().slow_readers, 0u);
+}
+
+TEST_P(Sv1Attack, WhoeverDoesNotReadIsNotReadAndThenCutOff) {
   Line greedy(port());
   std::string asks;
   for (int i = 0; i < 1000; ++i) asks += "{\"id\":1,\"method\":\"mining.ping\"}\n";

@@ -156,7 +156,10 @@ std::optional<sv1::Reject> Miner::on_submit(const sv1::Submit& submit) {
 std::optional<sv1::Reject> Miner::judge(const sv1::Submit& submit) {
   const auto id = id_of_hex(submit.job_id);
   const auto sent = std::ranges::find_if(sent_jobs_, [&](const SentJob& job) { return id == job.id; });
-  if (sent == sent_jobs_.end() || channel() == nullptr) return sv1::Reject::kJobNotFound;
+  if (sent == sent_jobs_.end() || channel() == nullptr) {
+    if (id && *id != 0 && *id <= left_job_id_) ++owner_.totals_.shares_orphaned;
+    return sv1::Reject::kJobNotFound;
+  }
 
   std::array<std::uint8_t, kMaxExtranonce> extranonce{};
   const std::size_t size = link_->channel->extranonce_size();
@@ -292,6 +295,7 @@ void Miner::set_hash_rate(double hash_rate_hps) {
 
 void Miner::forget_channel() {
   link_ = nullptr;
+  left_job_id_ = last_job_id_;
   sent_jobs_.clear();
   local_seen_.clear();
 }

@@ -129,7 +129,8 @@ class Miner final : private sv1::ServerHandler {
 
   std::vector<SentJob> sent_jobs_;  ///< Oldest first.
   std::uint32_t last_job_id_ = 0;
-  bitcoin::U256 told_target_;  ///< Of the last difficulty sent.
+  std::uint32_t left_job_id_ = 0;  ///< Up to this one they are of channels that were left.
+  bitcoin::U256 told_target_;      ///< Of the last difficulty sent.
   Instant notified_at_{};
   channels::SeenShares local_seen_;
 

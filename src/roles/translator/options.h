@@ -54,6 +54,7 @@ struct Counters {
   std::map<std::string, std::uint64_t, std::less<>>
       rejected_upstream;                         ///< By error code of SubmitShares.Error; at most 32 codes, then "other".
   std::map<int, std::uint64_t> rejected_local;   ///< By SV1 code.
+  std::uint64_t shares_orphaned = 0;             ///< Of these: for jobs of an upstream that had been left by then; code 21.
   std::uint64_t unknown_channel_messages = 0;    ///< Upstream messages for channels that are not (or no longer) ours.
   std::uint64_t unknown_extension_messages = 0;  ///< Upstream messages of extensions that we do not know.
   std::uint64_t jobs = 0;                        ///< NewExtendedMiningJob received.

@@ -34,6 +34,7 @@ void add(Counters& sum, const Counters& part) {
   sum.blocks_found += part.blocks_found;
   sum.work_sum += part.work_sum;
   for (const auto& [code, count] : part.rejected_upstream) sum.rejected_upstream[code] += count;
+  sum.shares_orphaned += part.shares_orphaned;
   for (const auto& [code, count] : part.rejected_local) sum.rejected_local[code] += count;
   sum.unknown_channel_messages += part.unknown_channel_messages;
   sum.unknown_extension_messages += part.unknown_extension_messages;
@@ -88,7 +89,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
       if (!token) complain("translator.refused", metadata.peer, token.error().message());
       return stream->close(net::CloseCode::kOverloaded);
     }
-    shard_.spawn(serve(shared_from_this(), std::make_shared<Peer>(core_, std::move(stream), std::move(*token))));
+    shard_.spawn(serve(shared_from_this(), std::make_shared<Peer>(core_, shard_, std::move(stream), std::move(*token))));
   }
 
   /// Ends miners, channels and the upstream. `done` is called when nothing of the translator runs here any more.
@@ -100,7 +101,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     const auto peers = peers_;
     for (const auto& [number, peer] : peers) {
       translator_.remove_miner(*std::exchange(peer->miner, nullptr), now);
-      peer->stream->close(net::CloseCode::kShutdown);
+      peer->close(net::CloseCode::kShutdown);
     }
     peers_.clear();
     flush();
@@ -140,14 +141,25 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
  private:
   /// One miner's connection. Shared by its reader and its writer.
   struct Peer {
-    Peer(std::shared_ptr<Core> owner, std::unique_ptr<net::ByteStream> from, net::Admission::Token place)
-        : core(std::move(owner)), stream(std::move(from)), token(std::move(place)) {}
+    Peer(std::shared_ptr<Core> owner, net::Shard& shard, std::unique_ptr<net::ByteStream> from, net::Admission::Token place)
+        : core(std::move(owner)), stream(std::move(from)), token(std::move(place)), drained(shard.context()) {
+      drained.expires_at(asio::steady_timer::time_point::max());
+    }
+
+    void close(net::CloseCode code) {
+      closed = true;
+      drained.cancel();
+      stream->close(code);
+    }
     std::shared_ptr<Core> core;  ///< Whose admission gave the token.
     std::unique_ptr<net::ByteStream> stream;
     net::Admission::Token token;
-    Miner* miner = nullptr;  ///< The engine's; null once removed there.
-    std::string queued;      ///< Not yet taken by the carrier.
-    bool writing = false;    ///< A writer waits for the carrier.
+    Miner* miner = nullptr;      ///< The engine's; null once removed there.
+    std::string queued;          ///< Not yet taken by the carrier.
+    Instant moved_at{};          ///< The carrier took a byte, or nothing was queued.
+    bool writing = false;        ///< A writer waits for the carrier.
+    bool closed = false;         ///< By us.
+    asio::steady_timer drained;  ///< Never expires: cancelled when more may be read.
     bool established = false;
     std::optional<Instant> last_words;  ///< It was sent away: closed at the latest then.
   };
@@ -226,6 +238,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
 
   void flush(const PeerPtr& peer) {
     Miner& miner = *peer->miner;
+    if (peer->queued.empty()) peer->moved_at = now_from_system().instant;
     peer->queued += miner.output();
     miner.output().clear();
     if (!peer->established && miner.server().ready()) {
@@ -240,29 +253,41 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   void write(const PeerPtr& peer) {
-    while (!peer->queued.empty()) {
-      const auto taken = peer->stream->try_write(as_bytes(peer->queued));
+    std::size_t taken_in_all = 0;
+    while (taken_in_all < peer->queued.size()) {
+      const auto taken = peer->stream->try_write(as_bytes(peer->queued).subspan(taken_in_all));
       if (taken) {
-        peer->queued.erase(0, *taken);
+        taken_in_all += *taken;
       } else if (taken.error().is(net::Errc::kWouldBlock)) {
         break;
       } else {
         peer->queued.clear();  // The reader hears of it too.
+        peer->drained.cancel();
         return;
       }
     }
-    if (peer->queued.size() > core_->options.max_queued_bytes) {
-      ++slow_readers_;
-      complain("translator.slow_reader", peer->stream->metadata().peer, "it does not read: cut off");
-      peer->queued.clear();
-      return peer->stream->close(net::CloseCode::kOverloaded);
+    if (taken_in_all != 0) {
+      peer->queued.erase(0, taken_in_all);
+      peer->moved_at = now_from_system().instant;
     }
+    if (peer->queued.size() > core_->options.max_queued_bytes) return cut_off(peer);
+    if (!is_full(*peer)) peer->drained.cancel();
     if (!peer->queued.empty()) {
       if (!std::exchange(peer->writing, true)) shard_.spawn(run_writer(shared_from_this(), peer));
     } else if (peer->last_words) {
       // The miner reads the rest and closes; if not, tick() does.
       peer->stream->finish();
     }
+  }
+
+  /// So much waits for it that nothing more is read of it.
+  [[nodiscard]] bool is_full(const Peer& peer) const { return peer.queued.size() >= core_->options.max_queued_bytes / 8; }
+
+  void cut_off(const PeerPtr& peer) {
+    ++slow_readers_;
+    complain("translator.slow_reader", peer->stream->metadata().peer, "it does not read: cut off");
+    peer->queued.clear();
+    peer->close(net::CloseCode::kOverloaded);
   }
 
   static asio::awaitable<void> run_writer(std::shared_ptr<Home> home, PeerPtr peer) {
@@ -283,6 +308,10 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     log::info("translator.miner_connected", {{"miner", number}, {"peer", name}});
     std::string reason;
     while (true) {
+      while (home->is_full(*peer) && !peer->closed) {
+        boost::system::error_code woken;
+        co_await peer->drained.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+      }
       const auto count = peer->stream->try_read(home->read_buffer_);
       if (count) {
         if (peer->miner == nullptr) break;
@@ -305,7 +334,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
       home->translator_.remove_miner(*std::exchange(peer->miner, nullptr), now_from_system());
       home->flush();
     }
-    peer->stream->close(net::CloseCode::kShutdown);
+    peer->close(net::CloseCode::kShutdown);
     log::info("translator.miner_left", {{"miner", number}, {"peer", name}, {"reason", reason}});
   }
 
@@ -326,7 +355,12 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     uplink_->on_tick(now, translator_.on_tick(now));
     flush();
     for (const auto& [number, peer] : peers_) {
-      if (peer->last_words && now.instant >= *peer->last_words) peer->stream->close(net::CloseCode::kShutdown);
+      if (peer->closed) continue;
+      if (peer->last_words && now.instant >= *peer->last_words) {
+        peer->close(net::CloseCode::kShutdown);
+      } else if (!peer->queued.empty() && now.instant - peer->moved_at >= core_->options.stalled_deadline) {
+        cut_off(peer);
+      }
     }
     complaints_.tick();
     publish();
@@ -352,6 +386,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
 TranslatorServer::TranslatorServer(net::Shards& shards, ServerOptions options)
     : core_(std::make_shared<Core>(shards, std::move(options))) {}
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a lock or a promise that fails here leaves nothing to go on with
 TranslatorServer::~TranslatorServer() {
   stop(Duration::zero());
   core_->homes.clear();  // They hold the core.

@@ -20,13 +20,16 @@
 namespace adit::translator {
 
 struct ServerOptions {
-  net::TcpConfig listen;                      ///< For SV1 miners. Port 0: the system's choice.
-  std::vector<UpstreamTarget> upstreams;      ///< In order of preference, at least one.
-  net::IrohCarrier* iroh = nullptr;           ///< Needed for upstreams over iroh; must outlive the server.
-  Options translator;                         ///< Without the numbers, which the server sets.
-  net::AdmissionLimits admission;             ///< A handshake here is what comes before a miner is authorized.
-  std::size_t max_queued_bytes = 256 * 1024;  ///< Unsent bytes of one miner; more: it does not read, and is cut off.
-  net::SelectionPolicy selection;             ///< Which of the upstreams is used when.
+  net::TcpConfig listen;                  ///< For SV1 miners. Port 0: the system's choice.
+  std::vector<UpstreamTarget> upstreams;  ///< In order of preference, at least one.
+  net::IrohCarrier* iroh = nullptr;       ///< Needed for upstreams over iroh; must outlive the server.
+  Options translator;                     ///< Without the numbers, which the server sets.
+  net::AdmissionLimits admission;         ///< A handshake here is what comes before a miner is authorized.
+  /// Unsent bytes of one miner; more: it does not read, and is cut off. From an eighth of it on nothing more is read of it, so
+  /// that one which asks much before it reads an answer is slowed down instead.
+  std::size_t max_queued_bytes = 256 * 1024;
+  Duration stalled_deadline = std::chrono::seconds(30);  ///< So long without taking a queued byte: cut off likewise.
+  net::SelectionPolicy selection;                        ///< Which of the upstreams is used when.
 };
 
 /// Everything that a monitor shows of a translator.

@@ -531,6 +531,8 @@ TEST_F(TranslatorTest, MinersOutliveTheUpstreamAndGetCleanJobsFromTheNext) {
   EXPECT_TRUE(test.works[1]->job.clean_jobs);
   EXPECT_NE(test.works[1]->job.job_id, test.works[0]->job.job_id);
   EXPECT_EQ(submit(test, 3, 0, 0), 21) << "a job of the connection before, though the upstream used its id again";
+  EXPECT_EQ(translator->counters().shares_orphaned, 2u);
+  EXPECT_EQ(translator->counters().rejected_local.at(21), 2u);
   EXPECT_EQ(submit(test, 3), 0);
   const auto share = next<wire::SubmitSharesExtended>();
   EXPECT_EQ(share.channel_id, 9u);
