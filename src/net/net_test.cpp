@@ -588,6 +588,34 @@ TEST_F(Net, WithoutFreeDescriptorsTheListenerPausesAndGoesOnAfterwards) {
   EXPECT_EQ(healthy(shards_[0], server.url()), "");
 }
 
+TEST_F(Net, AConnectionThatIsCutIsAReset) {
+  auto listener = std::move(*TcpListener::bind(shards_[0], {"127.0.0.1", 0}));
+  listener->start(shards_, [](Shard& shard, std::unique_ptr<ByteStream> stream) {
+    // Closed with bytes that nobody read: the system answers by RST.
+    shard.spawn([](std::unique_ptr<ByteStream> held) -> asio::awaitable<void> {
+      std::array<std::uint8_t, 1> first;
+      while (!held->try_read(first)) {
+        if (!co_await held->wait_readable()) co_return;
+      }
+      held->close(CloseCode::kShutdown);
+    }(std::move(stream)));
+  });
+  const auto ended = on(shards_[1], [&]() -> asio::awaitable<Result<std::size_t>> {
+    ADIT_CO_TRY(const auto stream, co_await dial_tcp(shards_[1], {"127.0.0.1", listener->port()}, 5s));
+    const std::vector<std::uint8_t> much(4096);
+    (void)stream->try_write(much);
+    std::array<std::uint8_t, 16> bytes;
+    for (;;) {
+      auto got = stream->try_read(bytes);
+      if (got || !got.error().is(Errc::kWouldBlock)) co_return got;
+      ADIT_CO_CHECK(co_await stream->wait_readable());
+    }
+  });
+  ASSERT_FALSE(ended);
+  EXPECT_TRUE(ended.error().is(Errc::kReset)) << ended.error().message();
+  listener->stop();
+}
+
 TEST_F(Net, WhatWasSentBeforeADrainArrives) {
   auto listener = std::move(*TcpListener::bind(shards_[0], {"127.0.0.1", 0}));
   listener->start(shards_, [](Shard& shard, std::unique_ptr<ByteStream> stream) {

@@ -49,5 +49,12 @@ TEST(BridgeError, EveryResultHasAMeaningAndSaysWhatToDo) {
   EXPECT_EQ(expected, ADIT_PANIC - 1) << "a result is missing here";
 }
 
+TEST(BridgeError, AHandleThatIsGoneIsADefectOfOurs) {
+  adit_connection_info info;
+  const auto result = adit_connection_get_info(0xdead, &info);
+  EXPECT_EQ(result, ADIT_STALE);
+  EXPECT_TRUE(bridge_error(result, 0, "asked of nobody").is(Errc::kInternal));
+}
+
 }  // namespace
 }  // namespace adit::net

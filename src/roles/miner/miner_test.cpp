@@ -2,14 +2,20 @@
 #include "roles/miner/miner.h"
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <thread>
 
 #include <gtest/gtest.h>
 
+#include "net/framed.h"
+#include "net/handshake.h"
+#include "net/tcp.h"
+#include "noise/certificate.h"
 #include "roles/pool/server.h"
 #include "template/embedded.h"
+#include "wire/messages.h"
 
 namespace adit::miner {
 namespace {
@@ -134,6 +140,62 @@ TEST_F(MinerTest, APoolUnderAnotherAuthorityIsPassedOver) {
   ASSERT_TRUE(eventually([&] { return honest.shares() > 0; }));
   EXPECT_EQ(impostor.server->stats().pool.standard_channels, 0u);
   EXPECT_EQ(impostor.shares(), 0u);
+}
+
+/// A pool that knows no extension negotiation, and hangs up when a channel is asked for.
+class PoolWithoutExtensions {
+ public:
+  PoolWithoutExtensions()
+      : certificates_(std::move(*noise::AuthorityKeyPair::from_secret(authority_secret())), 3600s, noise::system_random()) {
+    shards_.start();
+    listener_ = std::move(*net::TcpListener::bind(shards_[0], {"127.0.0.1", 0}));
+    listener_->start(shards_, [this](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
+      shard.spawn(serve(shard, std::move(stream)));
+    });
+  }
+  ~PoolWithoutExtensions() {
+    listener_->stop();
+    shards_.stop(5s);
+  }
+  [[nodiscard]] net::Upstream upstream() const {
+    return {.transport = net::TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority()};
+  }
+
+  std::atomic<int> connections{0};
+  std::atomic<int> asked{0};
+
+ private:
+  net::asio::awaitable<void> serve(net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
+    auto codec = co_await net::respond(shard, *stream, certificates_, {});
+    if (!codec) co_return;
+    net::FramedConnection connection(shard, std::move(stream), std::move(*codec), {});
+    for (;;) {
+      const auto batch = co_await connection.receive();
+      if (!batch) co_return;
+      wire::FrameBuffer out;
+      bool over = false;
+      for (const auto& frame : *batch) {
+        if (frame.is<wire::SetupConnection>()) out.push(wire::SetupConnectionSuccess{.used_version = 2});
+        if (frame.is<wire::RequestExtensions>()) ++asked;
+        if (frame.is<wire::OpenStandardMiningChannel>()) over = true;
+      }
+      connection.send(out);
+      if (!over) continue;
+      ++connections;
+      co_return co_await connection.drain(1s);
+    }
+  }
+
+  net::Shards shards_{1};
+  noise::CertificateSource certificates_;
+  std::unique_ptr<net::TcpListener> listener_;
+};
+
+TEST_F(MinerTest, APoolThatDoesNotAnswerRequestExtensionsIsNotAskedAgain) {
+  PoolWithoutExtensions pool;
+  mine({pool.upstream()});
+  ASSERT_TRUE(eventually([&] { return pool.connections >= 4; })) << "it comes back each time";
+  EXPECT_EQ(pool.asked, 1);
 }
 
 TEST_F(MinerTest, WhatOnlyTheConfigurationCanMendIsNotTriedAgain) {

@@ -153,6 +153,13 @@ void Uplink::on_ready() {
   status_.metadata = metadata;
   status_.round_trip = link_->round_trip;
   status_.round_trips[static_cast<std::size_t>(metadata.transport)].add(link_->round_trip);
+  if (metadata.certificate_until) {
+    const auto left = *metadata.certificate_until - now_from_system().unix_time;
+    log::debug("translator.certificate",
+               {{"url", link_->url},
+                {"authority", metadata.authority_key.empty() ? "not checked" : metadata.authority_key},
+                {"seconds_left", left.count()}});
+  }
   log::info("translator.upstream_ready",
             {{"url", link_->url},
              {"transport", net::to_string(metadata.transport)},
