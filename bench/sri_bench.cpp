@@ -7,7 +7,10 @@
 // - seal, open: whole frames of one connection. SRI copies each frame between its buffers, as its interface has it.
 // - handshake: from nothing to a session that can seal, authority checked. SRI makes and certifies a new static key for every
 //   connection; ours serves many with one, renewed at half its validity (noise/certificate.h).
-// - channels: one accepted share on a channel, from its decoded message to its account kept; no network, no encryption.
+// - channels: one accepted share on a channel, from its decoded message to its account kept; no network, no encryption. Each
+//   rolls its version, as miners in the field do, but for `not_rolled`: there ours hashes two blocks of three, the first being
+//   the job's. `two`: of two that arrive together, which the pool's session hashes at once. `floor`: our hashing of one share
+//   by itself, beside SRI's whole share: where that is above a third, no bookkeeping makes a single share three times as fast.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -200,7 +203,9 @@ bitcoin::TemplatePtr make_template(std::uint64_t id, std::size_t merkle_path) {
 /// Channels on one tip after another, as many shares on each: what SRI's side does too.
 class Shares {
  public:
-  Shares(channels::ChannelKind kind, std::size_t merkle_path) : kind_(kind), merkle_path_(merkle_path) {}
+  /// `rolls`: every share has another version, as of miners that roll it (SRI's side always: it hashes every header whole).
+  Shares(channels::ChannelKind kind, std::size_t merkle_path, bool rolls = true)
+      : kind_(kind), merkle_path_(merkle_path), rolls_(rolls) {}
 
   /// Of one accepted share, each by itself.
   double engine() {
@@ -241,7 +246,7 @@ class Shares {
                              .sequence_number = n,
                              .nonce = n,
                              .ntime = kNtime,
-                             .version = kVersion | (n << 5 & channels::kVersionRollingMask),
+                             .version = kVersion | (rolls_ ? n << 5 & channels::kVersionRollingMask : 0),
                              .extranonce = Bytes(extranonce).first(channel->extranonce_size())};
     };
     channels::FullExtranonce first{}, second{};
@@ -280,6 +285,7 @@ class Shares {
 
   channels::ChannelKind kind_;
   std::size_t merkle_path_;
+  bool rolls_;
   // Shares per minute beyond all bounds make every hash a share; the network's target none a block.
   channels::ChannelPolicy policy_{.shares_per_minute = 1e18, .share_batch_size = 10};
   channels::ExtranonceAllocator extranonces_{{.server_id = 1}};
@@ -312,14 +318,18 @@ int main(int argc, char** argv) {
   records(comparison, "noise.seal.job", "noise.open.job", job_frame);
   handshake(comparison);
 
-  Shares standard(channels::ChannelKind::kStandard, 0), empty_path(channels::ChannelKind::kExtended, 0),
-      path_of_12(channels::ChannelKind::kExtended, 12);
+  Shares standard(channels::ChannelKind::kStandard, 0), not_rolled(channels::ChannelKind::kStandard, 0, /*rolls=*/false),
+      empty_path(channels::ChannelKind::kExtended, 0), path_of_12(channels::ChannelKind::kExtended, 12);
   const auto channel = [&](const std::string& key, Shares& shares) {
     comparison.beside_sri(key, key, [&] { return shares.engine(); });
     comparison.beside_sri(key + ".two", key, [&] { return shares.engine_of_two(); });
     comparison.beside(key + ".hashing", [&] { return shares.engine(); }, [&] { return shares.hashing(); });
+    // What no validator of ours can be faster than.
+    comparison.beside_sri(key + ".floor", key, [&] { return shares.hashing(); });
   };
   channel("channels.standard", standard);
+  comparison.beside_sri("channels.standard.not_rolled", "channels.standard", [&] { return not_rolled.engine(); });
+  comparison.beside_sri("channels.standard.not_rolled.two", "channels.standard", [&] { return not_rolled.engine_of_two(); });
   channel("channels.extended.path_0", empty_path);
   channel("channels.extended.path_12", path_of_12);
 }

@@ -59,6 +59,21 @@ Hash256 HeaderMidstate::hash(std::span<const std::uint8_t, 16> last_bytes) const
   return second_hash(state, sha);
 }
 
+std::array<Hash256, 2> HeaderMidstate::hash(const HeaderMidstate& first, std::span<const std::uint8_t, 16> first_last_bytes,
+                                            const HeaderMidstate& second, std::span<const std::uint8_t, 16> second_last_bytes) {
+  const Sha256Implementation& sha = sha256_implementation();
+  std::array<std::uint8_t, 128> blocks;
+  auto to = blocks.begin();
+  for (const auto last_bytes : {first_last_bytes, second_last_bytes}) {
+    to = std::copy(last_bytes.begin(), last_bytes.end(), to);
+    to = std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), to);
+  }
+  Sha256State one = first.state_;
+  Sha256State two = second.state_;
+  sha.compress_two(one, blocks.data(), two, blocks.data() + 64, 1);
+  return second_hashes(one, two, sha);
+}
+
 Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header) {
   const Sha256Implementation& sha = sha256_implementation();
   std::array<std::uint8_t, 128> blocks;

@@ -23,10 +23,16 @@ inline constexpr std::size_t kHeaderSize = 80;
 /// merkle root. Whoever tries many nonces or ntimes over one merkle root keeps it. A value; no allocation.
 class HeaderMidstate {
  public:
+  /// Of no header.
+  HeaderMidstate() : state_(kSha256InitialState) {}
   explicit HeaderMidstate(std::span<const std::uint8_t, 64> first_bytes);
 
   /// The block hash for the header's other 16 bytes: the merkle root's last four, ntime, nbits, nonce.
   [[nodiscard]] Hash256 hash(std::span<const std::uint8_t, 16> last_bytes) const;
+
+  /// Of two headers at once, each with a state of its own.
+  static std::array<Hash256, 2> hash(const HeaderMidstate& first, std::span<const std::uint8_t, 16> first_last_bytes,
+                                     const HeaderMidstate& second, std::span<const std::uint8_t, 16> second_last_bytes);
 
  private:
   Sha256State state_;

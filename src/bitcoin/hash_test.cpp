@@ -44,6 +44,11 @@ TEST(Hash, EveryFastPathAgreesWithOpenSsl) {
     const Hash256 expected_other = openssl_sha256d(other);
     EXPECT_EQ(sha256d_headers(std::span(bytes).first<80>(), std::span(other).first<80>()),
               (TwoHashes{expected, expected_other}));
+    const auto midstate = [](const auto& of) { return HeaderMidstate(std::span(of).template first<64>()); };
+    auto third = other;
+    third[3] ^= 0x11;
+    EXPECT_EQ(HeaderMidstate::hash(midstate(bytes), std::span(bytes).last<16>(), midstate(third), std::span(third).last<16>()),
+              (TwoHashes{expected, openssl_sha256d(third)}));
     EXPECT_EQ(merkle_pairs({left, right}, right), (TwoHashes{merkle_pair(left, right), merkle_pair(right, right)}));
   }
 }

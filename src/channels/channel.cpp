@@ -24,6 +24,7 @@ Result<Channel> Channel::open(const Config& config, std::string user_identity, E
 Channel::Channel(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy,
                  Instant now)
     : policy_(&policy),
+      max_shares_per_tip_(static_cast<std::uint32_t>(policy.max_shares_per_tip())),
       id_(config.id),
       kind_(config.kind),
       declared_hash_rate_hps_(config.nominal_hash_rate_hps),
@@ -142,6 +143,8 @@ const Channel::Root& Channel::root_of(const Job& job) {
   Root& root = roots_[roots_[0].job_id < roots_[1].job_id ? 0 : 1];
   root.job_id = job.id;
   root.merkle_root = job.merkle_root(terms_of(job.id).extranonce);
+  const auto header = share_header(job.rules, {.version = job.rules.version}, root.merkle_root);
+  root.midstate = bitcoin::HeaderMidstate(std::span(header).first<64>());
   return root;
 }
 
@@ -185,19 +188,28 @@ void Channel::prepare(const JobSet& jobs, const Share& share, UnixTime now, Prep
   out.judged.extranonce = full_extranonce(*terms, share.extranonce);
   out.target = terms->target;
   out.target_work = terms->work;
-  out.header = share_header(job->rules, share, out.extended ? bitcoin::Hash256{} : root_of(*job).merkle_root);
+  if (out.extended) {
+    out.header = share_header(job->rules, share, bitcoin::Hash256{});
+    return;
+  }
+  const Root& root = root_of(*job);
+  out.header = share_header(job->rules, share, root.merkle_root);
+  out.has_midstate = share.version == job->rules.version;
+  if (out.has_midstate) out.midstate = root.midstate;
 }
 
 namespace {
 
 void put_root(PreparedShare& share, const bitcoin::Hash256& root) { std::ranges::copy(root, share.header.begin() + 36); }
 
+std::span<const std::uint8_t, 16> last_bytes(const PreparedShare& share) { return std::span(share.header).last<16>(); }
+
 }  // namespace
 
 void hash(PreparedShare& share) {
   if (!is_accepted(share.judged.verdict)) return;
   if (share.extended) put_root(share, share.judged.job->merkle_root(share.judged.extranonce));
-  share.judged.hash = bitcoin::sha256d_header(share.header);
+  share.judged.hash = share.has_midstate ? share.midstate.hash(last_bytes(share)) : bitcoin::sha256d_header(share.header);
 }
 
 void hash(PreparedShare& first, PreparedShare& second) {
@@ -212,7 +224,10 @@ void hash(PreparedShare& first, PreparedShare& second) {
     put_root(first, roots[0]);
     put_root(second, roots[1]);
   }
-  const auto hashes = bitcoin::sha256d_headers(first.header, second.header);
+  const auto hashes =
+      first.has_midstate && second.has_midstate
+          ? bitcoin::HeaderMidstate::hash(first.midstate, last_bytes(first), second.midstate, last_bytes(second))
+          : bitcoin::sha256d_headers(first.header, second.header);
   first.judged.hash = hashes[0];
   second.judged.hash = hashes[1];
 }
@@ -242,7 +257,7 @@ ShareVerdict Channel::judge_hash(PreparedShare& share) {
   const auto verdict = check_work(number, judged.job->rules.network_target, share.target);
   if (!is_accepted(verdict)) return verdict;
   const bool block = verdict == ShareVerdict::kBlock;
-  switch (seen_.insert(load_le<std::uint64_t>(judged.hash.data()), block, policy_->max_shares_per_tip())) {
+  switch (seen_.insert(load_le<std::uint64_t>(judged.hash.data()), block, max_shares_per_tip_)) {
     case SeenShares::Outcome::kNew:
       break;
     case SeenShares::Outcome::kSeen:

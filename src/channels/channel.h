@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "bitcoin/hash.h"
 #include "bitcoin/u256.h"
 #include "channels/error.h"
 #include "channels/extranonce.h"
@@ -75,6 +76,8 @@ struct PreparedShare {
   bitcoin::U256 target;
   std::array<std::uint8_t, bitcoin::kHeaderSize> header;  ///< Without its merkle root on an extended channel.
   bool extended = false;
+  bool has_midstate = false;         ///< A standard channel's share with its job's own version:
+  bitcoin::HeaderMidstate midstate;  ///< a third of the hashing was done when the job was given.
 };
 
 /// The hash of the header.
@@ -176,10 +179,11 @@ class Channel {
     JobPtr job;
     Terms terms;
   };
-  /// A standard channel's merkle root of one job.
+  /// A standard channel's merkle root of one job, and what is hashed of the headers whose version nobody rolled.
   struct Root {
     std::uint32_t job_id = 0;
     bitcoin::Hash256 merkle_root{};
+    bitcoin::HeaderMidstate midstate;
   };
 
   Channel(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy, Instant now);
@@ -194,6 +198,7 @@ class Channel {
   ShareVerdict judge_hash(PreparedShare& share);
 
   const ChannelPolicy* policy_;
+  std::uint32_t max_shares_per_tip_;  ///< The policy's, computed once.
   std::uint32_t id_;
   ChannelKind kind_;
   bool block_in_batch_ = false;

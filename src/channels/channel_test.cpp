@@ -115,6 +115,39 @@ TEST_P(ChannelTest, AcceptsAGoodShare) {
   EXPECT_GE(channel_->best_difficulty(), bitcoin::difficulty_from_target(channel_->target()));
 }
 
+TEST_P(ChannelTest, AShareHasItsHeadersHashWhetherItRollsItsVersionOrNotAndWhateverItIsHashedWith) {
+  open_and_start();
+  give_job(1);
+  give_job(1);
+  std::vector<Share> shares;
+  for (const std::uint32_t back : {0u, 1u, 2u}) {
+    for (const std::uint32_t rolled : {0u, 0x20u, 0x1fffffe0u}) {
+      shares.push_back({.job_id = job().id - back,
+                        .nonce = ++next_nonce_,
+                        .ntime = testing::kNtime + back,
+                        .version = job().rules.version ^ rolled,
+                        .extranonce = extranonce()});
+    }
+  }
+  const auto expected = [&](const Share& share) {
+    const Job& of = *jobs_.find(share.job_id);
+    const auto root = of.merkle_root(channel_->full_extranonce(extranonce()));
+    return bitcoin::sha256d_header(share_header(of.rules, share, root));
+  };
+  for (const Share& first : shares) {
+    for (const Share& second : shares) {
+      PreparedShare one, two;
+      channel_->prepare(jobs_, first, kNow.unix_time, one);
+      channel_->prepare(jobs_, second, kNow.unix_time, two);
+      hash(one, two);
+      ASSERT_EQ(one.judged.hash, expected(first));
+      ASSERT_EQ(two.judged.hash, expected(second));
+      hash(one);
+      ASSERT_EQ(one.judged.hash, expected(first));
+    }
+  }
+}
+
 TEST_P(ChannelTest, StaleShareIsRefusedAfterNewPrevHash) {
   open_and_start();
   const Share share = good_share();

@@ -9,6 +9,7 @@ namespace adit::channels {
 namespace {
 
 constexpr std::size_t kFirstSlots = 16;
+constexpr std::size_t kSmallSlots = 512;
 
 // Miners choose their hashes, so a slot must not be theirs to know: a digest times a number that is this process's secret,
 // of which the upper bits count.
@@ -24,7 +25,7 @@ std::uint64_t secret_factor() {
 
 std::uint64_t* SeenShares::slot_of(std::uint64_t digest) {
   const std::size_t mask = slots_.size() - 1;
-  std::size_t at = static_cast<std::size_t>((digest * secret_factor()) >> (64 - std::bit_width(mask)));
+  std::size_t at = static_cast<std::size_t>((digest * secret_factor()) >> std::countl_zero(std::uint64_t{mask}));
   while (slots_[at] != 0 && slots_[at] != digest) at = (at + 1) & mask;
   return &slots_[at];
 }
@@ -56,7 +57,8 @@ void SeenShares::clear() {
 }
 
 void SeenShares::grow() {
-  std::vector<std::uint64_t> old(std::max(kFirstSlots, slots_.size() * 2));
+  // By four while it is small: moving to another table costs more than a few KiB for a while.
+  std::vector<std::uint64_t> old(std::max(kFirstSlots, slots_.size() * (slots_.size() < kSmallSlots ? 4 : 2)));
   slots_.swap(old);
   for (const std::uint64_t digest : old) {
     if (digest != 0) *slot_of(digest) = digest;
