@@ -22,7 +22,7 @@ from mining import LabPool, LabRole, moment  # noqa: E402
 from processes import Programs  # noqa: E402
 from topology import Internet  # noqa: E402
 
-CARRIERS = ("tcp", "iroh")
+CARRIERS = ("tcp", "iroh", "lanes")
 # So many that a channel with next to no hash rate gets the target that every hash meets.
 SHARES_PER_MINUTE = 120.0
 TCP_PORT, UDP_PORT = 3333, 4433
@@ -79,7 +79,10 @@ class Lab(Programs):
         """Its URL over that carrier."""
         self.pool = LabPool(self, self.near, f'bind_addresses = ["{self.address}:{UDP_PORT}"]', tcp=f"{self.address}:{TCP_PORT}",
                             shares_per_minute=SHARES_PER_MINUTE)
-        return self.pool.url(carrier)
+        if carrier == "tcp":
+            return self.pool.url("tcp")
+        url = self.pool.url("iroh")
+        return url if carrier == "lanes" else f"{url}&alpn=sv2-m"
 
     def load(self, url, connections, seconds, *arguments):
         command = [*self.far.prefix, ADIT, "--log-level", "warn", "load", url, "--pid", self.pool.process.child.pid,
@@ -143,11 +146,13 @@ def median_of(rounds):
 
 
 def table(rows, measured):
-    print("| what | TCP | iroh | iroh / TCP |")
-    print("|---|---|---|---|")
+    print("| what | TCP | sv2-m | lanes | sv2-m / TCP | lanes / sv2-m |")
+    print("|---|---|---|---|---|---|")
     for key, (what, unit, decimals) in rows.items():
-        tcp, iroh = (measured[carrier][key] for carrier in CARRIERS)
-        print(f"| {what} | {tcp:.{decimals}f} {unit} | {iroh:.{decimals}f} {unit} | {iroh / tcp if tcp else float('nan'):.2f} |")
+        tcp, iroh, lanes = values = [measured[carrier][key] for carrier in CARRIERS]
+        cells = [f"{value:.{decimals}f} {unit}" for value in values]
+        cells += [format(value / base if base else float("nan"), ".2f") for value, base in ((iroh, tcp), (lanes, iroh))]
+        print(f"| {what} | {' | '.join(cells)} |")
     print()
 
 

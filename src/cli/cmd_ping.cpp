@@ -104,9 +104,9 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::Ir
       co_return fail(net::Errc::kProtocol, "SetupConnection was answered by another message");
   }
 
-  net::AditExtension extension(net::AditExtension::Side::kClient);
+  net::AditExtension extension(net::AditExtension::Side::kClient, report.metadata.lanes > 1);
   out.clear();
-  extension.request(out);
+  if (!extension.agreed()) extension.request(out);
   connection->send(out);
   // Who does not know the question may not answer, or end the connection over it: neither is a fault.
   const auto negotiated =
@@ -134,6 +134,7 @@ void print(const Options& options, const net::Upstream& peer, const Report& repo
   std::printf("  reached       %s %s, %s, in %.1f ms with its handshakes\n",
               std::string(net::to_string(metadata.transport)).c_str(), metadata.peer.c_str(),
               std::string(net::to_string(metadata.path)).c_str(), ms(report.reached));
+  if (metadata.lanes > 1) std::printf("  lanes         %u (%s)\n", metadata.lanes, metadata.alpn.c_str());
   if (metadata.authority_key.empty()) {
     std::printf("  certificate   not checked: the URL names no authority key\n");
   } else {

@@ -65,8 +65,12 @@ class Watch {
       if (!upstream.ready || !upstream.metadata) continue;
       const net::ConnectionMetadata& metadata = *upstream.metadata;
       if (std::exchange(connects_[i], upstream.connects) != upstream.connects) {
-        log::debug("translator.upstream_connected",
-                   {{"transport", net::to_string(metadata.transport)}, {"peer", metadata.peer}, {"url", upstream.url}});
+        log::debug("translator.upstream_connected", {{"transport", net::to_string(metadata.transport)},
+                                                     {"alpn", metadata.alpn},
+                                                     {"lanes", metadata.lanes},
+                                                     {"sessions", metadata.sessions},
+                                                     {"peer", metadata.peer},
+                                                     {"url", upstream.url}});
       }
       const auto rtt = std::chrono::duration_cast<std::chrono::microseconds>(metadata.path_rtt.value_or(Duration{0}));
       log::debug("translator.path",

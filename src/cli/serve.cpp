@@ -71,6 +71,7 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
   node.log_filter = settings.log_filter;
   node.accept.allowed = settings.allowed_endpoint_ids;
   node.accept_deadline = accept_deadline;
+  node.listens = settings.listen;
   node.relay_only = settings.relay_only;
   node.relay_ca_file = settings.relay_ca_file;
   switch (settings.relay) {
@@ -155,6 +156,8 @@ monitor::ConnectionSample connection_sample(const net::ConnectionMetadata& metad
                                    .peer = metadata.peer,
                                    .source = metadata.source,
                                    .path = std::string(net::to_string(metadata.path)),
+                                   .lanes = metadata.lanes,
+                                   .sessions = metadata.sessions,
                                    .authority = metadata.authority_key,
                                    .bytes_sent = metadata.bytes_sent,
                                    .bytes_received = metadata.bytes_received,

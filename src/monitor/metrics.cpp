@@ -168,6 +168,8 @@ std::string connections_json(const Snapshot& snapshot) {
     text("peer", sample.peer);
     text("source", sample.source);
     text("path", sample.path);
+    number("lanes", sample.lanes);
+    number("sessions", sample.sessions);
     text("authority", sample.authority);
     if (sample.rtt_seconds) number("rtt_seconds", *sample.rtt_seconds);
     number("bytes_sent", sample.bytes_sent);

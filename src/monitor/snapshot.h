@@ -74,6 +74,8 @@ struct ConnectionSample {
   std::string peer;             ///< "ip:port", or the endpoint id.
   std::string source;           ///< What quotas count it by.
   std::string path;             ///< "direct", "relayed" or "unknown".
+  unsigned lanes = 1;           ///< Streams that carry it.
+  unsigned sessions = 1;        ///< On the same connection.
   std::string authority;        ///< Proved by the peer; empty: none.
   std::optional<double> rtt_seconds;
   std::uint64_t bytes_sent = 0;

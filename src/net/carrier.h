@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/admission.h"
-#include "net/byte_stream.h"
+#include "net/link.h"
 #include "net/shards.h"
 #include "net/transport_config.h"
 
@@ -23,20 +23,25 @@ class IrohCarrier {
  public:
   virtual ~IrohCarrier() = default;
 
-  /// Opens one connection with one bi stream to `to`; the stream lives on `shard`, on whose thread this must be called.
+  /// A mining session with `to`: over lanes where both sides have them (on a connection that is there already, if this shard
+  /// has one), else one bi stream of a connection of its own. It lives on `shard`, on whose thread this must be called.
   /// Errors: kTimedOut after `deadline`; kUnreachable (the message names relay and address settings); kRefused; kReset;
-  /// kUnsupported.
-  virtual asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial(Shard& shard, const IrohConfig& to, Duration deadline) = 0;
+  /// kDenied (the peer has none of the protocols); kUnsupported.
+  virtual asio::awaitable<Result<Link>> dial(Shard& shard, const IrohConfig& to, Duration deadline) = 0;
 
-  /// What to do with an accepted stream. Called on the thread of `shard`, where the stream will live. `place` is its
-  /// connection's, still that of a handshake: to be kept as long as the connection.
-  using OnStream = std::function<void(Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token place)>;
+  /// A session's place in the Admission, still that of a handshake: to be kept as long as the session. A connection of lanes
+  /// shares one of its sessions' as long as it lives.
+  using Place = std::shared_ptr<Admission::Token>;
+
+  /// What to do with an accepted session. Called on the thread of `shard`, where it will live.
+  using OnLink = std::function<void(Shard& shard, Link link, Place place)>;
 
   /// Accepts connections that ask for one of `alpns` (most wanted first), spread over all shards, and hands over each one's
-  /// first bi stream. Whom `admission` has no place for is refused at its first packet. Once per process. Any thread.
-  virtual Result<void> listen(std::vector<std::string> alpns, Admission admission, OnStream on_stream) = 0;
+  /// first bi stream, or, over lanes, its sessions as they begin. Whom `admission` has no place for is refused at its first
+  /// packet. Once per process. Any thread.
+  virtual Result<void> listen(std::vector<std::string> alpns, Admission admission, OnLink on_link) = 0;
 
-  /// No more calls of on_stream begin after it returned. Streams that were handed over live on. Any thread; idempotent.
+  /// No more calls of on_link begin after it returned. Sessions that were handed over live on. Any thread; idempotent.
   virtual void stop_listening() = 0;
 
   /// Since the start.

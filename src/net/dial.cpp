@@ -3,16 +3,17 @@
 #include <string>
 #include <utility>
 
-#include "net/framed.h"
-#include "net/handshake.h"
+#include "net/session.h"
 #include "net/tcp.h"
 
 namespace adit::net {
 namespace {
 
-asio::awaitable<Result<std::unique_ptr<ByteStream>>> open_stream(Shard& shard, const TransportConfig& to,
-                                                                 const DialOptions& options) {
-  if (const auto* tcp = std::get_if<TcpConfig>(&to)) co_return co_await dial_tcp(shard, *tcp, options.connect_deadline);
+asio::awaitable<Result<Link>> open_link(Shard& shard, const TransportConfig& to, const DialOptions& options) {
+  if (const auto* tcp = std::get_if<TcpConfig>(&to)) {
+    ADIT_CO_TRY(auto stream, co_await dial_tcp(shard, *tcp, options.connect_deadline));
+    co_return Link{.stream = std::move(stream)};
+  }
   if (!options.iroh) {
     co_return fail(Errc::kUnsupported,
                    "this program was built or configured without iroh: use a stratum2+tcp:// URL, build with ADIT_IROH=ON, or "
@@ -29,18 +30,14 @@ asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial(Shard& shard, U
                    to_url(to) + " is a Stratum V1 URL; here a Stratum V2 peer is needed (stratum2+tcp:// or stratum2+iroh://)");
   }
   const auto name = to_url(to);
-  auto stream = co_await open_stream(shard, to.transport, options);
-  if (!stream) co_return fail(std::move(stream.error()).in(name));
-  std::optional<noise::Certificate> certificate;
-  auto codec = co_await initiate(
-      shard, **stream, to.authority,
-      {.deadline = options.handshake_deadline, .max_payload = options.max_payload, .certificate = &certificate});
-  if (!codec) co_return fail(std::move(codec.error()).in(name));
-  FramedOptions framed;
-  framed.max_queued_bytes = options.max_queued_bytes;
-  if (to.authority) framed.authority_key = noise::to_text(*to.authority);
-  if (certificate) framed.certificate_until = from_u32(certificate->not_valid_after);
-  co_return std::make_unique<FramedConnection>(shard, std::move(*stream), std::move(*codec), std::move(framed));
+  auto link = co_await open_link(shard, to.transport, options);
+  if (!link) co_return fail(std::move(link.error()).in(name));
+  auto connection = co_await begin_session(shard, *link, to.authority,
+                                           {.deadline = options.handshake_deadline,
+                                            .max_queued_bytes = options.max_queued_bytes,
+                                            .max_payload = options.max_payload});
+  if (!connection) co_return fail(std::move(connection.error()).in(name));
+  co_return connection;
 }
 
 asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial_in_order(Shard& shard, std::vector<Upstream> candidates,

@@ -1,4 +1,4 @@
-// Dialling a peer: transport, then Noise as initiator, then frames.
+// Dialling a peer: the carrier, then the proof of who is there (net/session.h), then frames.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@
 namespace adit::net {
 
 struct DialOptions {
-  Duration connect_deadline = std::chrono::seconds(5);     ///< DNS and TCP, or iroh's connect and stream.
-  Duration handshake_deadline = std::chrono::seconds(10);  ///< Noise, all of it.
+  Duration connect_deadline = std::chrono::seconds(5);     ///< DNS and TCP, or iroh's connect and streams.
+  Duration handshake_deadline = std::chrono::seconds(10);  ///< Noise or the endpoint certificate, all of it.
   std::size_t max_queued_bytes = 1 << 20;                  ///< Bound of the send queue.
   std::uint32_t max_payload = wire::kMaxPayload;           ///< A frame that declares more is a protocol error.
   IrohCarrier* iroh = nullptr;                             ///< Null: an iroh upstream fails with kUnsupported.

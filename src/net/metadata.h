@@ -33,7 +33,9 @@ struct ConnectionMetadata {
   std::string source;         ///< What quotas count by: "ip:port" as seen last, or the relay's URL. Empty: unknown.
   std::string authority_key;  ///< The pool authority that was proved, base58check; empty if none was asked for.
   std::optional<UnixTime> certificate_until;  ///< The certificate that the peer showed is valid so long.
+  std::string alpn{};                         ///< Over iroh: the protocol that both sides agreed on.
   unsigned lanes = 1;                         ///< Streams that carry it; 1 also over TCP.
+  unsigned sessions = 1;                      ///< Of the connection that carries this one, this one included.
   Path path = Path::kUnknown;
   std::optional<Duration> path_rtt;  ///< The carrier's own estimate of the round trip.
   std::uint64_t path_changes = 0;    ///< Times that the data began to go another way: relayed, direct, another address.

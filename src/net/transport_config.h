@@ -9,6 +9,8 @@
 
 namespace adit::net {
 
+/// ALPN of sessions over lanes (docs/lanes.md).
+inline constexpr const char* kAlpnLanes = "adit/sv2/1";
 /// ALPN of one SV2 mining connection in one bi stream, bytes as over TCP.
 inline constexpr const char* kAlpnMining = "sv2-m";
 
@@ -24,7 +26,7 @@ struct IrohConfig {
   std::string endpoint_id;                 ///< 64 lower-case hex digits.
   std::optional<std::string> relay_url{};  ///< http:// or https://.
   std::vector<std::string> addrs{};        ///< "ip:port", "[ip6]:port".
-  std::string alpn = kAlpnMining;
+  std::string alpn{};  ///< The only one to offer; empty: lanes, and one stream for a peer that has no lanes.
   bool operator==(const IrohConfig&) const = default;
 };
 

@@ -220,7 +220,7 @@ std::string to_url(const Upstream& upstream) {
   };
   if (iroh.relay_url) add("relay", *iroh.relay_url);
   for (const auto& addr : iroh.addrs) add("addr", addr);
-  if (iroh.alpn != kAlpnMining) add("alpn", iroh.alpn);
+  if (!iroh.alpn.empty()) add("alpn", iroh.alpn);
   return url;
 }
 

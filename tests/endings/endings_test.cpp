@@ -31,8 +31,10 @@ struct Outcome {
   bool agreed = false;  ///< Both sides saw every Goodbye acknowledged.
 };
 
+enum class Over { kTcp, kLanes, kOneStream };
+
 struct Ending {
-  bool over_iroh = false;
+  Over over = Over::kTcp;
   bool pool_stops = false;
   bool translator_stops = false;
   Kind kind = Kind::kGoodbye;
@@ -40,6 +42,7 @@ struct Ending {
 };
 
 Outcome run(const Ending& ending) {
+  const bool over_iroh = ending.over != Over::kTcp;
   net::Shards pool_shards(2);
   net::Shards translator_shards(1);
   pool_shards.start();
@@ -48,12 +51,12 @@ Outcome run(const Ending& ending) {
   std::unique_ptr<net::IrohCarrier> pool_node;
   std::unique_ptr<net::IrohCarrier> translator_node;
 #ifdef ADIT_HAS_IROH
-  if (ending.over_iroh) {
+  if (over_iroh) {
     pool_node = std::move(*net::IrohNodeManager::start(pool_shards, net::test::loopback(1)));
     translator_node = std::move(*net::IrohNodeManager::start(translator_shards, net::test::loopback(2)));
   }
 #endif
-  if (ending.over_iroh)
+  if (over_iroh)
     options.iroh = pool_node.get();
   else
     options.listen = net::TcpConfig{"127.0.0.1", 0};
@@ -73,8 +76,11 @@ Outcome run(const Ending& ending) {
       .peer = {.transport = net::TcpConfig{"127.0.0.1", pool->tcp_port()}, .authority = authority().public_key()},
       .user_identity = "test",
       .goodbye = true};
-  if (ending.over_iroh)
-    target.peer.transport = net::IrohConfig{.endpoint_id = pool_node->endpoint_id(), .addrs = pool_node->local_addresses()};
+  if (over_iroh) {
+    net::IrohConfig iroh{.endpoint_id = pool_node->endpoint_id(), .addrs = pool_node->local_addresses()};
+    if (ending.over == Over::kOneStream) iroh.alpn = net::kAlpnMining;
+    target.peer.transport = iroh;
+  }
   ServerOptions ours;
   ours.listen = {"127.0.0.1", 0};
   ours.upstreams = {target};
@@ -121,7 +127,7 @@ Outcome run(const Ending& ending) {
                   .acknowledged = stats.counters.shares_accepted,
                   .unanswered = stats.upstreams[0].shares_unanswered,
                   .agreed = stats.upstreams[0].goodbyes == 1 &&
-                            counted.over(ending.over_iroh ? net::Transport::kIroh : net::Transport::kTcp).goodbyes == 1};
+                            counted.over(over_iroh ? net::Transport::kIroh : net::Transport::kTcp).goodbyes == 1};
   translator.reset();
   pool.reset();
   translator_node.reset();
@@ -131,13 +137,13 @@ Outcome run(const Ending& ending) {
   return outcome;
 }
 
-void end_often(bool over_iroh, Kind kind) {
-  std::mt19937_64 random(over_iroh ? 11 : 7);
+void end_often(Over over, Kind kind) {
+  std::mt19937_64 random(over == Over::kTcp ? 7 : 11);
   int agreed = 0;
   std::uint64_t shares = 0;
   for (int round = 0; round < rounds(); ++round) {
     const int who = round % 3;
-    const auto outcome = run({.over_iroh = over_iroh,
+    const auto outcome = run({.over = over,
                               .pool_stops = who != 0,
                               .translator_stops = who != 1,
                               .kind = kind,
@@ -161,12 +167,14 @@ void end_often(bool over_iroh, Kind kind) {
   if (kind == Kind::kGoodbye) EXPECT_EQ(agreed, rounds()) << "20 s were enough for none of them to be cut off";
 }
 
-TEST(Endings, AGoodbyeOverTcpLeavesNoShareUnanswered) { end_often(false, Kind::kGoodbye); }
-TEST(Endings, ADrainOverTcpAcknowledgesNothingThatWasNotCounted) { end_often(false, Kind::kDrain); }
-TEST(Endings, AnEndAtOnceOverTcpAcknowledgesNothingThatWasNotCounted) { end_often(false, Kind::kImmediate); }
+TEST(Endings, AGoodbyeOverTcpLeavesNoShareUnanswered) { end_often(Over::kTcp, Kind::kGoodbye); }
+TEST(Endings, ADrainOverTcpAcknowledgesNothingThatWasNotCounted) { end_often(Over::kTcp, Kind::kDrain); }
+TEST(Endings, AnEndAtOnceOverTcpAcknowledgesNothingThatWasNotCounted) { end_often(Over::kTcp, Kind::kImmediate); }
 #ifdef ADIT_HAS_IROH
-TEST(Endings, AGoodbyeOverIrohLeavesNoShareUnanswered) { end_often(true, Kind::kGoodbye); }
-TEST(Endings, ADrainOverIrohAcknowledgesNothingThatWasNotCounted) { end_often(true, Kind::kDrain); }
+TEST(Endings, AGoodbyeOverLanesLeavesNoShareUnanswered) { end_often(Over::kLanes, Kind::kGoodbye); }
+TEST(Endings, ADrainOverLanesAcknowledgesNothingThatWasNotCounted) { end_often(Over::kLanes, Kind::kDrain); }
+TEST(Endings, AGoodbyeOverOneStreamOfIrohLeavesNoShareUnanswered) { end_often(Over::kOneStream, Kind::kGoodbye); }
+TEST(Endings, ADrainOverOneStreamOfIrohAcknowledgesNothingThatWasNotCounted) { end_often(Over::kOneStream, Kind::kDrain); }
 #endif
 
 }  // namespace

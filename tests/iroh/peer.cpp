@@ -59,9 +59,9 @@ void serve(IrohNodeConfig config) {
   Shards shards(1);
   shards.start();
   const auto server = node(shards, std::move(config));
-  const auto listening = server->listen(
-      {std::string(kAlpn)}, Admission({}),
-      [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) { shard.spawn(echo(std::move(stream))); });
+  const auto listening = server->listen({std::string(kAlpn)}, Admission({}), [](Shard& shard, Link link, IrohCarrier::Place) {
+    shard.spawn(echo(std::move(link.stream)));
+  });
   if (!listening) give_up(listening.error().message());
   std::cout << server->endpoint_id() << ' ' << server->local_addresses().front() << '\n' << std::flush;
   int which = 0;
@@ -72,7 +72,7 @@ void talk(IrohNodeConfig config, const IrohConfig& to) {
   Shards shards(1);
   shards.start();
   const auto client = node(shards, std::move(config));
-  auto stream = run_on(shards[0], client->dial(shards[0], to, std::chrono::seconds(10)));
+  auto stream = run_on(shards[0], dial_stream(*client, shards[0], to, std::chrono::seconds(10)));
   if (!stream) give_up(stream.error().message());
   for (std::string line; std::getline(std::cin, line);) {
     auto heard = run_on(shards[0], say(**stream, line));

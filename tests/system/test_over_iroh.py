@@ -40,7 +40,7 @@ class OverIroh(InteropTest):
         Miner(self, translator.address())
         self.wait_for_shares(pool)
         ready = translator.events("translator.upstream_ready")
-        self.assertEqual([(e["transport"], e["path"]) for e in ready], [("iroh", "direct")])
+        self.assertEqual([(e["transport"], e["path"], e["alpn"], e["lanes"]) for e in ready], [("iroh", "direct", "adit/sv2/1", 2)])
         translator.process.stop()
         for role, event in ((pool, "pool.connection_closed"), (translator, "translator.upstream_closed")):
             closed = self.wait_until(event, lambda: role.events(event), DEADLINE)[0]
@@ -65,6 +65,15 @@ class OverIroh(InteropTest):
         closed = [e for e in direct.events("miner.upstream_closed") if e["transport"] == "iroh"]
         self.assertEqual([(e["goodbye"], e["shares_unanswered"]) for e in closed], [(True, 0)])
         self.wait_until("the pool heard it", lambda: len(pool.events("pool.goodbye")) == 2, DEADLINE)
+
+    def test_who_asks_for_one_stream_gets_one(self):
+        pool = self.pool()
+        url = pool.url("iroh")
+        translator = Translator(self, url + ("&" if "?" in url else "?") + "alpn=sv2-m")
+        Miner(self, translator.address())
+        self.wait_for_shares(pool)
+        ready = translator.events("translator.upstream_ready")
+        self.assertEqual([(e["alpn"], e["lanes"]) for e in ready], [("sv2-m", 1)])
 
     def test_a_killed_pool_is_found_again(self):
         pool = self.pool()

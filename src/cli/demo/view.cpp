@@ -53,6 +53,11 @@ std::string milliseconds(std::uint64_t microseconds) {
   return text;
 }
 
+std::string lanes(const DemoSummary& summary) {
+  if (summary.lanes < 2) return {};
+  return " on " + std::to_string(summary.lanes) + " lanes (" + summary.alpn + ")";
+}
+
 }  // namespace
 
 std::string DemoSummary::json() const {
@@ -61,7 +66,8 @@ std::string DemoSummary::json() const {
       {"shares_rejected", shares_rejected},
       {"blocks_found", blocks_found},
       {"height", height},
-      {"upstream", json::object{{"transport", transport}, {"path", path}, {"rtt_us", rtt_us}}},
+      {"upstream",
+       json::object{{"transport", transport}, {"alpn", alpn}, {"lanes", lanes}, {"path", path}, {"rtt_us", rtt_us}}},
   });
 }
 
@@ -110,7 +116,9 @@ std::optional<std::string> DemoView::on_log(Part part, double elapsed_s, std::st
   }
   if (name == "translator.upstream_connected") {
     summary_.transport = text(event, "transport");
-    return show("reached the pool over " + summary_.transport + ", endpoint " + text(event, "peer"));
+    summary_.alpn = text(event, "alpn");
+    summary_.lanes = number(event, "lanes");
+    return show("reached the pool over " + summary_.transport + lanes(summary_) + ", endpoint " + text(event, "peer"));
   }
   if (name == "translator.path") {
     const std::string path = text(event, "path");
@@ -141,8 +149,8 @@ std::string DemoView::closing() const {
                       std::to_string(summary_.shares_rejected) + "; blocks found " + std::to_string(summary_.blocks_found) +
                       "; height " + std::to_string(summary_.height);
   if (!summary_.transport.empty()) {
-    words += "; translator to pool: " + summary_.transport + ", " + (summary_.path.empty() ? "unknown" : summary_.path) +
-             " path, round trip " + milliseconds(summary_.rtt_us);
+    words += "; translator to pool: " + summary_.transport + lanes(summary_) + ", " +
+             (summary_.path.empty() ? "unknown" : summary_.path) + " path, round trip " + milliseconds(summary_.rtt_us);
   }
   return words;
 }

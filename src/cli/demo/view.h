@@ -18,6 +18,8 @@ struct DemoSummary {
   std::uint64_t blocks_found = 0;
   std::uint64_t height = 0;  ///< Of the embedded chain.
   std::string transport;     ///< Of the translator's upstream: "iroh". Empty: it never connected.
+  std::string alpn;          ///< The protocol agreed on there; empty over TCP.
+  std::uint64_t lanes = 0;   ///< Streams that carry it.
   std::string path;          ///< "direct", "relayed", "unknown".
   std::uint64_t rtt_us = 0;
 

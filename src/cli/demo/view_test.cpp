@@ -23,15 +23,17 @@ TEST(DemoView, SummarizesWhatThePoolCountedAndHowItWasReached) {
   view.on_log(Part::kPool, 1, R"({"level":"info","event":"pool.tip","height":8})");
   view.on_log(Part::kPool, 1,
               R"({"level":"debug","event":"pool.stats","shares_accepted":12,"shares_rejected":1,"blocks_found":7})");
-  view.on_log(Part::kTranslator, 1,
-              R"({"level":"info","event":"translator.upstream_connected","transport":"iroh","peer":"ab"})");
+  view.on_log(
+      Part::kTranslator, 1,
+      R"({"level":"info","event":"translator.upstream_connected","transport":"iroh","alpn":"adit/sv2/1","lanes":2,"peer":"ab"})");
   EXPECT_TRUE(view.on_log(Part::kTranslator, 1, R"({"level":"debug","event":"translator.path","path":"direct","rtt_us":180})"));
   EXPECT_FALSE(view.on_log(Part::kTranslator, 2, R"({"level":"debug","event":"translator.path","path":"direct","rtt_us":170})"))
       << "an unchanged path is no news";
   EXPECT_TRUE(view.summary().succeeded());
   EXPECT_EQ(
       view.summary().json(),
-      R"({"shares_accepted":12,"shares_rejected":1,"blocks_found":7,"height":7,"upstream":{"transport":"iroh","path":"direct","rtt_us":170}})");
+      R"({"shares_accepted":12,"shares_rejected":1,"blocks_found":7,"height":7,"upstream":{"transport":"iroh","alpn":"adit/sv2/1","lanes":2,"path":"direct","rtt_us":170}})");
+  EXPECT_NE(view.closing().find("iroh on 2 lanes (adit/sv2/1), direct path"), std::string::npos) << view.closing();
 }
 
 TEST(DemoView, ShowsWarningsWholeAndNothingOfDebugItDoesNotKnow) {

@@ -159,9 +159,8 @@ class DiscoveryTest : public testing::Test {
   }
 
   static void serve_echo(IrohNodeManager& node) {
-    ASSERT_TRUE(node.listen(
-        {kAlpnMining}, Admission({}),
-        [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) { shard.spawn(echo(std::move(stream))); }));
+    ASSERT_TRUE(node.listen({kAlpnMining}, Admission({}),
+                            [](Shard& shard, Link link, IrohCarrier::Place) { shard.spawn(echo(std::move(link.stream))); }));
   }
 
   /// What comes back from an endpoint of which only the id is known.

@@ -5,6 +5,10 @@
 #include <shared_mutex>
 #include <string_view>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/cancel_after.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "base/hex.h"
 #include "log/log.h"
 #include "net/iroh/runtime.h"
@@ -13,11 +17,6 @@
 namespace adit::net {
 namespace {
 
-/// What one peer may have on its way to us: a mining session needs little, and small windows bound what it can make us hold.
-constexpr std::uint32_t kStreamWindow = 256 * 1024;
-constexpr std::uint32_t kConnectionWindow = 512 * 1024;
-/// Streams a peer may open beside the one that is taken: none is ever looked at.
-constexpr std::uint32_t kMaxBidiStreams = 1;
 constexpr std::uint32_t kCloseDeadlineMs = 3000;
 /// Attempts that wait to be decided, and how many are decided before the shard does something else.
 constexpr std::uint32_t kMaxWaiting = 1024;
@@ -26,6 +25,49 @@ constexpr int kTriesForOldPort = 20;
 constexpr auto kPauseForOldPort = std::chrono::milliseconds(100);
 constexpr auto kPauseWithoutRoom = std::chrono::milliseconds(100);
 
+/// What makes two dials lead to the same connection.
+std::string pool_key(const IrohConfig& to) {
+  std::string key = to.endpoint_id + ' ' + to.relay_url.value_or("-") + ' ' + to.alpn;
+  for (const auto& addr : to.addrs) key += ' ' + addr;
+  return key;
+}
+
+Error dial_error(std::int32_t result, adit_handle handle, const std::string& endpoint_id, bool no_relay) {
+  // Silence is the commonest failure, and the bridge does not know what was dialled.
+  auto error = bridge_error(result, handle, "cannot connect to " + endpoint_id.substr(0, 10) + " over iroh");
+  std::string advice;
+  if (result == ADIT_TIMED_OUT) advice = "; is the peer running, and are its addresses or its relay right?";
+  if ((result == ADIT_TIMED_OUT || result == ADIT_UNREACHABLE) && no_relay) {
+    advice += " There is no relay here: where both sides are behind routers, set `relay` in [iroh] of both";
+  }
+  return advice.empty() ? error
+                        : Error(result == ADIT_TIMED_OUT ? Errc::kTimedOut : Errc::kUnreachable, error.message() + advice);
+}
+
+/// The end of a dial, whoever still waits for it.
+asio::awaitable<void> finish_dial(std::shared_ptr<DialPool> pool, std::string key, std::shared_ptr<DialPool::Attempt> attempt,
+                                  std::shared_ptr<EventLoop> loop, BridgeHandle connection,
+                                  std::unique_ptr<EventLoop::Done> shaken, std::shared_ptr<OpenConnections> open,
+                                  std::string endpoint_id, bool no_relay, Duration linger) {
+  const auto handle = connection.get();
+  const auto result = co_await shaken->wait();
+  shaken.reset();
+  if (result != ADIT_OK) {
+    attempt->failure = dial_error(result, handle, endpoint_id, no_relay);
+  } else {
+    std::array<std::uint8_t, 32> alpn{};
+    const auto length = adit_connection_alpn(handle, alpn.data(), alpn.size());
+    if (length > 0 &&
+        as_text(Bytes(alpn).first(std::min<std::size_t>(static_cast<std::size_t>(length), alpn.size()))) == kAlpnLanes) {
+      attempt->lanes = std::make_shared<SharedConnection>(loop, std::move(connection), std::move(open));
+      attempt->lanes->linger(linger);
+    } else {
+      attempt->single = std::move(connection);
+    }
+  }
+  pool->finish(key, attempt);
+}
+
 }  // namespace
 
 /// Decides who is let in, and gives each to the next shard, which waits for its handshake and its first stream. Decisions are
@@ -33,12 +75,14 @@ constexpr auto kPauseWithoutRoom = std::chrono::milliseconds(100);
 class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::enable_shared_from_this<Listening> {
  public:
   Listening(Shards& shards, const std::vector<std::shared_ptr<EventLoop>>& loops, const IrohNodeConfig& config,
-            Admission admission, OnStream on_stream)
+            Admission admission, OnLink on_link, std::shared_ptr<OpenConnections> open)
       : shards_(shards),
         loops_(loops.begin(), loops.end()),
         accept_deadline_(config.accept_deadline),
-        policy_(config.accept, std::move(admission)),
-        on_stream_(std::move(on_stream)) {}
+        policy_(config.accept, admission),
+        admission_(std::move(admission)),
+        on_link_(std::move(on_link)),
+        open_(std::move(open)) {}
 
   /// `listener` lives on the home's loop: the first shard's.
   void start(BridgeHandle listener) {
@@ -54,7 +98,7 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
 
   void stop() {
     {
-      // on_stream runs under the lock, shared: none is under way when this returns.
+      // on_link runs under the lock, shared: none is under way when this returns.
       const std::unique_lock lock(stopping_);
       if (stopped_.exchange(true)) return;
     }
@@ -143,20 +187,46 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
                                   bridge_view("this endpoint id is not on the list of those that may connect"));
       co_return;
     }
+    std::array<std::uint8_t, 32> alpn{};
+    const auto length = adit_connection_alpn(connection.get(), alpn.data(), alpn.size());
+    if (length == static_cast<std::int64_t>(std::string_view(kAlpnLanes).size()) &&
+        as_text(Bytes(alpn).first(static_cast<std::size_t>(length))) == kAlpnLanes) {
+      auto shared = std::make_shared<SharedConnection>(loop, std::move(connection), self->open_);
+      co_return co_await serve_lanes(self, std::move(shared), std::make_shared<Admission::Token>(place.take()));
+    }
     adit_handle handle = 0;
     if (adit_stream_accept(connection.get(), bridge_ms(self->accept_deadline_), &handle) != ADIT_OK) co_return;
     BridgeHandle stream(handle);
     if (co_await loop->done(handle) != ADIT_OK) co_return;  // silent for too long, or gone
-    auto accepted = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream));
-    const std::shared_lock lock(self->stopping_);
-    if (!self->stopped_) self->on_stream_(loop->shard(), std::move(accepted), place.take());
+    Link link{.stream = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream))};
+    self->hand_over(loop->shard(), std::move(link), std::make_shared<Admission::Token>(place.take()));
+  }
+
+  void hand_over(Shard& shard, Link link, Place place) {
+    const std::shared_lock lock(stopping_);
+    if (!stopped_) on_link_(shard, std::move(link), std::move(place));
+  }
+
+  /// The connection has the place of its handshake as long as it lives; one session at a time shares it.
+  static asio::awaitable<void> serve_lanes(std::shared_ptr<Listening> self, std::shared_ptr<SharedConnection> connection,
+                                           Place place) {
+    co_await accept_sessions(connection, self->accept_deadline_, [self, connection, place = std::move(place)](Link link) {
+      auto& shard = connection->loop()->shard();
+      if (place.use_count() == 1) return self->hand_over(shard, std::move(link), place);
+      const auto metadata = link.stream->metadata();
+      auto own = self->admission_.admit(metadata.source.empty() ? metadata.peer : metadata.source);
+      if (!own) return link.close(CloseCode::kOverloaded);
+      self->hand_over(shard, std::move(link), std::make_shared<Admission::Token>(std::move(*own)));
+    });
   }
 
   Shards& shards_;
   const std::vector<std::weak_ptr<EventLoop>> loops_;  ///< Not held: what a shard posted for us may outlive another shard.
   const Duration accept_deadline_;
   AcceptPolicy policy_;
-  const OnStream on_stream_;
+  Admission admission_;
+  const OnLink on_link_;
+  const std::shared_ptr<OpenConnections> open_;
   BridgeHandle listener_;              ///< The home's.
   adit_handle attempts_ = 0;           ///< The same, for whoever's turn it is; stale once it was released.
   std::atomic<bool> deciding_{false};  ///< It is some shard's turn.
@@ -189,6 +259,7 @@ Result<void> IrohNodeManager::start_loops() {
   for (unsigned index = 0; index < shards_.size(); ++index) {
     ADIT_TRY(auto loop, EventLoop::create(shards_[index]));
     loops_.push_back(std::move(loop));
+    pools_.push_back(std::make_shared<DialPool>());
   }
   return {};
 }
@@ -214,10 +285,10 @@ Result<BridgeHandle> IrohNodeManager::bind(const std::vector<std::string>& addre
   config.external_addrs = external_addrs.data();
   config.external_addr_count = external_addrs.size();
   config.portmap = config_.portmap ? 1 : 0;
-  config.max_bidi_streams = kMaxBidiStreams;
+  config.max_bidi_streams = config_.listens ? kLaneStreams : 0;
   config.stream_window = kStreamWindow;
-  config.receive_window = kConnectionWindow;
-  config.send_window = kConnectionWindow;
+  config.receive_window = kReceiveWindow;
+  config.send_window = kSendWindow;
   config.idle_timeout_ms = bridge_ms(config_.idle_timeout);
   config.keep_alive_ms = bridge_ms(config_.keep_alive);
   config.relay_only = config_.relay_only ? 1 : 0;
@@ -250,7 +321,10 @@ IrohNodeManager::~IrohNodeManager() {
   stop_listening();
   for (const auto& loop : loops_) loop->leave();
   log_.reset();  // iroh calls it an error that an endpoint closes
+  open_->close_all();
   close();
+  // The last to let go of a pool is its shard's thread.
+  for (unsigned index = 0; index < pools_.size(); ++index) shards_[index].post([pool = std::move(pools_[index])] {});
   for (const auto& loop : loops_) loop->stop();
 }
 
@@ -318,61 +392,92 @@ adit_handle IrohNodeManager::endpoint() const {
   return endpoint_.get();
 }
 
-asio::awaitable<Result<std::unique_ptr<ByteStream>>> IrohNodeManager::dial(Shard& shard, const IrohConfig& to,
-                                                                           Duration deadline) {
-  const auto loop = loops_[shard.index()];
-  const auto until = now_from_system().instant + deadline;
-  std::array<std::uint8_t, 32> id;
-  if (!from_hex(to.endpoint_id, id))
-    co_return fail(Errc::kConfiguration, "an endpoint id is 64 hex digits, not '" + to.endpoint_id + "'");
-  const auto addrs = bridge_views(to.addrs);
-  const auto alpn = bridge_view(to.alpn);
-  adit_dial target{};
-  target.endpoint_id = id.data();
-  target.addrs = addrs.data();
-  target.addr_count = addrs.size();
-  if (to.relay_url) target.relay_url = bridge_view(*to.relay_url);
-  target.alpns = &alpn;
-  target.alpn_count = 1;
-
-  // Silence is the commonest failure, and the bridge does not know what was dialled.
-  const auto failed = [this, &to](std::int32_t result, adit_handle handle) {
-    auto error = bridge_error(result, handle, "cannot connect to " + to.endpoint_id.substr(0, 10) + " over iroh");
-    std::string advice;
-    if (result == ADIT_TIMED_OUT) advice = "; is the peer running, and are its addresses or its relay right?";
-    if ((result == ADIT_TIMED_OUT || result == ADIT_UNREACHABLE) && config_.relay_mode == IrohRelays::kNone) {
-      advice += " There is no relay here: where both sides are behind routers, set `relay` in [iroh] of both";
+/// Begins a dial, or joins the one that is under way to the same peer, and waits for it.
+asio::awaitable<Result<std::shared_ptr<DialPool::Attempt>>> IrohNodeManager::connect(Shard& shard, const IrohConfig& to,
+                                                                                     std::string key, Duration deadline) {
+  const auto pool = pools_[shard.index()];
+  const bool no_relay = config_.relay_mode == IrohRelays::kNone;
+  auto attempt = pool->attempt(key);
+  if (!attempt) {
+    std::array<std::uint8_t, 32> id;
+    if (!from_hex(to.endpoint_id, id))
+      co_return fail(Errc::kConfiguration, "an endpoint id is 64 hex digits, not '" + to.endpoint_id + "'");
+    const auto addrs = bridge_views(to.addrs);
+    const std::vector<std::string> offered =
+        to.alpn.empty() ? std::vector<std::string>{kAlpnLanes, kAlpnMining} : std::vector<std::string>{to.alpn};
+    const auto alpns = bridge_views(offered);
+    adit_dial target{};
+    target.endpoint_id = id.data();
+    target.addrs = addrs.data();
+    target.addr_count = addrs.size();
+    if (to.relay_url) target.relay_url = bridge_view(*to.relay_url);
+    target.alpns = alpns.data();
+    target.alpn_count = alpns.size();
+    const auto& loop = loops_[shard.index()];
+    adit_handle handle = 0;
+    if (const auto result = adit_connect(endpoint(), loop->handle(), &target, bridge_ms(deadline), &handle);
+        result != ADIT_OK) {
+      co_return fail(dial_error(result, 0, to.endpoint_id, no_relay));
     }
-    return advice.empty() ? error
-                          : Error(result == ADIT_TIMED_OUT ? Errc::kTimedOut : Errc::kUnreachable, error.message() + advice);
-  };
-  adit_handle handle = 0;
-  if (const auto result = adit_connect(endpoint(), loop->handle(), &target, bridge_ms(deadline), &handle); result != ADIT_OK) {
-    co_return fail(failed(result, 0));
+    attempt = std::make_shared<DialPool::Attempt>(shard.context());
+    pool->begin(key, attempt);
+    // On its own: whoever began it may stop waiting, and others may wait too.
+    shard.spawn(finish_dial(pool, key, attempt, loop, BridgeHandle(handle), std::make_unique<EventLoop::Done>(loop, handle),
+                            open_, to.endpoint_id, no_relay, config_.idle_linger));
   }
-  BridgeHandle connection(handle);
-  if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(failed(result, handle));
-
-  const auto left = bridge_ms(until - now_from_system().instant);
-  if (const auto result = adit_stream_open(connection.get(), left, &handle); result != ADIT_OK)
-    co_return fail(failed(result, 0));
-  BridgeHandle stream(handle);
-  if (const auto result = co_await loop->done(handle); result != ADIT_OK) co_return fail(failed(result, handle));
-  co_return std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream));
+  if (!attempt->finished)
+    (void)co_await attempt->done.async_wait(asio::cancel_after(deadline, asio::as_tuple(asio::use_awaitable)));
+  if (!attempt->finished) co_return fail(dial_error(ADIT_TIMED_OUT, 0, to.endpoint_id, no_relay));
+  if (attempt->failure) co_return fail(*attempt->failure);
+  co_return attempt;
 }
 
-Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, Admission admission, OnStream on_stream) {
+asio::awaitable<Result<Link>> IrohNodeManager::dial(Shard& shard, const IrohConfig& to, Duration deadline) {
+  const auto loop = loops_[shard.index()];
+  const auto pool = pools_[shard.index()];
+  const auto until = now_from_system().instant + deadline;
+  const auto key = pool_key(to);
+  const auto left = [until] { return std::max<Duration>(until - now_from_system().instant, Duration::zero()); };
+  // Each turn ends in a session, or leaves behind what cannot have one.
+  for (;;) {
+    auto lanes = pool->find(key);
+    const bool known = lanes != nullptr;
+    if (!lanes) {
+      ADIT_CO_TRY(const auto attempt, co_await connect(shard, to, key, left()));
+      lanes = attempt->lanes;
+      if (!lanes) {
+        auto connection = std::move(attempt->single);
+        if (connection.get() == 0) continue;  // somebody else who waited has taken it
+        adit_handle handle = 0;
+        auto result = adit_stream_open(connection.get(), bridge_ms(left()), &handle);
+        BridgeHandle stream(handle);
+        if (result == ADIT_OK) result = co_await loop->done(handle);
+        if (result != ADIT_OK) {
+          co_return fail(dial_error(result, handle, to.endpoint_id, config_.relay_mode == IrohRelays::kNone));
+        }
+        co_return Link{.stream = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream))};
+      }
+      if (lanes->sessions() >= kDialledSessions) continue;  // many waited for it
+    }
+    auto link = co_await open_session(lanes, LaneProtocol::kMining, until);
+    if (link || !known || left() == Duration::zero()) co_return link;
+    // One from before may have died unnoticed.
+    lanes->doubt();
+  }
+}
+
+Result<void> IrohNodeManager::listen(std::vector<std::string> alpns, Admission admission, OnLink on_link) {
   const std::scoped_lock lock(mutex_);
   alpns_ = std::move(alpns);
   admission_ = std::move(admission);
-  on_stream_ = std::move(on_stream);
+  on_link_ = std::move(on_link);
   auto listens = begin_listening();
   if (!listens) alpns_.clear();
   return listens;
 }
 
 Result<void> IrohNodeManager::begin_listening() {
-  auto listening = std::make_shared<Listening>(shards_, loops_, config_, *admission_, on_stream_);
+  auto listening = std::make_shared<Listening>(shards_, loops_, config_, *admission_, on_link_, open_);
   const auto wanted = bridge_views(alpns_);
   adit_handle listener = 0;
   const auto result =
@@ -393,7 +498,7 @@ void IrohNodeManager::stop_listening() {
   {
     const std::scoped_lock lock(mutex_);
     alpns_.clear();
-    on_stream_ = nullptr;
+    on_link_ = nullptr;
     listening = listening_;
   }
   if (listening) listening->stop();

@@ -20,6 +20,7 @@
 #include "net/iroh/accept.h"
 #include "net/iroh/event_loop.h"
 #include "net/iroh/iroh_log.h"
+#include "net/iroh/lanes.h"
 #include "net/iroh/runtime.h"
 #include "net/iroh/watchdog.h"
 #include "net/shards.h"
@@ -63,7 +64,9 @@ struct IrohNodeConfig {
   Duration bind_deadline = std::chrono::seconds(10);
   Duration idle_timeout = std::chrono::seconds(30);  ///< A silent peer is gone after this, or after its own if shorter.
   Duration keep_alive = std::chrono::seconds(5);
-  Duration accept_deadline = std::chrono::seconds(10);  ///< For the QUIC handshake, and again for the first stream.
+  Duration accept_deadline = std::chrono::seconds(10);  ///< For the QUIC handshake, and again for the first stream or session.
+  Duration idle_linger = std::chrono::seconds(5);       ///< A dialled connection without a session is kept so long.
+  bool listens = true;  ///< Whether peers may be let open streams at all: whoever only dials grants none.
   AcceptLimits accept;
 };
 
@@ -82,9 +85,9 @@ class IrohNodeManager final : public IrohCarrier {
 
   /// Besides those of IrohCarrier: kHandshake (another endpoint answers there), kConfiguration (no such id, our own, a bad
   /// address).
-  asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial(Shard& shard, const IrohConfig& to, Duration deadline) override;
-  /// Not from within on_stream: neither is stop_listening. Errors: kConfiguration.
-  Result<void> listen(std::vector<std::string> alpns, Admission admission, OnStream on_stream) override;
+  asio::awaitable<Result<Link>> dial(Shard& shard, const IrohConfig& to, Duration deadline) override;
+  /// Not from within on_link: neither is stop_listening. Errors: kConfiguration.
+  Result<void> listen(std::vector<std::string> alpns, Admission admission, OnLink on_link) override;
   void stop_listening() override;
 
   [[nodiscard]] Counts counts() const override;
@@ -104,6 +107,8 @@ class IrohNodeManager final : public IrohCarrier {
   void watch(const std::stop_token& stop);
   void rebuild();
   [[nodiscard]] adit_handle endpoint() const;
+  asio::awaitable<Result<std::shared_ptr<DialPool::Attempt>>> connect(Shard& shard, const IrohConfig& to, std::string key,
+                                                                      Duration deadline);
 
   Shards& shards_;
   BridgeRuntime runtime_;
@@ -117,7 +122,9 @@ class IrohNodeManager final : public IrohCarrier {
   std::vector<std::shared_ptr<EventLoop>> loops_;  ///< One per shard, by index.
   std::vector<std::string> alpns_;                 ///< Empty: nobody listens.
   std::optional<Admission> admission_;             ///< Where there are alpns_, as the next.
-  OnStream on_stream_;
+  OnLink on_link_;
+  std::vector<std::shared_ptr<DialPool>> pools_;  ///< One per shard, by index; each of its shard alone.
+  std::shared_ptr<OpenConnections> open_ = std::make_shared<OpenConnections>();  ///< Those with lanes.
   std::atomic<std::uint64_t> rebuilds_{0};
   std::condition_variable_any waking_;
   std::jthread watchdog_;  ///< Where there are relays.

@@ -44,9 +44,9 @@ class IrohNode : public testing::Test {
   }
 
   static void serve_echo(IrohNodeManager& node, Admission admission = Admission({})) {
-    const auto listening = node.listen(
-        {kAlpnMining}, std::move(admission),
-        [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) { shard.spawn(echo(std::move(stream))); });
+    const auto listening = node.listen({kAlpnMining}, std::move(admission), [](Shard& shard, Link link, IrohCarrier::Place) {
+      shard.spawn(echo(std::move(link.stream)));
+    });
     ASSERT_TRUE(listening) << listening.error().message();
   }
 
@@ -62,7 +62,7 @@ TEST_F(IrohNode, BytesComeBackFromAnEchoOverLoopback) {
   const auto heard =
       run_on(shards_[0],
              [](IrohNodeManager& from, Shard& shard, IrohConfig to, std::string words) -> asio::awaitable<Result<std::string>> {
-               ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+               ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 10s));
                std::string all;
                for (std::size_t at = 0; at < words.size(); at += 10'000) {
                  ADIT_CO_TRY(const auto part, co_await say(*stream, words.substr(at, 10'000)));
@@ -88,13 +88,12 @@ TEST_F(IrohNode, ConnectionsAreSpreadOverTheShards) {
   std::mutex mutex;
   std::set<unsigned> used;
   unsigned accepted = 0;
-  ASSERT_TRUE(
-      server->listen({kAlpnMining}, Admission({}), [&](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) {
-        const std::scoped_lock lock(mutex);
-        used.insert(shard.index());
-        if (++accepted == 4) promise.set_value(used);
-        shard.spawn(echo(std::move(stream)));
-      }));
+  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}), [&](Shard& shard, Link link, IrohCarrier::Place) {
+    const std::scoped_lock lock(mutex);
+    used.insert(shard.index());
+    if (++accepted == 4) promise.set_value(used);
+    shard.spawn(echo(std::move(link.stream)));
+  }));
   for (unsigned i = 0; i < 4; ++i) {
     const auto heard = dial_and_say(*client, shards_[i % 2], address_of(*server), "hello");
     ASSERT_TRUE(heard) << heard.error().message();
@@ -107,7 +106,7 @@ TEST_F(IrohNode, AFinishIsACleanEndAndBytesAreCounted) {
   serve_echo(*server);
   const auto end =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 10s));
         ADIT_CO_TRY(const auto heard, co_await say(*stream, "hello"));
         stream->finish();
         const auto more = co_await read_some(*stream);
@@ -124,7 +123,7 @@ TEST_F(IrohNode, MetadataNamesThePeerAndItsDirectPath) {
   serve_echo(*server);
   const auto known =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 10s));
         ConnectionMetadata metadata;
         for (int i = 0; i < 1000 && !metadata.path_rtt; ++i) {  // published by the bridge, at most one round behind
           ADIT_CO_TRY(const auto heard, co_await say(*stream, "hello"));
@@ -144,17 +143,16 @@ TEST_F(IrohNode, MetadataNamesThePeerAndItsDirectPath) {
 
 TEST_F(IrohNode, ACloseDeliversWhatWasWrittenAndItsCode) {
   const auto server = node(loopback(1)), client = node(loopback(2));
-  ASSERT_TRUE(
-      server->listen({kAlpnMining}, Admission({}), [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) {
-        shard.spawn([](std::unique_ptr<ByteStream> peer) -> asio::awaitable<void> {
-          if (!co_await read_some(*peer)) co_return;
-          (void)co_await write_all(*peer, as_bytes("no more of you"));
-          peer->close(CloseCode::kOverloaded);
-        }(std::move(stream)));
-      }));
+  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}), [](Shard& shard, Link link, IrohCarrier::Place) {
+    shard.spawn([](std::unique_ptr<ByteStream> peer) -> asio::awaitable<void> {
+      if (!co_await read_some(*peer)) co_return;
+      (void)co_await write_all(*peer, as_bytes("no more of you"));
+      peer->close(CloseCode::kOverloaded);
+    }(std::move(link.stream)));
+  }));
   const auto end =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 10s));
         ADIT_CO_TRY(auto heard, co_await say(*stream, "four score and"));
         const auto finished = co_await read_some(*stream);
         // The finish and the close travel apart; after the close a write says why.
@@ -176,7 +174,7 @@ TEST_F(IrohNode, ClosingWakesWhoWaits) {
   serve_echo(*server);
   const auto end =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 10s));
         shard.post([&stream = *stream] { stream.close(CloseCode::kShutdown); });
         co_return co_await read_some(*stream);
       }(*client, shards_[0], address_of(*server)));
@@ -189,12 +187,11 @@ TEST_F(IrohNode, ASilentPeerIsDroppedAtItsDeadlineAndNeverHandedOver) {
   config.accept_deadline = 300ms;
   const auto server = node(std::move(config)), client = node(loopback(2));
   std::atomic<int> handed_over{0};
-  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}),
-                             [&](Shard&, std::unique_ptr<ByteStream>, Admission::Token) { ++handed_over; }));
+  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}), [&](Shard&, Link, IrohCarrier::Place) { ++handed_over; }));
   // The stream is opened and nothing is written: the peer does not even see it.
   const auto end =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 10s));
         co_return co_await read_some(*stream);
       }(*client, shards_[0], address_of(*server)));
   ASSERT_FALSE(end);
@@ -212,7 +209,7 @@ TEST_F(IrohNode, ADialThatCannotWorkSaysWhatToDo) {
     return run_on(
         shards_[0],
         [](IrohNodeManager& from, Shard& shard, IrohConfig target, Duration limit) -> asio::awaitable<Result<std::string>> {
-          ADIT_CO_TRY(const auto stream, co_await from.dial(shard, target, limit));
+          ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, target, limit));
           co_return std::string("connected");
         }(*client, shards_[0], to, deadline));
   };
@@ -259,7 +256,7 @@ TEST_F(IrohNode, ADialToSilenceEndsAtItsDeadline) {
   to.addrs = {"127.0.0.1:" + std::to_string(silent.local_endpoint().port())};
   const auto result =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig target) -> asio::awaitable<Result<std::string>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, target, 300ms));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, target, 300ms));
         co_return std::string("connected");
       }(*client, shards_[0], to));
   ASSERT_FALSE(result);
@@ -270,22 +267,21 @@ TEST_F(IrohNode, ADialToSilenceEndsAtItsDeadline) {
 TEST_F(IrohNode, ANodeThatGoesEndsItsStreamsAndTellsThePeer) {
   auto server = node(loopback(1)), client = node(loopback(2));
   std::promise<std::string> peer_saw;
-  ASSERT_TRUE(
-      server->listen({kAlpnMining}, Admission({}), [&](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) {
-        shard.spawn([](std::unique_ptr<ByteStream> peer, std::promise<std::string>& saw) -> asio::awaitable<void> {
-          for (;;) {
-            const auto got = co_await read_some(*peer);
-            if (!got) co_return saw.set_value(std::string(got.error().name()));
-            (void)co_await write_all(*peer, as_bytes(*got));
-          }
-        }(std::move(stream), peer_saw));
-      }));
+  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}), [&](Shard& shard, Link link, IrohCarrier::Place) {
+    shard.spawn([](std::unique_ptr<ByteStream> peer, std::promise<std::string>& saw) -> asio::awaitable<void> {
+      for (;;) {
+        const auto got = co_await read_some(*peer);
+        if (!got) co_return saw.set_value(std::string(got.error().name()));
+        (void)co_await write_all(*peer, as_bytes(*got));
+      }
+    }(std::move(link.stream), peer_saw));
+  }));
   std::promise<void> connected;
   std::promise<std::string> we_saw;
   shards_[0].post([&] {
     shards_[0].spawn([](IrohNodeManager& from, Shard& shard, IrohConfig to, std::promise<void>& ready,
                         std::promise<std::string>& saw) -> asio::awaitable<void> {
-      const auto stream = co_await from.dial(shard, to, 10s);
+      const auto stream = co_await dial_stream(from, shard, to, 10s);
       if (stream) (void)co_await say(**stream, "hello");  // so the peer has the stream
       ready.set_value();
       const auto got = stream ? co_await read_some(**stream) : fail(stream.error());
@@ -313,8 +309,8 @@ TEST_F(IrohNode, AConfigurationThatCannotWorkIsNamed) {
   ASSERT_FALSE(started);
   EXPECT_TRUE(started.error().is(Errc::kAddressInUse)) << started.error().message();
 
-  EXPECT_TRUE(first->listen({"a"}, Admission({}), [](Shard&, std::unique_ptr<ByteStream>, Admission::Token) {}));
-  const auto twice = first->listen({"a"}, Admission({}), [](Shard&, std::unique_ptr<ByteStream>, Admission::Token) {});
+  EXPECT_TRUE(first->listen({"a"}, Admission({}), [](Shard&, Link, IrohCarrier::Place) {}));
+  const auto twice = first->listen({"a"}, Admission({}), [](Shard&, Link, IrohCarrier::Place) {});
   ASSERT_FALSE(twice);
   EXPECT_TRUE(twice.error().is(Errc::kConfiguration));
 }
@@ -339,12 +335,12 @@ TEST_F(IrohNode, AfterStopListeningPeersAreRefusedAndOldStreamsLiveOn) {
   const auto end = run_on(
       shards_[0],
       [](IrohNodeManager& listener, IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<Error>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 10s));
         ADIT_CO_TRY(const auto before, co_await say(*stream, "before"));
         listener.stop_listening();
         listener.stop_listening();
         for (int i = 0; i < 100; ++i) {  // the listener's own shard does it
-          const auto late = co_await from.dial(shard, to, 10s);
+          const auto late = co_await dial_stream(from, shard, to, 10s);
           if (!late) {
             ADIT_CO_TRY(const auto after, co_await say(*stream, "after"));
             co_return late.error();
@@ -368,7 +364,7 @@ TEST_F(IrohNode, PeersBeyondTheListenersBoundAreRefusedAndTheOthersServed) {
       run_on(shards_[1], [](IrohNodeManager& from, Shard& shard, IrohConfig target) -> asio::awaitable<Result<std::string>> {
         std::vector<std::unique_ptr<ByteStream>> silent;
         for (int i = 0; i < 10; ++i) {
-          auto stream = co_await from.dial(shard, target, 10s);
+          auto stream = co_await dial_stream(from, shard, target, 10s);
           if (!stream) {
             if (!stream.error().is(Errc::kRefused)) co_return fail(std::move(stream.error()));
             co_return std::to_string(silent.size());
@@ -441,7 +437,7 @@ TEST_F(IrohNode, APeerInPureRustIsUnderstoodAndItsDeathNoticed) {
   const auto client = node(std::move(config));
   const auto end =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, EchoProcess& other) -> asio::awaitable<Result<std::string>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, other.config(), 10s));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, other.config(), 10s));
         ADIT_CO_TRY(const auto heard, co_await say(*stream, "are you there?"));
         other.kill();
         co_return co_await read_some(*stream);

@@ -46,9 +46,8 @@ class RelayTest : public testing::Test {
   }
 
   static void serve_echo(IrohNodeManager& node) {
-    ASSERT_TRUE(node.listen(
-        {kAlpnMining}, Admission({}),
-        [](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) { shard.spawn(echo(std::move(stream))); }));
+    ASSERT_TRUE(node.listen({kAlpnMining}, Admission({}),
+                            [](Shard& shard, Link link, IrohCarrier::Place) { shard.spawn(echo(std::move(link.stream))); }));
   }
 
   static bool connected(const IrohNodeManager& node) {
@@ -75,7 +74,7 @@ TEST_F(RelayTest, TwoEndpointsThatBindNoAddressTalkThroughIt) {
   EXPECT_EQ(server->clients(), 2u);
   const auto known =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 20s));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 20s));
         ConnectionMetadata metadata;
         for (int i = 0; i < 1000 && metadata.path == Path::kUnknown; ++i) {
           ADIT_CO_TRY(const auto heard, co_await say(*stream, "hello"));
@@ -104,7 +103,7 @@ TEST_F(RelayTest, AConnectionThatGoesDirectLosesNothingAndSaysSoOnce) {
   // Dialled by the relay alone, so every word before the change goes through it.
   const auto known =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
-        ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 20s));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 20s));
         for (int i = 0; i < 3000 && stream->metadata().path_changes == 0; ++i) {
           ADIT_CO_TRY(const auto heard, co_await say(*stream, "word " + std::to_string(i)));
           if (heard != "word " + std::to_string(i)) co_return fail(Errc::kInternal, heard);
@@ -189,8 +188,8 @@ TEST_F(RelayTest, AConnectionSurvivesARestartOfItsRelay) {
   const auto miner = node(relayed(2, url));
   serve_echo(*pool);
   ASSERT_TRUE(connected(*pool));
-  auto stream =
-      run_on(shards_[0], miner->dial(shards_[0], IrohConfig{.endpoint_id = pool->endpoint_id(), .relay_url = url}, 20s));
+  auto stream = run_on(shards_[0],
+                       dial_stream(*miner, shards_[0], IrohConfig{.endpoint_id = pool->endpoint_id(), .relay_url = url}, 20s));
   ASSERT_TRUE(stream) << stream.error().message();
   const auto talk = [&](std::string words) {
     return run_on(shards_[0], [](ByteStream& over, std::string text) -> asio::awaitable<Result<std::string>> {
@@ -241,7 +240,7 @@ TEST_F(RelayTest, ADirectConnectionOutlivesTheLossOfEveryRelay) {
   const auto pool = node(std::move(config));
   serve_echo(*pool);
   const auto miner = node(loopback(2));
-  auto dialled = run_on(shards_[0], miner->dial(shards_[0], address_of(*pool), 20s));
+  auto dialled = run_on(shards_[0], dial_stream(*miner, shards_[0], address_of(*pool), 20s));
   ASSERT_TRUE(dialled) << dialled.error().message();
   const auto heard = run_on(shards_[0], [](ByteStream& over) -> asio::awaitable<Result<std::string>> {
     co_return co_await say(over, "hello");

@@ -6,15 +6,11 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "base/hex.h"
-#include "log/log.h"
-
 namespace adit::net {
 namespace {
 
 /// How long a closed connection may still deliver. One round trip and an acknowledgement's delay, unless packets are lost.
 constexpr std::uint32_t kLingerMs = 1000;
-constexpr std::uint64_t kToldMoves = 20;
 
 std::string_view meaning(std::uint64_t code) {
   switch (code) {
@@ -50,18 +46,25 @@ boost::system::error_code asio_error(const Error& error) {
 }
 
 IrohStream::IrohStream(std::shared_ptr<EventLoop> loop, BridgeHandle connection, BridgeHandle stream)
-    : loop_(std::move(loop)),
+    : IrohStream(std::make_shared<SharedConnection>(std::move(loop), std::move(connection), nullptr), std::move(stream)) {
+  lane_ = false;
+}
+
+IrohStream::IrohStream(std::shared_ptr<SharedConnection> connection, BridgeHandle stream, std::int32_t priority)
+    : loop_(connection->loop()),
       connection_(std::move(connection)),
+      lane_(true),
       stream_(std::move(stream)),
       reading_(std::make_shared<Readiness>(loop_->shard().context())),
       writing_(std::make_shared<Readiness>(loop_->shard().context())) {
   loop_->watch(stream_.get(), *this);
-  loop_->watch(connection_.get(), *this);
+  if (priority != 0) set_priority(priority);
   last_.transport = Transport::kIroh;
+  last_.alpn = connection_->alpn();
   last_.opened_at = now_from_system().instant;
-  const auto begun = IrohStream::metadata();
-  way_ = {begun.path, begun.source};
 }
+
+void IrohStream::set_priority(std::int32_t priority) { (void)adit_stream_set_priority(stream_.get(), priority); }
 
 IrohStream::~IrohStream() { IrohStream::close(CloseCode::kShutdown); }
 
@@ -165,7 +168,7 @@ std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) 
 
 Error IrohStream::why_closed() const {
   adit_close_reason reason;
-  if (adit_connection_close_reason(connection_.get(), &reason) != ADIT_OK)
+  if (adit_connection_close_reason(connection_->handle(), &reason) != ADIT_OK)
     return Error(Errc::kReset, "the connection has ended");
   const std::string words(reason.reason, reason.reason_len);
   switch (reason.kind) {
@@ -191,21 +194,6 @@ Error IrohStream::why_closed() const {
 void IrohStream::on_event(std::uint32_t ready, std::int32_t) {
   if ((ready & ADIT_READY_READABLE) != 0) reading_->wake();
   if ((ready & ADIT_READY_WRITABLE) != 0) writing_->wake();
-  if ((ready & ADIT_READY_MOVED) != 0) moved();
-}
-
-void IrohStream::moved() {
-  loop_->count_move();
-  // A peer that wanders has it all counted and no more told.
-  if (++last_.path_changes > kToldMoves) return;
-  const auto before = std::exchange(way_, {});
-  const auto now = metadata();
-  way_ = {now.path, now.source};
-  log::info("iroh.path_changed", {{"peer", now.peer},
-                                  {"from", to_string(before.path)},
-                                  {"to", to_string(now.path)},
-                                  {"from_address", before.remote},
-                                  {"to_address", now.source}});
 }
 
 asio::awaitable<Result<void>> IrohStream::wait(std::shared_ptr<Readiness> direction) {
@@ -240,15 +228,21 @@ void IrohStream::close(CloseCode code) {
   if (stream_.get() == 0) return;
   last_ = IrohStream::metadata();
   loop_->forget(stream_.get());
-  loop_->forget(connection_.get());
-  const auto result = adit_close_when_delivered(connection_.get(), stream_.get(), static_cast<std::uint64_t>(code), kLingerMs);
-  if (result == ADIT_OK) {
-    connection_.give_up();
+  const auto number = static_cast<std::uint64_t>(code);
+  if (lane_) {
+    // Finished before, or broken: then there is nothing to deliver.
+    if (code == CloseCode::kShutdown) (void)adit_stream_finish(stream_.get());
+    // Perhaps we gave it up because nothing is heard any more: what begins anew must not wait for that.
+    if (code != CloseCode::kShutdown || !end_of_reading_ || !end_of_reading_->is(Errc::kEndOfStream)) connection_->doubt();
+    (void)adit_release(stream_.give_up(), number);
+  } else if (adit_close_when_delivered(connection_->handle(), stream_.get(), number, kLingerMs) == ADIT_OK) {
+    connection_->give_up();
     stream_.give_up();
   } else {
     stream_.reset();
-    connection_.reset();
   }
+  connection_.reset();
+  session_.reset();
   failure_ = Error(Errc::kClosed, "closed here");
   reading_->close();
   writing_->close();
@@ -258,20 +252,9 @@ ConnectionMetadata IrohStream::metadata() const {
   auto metadata = last_;
   metadata.bytes_received = bytes_received_;
   metadata.bytes_sent = bytes_sent_;
-  adit_connection_info info;
-  if (adit_connection_get_info(connection_.get(), &info) != ADIT_OK) return metadata;
-  metadata.peer = to_hex(info.remote_id);
-  const adit_path* const begin = info.paths;
-  const adit_path* const end = begin + std::min<std::uint32_t>(info.path_count, ADIT_MAX_PATHS);
-  metadata.figures = {.packets_sent = info.packets_sent, .packets_lost = info.packets_lost};
-  const auto* path = std::find_if(begin, end, [](const adit_path& each) { return each.selected == 1; });
-  if (path == end) path = begin;  // none is selected yet, or iroh does not say
-  if (path == end) return metadata;
-  metadata.source = path->remote;
-  metadata.path = path->relayed == 1 ? Path::kRelayed : Path::kDirect;
-  metadata.figures->congestion_window = path->congestion_window;
-  metadata.figures->mtu = path->mtu;
-  if (path->rtt_us != 0) metadata.path_rtt = std::chrono::microseconds(path->rtt_us);
+  if (!connection_) return metadata;
+  if (lane_) metadata.sessions = static_cast<unsigned>(connection_->sessions());
+  connection_->describe(metadata);
   return metadata;
 }
 

@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -19,6 +18,7 @@
 
 #include "net/byte_stream.h"
 #include "net/iroh/event_loop.h"
+#include "net/iroh/shared_connection.h"
 
 namespace adit::net {
 
@@ -26,16 +26,19 @@ namespace adit::net {
 /// for the rest.
 boost::system::error_code asio_error(const Error& error);
 
-/// A bi stream that has its connection to itself, as a ByteStream, and as Asio's AsyncReadStream and AsyncWriteStream, so that
-/// Beast or any other Asio code runs over it. The connection's handle is kept, so that its paths can be read for as long as the
-/// stream is open. To be used on the thread of the loop's shard alone; one reader and one writer at a time, of either kind.
+/// A bi stream as a ByteStream, and as Asio's AsyncReadStream and AsyncWriteStream, so that Beast or any other Asio code runs
+/// over it. Its connection is kept, so that its paths can be read for as long as the stream is open. To be used on the thread
+/// of the loop's shard alone; one reader and one writer at a time, of either kind.
 ///
-/// close() still delivers what was taken before: the connection ends when the peer's QUIC has all of it, or after a second. Not
-/// final: Asio derives from what it examines.
+/// One that has its connection to itself ends it by close(), which still delivers what was taken before: when the peer's QUIC
+/// has all of it, or after a second. One that is a lane among others ends alone: with kShutdown what was taken is delivered and
+/// no more is read, any other code resets and stops it. Not final: Asio derives from what it examines.
 class IrohStream : public ByteStream, private EventLoop::Waiter {
  public:
-  /// Both handles are DONE and on `loop`.
+  /// The connection is its own. Both handles are DONE and on `loop`.
   IrohStream(std::shared_ptr<EventLoop> loop, BridgeHandle connection, BridgeHandle stream);
+  /// One lane among others of `connection`, on whose loop `stream` is DONE. `priority`: see adit_stream_set_priority.
+  IrohStream(std::shared_ptr<SharedConnection> connection, BridgeHandle stream, std::int32_t priority = 0);
   ~IrohStream() override;
   IrohStream(const IrohStream&) = delete;
   IrohStream& operator=(const IrohStream&) = delete;
@@ -75,6 +78,10 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
   };
   /// As try_read, without a copy: worth it from some kilobytes on.
   Result<Pieces> try_read_pieces();
+
+  /// Of a lane: the session it belongs to, held until the stream is closed.
+  void join(std::shared_ptr<void> session) { session_ = std::move(session); }
+  void set_priority(std::int32_t priority);
 
   /// Abandons what we send: the peer's reads end with the code. Later writes fail with kClosed; reading goes on.
   void reset_sending(CloseCode code);
@@ -155,28 +162,22 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
     }
   }
 
-  /// The way that the data goes.
-  struct Way {
-    Path path = Path::kUnknown;
-    std::string remote;
-  };
-
   void on_event(std::uint32_t ready, std::int32_t result) override;
-  void moved();
   static asio::awaitable<Result<void>> wait(std::shared_ptr<Readiness> direction);
   Result<std::size_t> written(std::int64_t result, std::uint64_t code);
   std::unexpected<Error> end(std::int64_t result, std::uint64_t code);
   [[nodiscard]] Error why_closed() const;
 
   std::shared_ptr<EventLoop> loop_;
-  BridgeHandle connection_;
+  std::shared_ptr<SharedConnection> connection_;  ///< Null once closed.
+  bool lane_;
+  std::shared_ptr<void> session_;
   BridgeHandle stream_;
   std::shared_ptr<Readiness> reading_;
   std::shared_ptr<Readiness> writing_;
   std::optional<Error> end_of_reading_;  ///< The peer finished or we want no more; we may still write.
   std::optional<Error> end_of_writing_;  ///< We finished or abandoned it; we may still read.
   std::optional<Error> failure_;         ///< Ended both ways.
-  Way way_;                              ///< As told last.
   ConnectionMetadata last_;              ///< What was known when it was closed; before that its unchanging part.
   std::uint64_t bytes_received_ = 0;
   std::uint64_t bytes_sent_ = 0;

@@ -52,17 +52,16 @@ class IrohStreams : public testing::Test {
     auto server = IrohNodeManager::start(shards_, loopback(1)), client = IrohNodeManager::start(shards_, loopback(2));
     EXPECT_TRUE(server && client);
     std::promise<Result<std::string>> accepted;
-    EXPECT_TRUE((*server)->listen({kAlpnMining}, Admission({}),
-                                  [&](Shard& shard, std::unique_ptr<ByteStream> stream, Admission::Token) {
-                                    shard.spawn([](std::unique_ptr<ByteStream> owned, Side& side,
-                                                   std::promise<Result<std::string>>& outcome) -> asio::awaitable<void> {
-                                      outcome.set_value(co_await side(dynamic_cast<IrohStream&>(*owned)));
-                                    }(std::move(stream), acceptor, accepted));
-                                  }));
+    EXPECT_TRUE((*server)->listen({kAlpnMining}, Admission({}), [&](Shard& shard, Link link, IrohCarrier::Place) {
+      shard.spawn([](std::unique_ptr<ByteStream> owned, Side& side,
+                     std::promise<Result<std::string>>& outcome) -> asio::awaitable<void> {
+        outcome.set_value(co_await side(dynamic_cast<IrohStream&>(*owned)));
+      }(std::move(link.stream), acceptor, accepted));
+    }));
     Outcome outcome;
     outcome.dialler = run_on(
         shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to, Side& side) -> asio::awaitable<Result<std::string>> {
-          ADIT_CO_TRY(const auto stream, co_await from.dial(shard, to, 10s));
+          ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 10s));
           co_return co_await side(dynamic_cast<IrohStream&>(*stream));
         }(**client, shards_[0], address_of(**server), dialler));
     outcome.acceptor = accepted.get_future().get();

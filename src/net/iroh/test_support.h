@@ -95,12 +95,20 @@ inline asio::awaitable<Result<std::string>> say(ByteStream& stream, std::string 
   co_return heard;
 }
 
+/// A dial for one bi stream of a connection of its own, whatever the peer could have instead.
+inline asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_stream(IrohNodeManager& from, Shard& shard, IrohConfig to,
+                                                                        Duration deadline) {
+  if (to.alpn.empty()) to.alpn = kAlpnMining;
+  ADIT_CO_TRY(auto link, co_await from.dial(shard, to, deadline));
+  co_return std::move(link.stream);
+}
+
 /// Dials from `shard` and says `text` there once.
 inline Result<std::string> dial_and_say(IrohNodeManager& from, Shard& shard, const IrohConfig& to, std::string text) {
   return run_on(
       shard,
       [](IrohNodeManager& node, Shard& here, IrohConfig target, std::string words) -> asio::awaitable<Result<std::string>> {
-        ADIT_CO_TRY(const auto stream, co_await node.dial(here, target, std::chrono::seconds(10)));
+        ADIT_CO_TRY(const auto stream, co_await dial_stream(node, here, target, std::chrono::seconds(10)));
         co_return co_await say(*stream, std::move(words));
       }(from, shard, to, std::move(text)));
 }

@@ -57,7 +57,10 @@ struct LaneConnection::State {
   std::optional<Error> failure;  ///< Why the session ended, if not as somebody asked.
   bool closed = false;
   bool receiving = false;
-  bool draining = false;                     ///< What still comes is dropped.
+  bool draining = false;      ///< What still comes is dropped.
+  std::string authority_key;  ///< As proved() said.
+  std::optional<UnixTime> certificate_until;
+  std::unique_ptr<asio::steady_timer> rest;  ///< Of a receive() that waits for a queue to shrink.
   asio::steady_timer* drain_step = nullptr;  ///< Of a drain() that waits for the queues to empty, then for the end.
 
   [[nodiscard]] std::size_t queued() const { return control.writer.queue().size() + second.writer.queue().size(); }
@@ -70,6 +73,12 @@ struct LaneConnection::State {
     second.writer.queue().release();
     patience.cancel();
     wake_drain();
+    if (rest) rest->cancel();
+  }
+  /// The peer asks faster than it reads what it is answered on that lane.
+  [[nodiscard]] bool full(const Half& half) const { return half.writer.queue().size() > options.max_queued_bytes / 8; }
+  [[nodiscard]] bool readable(const Half& half) const {
+    return !half.ended && !full(half) && (&half == &control || receiver.second_open());
   }
   void end(CloseCode code, Error why) {
     if (!closed && !failure) failure = std::move(why);
@@ -104,8 +113,24 @@ LaneConnection::~LaneConnection() { close(CloseCode::kShutdown); }
 /// Until a lane that may be read has something.
 asio::awaitable<Result<void>> LaneConnection::wait(std::shared_ptr<State> state) {
   using asio::experimental::awaitable_operators::operator||;
-  const bool control = !state->control.ended;
-  const bool second = !state->second.ended && state->receiver.second_open();
+  const bool control = state->readable(state->control);
+  const bool second = state->readable(state->second);
+  if (state->full(state->control) || state->full(state->second)) {
+    // Until one of the queues has shrunk or the lane that may be read has something.
+    state->rest = std::make_unique<asio::steady_timer>(state->shard.context(), asio::steady_timer::time_point::max());
+    boost::system::error_code woken;
+    const auto rest = [&] { return state->rest->async_wait(asio::redirect_error(asio::use_awaitable, woken)); };
+    Result<void> ready;
+    if (control || second) {
+      auto& half = control ? state->control : state->second;
+      auto first = co_await (half.stream->wait_readable() || rest());
+      if (first.index() == 0) ready = std::move(std::get<0>(first));
+    } else {
+      co_await rest();
+    }
+    state->rest.reset();
+    co_return ready;
+  }
   if (control && second) {
     auto ready = co_await (state->control.stream->wait_readable() || state->second.stream->wait_readable());
     co_return std::visit([](auto& result) { return std::move(result); }, ready);
@@ -133,7 +158,7 @@ asio::awaitable<Result<FrameBatch>> LaneConnection::receive() {
     std::optional<Error> failed;
     // Control first, always: that is what lanes are for.
     for (Half* half : {&state->control, &state->second}) {
-      if (half->ended || (half == &state->second && !state->receiver.second_open())) continue;
+      if (!state->readable(*half)) continue;
       const auto read = state->read(*half);
       if (read) {
         progress = true;
@@ -199,6 +224,7 @@ asio::awaitable<void> LaneConnection::pump(std::shared_ptr<State> state, Half& h
     }
     if (!half.writer.flush()) state->end(CloseCode::kShutdown);
     if (state->queued() == 0) state->wake_drain();
+    if (state->rest && !state->full(half)) state->rest->cancel();
     if (!state->closed && queue.size() == before) co_await asio::post(state->shard.context(), asio::use_awaitable);
   }
   half.pumping = false;
@@ -233,8 +259,14 @@ ConnectionMetadata LaneConnection::metadata() const {
   metadata.bytes_received += second.bytes_received;
   metadata.bytes_sent += second.bytes_sent;
   metadata.lanes = 2;
-  metadata.authority_key = state_->options.authority_key;
+  metadata.authority_key = state_->authority_key;
+  metadata.certificate_until = state_->certificate_until;
   return metadata;
+}
+
+void LaneConnection::proved(std::string authority_key, UnixTime certificate_until) {
+  state_->authority_key = std::move(authority_key);
+  state_->certificate_until = certificate_until;
 }
 
 std::size_t LaneConnection::queued_bytes() const { return state_->queued(); }

@@ -14,11 +14,12 @@
 namespace adit::net {
 
 struct LaneOptions {
-  std::size_t max_queued_bytes = 1 << 20;  ///< Of both lanes: more unsent bytes than this, and the peer is cut off.
+  /// Of both lanes: more unsent bytes than this, and the peer is cut off. With an eighth of it on one lane that lane is not
+  /// read, so that a peer which asks much before it reads is slowed down instead.
+  std::size_t max_queued_bytes = 1 << 20;
   Duration stalled_deadline = std::chrono::seconds(30);     ///< So long without a lane taking a queued byte: likewise.
   Duration half_ended_deadline = std::chrono::seconds(10);  ///< For the other lane to end after one did.
   std::uint32_t max_payload = wire::kMaxPayload;            ///< A frame that declares more ends the session.
-  std::string authority_key{};                              ///< For the metadata: whose endpoint certificate was proved.
 };
 
 /// A NetworkConnection over two streams that have their prefaces behind them. Frames are plain: the carrier encrypts and has
@@ -38,6 +39,9 @@ class LaneConnection final : public NetworkConnection {
   [[nodiscard]] std::size_t queued_bytes() const override;
   asio::awaitable<void> drain(Duration deadline) override;
   void close(CloseCode code) override;
+
+  /// For the metadata: whose endpoint certificate holds (empty: nobody's was looked at), and how long.
+  void proved(std::string authority_key, UnixTime certificate_until);
 
  private:
   struct Half;

@@ -111,7 +111,11 @@ void Uplink::use(net::ReadyUpstream ready) {
   link_ = link;
   handler_.on_connected(link->peer, link->connection->metadata());
   const bool over_iroh = std::holds_alternative<net::IrohConfig>(link->peer.transport);
-  if ((over_iroh || options_.goodbye) && !silent_[link->candidate]) link->extension.request(link->out);
+  if (link->connection->metadata().lanes > 1) {
+    link->extension = net::AditExtension(net::AditExtension::Side::kClient, true);
+  } else if ((over_iroh || options_.goodbye) && !silent_[link->candidate]) {
+    link->extension.request(link->out);
+  }
   shard_.spawn([](std::shared_ptr<Uplink> self, LinkPtr begun, wire::FrameBuffer answer) -> asio::awaitable<void> {
     const std::vector<wire::FrameView> frames(answer.begin(), answer.end());
     if (auto handled = self->handle(*begun, frames); !handled) {

@@ -1,6 +1,7 @@
 #include "roles/pool/server.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <deque>
 #include <future>
@@ -18,8 +19,7 @@
 #include "base/hex.h"
 #include "bitcoin/block.h"
 #include "log/limited.h"
-#include "net/framed.h"
-#include "net/handshake.h"
+#include "net/session.h"
 #include "net/tcp.h"
 #include "noise/certificate.h"
 #include "wire/adit_messages.h"
@@ -71,6 +71,18 @@ struct Counters {
 noise::AuthorityKeyPair authority_of(const noise::Secret& secret) {
   // PoolServer::start refused a secret that is none.
   return std::move(*noise::AuthorityKeyPair::from_secret(secret.copy()));
+}
+
+net::Credentials credentials_of(const ServerOptions& options) {
+  net::Credentials credentials{.noise = noise::CertificateSource(authority_of(options.authority_secret),
+                                                                 options.certificate_validity, noise::system_random())};
+  std::array<std::uint8_t, 32> id;
+  if (options.iroh && from_hex(options.iroh->endpoint_id(), id)) {
+    credentials.endpoint.emplace(authority_of(options.authority_secret), id,
+                                 static_cast<std::uint8_t>(net::LaneProtocol::kMining), options.certificate_validity,
+                                 noise::system_random());
+  }
+  return credentials;
 }
 
 /// Job ids start anew with each process, coinbases do not repeat.
@@ -131,7 +143,7 @@ struct PoolServer::Member {
   Home& home;
   std::unique_ptr<net::NetworkConnection> connection;
   PoolSession session;
-  net::AditExtension extension{net::AditExtension::Side::kServer};
+  net::AditExtension extension;
   std::size_t place;  ///< In the list; kAway: not in it.
   net::Transport transport;
   std::uint32_t id;
@@ -145,7 +157,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   Home(const std::shared_ptr<Core>& core, net::Shard& shard)
       : core_(core),
         shard_(shard),
-        certificates_(authority_of(core->options.authority_secret), core->options.certificate_validity, noise::system_random()),
+        credentials_(credentials_of(core->options)),
         pool_(core->options.session,
               {.server_id = core->options.server_id,
                .shard = static_cast<std::uint8_t>(shard.index()),
@@ -156,15 +168,18 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   void begin() { shard_.spawn(run_ticks(shared_from_this())); }
 
   /// `place`: a carrier that takes places itself has one already.
-  void take(std::unique_ptr<net::ByteStream> stream, std::optional<net::Admission::Token> place = std::nullopt) {
-    const auto metadata = stream->metadata();
-    auto token = place ? Result<net::Admission::Token>(std::move(*place))
-                       : core_->admission.admit(metadata.source.empty() ? metadata.peer : metadata.source);
-    if (core_->stopping || !token) {
-      if (!token) complain("pool.refused", metadata.peer, token.error());
-      return stream->close(net::CloseCode::kOverloaded);
+  void take(net::Link link, net::IrohCarrier::Place place = nullptr) {
+    const auto metadata = link.stream->metadata();
+    if (!place) {
+      auto token = core_->admission.admit(metadata.source.empty() ? metadata.peer : metadata.source);
+      if (!token) {
+        complain("pool.refused", metadata.peer, token.error());
+        return link.close(net::CloseCode::kOverloaded);
+      }
+      place = std::make_shared<net::Admission::Token>(std::move(*token));
     }
-    shard_.spawn(serve(shared_from_this(), std::move(stream), std::move(*token), metadata.transport));
+    if (core_->stopping) return link.close(net::CloseCode::kOverloaded);
+    shard_.spawn(serve(shared_from_this(), std::move(link), std::move(place), metadata.transport));
   }
 
   /// A job for everybody, before anything else is done on this shard.
@@ -183,7 +198,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     done_ = std::move(done);
     stopping_ = true;
     tick_.cancel();
-    for (auto* stream : handshakes_) stream->close(net::CloseCode::kShutdown);
+    for (auto* link : handshakes_) link->close(net::CloseCode::kShutdown);
     using Kind = net::ShutdownBehavior::Kind;
     if (behavior.kind == Kind::kImmediate) {
       cut_off();
@@ -333,30 +348,28 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   }
 
   /// The handshake; null if it failed, which is told.
-  asio::awaitable<std::unique_ptr<net::NetworkConnection>> establish(std::unique_ptr<net::ByteStream> stream) {
-    handshakes_.push_back(stream.get());
-    auto codec =
-        co_await net::respond(shard_, *stream, certificates_,
-                              {.deadline = core_->options.handshake_deadline, .max_payload = core_->options.max_payload});
-    std::erase(handshakes_, stream.get());
-    if (!codec) {
-      const auto metadata = stream->metadata();
-      ++over(metadata.transport).handshakes_failed;
-      if (!stopping_) complain("pool.handshake_failed", metadata.peer, codec.error());
-      co_return nullptr;
-    }
-    net::FramedOptions framed;
-    framed.max_queued_bytes = core_->options.max_queued_bytes;
-    co_return std::make_unique<net::FramedConnection>(shard_, std::move(stream), std::move(*codec), std::move(framed));
+  asio::awaitable<std::unique_ptr<net::NetworkConnection>> establish(net::Link given) {
+    auto link = std::move(given);
+    const auto metadata = link.stream->metadata();
+    handshakes_.push_back(&link);
+    auto connection = co_await net::accept_session(shard_, link, credentials_,
+                                                   {.deadline = core_->options.handshake_deadline,
+                                                    .max_queued_bytes = core_->options.max_queued_bytes,
+                                                    .max_payload = core_->options.max_payload});
+    std::erase(handshakes_, &link);
+    if (connection) co_return std::move(*connection);
+    ++over(metadata.transport).handshakes_failed;
+    if (!stopping_) complain("pool.handshake_failed", metadata.peer, connection.error());
+    co_return nullptr;
   }
 
-  static asio::awaitable<void> serve(std::shared_ptr<Home> home, std::unique_ptr<net::ByteStream> stream,
-                                     net::Admission::Token token, net::Transport transport) {
+  static asio::awaitable<void> serve(std::shared_ptr<Home> home, net::Link link, net::IrohCarrier::Place given,
+                                     net::Transport transport) {
     const Running running(*home);
     // Parameters outlive locals, and once `running` is gone the server may be too: what uses it lives in locals behind it.
-    auto place = std::move(token);
-    auto connection = co_await home->establish(std::move(stream));
-    place.established();
+    const auto place = std::move(given);
+    auto connection = co_await home->establish(std::move(link));
+    place->established();
     if (!connection || home->stopping_) co_return;
     Member member(*home, std::move(connection), transport);
     for (;;) {
@@ -436,11 +449,11 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
 
   const std::shared_ptr<Core> core_;  ///< First, so that it is gone last.
   net::Shard& shard_;
-  noise::CertificateSource certificates_;
+  net::Credentials credentials_;
   PoolShard pool_;
   asio::steady_timer tick_;
   std::vector<Member*> members_;
-  std::vector<net::ByteStream*> handshakes_;
+  std::vector<net::Link*> handshakes_;
   wire::FrameBuffer out_;                          ///< Of one batch.
   std::array<TransportCounters, 2> transports_{};  ///< By net::Transport.
   std::size_t running_ = 0;
@@ -454,6 +467,7 @@ PoolServer::Member::Member(Home& at, std::unique_ptr<net::NetworkConnection> pee
     : home(at),
       connection(std::move(peer)),
       session(at.pool_, now_from_system().instant),
+      extension(net::AditExtension::Side::kServer, connection->metadata().lanes > 1),
       place(at.members_.size()),
       transport(carrier),
       id(++home.core_->connections) {
@@ -502,15 +516,15 @@ Result<void> PoolServer::start() {
   // Carrier and source outlive this server and may keep what they call.
   const std::vector<std::weak_ptr<Home>> homes(core.homes.begin(), core.homes.end());
   if (core.options.iroh) {
-    ADIT_CHECK(core.options.iroh->listen(
-        core.options.alpns, core.admission,
-        [homes](net::Shard& shard, std::unique_ptr<net::ByteStream> stream, net::Admission::Token place) {
-          if (const auto alive = homes[shard.index()].lock()) alive->take(std::move(stream), std::move(place));
-        }));
+    ADIT_CHECK(core.options.iroh->listen(core.options.alpns, core.admission,
+                                         [homes](net::Shard& shard, net::Link link, net::IrohCarrier::Place place) {
+                                           if (const auto alive = homes[shard.index()].lock())
+                                             alive->take(std::move(link), std::move(place));
+                                         }));
   }
   if (core.listener) {
     core.listener->start(core.shards, [homes](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
-      if (const auto alive = homes[shard.index()].lock()) alive->take(std::move(stream));
+      if (const auto alive = homes[shard.index()].lock()) alive->take({.stream = std::move(stream)});
     });
   }
 

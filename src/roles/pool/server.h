@@ -29,7 +29,7 @@ namespace adit::pool {
 struct ServerOptions {
   std::optional<net::TcpConfig> listen{};  ///< TCP; port 0: the system's choice; absent: no TCP.
   net::IrohCarrier* iroh = nullptr;        ///< Listens on it too, if given; must outlive the server.
-  std::vector<std::string> alpns{net::kAlpnMining};
+  std::vector<std::string> alpns{net::kAlpnLanes, net::kAlpnMining};
   noise::Secret authority_secret;  ///< Signs the certificates; from_secret must hold.
   std::chrono::seconds certificate_validity{3600};
   SessionPolicy session;

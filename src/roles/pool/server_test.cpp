@@ -171,15 +171,16 @@ class FakeCarrier final : public net::IrohCarrier {
   explicit FakeCarrier(net::Shards& shards)
       : shards_(shards), listener_(std::move(*net::TcpListener::bind(shards[0], {"127.0.0.1", 0}))) {}
 
-  asio::awaitable<Result<std::unique_ptr<net::ByteStream>>> dial(net::Shard&, const net::IrohConfig&, Duration) override {
+  asio::awaitable<Result<net::Link>> dial(net::Shard&, const net::IrohConfig&, Duration) override {
     co_return fail(net::Errc::kUnsupported, "not in this test");
   }
-  Result<void> listen(std::vector<std::string> alpns, net::Admission admission, OnStream on_stream) override {
-    EXPECT_THAT(alpns, testing::ElementsAre("sv2-m"));
-    listener_->start(shards_, [admission, on_stream](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) mutable {
+  Result<void> listen(std::vector<std::string> alpns, net::Admission admission, OnLink on_link) override {
+    EXPECT_THAT(alpns, testing::ElementsAre("adit/sv2/1", "sv2-m"));
+    listener_->start(shards_, [admission, on_link](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) mutable {
       auto place = admission.admit(stream->metadata().source);
       if (!place) return stream->close(net::CloseCode::kOverloaded);
-      on_stream(shard, std::make_unique<Stream>(std::move(stream)), std::move(*place));
+      on_link(shard, {.stream = std::make_unique<Stream>(std::move(stream))},
+              std::make_shared<net::Admission::Token>(std::move(*place)));
     });
     return {};
   }

@@ -137,7 +137,9 @@ void Uplink::use(net::ReadyUpstream ready) {
   engine_.on_upstream_connected(target.user_identity, host, port, now, target.regtest_only);
   engine_.upstream_output().clear();  // The SetupConnection that was sent in the race is answered already.
   const bool over_iroh = std::holds_alternative<net::IrohConfig>(link->peer.transport);
-  if ((over_iroh || target.goodbye) && !silent_[ready.candidate]) {
+  if (link->connection->metadata().lanes > 1) {
+    link->extension = net::AditExtension(net::AditExtension::Side::kClient, true);
+  } else if ((over_iroh || target.goodbye) && !silent_[ready.candidate]) {
     link->extension.request(link->out);
     link->asked_at = now.instant;
   }
@@ -163,6 +165,9 @@ void Uplink::on_ready() {
   log::info("translator.upstream_ready",
             {{"url", link_->url},
              {"transport", net::to_string(metadata.transport)},
+             {"alpn", metadata.alpn},
+             {"lanes", metadata.lanes},
+             {"sessions", metadata.sessions},
              {"path", net::to_string(metadata.path)},
              {"rtt_ms", ms(link_->round_trip)},
              {"authority", metadata.authority_key.empty() ? "not checked" : metadata.authority_key}});

@@ -1,0 +1,182 @@
+#include "net/iroh/lanes.h"
+
+#include <array>
+#include <utility>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "log/log.h"
+#include "net/deadline.h"
+#include "net/iroh/stream.h"
+
+namespace adit::net {
+namespace {
+
+/// How long one wait for a stream lasts; then it is begun anew.
+constexpr Duration kAcceptTurn = std::chrono::hours(1);
+
+/// Of what waits on a connection: control goes before data, data before bulk (docs/lanes.md §2).
+std::int32_t priority_of(Lane lane) { return lane == Lane::kControl ? 2 : lane == Lane::kData ? 1 : 0; }
+
+asio::awaitable<Result<void>> write_preface(ByteStream& stream, const LanePreface& preface) {
+  const auto bytes = preface.encode();
+  Bytes rest(bytes);
+  while (!rest.empty()) {
+    const auto taken = stream.try_write(rest);
+    if (taken) {
+      rest = rest.subspan(*taken);
+    } else if (!taken.error().is(Errc::kWouldBlock)) {
+      co_return fail(taken.error());
+    } else {
+      ADIT_CO_CHECK(co_await stream.wait_writable());
+    }
+  }
+  co_return Result<void>();
+}
+
+/// What a listener knows of one connection's sessions.
+struct Accepting {
+  /// A lane whose other has not come.
+  struct Half {
+    std::unique_ptr<IrohStream> stream;
+    Lane lane;
+    asio::steady_timer* patience;  ///< Cancelled when the other comes.
+  };
+
+  std::shared_ptr<SharedConnection> connection;
+  Duration deadline;
+  std::function<void(Link)> on_session;
+  LaneSessions sessions{};
+  std::map<std::uint64_t, Half> halves{};
+};
+
+void refuse(Accepting& accepting, const Error& error) {
+  log::debug("iroh.lanes_refused", {{"message", error.message()}});
+  accepting.connection->close(error.is(Errc::kOverloaded) ? CloseCode::kOverloaded : CloseCode::kProtocolError,
+                              error.message());
+}
+
+/// Until the other lane has come, or too late.
+asio::awaitable<void> wait_for_other(std::shared_ptr<Accepting> accepting, std::uint64_t id, std::unique_ptr<IrohStream> stream,
+                                     Lane lane) {
+  asio::steady_timer patience(accepting->connection->loop()->shard().context(), LaneSessions::kPairingTime);
+  accepting->halves.emplace(id, Accepting::Half{.stream = std::move(stream), .lane = lane, .patience = &patience});
+  boost::system::error_code woken;
+  co_await patience.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+  const auto half = accepting->halves.find(id);
+  if (half == accepting->halves.end() || half->second.patience != &patience) co_return;
+  half->second.stream->close(CloseCode::kProtocolError);
+  accepting->halves.erase(half);
+  accepting->sessions.on_end(id);
+}
+
+/// Reads one stream's preface and puts it where it belongs.
+asio::awaitable<void> sort_in(std::shared_ptr<Accepting> accepting, std::unique_ptr<IrohStream> accepted) {
+  auto stream = std::move(accepted);
+  auto& shard = accepting->connection->loop()->shard();
+  std::array<std::uint8_t, LanePreface::kSize> bytes;
+  {
+    const Deadline deadline(shard.context(), *stream, accepting->deadline);
+    for (std::size_t got = 0; got < bytes.size();) {
+      const auto count = stream->try_read(MutableBytes(bytes).subspan(got));
+      if (count) {
+        got += *count;
+        continue;
+      }
+      if (!count.error().is(Errc::kWouldBlock)) co_return stream->close(CloseCode::kProtocolError);
+      if (!co_await stream->wait_readable()) co_return;
+    }
+  }
+  const auto preface = LanePreface::decode(bytes);
+  if (!preface) co_return refuse(*accepting, preface.error());
+  const auto id = preface->session_id;
+  const auto complete = accepting->sessions.on_preface(*preface, now_from_system().instant);
+  if (!complete) co_return refuse(*accepting, complete.error());
+  stream->set_priority(priority_of(preface->lane));
+  if (!*complete) co_return co_await wait_for_other(std::move(accepting), id, std::move(stream), preface->lane);
+
+  const auto half = accepting->halves.find(id);
+  if (half == accepting->halves.end()) co_return;
+  auto other = std::move(half->second);
+  accepting->halves.erase(half);
+  other.patience->cancel();
+  const auto session = accepting->connection->begin_session([weak = std::weak_ptr(accepting), id] {
+    if (const auto alive = weak.lock()) alive->sessions.on_end(id);
+  });
+  stream->join(session);
+  other.stream->join(session);
+  Link link{.stream = std::move(stream), .second = std::move(other.stream), .protocol = preface->protocol};
+  if (other.lane == Lane::kControl) std::swap(link.stream, link.second);
+  accepting->on_session(std::move(link));
+}
+
+}  // namespace
+
+asio::awaitable<Result<Link>> open_session(std::shared_ptr<SharedConnection> connection, LaneProtocol protocol, Instant until) {
+  const auto session = connection->begin_session(nullptr);
+  auto& shard = connection->loop()->shard();
+  LanePreface preface{.lane = Lane::kControl, .protocol = protocol, .session_id = connection->next_number()};
+  Link link{.stream = nullptr, .second = nullptr, .protocol = protocol};
+  const std::array both{std::pair{&link.stream, Lane::kControl}, std::pair{&link.second, second_lane(protocol)}};
+  for (const auto& [stream, lane] : both) {
+    const auto left = until - now_from_system().instant;
+    adit_handle handle = 0;
+    if (const auto result = adit_stream_open(connection->handle(), bridge_ms(left), &handle); result != ADIT_OK) {
+      co_return fail(bridge_error(result, 0, "cannot begin a session"));
+    }
+    BridgeHandle opened(handle);
+    if (const auto result = co_await connection->loop()->done(handle); result != ADIT_OK) {
+      connection->doubt();
+      co_return fail(bridge_error(result, handle, "cannot begin a session"));
+    }
+    auto made = std::make_unique<IrohStream>(connection, std::move(opened), priority_of(lane));
+    made->join(session);
+    const Deadline deadline(shard.context(), *made, left);
+    preface.lane = lane;
+    if (auto written = co_await write_preface(*made, preface); !written) {
+      connection->doubt();
+      if (deadline.passed()) co_return fail(Errc::kTimedOut, "cannot begin a session: the connection takes nothing");
+      co_return fail(std::move(written.error()).in("cannot begin a session"));
+    }
+    *stream = std::move(made);
+  }
+  co_return link;
+}
+
+asio::awaitable<void> accept_sessions(std::shared_ptr<SharedConnection> connection, Duration deadline,
+                                      std::function<void(Link)> on_session) {
+  const auto loop = connection->loop();
+  const auto accepting = std::make_shared<Accepting>(
+      Accepting{.connection = connection, .deadline = deadline, .on_session = std::move(on_session)});
+  connection->linger(deadline);
+  for (;;) {
+    adit_handle handle = 0;
+    if (adit_stream_accept(connection->handle(), bridge_ms(kAcceptTurn), &handle) != ADIT_OK) break;
+    BridgeHandle stream(handle);
+    const auto result = co_await loop->done(handle);
+    if (result == ADIT_TIMED_OUT) continue;
+    if (result != ADIT_OK) break;
+    loop->shard().spawn(sort_in(accepting, std::make_unique<IrohStream>(connection, std::move(stream))));
+  }
+}
+
+std::shared_ptr<SharedConnection> DialPool::find(const std::string& key) {
+  std::erase_if(connections_, [](const auto& entry) { return !entry.second->usable(); });
+  const auto known = connections_.find(key);
+  return known != connections_.end() && known->second->sessions() < kDialledSessions ? known->second : nullptr;
+}
+
+std::shared_ptr<DialPool::Attempt> DialPool::attempt(const std::string& key) const {
+  const auto known = attempts_.find(key);
+  return known == attempts_.end() ? nullptr : known->second;
+}
+
+void DialPool::finish(const std::string& key, const std::shared_ptr<Attempt>& attempt) {
+  if (attempt->lanes) connections_[key] = attempt->lanes;
+  attempts_.erase(key);
+  attempt->finished = true;
+  attempt->done.cancel();
+}
+
+}  // namespace adit::net

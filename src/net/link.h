@@ -1,0 +1,24 @@
+// What a carrier hands over: the streams of one session, before anybody has proved who they are to Stratum V2.
+#pragma once
+
+#include <memory>
+
+#include "net/byte_stream.h"
+#include "net/lanes/table.h"
+
+namespace adit::net {
+
+/// One stream, or the two lanes of a session with their prefaces behind them (docs/lanes.md §2).
+struct Link {
+  std::unique_ptr<ByteStream> stream;             ///< The only one, or control.
+  std::unique_ptr<ByteStream> second{};           ///< Over lanes: data or bulk. Null: one stream carries all.
+  LaneProtocol protocol = LaneProtocol::kMining;  ///< Over lanes, what the prefaces say.
+
+  [[nodiscard]] bool lanes() const { return second != nullptr; }
+  void close(CloseCode code) {
+    if (stream) stream->close(code);
+    if (second) second->close(code);
+  }
+};
+
+}  // namespace adit::net
