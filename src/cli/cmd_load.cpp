@@ -40,6 +40,7 @@ struct Options {
   unsigned threads = 1;
   pid_t pid = 0;
   bool json = false;
+  IrohDialling dialling;
 };
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -179,7 +180,7 @@ int run(const Global& global, const Options& options) {
   net::Shards shards(options.threads);
   std::unique_ptr<net::IrohCarrier> iroh;
   if (const auto* peer = std::get_if<net::IrohConfig>(&pool->transport)) {
-    auto started = dialling_iroh(shards, *peer, "");
+    auto started = dialling_iroh(shards, *peer, options.dialling);
     if (!started) return give_up(kName, started.error(), code_of(started.error()));
     iroh = std::move(*started);
   }
@@ -246,6 +247,7 @@ Command add_load(CLI::App& app) {
       ->capture_default_str();
   load->add_option("--pid", options->pid, "The pool's process on this machine: measure its CPU time and memory")
       ->check(CLI::PositiveNumber);
+  add_iroh_options(*load, options->dialling);
   load->add_flag("--json", options->json, "Print one JSON object instead of the table");
   return {load, [options](const Global& global) { return run(global, *options); }};
 }

@@ -29,7 +29,7 @@ struct Options {
   bool extended = false;
   bool goodbye = false;
   std::string run_for;
-  std::string relay;
+  IrohDialling dialling;
   std::string log_file;
 };
 
@@ -70,7 +70,7 @@ int run(const Global& global, const Options& options) {
       std::ranges::find_if(pools, [](const auto& pool) { return std::holds_alternative<net::IrohConfig>(pool.transport); });
   if (over_iroh != pools.end()) {
     const auto* peer = std::get_if<net::IrohConfig>(&over_iroh->transport);
-    auto started = dialling_iroh(shards, *peer, options.relay);
+    auto started = dialling_iroh(shards, *peer, options.dialling);
     if (!started) return give_up(kName, started.error(), started.error().is(net::Errc::kConfiguration) ? kUsage : kFailure);
     iroh = std::move(*started);
   }
@@ -128,8 +128,7 @@ Command add_miner(CLI::App& app) {
   miner->add_flag("--goodbye", options->goodbye,
                   "Stratum V2 over TCP: end by a Goodbye where the pool knows it, as is done over iroh anyhow");
   miner->add_option("--for", options->run_for, "End by itself after this long (20s, 5m)");
-  miner->add_option("--relay", options->relay,
-                    "iroh relay to use: n0 for the public ones, or a URL; by default the one in URL, if any");
+  add_iroh_options(*miner, options->dialling);
   miner->add_option("-f,--log-file", options->log_file, "Write the log to this file too");
   return {miner, [options](const Global& global) { return run(global, *options); }};
 }

@@ -28,7 +28,7 @@ constexpr Duration kExtensionDeadline = std::chrono::seconds(2);
 
 struct Options {
   std::string url;
-  std::string relay;
+  IrohDialling dialling;
   unsigned count = 4;
   unsigned deadline_s = 10;
 };
@@ -177,7 +177,7 @@ int run(const Options& options) {
   net::Shards shards(1);
   std::unique_ptr<net::IrohCarrier> iroh;
   if (const auto* over = std::get_if<net::IrohConfig>(&peer->transport)) {
-    auto started = dialling_iroh(shards, *over, options.relay);
+    auto started = dialling_iroh(shards, *over, options.dialling);
     if (!started) return give_up(kName, started.error(), code_of(started.error()));
     iroh = std::move(*started);
   }
@@ -208,8 +208,7 @@ Command add_ping(CLI::App& app) {
   ping->add_option("--deadline", options->deadline_s, "Seconds for each step")
       ->check(CLI::Range(1, 300))
       ->capture_default_str();
-  ping->add_option("--relay", options->relay,
-                   "iroh relay to use: n0 for the public ones, or a URL; by default the one in URL, if any");
+  add_iroh_options(*ping, options->dialling);
   return {ping, [options](const Global&) { return run(*options); }};
 }
 

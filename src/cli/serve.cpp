@@ -1,5 +1,7 @@
 #include "cli/serve.h"
 
+#include <CLI/Option.hpp>
+
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -97,15 +99,29 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
 #endif
 }
 
+void add_iroh_options(CLI::App& command, IrohDialling& dialling) {
+  command.add_option("--relay", dialling.relay,
+                     "iroh relay to use: n0 for the public ones, or a URL; by default the one in URL, if any");
+  command.add_flag("--mdns", dialling.mdns, "Look for an endpoint id on the local network, by multicast DNS");
+  command
+      .add_option("--pkarr-relay", dialling.pkarr_relays,
+                  "Ask this server (https://...) for an endpoint id; it is told of ours")
+      ->allow_extra_args(false);
+  command.add_option("--dns-origin", dialling.dns_origins, "Look an endpoint id up under this domain")->allow_extra_args(false);
+}
+
 Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
-                                                        const std::string& relay) {
+                                                        const IrohDialling& dialling) {
   config::IrohSettings settings{.enabled = true};
-  if (relay == "n0") {
+  if (dialling.relay == "n0") {
     settings.relay = config::RelayMode::kN0;
-  } else if (const std::string url = relay.empty() ? peer.relay_url.value_or("") : relay; !url.empty()) {
+  } else if (const std::string url = dialling.relay.empty() ? peer.relay_url.value_or("") : dialling.relay; !url.empty()) {
     settings.relay = config::RelayMode::kCustom;
     settings.relays.push_back({.url = url});
   }
+  settings.mdns = dialling.mdns;
+  settings.pkarr_relays = dialling.pkarr_relays;
+  settings.dns_origins = dialling.dns_origins;
   return start_iroh(shards, settings, {config::generate_node_key(), {}});
 }
 

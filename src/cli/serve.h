@@ -18,6 +18,10 @@
 #include "net/shards.h"
 #include "noise/keys.h"
 
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's
+class App;
+}
+
 namespace adit::cli {
 
 /// Lifts the limit on open files as far as this user may, and makes writing to a closed pipe an error instead of a signal.
@@ -33,10 +37,21 @@ unsigned shard_count(unsigned configured);
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, const config::IrohSettings& settings,
                                                      config::NodeKey key, Duration accept_deadline = std::chrono::seconds(10));
 
-/// An endpoint that only dials `peer`: a new key each time, and of relays none but the one that is asked for: `relay` ("n0" for
-/// the public ones, or a URL), else the peer's. Errors: as start_iroh.
+/// How an endpoint that only dials finds its peer.
+struct IrohDialling {
+  std::string relay;  ///< "n0" for the public relays and lookup, or a URL; empty: the peer's, if its URL names one.
+  bool mdns = false;  ///< Look for it on the local network.
+  std::vector<std::string> pkarr_relays;
+  std::vector<std::string> dns_origins;
+};
+
+/// Options of a subcommand for these; `dialling` outlives the application.
+void add_iroh_options(CLI::App& command, IrohDialling& dialling);
+
+/// An endpoint that only dials `peer`: a new key each time, and of relays none but the one that is asked for. Errors: as
+/// start_iroh.
 Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
-                                                        const std::string& relay);
+                                                        const IrohDialling& dialling);
 
 /// The relay to put into our URL: waits up to 5 s until the endpoint is connected to one, if it is to have one. If none
 /// answers: the configured one where there is exactly one, else empty.
