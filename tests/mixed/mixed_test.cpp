@@ -81,7 +81,7 @@ class Mixed : public testing::Test {
   /// The fewest shares that any connection has had accepted so far, by transport; and how many connections there are.
   std::map<net::Transport, std::pair<std::size_t, std::uint64_t>> least() {
     std::map<net::Transport, std::pair<std::size_t, std::uint64_t>> all;
-    for (const auto& connection : server_->connections()) {
+    for (const auto& connection : server_->connections().listed) {
       std::uint64_t accepted = 0;
       for (const auto& channel : connection.channels) accepted += channel.stats.accepted;
       auto& [count, fewest] = all[connection.metadata.transport];
