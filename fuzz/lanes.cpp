@@ -116,7 +116,7 @@ void ours_to_ours(Input input) {
   std::size_t controls = 0, seconds = 0;
   while (controls < on_control.size() || seconds < on_second.size()) {
     const auto say = input.next();
-    if ((say & 1) == 0 || seconds == on_second.size()) {
+    if (((say & 1) == 0 && controls < on_control.size()) || seconds == on_second.size()) {
       const auto some = std::min<std::size_t>(say / 2 % 8 + 1, on_control.size() - controls);
       hold(receiving.control(std::span(on_control).subspan(controls, some), {}).has_value());
       controls += some;
