@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kConnections = 12;  // Over each carrier.
+constexpr std::size_t kConnections = 12;  // Over TCP, over lanes, over single streams of iroh.
 constexpr std::uint64_t kEnough = 3000;   // Shares of each connection, while all others flood.
 
 noise::Secret authority_secret() {
@@ -63,13 +63,16 @@ class Mixed : public testing::Test {
     ASSERT_TRUE(started) << started.error().message();
   }
 
-  LoadOptions over(net::Transport transport, std::size_t connections = kConnections) {
+  /// `alpn`: of one stream on a connection of its own; empty: sessions over lanes, which share a connection.
+  LoadOptions over(net::Transport transport, std::size_t connections = kConnections, std::string alpn = {}) {
     LoadOptions load;
     load.pool.authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key();
     if (transport == net::Transport::kTcp) {
       load.pool.transport = net::TcpConfig{"127.0.0.1", server_->tcp_port()};
     } else {
-      load.pool.transport = net::test::address_of(*pool_node_);
+      auto to = net::test::address_of(*pool_node_);
+      to.alpn = std::move(alpn);
+      load.pool.transport = std::move(to);
     }
     load.iroh = load_node_.get();
     load.connections = connections;
@@ -102,11 +105,12 @@ TEST_F(Mixed, UnderALoadOverBothCarriersNobodyStarves) {
   start_pool();
   Load tcp(load_shards_, over(net::Transport::kTcp));
   Load iroh(load_shards_, over(net::Transport::kIroh));
-  for (Load* load : {&tcp, &iroh}) {
+  Load single(load_shards_, over(net::Transport::kIroh, kConnections, net::kAlpnMining));
+  for (Load* load : {&tcp, &iroh, &single}) {
     const auto opened = load->open();
     ASSERT_TRUE(opened) << opened.error().message();
   }
-  for (Load* load : {&tcp, &iroh}) ASSERT_TRUE(load->begin());
+  for (Load* load : {&tcp, &iroh, &single}) ASSERT_TRUE(load->begin());
   // Every single connection gets on while all the others send as fast as they can.
   const auto all_have_enough = [&] {
     const auto now = least();
@@ -114,10 +118,10 @@ TEST_F(Mixed, UnderALoadOverBothCarriersNobodyStarves) {
   };
   for (int tries = 0; tries < 2400 && !all_have_enough(); ++tries) std::this_thread::sleep_for(50ms);
   for (const auto& [transport, counted] : least()) {
-    EXPECT_EQ(counted.first, kConnections) << net::to_string(transport);
+    EXPECT_EQ(counted.first, transport == net::Transport::kTcp ? kConnections : 2 * kConnections) << net::to_string(transport);
     EXPECT_GE(counted.second, kEnough) << net::to_string(transport) << ": the one that got least";
   }
-  for (Load* load : {&tcp, &iroh}) {
+  for (Load* load : {&tcp, &iroh, &single}) {
     const auto measured = load->finish();
     ASSERT_TRUE(measured);
     EXPECT_EQ(measured->lost, 0u) << measured->last_loss;
@@ -125,26 +129,30 @@ TEST_F(Mixed, UnderALoadOverBothCarriersNobodyStarves) {
   }
   // One set of books.
   const auto stats = server_->stats();
-  EXPECT_EQ(stats.admission.connections, 2 * kConnections);
+  EXPECT_EQ(stats.admission.connections, 3 * kConnections);
   EXPECT_EQ(stats.over(net::Transport::kTcp).open, kConnections);
-  EXPECT_EQ(stats.over(net::Transport::kIroh).open, kConnections);
-  EXPECT_EQ(stats.pool.standard_channels, 2 * kConnections);
+  EXPECT_EQ(stats.over(net::Transport::kIroh).open, 2 * kConnections);
+  EXPECT_EQ(stats.pool.standard_channels, 3 * kConnections);
 }
 
 TEST_F(Mixed, OneBoundHoldsForBothAndWhatOneCarrierGivesBackTheOtherTakes) {
   start_pool({.max_connections_per_source = 6});
-  Load iroh(load_shards_, over(net::Transport::kIroh, 4));
+  Load iroh(load_shards_, over(net::Transport::kIroh, 2, net::kAlpnMining));
+  Load lanes(load_shards_, over(net::Transport::kIroh, 2));
   ASSERT_TRUE(iroh.open());
+  ASSERT_TRUE(lanes.open());
   {
     Load tcp(load_shards_, over(net::Transport::kTcp, 2));
     ASSERT_TRUE(tcp.open());
     EXPECT_EQ(server_->stats().admission.connections, 6u);
-    Load more(load_shards_, over(net::Transport::kIroh, 1));
+    Load more(load_shards_, over(net::Transport::kIroh, 1, net::kAlpnMining));
     EXPECT_FALSE(more.open()) << "127.0.0.1 has its six places";
+    EXPECT_GE(pool_node_->counts().refused, 1u) << "at the first packet";
+    Load more_lanes(load_shards_, over(net::Transport::kIroh, 1));
+    EXPECT_FALSE(more_lanes.open()) << "a session counts as a connection does";
     Load more_tcp(load_shards_, over(net::Transport::kTcp, 1));
     EXPECT_FALSE(more_tcp.open());
-    EXPECT_GE(server_->stats().admission.refused, 2u);
-    EXPECT_GE(pool_node_->counts().refused, 1u);
+    EXPECT_GE(server_->stats().admission.refused, 3u);
   }
   for (int tries = 0; tries < 1200 && server_->stats().admission.connections > 4; ++tries) std::this_thread::sleep_for(50ms);
   Load again(load_shards_, over(net::Transport::kIroh, 2));
