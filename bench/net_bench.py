@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The same pool under the same load over TCP with Noise and over iroh (`sv2-m`, Noise inside), by turns, between network
-namespaces: over a plain link, then over one of 50 ms each way with loss, then through an outage. And the bridge beside pure Rust.
+"""The same pool under the same load over TCP with Noise, over iroh by one stream (`sv2-m`, Noise inside) and over iroh by lanes,
+whose sessions share one connection, by turns, between network namespaces: over a plain link, then over one of 50 ms each way with
+loss, then through an outage. And the bridge beside pure Rust.
 
 Everything is measured from outside: the pool's CPU clock and resident set, the interfaces' counters, the load's own clock. What is
-told is the median of the rounds, and the ratio of iroh's to TCP's. As root: it makes the namespaces, and removes them.
+told is the median of the rounds, and the ratios. As root: it makes the namespaces, and removes them.
 """
 import argparse
 import json

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <deque>
 #include <future>
 #include <memory>
 #include <new>
@@ -14,8 +15,10 @@
 #include "net/dial.h"
 #include "net/framed.h"
 #include "net/handshake.h"
+#include "net/lanes/connection.h"
 #include "net/tcp.h"
 #include "noise/certificate.h"
+#include "wire/messages.h"
 
 namespace {
 
@@ -82,6 +85,62 @@ asio::awaitable<void> echo(Shard& shard, Upstream to, std::promise<int>& done) {
   }
   counting = false;
   done.set_value(echoed);
+}
+
+/// A session over lanes: two sockets in place of iroh's streams, which take the same seam.
+asio::awaitable<void> echo_over_lanes(Shard& shard, std::uint16_t port, std::deque<std::unique_ptr<ByteStream>>& accepted,
+                                      std::promise<int>& done) {
+  std::array<std::unique_ptr<ByteStream>, 2> here;
+  std::array<std::unique_ptr<ByteStream>, 2> there;
+  for (std::size_t i = 0; i < 2; ++i) {
+    here[i] = std::move(*co_await dial_tcp(shard, {"127.0.0.1", port}, 5s));
+    while (accepted.empty()) co_await sleep_for(1ms);
+    there[i] = std::move(accepted.front());
+    accepted.pop_front();
+  }
+  LaneConnection server(shard, std::move(there[0]), std::move(there[1]), LaneProtocol::kMining, {});
+  LaneConnection client(shard, std::move(here[0]), std::move(here[1]), LaneProtocol::kMining, {});
+  wire::FrameBuffer out, back;
+  out.push(wire::SubmitSharesStandard{.channel_id = 1});
+  wire::FrameBuffer target;
+  target.push(wire::UpdateChannel{.channel_id = 1, .nominal_hash_rate = 1, .maximum_target = {}});
+  int echoed = 0;
+  for (int i = 0; i < 1100; ++i) {
+    counting = i >= 100;
+    if (i % 10 == 0) client.send(target);  // so that there are marks too
+    client.send(out);
+    bool came = false;
+    while (!came) {
+      const auto batch = co_await server.receive();
+      if (!batch) break;
+      back.clear();
+      for (const auto& frame : *batch) {
+        if (!frame.is<wire::SubmitSharesStandard>()) continue;
+        came = true;
+        back.push(wire::SubmitSharesSuccess{.channel_id = 1});
+      }
+      server.send(back);
+    }
+    if (!came || !co_await client.receive()) break;
+    ++echoed;
+  }
+  counting = false;
+  done.set_value(echoed);
+}
+
+TEST(Allocations, AWarmSessionOverLanesAllocatesNothingPerBatch) {
+  Shards shards(1);
+  shards.start();
+  std::deque<std::unique_ptr<ByteStream>> accepted;
+  auto listener = std::move(*TcpListener::bind(shards[0], {"127.0.0.1", 0}));
+  listener->start(shards, [&](Shard&, std::unique_ptr<ByteStream> stream) { accepted.push_back(std::move(stream)); });
+  std::promise<int> done;
+  allocations = 0;
+  shards[0].post([&] { shards[0].spawn(echo_over_lanes(shards[0], listener->port(), accepted, done)); });
+  EXPECT_EQ(done.get_future().get(), 1100);
+  EXPECT_EQ(allocations, 0);
+  listener->stop();
+  shards.stop(1s);
 }
 
 TEST(Allocations, AWarmConnectionAllocatesNothingPerBatch) {

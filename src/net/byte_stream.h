@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -38,6 +40,10 @@ class ByteStream {
 
   /// Returns when try_write is worth calling; as wait_readable. At most one waiter each for reading and for writing.
   virtual asio::awaitable<Result<void>> wait_writable() = 0;
+
+  /// For who waits for several streams at once: `woken` is cancelled when try_read is worth calling. False: it is now. To be
+  /// called only after try_read returned kWouldBlock; one timer at a time, asked for anew after each wake; allocates nothing.
+  virtual bool wake_when_readable(const std::shared_ptr<asio::steady_timer>& woken) = 0;
 
   /// No more bytes will be written; what was taken is still delivered.
   virtual void finish() = 0;

@@ -196,6 +196,17 @@ asio::awaitable<Result<void>> TcpStream::wait_writable() {
   co_return Result<void>();
 }
 
+bool TcpStream::wake_when_readable(const std::shared_ptr<asio::steady_timer>& woken) {
+  if (closed_) return false;
+  if (!waking_) waking_ = std::make_shared<bool>(false);
+  if (std::exchange(*waking_, true)) return true;
+  socket_.async_wait(Socket::wait_read, [waking = waking_, woken](const boost::system::error_code&) {
+    *waking = false;
+    woken->cancel();
+  });
+  return true;
+}
+
 void TcpStream::finish() {
   if (closed_) return;
   boost::system::error_code ignored;

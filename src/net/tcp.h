@@ -33,6 +33,7 @@ class TcpStream final : public ByteStream {
   Result<std::size_t> try_write(Bytes from) override;
   asio::awaitable<Result<void>> wait_readable() override;
   asio::awaitable<Result<void>> wait_writable() override;
+  bool wake_when_readable(const std::shared_ptr<asio::steady_timer>& woken) override;
   void finish() override;
   void close(CloseCode code) override;
   [[nodiscard]] ConnectionMetadata metadata() const override;
@@ -48,6 +49,7 @@ class TcpStream final : public ByteStream {
   int failure_ = 0;                             ///< The system's error that ended the stream; kEnded after a clean end.
   std::optional<CarrierFigures> last_figures_;  ///< When it was closed.
   bool closed_ = false;                         ///< By our side.
+  std::shared_ptr<bool> waking_;                ///< Whether a wake is asked for; made with the first.
   bool drained_ = true;                         ///< The last read emptied the socket: it would block.
 };
 

@@ -13,6 +13,7 @@
 #include "net/dial.h"
 #include "net/iroh/runtime.h"
 #include "net/iroh/test_support.h"
+#include "net/iroh_connection.h"
 #include "net/lanes/connection.h"
 #include "net/session.h"
 #include "wire/messages.h"
@@ -527,6 +528,48 @@ TEST_F(IrohLanes, AnErrorOfOneSessionEndsThatAlone) {
   EXPECT_EQ(peer.end_of(lonely), 3);
   EXPECT_TRUE(peer.open());
   EXPECT_TRUE(peer.exchange(healthy_data)) << "the session beside them, on the same connection";
+}
+
+TEST_F(IrohLanes, AConnectionSplitsIntoAHalfThatTagsFramesByLaneAndOneThatRoutesThem) {
+  ASSERT_TRUE(server_->listen({kAlpnLanes, kAlpnMining}, admission_, [this](Shard& shard, Link link, IrohCarrier::Place) {
+    shard.spawn([](Shard& here, Link given, Credentials& credentials) -> asio::awaitable<void> {
+      auto accepted = co_await IrohConnection::accept(here, std::move(given), credentials, {});
+      if (!accepted) co_return;
+      auto [reading, writing] = accepted->split();
+      for (;;) {
+        const auto frames = co_await reading.read();
+        if (!frames) co_return;
+        wire::FrameBuffer back;
+        for (const auto& each : *frames) (void)back.push_raw(each.frame.header, each.frame.payload);
+        writing.write(back);
+      }
+    }(shard, std::move(link), credentials_[shard.index()]));
+  }));
+  for (const char* alpn : {kAlpnLanes, kAlpnMining}) {
+    const auto saw = on_client([this, alpn]() -> asio::awaitable<std::string> {
+      auto to = address_of(*server_);
+      to.alpn = alpn;
+      auto connected = co_await IrohConnection::connect(*client_, home(), to, authority().public_key(), 10s, {});
+      if (!connected) co_return connected.error().message();
+      if (connected->metadata().alpn != alpn) co_return "another protocol";
+      auto [reading, writing] = connected->split();
+      writing.write(frames_of(share(1), command(kTip), share(2)));
+      std::string lanes;
+      while (lanes.size() < 3) {
+        const auto frames = co_await reading.read();
+        if (!frames) co_return frames.error().message();
+        for (const auto& each : *frames) {
+          const bool data = each.frame.is<wire::SubmitSharesStandard>();
+          if (data != (each.lane == Lane::kData)) co_return "a wrong tag";
+          lanes += data ? 'd' : 'c';
+        }
+      }
+      co_await writing.drain(5s);
+      std::ranges::sort(lanes);
+      co_return lanes;
+    });
+    EXPECT_EQ(saw, "cdd") << alpn;
+  }
 }
 
 /// A listener that shows `shown`, whatever the truth is, and reports what the dialler sends after its prefaces and its end.

@@ -206,6 +206,12 @@ asio::awaitable<Result<void>> IrohStream::wait(std::shared_ptr<Readiness> direct
 asio::awaitable<Result<void>> IrohStream::wait_readable() { return wait(reading_); }
 asio::awaitable<Result<void>> IrohStream::wait_writable() { return wait(writing_); }
 
+bool IrohStream::wake_when_readable(const std::shared_ptr<asio::steady_timer>& woken) {
+  if (!reading_->blocked || reading_->closed) return false;
+  reading_->other = woken;
+  return true;
+}
+
 void IrohStream::finish() {
   // A stream that was finished or lost before has nothing left to finish.
   (void)adit_stream_finish(stream_.get());

@@ -90,6 +90,7 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
 
   asio::awaitable<Result<void>> wait_readable() override;
   asio::awaitable<Result<void>> wait_writable() override;
+  bool wake_when_readable(const std::shared_ptr<asio::steady_timer>& woken) override;
   void finish() override;
   void close(CloseCode code) override;
   [[nodiscard]] ConnectionMetadata metadata() const override;
@@ -99,16 +100,18 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
   struct Readiness {
     explicit Readiness(asio::io_context& context) : woken(context, asio::steady_timer::time_point::max()) {}
     asio::steady_timer woken;
+    std::shared_ptr<asio::steady_timer> other;  ///< Of who waits for this and for more.
     bool blocked = false;
     bool closed = false;
 
     void wake() {
       blocked = false;
       woken.cancel();
+      if (other) std::exchange(other, nullptr)->cancel();
     }
     void close() {
       closed = true;
-      woken.cancel();
+      wake();
     }
   };
 

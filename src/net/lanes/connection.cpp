@@ -2,9 +2,7 @@
 
 #include <optional>
 #include <utility>
-#include <variant>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -60,7 +58,8 @@ struct LaneConnection::State {
   bool draining = false;      ///< What still comes is dropped.
   std::string authority_key;  ///< As proved() said.
   std::optional<UnixTime> certificate_until;
-  std::unique_ptr<asio::steady_timer> rest;  ///< Of a receive() that waits for a queue to shrink.
+  /// Never expires: cancelled when a receive() that waits should look again.
+  std::shared_ptr<asio::steady_timer> woken = std::make_shared<asio::steady_timer>(shard.context(), Instant::max());
   asio::steady_timer* drain_step = nullptr;  ///< Of a drain() that waits for the queues to empty, then for the end.
 
   [[nodiscard]] std::size_t queued() const { return control.writer.queue().size() + second.writer.queue().size(); }
@@ -73,7 +72,7 @@ struct LaneConnection::State {
     second.writer.queue().release();
     patience.cancel();
     wake_drain();
-    if (rest) rest->cancel();
+    woken->cancel();
   }
   /// The peer asks faster than it reads what it is answered on that lane.
   [[nodiscard]] bool full(const Half& half) const { return half.writer.queue().size() > options.max_queued_bytes / 8; }
@@ -110,35 +109,19 @@ LaneConnection::LaneConnection(Shard& shard, std::unique_ptr<ByteStream> control
 
 LaneConnection::~LaneConnection() { close(CloseCode::kShutdown); }
 
-/// Until a lane that may be read has something.
+/// Until a lane that may be read has something, or one that was full may be.
 asio::awaitable<Result<void>> LaneConnection::wait(std::shared_ptr<State> state) {
-  using asio::experimental::awaitable_operators::operator||;
-  const bool control = state->readable(state->control);
-  const bool second = state->readable(state->second);
-  if (state->full(state->control) || state->full(state->second)) {
-    // Until one of the queues has shrunk or the lane that may be read has something.
-    state->rest = std::make_unique<asio::steady_timer>(state->shard.context(), asio::steady_timer::time_point::max());
-    boost::system::error_code woken;
-    const auto rest = [&] { return state->rest->async_wait(asio::redirect_error(asio::use_awaitable, woken)); };
-    Result<void> ready;
-    if (control || second) {
-      auto& half = control ? state->control : state->second;
-      auto first = co_await (half.stream->wait_readable() || rest());
-      if (first.index() == 0) ready = std::move(std::get<0>(first));
-    } else {
-      co_await rest();
-    }
-    state->rest.reset();
-    co_return ready;
+  bool any = state->full(state->control) || state->full(state->second);
+  for (Half* half : {&state->control, &state->second}) {
+    if (!state->readable(*half)) continue;
+    any = true;
+    if (!half->stream->wake_when_readable(state->woken)) co_return Result<void>();
   }
-  if (control && second) {
-    auto ready = co_await (state->control.stream->wait_readable() || state->second.stream->wait_readable());
-    co_return std::visit([](auto& result) { return std::move(result); }, ready);
-  }
-  if (control) co_return co_await state->control.stream->wait_readable();
-  if (second) co_return co_await state->second.stream->wait_readable();
   // Control has ended and what the other lane waits for will not come.
-  co_return fail(Errc::kProtocol, "the peer ended control before frames that its other lane waits for");
+  if (!any) co_return fail(Errc::kProtocol, "the peer ended control before frames that its other lane waits for");
+  boost::system::error_code cancelled;
+  co_await state->woken->async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+  co_return Result<void>();
 }
 
 asio::awaitable<Result<FrameBatch>> LaneConnection::receive() {
@@ -224,7 +207,7 @@ asio::awaitable<void> LaneConnection::pump(std::shared_ptr<State> state, Half& h
     }
     if (!half.writer.flush()) state->end(CloseCode::kShutdown);
     if (state->queued() == 0) state->wake_drain();
-    if (state->rest && !state->full(half)) state->rest->cancel();
+    if (!state->full(half)) state->woken->cancel();
     if (!state->closed && queue.size() == before) co_await asio::post(state->shard.context(), asio::use_awaitable);
   }
   half.pumping = false;

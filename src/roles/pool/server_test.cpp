@@ -199,6 +199,9 @@ class FakeCarrier final : public net::IrohCarrier {
     Result<std::size_t> try_write(Bytes from) override { return inner_->try_write(from); }
     asio::awaitable<Result<void>> wait_readable() override { return inner_->wait_readable(); }
     asio::awaitable<Result<void>> wait_writable() override { return inner_->wait_writable(); }
+    bool wake_when_readable(const std::shared_ptr<asio::steady_timer>& woken) override {
+      return inner_->wake_when_readable(woken);
+    }
     void finish() override { inner_->finish(); }
     void close(net::CloseCode code) override { inner_->close(code); }
     [[nodiscard]] net::ConnectionMetadata metadata() const override {
