@@ -311,6 +311,18 @@ TEST_F(SessionTest, ExtranoncePrefixesOfAllChannelsDiffer) {
   }
 }
 
+TEST_F(SessionTest, MembersOfAGroupHaveFullExtranoncesOfOneSizeOfAtMost32Bytes) {
+  Peer peer(shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_standard()));
+  const auto standard = peer.answer<wire::OpenStandardMiningChannelSuccess>();
+  ASSERT_TRUE(peer.send(open_extended()));
+  const auto extended = peer.answer<wire::OpenExtendedMiningChannelSuccess>();
+  ASSERT_EQ(standard.group_channel_id, extended.group_channel_id);
+  EXPECT_EQ(standard.extranonce_prefix.size(), extended.extranonce_prefix.size() + extended.extranonce_size);
+  EXPECT_LE(standard.extranonce_prefix.size(), 32u);
+}
+
 TEST_F(SessionTest, OpensThatCannotBeServedAreRefusedWithTheirReason) {
   policy_.max_channels = 1;
   Peer peer(shard_, now_);
