@@ -173,8 +173,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=6, help="of each measurement of shares")
     parser.add_argument("--connections", type=int, default=100, help="that are opened at once (iroh's: from one endpoint)")
-    # A channel takes so many shares of one job and no more: 8 channels were full before a flood over lanes was over.
-    parser.add_argument("--flows", type=int, default=32, help="connections that submit shares")
+    # A channel takes 65,536 shares of one job: 32 channels were full before a flood over lanes was over.
+    parser.add_argument("--flows", type=int, default=128, help="connections that submit shares")
     parser.add_argument("--rate", type=int, default=200, help="paced shares a second over all of those")
     parser.add_argument("--seed", type=int, default=1, help="of the link's losses")
     options = parser.parse_args()
