@@ -1,0 +1,219 @@
+// The translator as its tests drive it: miners of ours below, an upstream that the test plays above, no socket and no clock.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/hex.h"
+#include "bitcoin/merkle.h"
+#include "roles/translator/translator.h"
+#include "sv1/client.h"
+#include "wire/tlv.h"
+
+namespace adit::translator {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+inline constexpr std::uint32_t kGroup = 1;
+inline constexpr std::uint32_t kHardNbits = 0x1d00ffff;
+inline const bitcoin::U256 kAnyHash = bitcoin::U256::max();
+
+/// A miner's end of its connection: our own SV1 client.
+class TestMiner : public sv1::ClientHandler {
+ public:
+  explicit TestMiner(sv1::Client::Options options = {.user = "w"}) : client(std::move(options), *this) {}
+  void on_ready() override { ready = true; }
+  void on_work(std::shared_ptr<const sv1::Work> work) override { works.push_back(std::move(work)); }
+  void on_submit_answer(std::uint64_t, const sv1::RpcError* error) override { answers.push_back(error ? error->code : 0); }
+
+  sv1::Client client;
+  Miner* miner = nullptr;  ///< The translator's end.
+  std::string heard;       ///< All that the translator sent.
+  bool takes_set_extranonce = true;
+  bool ready = false;
+  std::vector<std::shared_ptr<const sv1::Work>> works;
+  std::vector<int> answers;
+};
+
+/// The translator between test miners and an upstream that the test plays.
+class TranslatorTest : public testing::Test, public TranslatorEvents {
+ protected:
+  void make(Options options) { translator.emplace(options, *this); }
+  void SetUp() override { make({.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6}); }
+
+  // ---- Miners.
+  TestMiner& connect(sv1::Client::Options options = {.user = "w"}, bool takes_set_extranonce = true) {
+    auto& test = miners.emplace_back(std::make_unique<TestMiner>(std::move(options)));
+    test->takes_set_extranonce = takes_set_extranonce;
+    test->miner = &translator->add_miner("192.0.2.1:1", now);
+    test->client.start();
+    if (!test->takes_set_extranonce) {
+      auto& opening = test->client.output();
+      const std::string_view extension = ",\"subscribe-extranonce\"";
+      opening.erase(opening.find(extension), extension.size());
+    }
+    pump();
+    return *test;
+  }
+  /// Carries bytes both ways until nothing moves.
+  void pump() {
+    bool moved = true;
+    while (moved) {
+      moved = false;
+      translator->take_touched();
+      for (auto& test : miners) {
+        if (test->miner == nullptr) continue;
+        if (auto out = std::exchange(test->client.output(), {}); !out.empty()) {
+          translator->on_miner_bytes(*test->miner, as_bytes(out), now);
+          moved = true;
+        }
+        if (auto in = std::exchange(test->miner->output(), {}); !in.empty()) {
+          test->heard += in;
+          if (test->miner->ended().empty()) EXPECT_TRUE(test->client.receive(as_bytes(in)));
+          moved = true;
+        }
+      }
+      for (const auto frame : translator->upstream_output())
+        sent.push_back({frame.header, {frame.payload.begin(), frame.payload.end()}});
+      translator->upstream_output().clear();
+    }
+  }
+  void leave(TestMiner& test) {
+    translator->remove_miner(*std::exchange(test.miner, nullptr), now);
+    pump();
+  }
+
+  // ---- The upstream.
+  struct Sent {
+    wire::FrameHeader header;
+    std::vector<std::uint8_t> payload;
+  };
+  template <wire::Message M>
+  Result<void> upstream(const M& message) {
+    wire::FrameBuffer buffer;
+    EXPECT_TRUE(buffer.push(message));
+    std::vector<wire::FrameView> frames(buffer.begin(), buffer.end());
+    auto handled = translator->on_upstream_frames(frames, now);
+    pump();
+    return handled;
+  }
+  /// The next message that the translator sent up, which must be an M. Its views live until the next call.
+  template <wire::Message M>
+  M next() {
+    if (sent.empty()) {
+      ADD_FAILURE() << "nothing sent, wanted " << M::kName;
+      return {};
+    }
+    last = std::move(sent.front());
+    sent.pop_front();
+    const auto message = wire::FrameView{last.header, last.payload}.as<M>();
+    EXPECT_TRUE(message) << "wanted " << M::kName;
+    return message ? *message : M{};
+  }
+  void upstream_up(std::uint32_t flags = 0, bool regtest_only = false) {
+    translator->on_upstream_connected("id", "pool.example", 34254, now, regtest_only);
+    pump();
+    next<wire::SetupConnection>();
+    EXPECT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2, .flags = flags}));
+  }
+  /// A frame as it is.
+  Result<void> upstream_raw(wire::FrameHeader header, std::vector<std::uint8_t> payload) {
+    wire::FrameBuffer buffer;
+    EXPECT_TRUE(buffer.push_raw(header, payload));
+    const std::vector<wire::FrameView> frames(buffer.begin(), buffer.end());
+    auto handled = translator->on_upstream_frames(frames, now);
+    pump();
+    return handled;
+  }
+  /// The TLV fields behind the share that was sent next.
+  std::vector<std::uint8_t> next_share_fields() {
+    last = std::move(sent.front());
+    sent.pop_front();
+    Bytes rest;
+    EXPECT_TRUE((wire::FrameView{last.header, last.payload}.as<wire::SubmitSharesExtended>(&rest)));
+    return {rest.begin(), rest.end()};
+  }
+  void open_success(std::uint32_t channel_id, const bitcoin::U256& target = kAnyHash, std::vector<std::uint8_t> prefix = {},
+                    std::uint16_t extranonce_size = 16) {
+    const auto open = next<wire::OpenExtendedMiningChannel>();
+    if (prefix.empty()) prefix = {0xaa, 0xbb, 0, 0, 0, static_cast<std::uint8_t>(channel_id)};
+    EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id,
+                                                                .channel_id = channel_id,
+                                                                .target = target.to_le(),
+                                                                .extranonce_size = extranonce_size,
+                                                                .extranonce_prefix = prefix,
+                                                                .group_channel_id = kGroup}));
+  }
+  Result<void> job(std::uint32_t channel_id, std::uint32_t job_id, std::optional<std::uint32_t> min_ntime = std::nullopt,
+                   bool rolling = true) {
+    return upstream(wire::NewExtendedMiningJob{.channel_id = channel_id,
+                                               .job_id = job_id,
+                                               .min_ntime = min_ntime,
+                                               .version = 0x20000000,
+                                               .version_rolling_allowed = rolling,
+                                               .merkle_path = path,
+                                               .coinbase_tx_prefix = coinbase1,
+                                               .coinbase_tx_suffix = coinbase2});
+  }
+  Result<void> tip(std::uint32_t channel_id, std::uint32_t job_id, std::uint8_t prev_hash = 7,
+                   std::uint32_t nbits = kHardNbits) {
+    wire::U256 hash{};
+    std::iota(hash.begin(), hash.end(), prev_hash);
+    return upstream(wire::SetNewPrevHash{
+        .channel_id = channel_id, .job_id = job_id, .prev_hash = hash, .min_ntime = 1'700'000'000, .nbits = nbits});
+  }
+  /// Future job `job_id` for the channel, then its previous hash.
+  void first_job(std::uint32_t channel_id, std::uint32_t job_id, std::uint8_t prev_hash = 7) {
+    EXPECT_TRUE(job(channel_id, job_id));
+    EXPECT_TRUE(tip(channel_id, job_id, prev_hash));
+  }
+  /// A miner with a channel and a job.
+  TestMiner& mining(std::uint32_t channel_id, const bitcoin::U256& target = kAnyHash, bool takes_set_extranonce = true) {
+    auto& test = connect({.user = "w"}, takes_set_extranonce);
+    open_success(channel_id, target);
+    first_job(channel_id, 100 + channel_id);
+    EXPECT_FALSE(test.works.empty());
+    return test;
+  }
+
+  int submit(TestMiner& test, std::uint32_t nonce, std::uint32_t version_bits = 0, std::optional<std::size_t> work = {}) {
+    const auto& from = *test.works.at(work.value_or(test.works.size() - 1));
+    const std::uint8_t extranonce2[] = {1, 2, 3, 4};
+    EXPECT_TRUE(test.client.submit(from, sv1::Extranonce(extranonce2), from.job.ntime, nonce, version_bits));
+    pump();
+    if (test.answers.empty()) return -1;
+    return std::exchange(test.answers, {}).back();
+  }
+  void pass(Duration duration) {
+    now.instant += duration;
+    now.unix_time += std::chrono::duration_cast<seconds>(duration);
+  }
+  Result<void> tick(Duration after = seconds(1)) {
+    pass(after);
+    auto ticked = translator->on_tick(now);
+    pump();
+    return ticked;
+  }
+
+  void on_share_rejected(const Miner&, std::string_view code) override { rejected.emplace_back(code); }
+
+  Now now{Instant(seconds(1000)), UnixTime(seconds(1'700'000'100))};
+  std::optional<Translator> translator;
+  std::vector<std::unique_ptr<TestMiner>> miners;
+  std::deque<Sent> sent;
+  Sent last;
+  std::vector<std::string> rejected;
+  std::vector<std::uint8_t> coinbase1 = {1, 0, 0, 0, 0x11};
+  std::vector<std::uint8_t> coinbase2 = {0x22, 0, 0, 0, 0};
+  std::vector<wire::U256> path = {{1}, {2}};
+};
+
+inline std::string code_of(const Result<void>& result) { return result ? "" : std::string(result.error().name()); }
+
+}  // namespace adit::translator
