@@ -147,7 +147,7 @@ typedef struct adit_endpoint_config {
   uint32_t stream_window;    /* bytes a peer may send ahead of our reading, per stream; > 0 */
   uint32_t receive_window;   /* the same per connection; > 0 */
   uint32_t send_window;      /* bytes not yet acknowledged that we hold per connection; > 0 */
-  uint32_t idle_timeout_ms;  /* a silent connection ends after this (or the peer's, if shorter); > 0 */
+  uint32_t idle_timeout_ms;  /* a silent connection ends after this (or the peer's, if shorter), a path of it after half; > 0 */
   uint32_t keep_alive_ms;    /* > 0, and well below idle_timeout_ms */
   uint32_t relay_only;       /* 1: no address is bound, everything goes through relays, of which there must be one */
   uint32_t mdns;             /* 1: finds endpoints of the local network by multicast DNS, and tells them where this one is */

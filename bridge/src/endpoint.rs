@@ -72,6 +72,10 @@ impl Config {
             return Err(Failure::invalid("keep_alive_ms must be above 0 and below idle_timeout_ms"));
         }
         let idle = self.idle_timeout.try_into().map_err(|_| Failure::invalid("idle_timeout_ms is too large"))?;
+        // A path is given up well before the connection, so that the data goes another way in time, if there is one. Both are
+        // iroh's own where they are longer than these.
+        let path_keep_alive = self.keep_alive.min(Duration::from_secs(5));
+        let path_idle = (self.idle_timeout / 2).min(Duration::from_secs(15)).max(path_keep_alive + Duration::from_millis(1));
         Ok(QuicTransportConfig::builder()
             .max_concurrent_bidi_streams(self.max_bidi_streams.into())
             .max_concurrent_uni_streams(0u32.into())
@@ -80,6 +84,8 @@ impl Config {
             .send_window(self.send_window.into())
             .max_idle_timeout(Some(idle))
             .keep_alive_interval(self.keep_alive)
+            .default_path_keep_alive_interval(path_keep_alive)
+            .default_path_max_idle_timeout(path_idle)
             .datagram_receive_buffer_size(None)
             .build())
     }

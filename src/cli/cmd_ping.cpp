@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 #include <future>
 #include <memory>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "net/adit_extension.h"
 #include "net/deadline.h"
 #include "net/dial.h"
+#include "net/health.h"
 #include "net/url.h"
 #include "wire/common_messages.h"
 
@@ -22,6 +24,9 @@ namespace {
 namespace asio = net::asio;
 
 constexpr std::string_view kName = "ping";
+constexpr auto kLookEvery = std::chrono::seconds(1);
+/// Less would call a busy machine dead.
+constexpr Duration kLeastDeadAfter = std::chrono::seconds(5);
 constexpr auto kPause = std::chrono::milliseconds(200);
 /// A pool without extension negotiation ignores the question.
 constexpr Duration kExtensionDeadline = std::chrono::seconds(2);
@@ -43,6 +48,36 @@ std::string utc(UnixTime time) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts)};
 }
 
+/// Calls `look` each second until destroyed, on the shard's thread.
+class Watch {
+ public:
+  Watch(net::Shard& shard, std::function<void()> look) : state_(std::make_shared<State>(shard.context(), std::move(look))) {
+    next(state_);
+  }
+  ~Watch() {
+    state_->look = nullptr;
+    state_->timer.cancel();
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+ private:
+  struct State {
+    State(asio::io_context& context, std::function<void()> each) : timer(context), look(std::move(each)) {}
+    asio::steady_timer timer;
+    std::function<void()> look;  ///< Null: it is over.
+  };
+  static void next(const std::shared_ptr<State>& state) {
+    state->timer.expires_after(kLookEvery);
+    state->timer.async_wait([state](const boost::system::error_code& error) {
+      if (error || !state->look) return;
+      state->look();
+      next(state);
+    });
+  }
+  std::shared_ptr<State> state_;
+};
+
 /// What was found out; printed as far as it got.
 struct Report {
   net::ConnectionMetadata metadata;
@@ -51,6 +86,7 @@ struct Report {
   bool extension = false;
   std::vector<Duration> round_trips;
   std::optional<std::chrono::milliseconds> clock;
+  std::optional<net::Health> health;
 };
 
 /// Reads until `done()`. Errors: those of receive; kTimedOut.
@@ -112,20 +148,33 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::Ir
   const auto negotiated =
       co_await until(shard, *connection, extension, kExtensionDeadline, [&] { return !extension.asking(); });
   report.extension = negotiated && extension.agreed();
+  // Dead is a peer that leaves the deadline unused, whatever the steps before took.
+  net::HealthMonitor monitor({.dead_after = std::max(deadline, kLeastDeadAfter)}, now_from_system().instant);
+  const auto look = [&] { report.health = monitor.look(now_from_system().instant, connection->figures()); };
+  const Watch watch(shard, look);
   for (unsigned i = 0; report.extension && i < options.count; ++i) {
     if (i != 0) co_await net::sleep_for(kPause);
     out.clear();
-    extension.ping(now_from_system(), out);
+    (void)extension.ping(now_from_system(), out);
     connection->send(out);
+    monitor.on_ping(now_from_system().instant);
     std::optional<Duration> round_trip;
     ADIT_CO_CHECK(co_await until(shard, *connection, extension, deadline,
                                  [&] { return (round_trip = extension.take_round_trip()).has_value(); }));
+    monitor.on_frames(now_from_system().instant);
+    monitor.on_round_trip(*round_trip);
     report.round_trips.push_back(*round_trip);
     report.clock = extension.clock_difference();
   }
-  if (report.extension) report.metadata = connection->metadata();  // the path may have become direct meanwhile
+  look();
+  report.metadata = connection->metadata();  // the path may have become direct meanwhile
   co_await connection->drain(std::chrono::seconds(1));
   co_return Result<void>();
+}
+
+asio::awaitable<void> ask_and_tell(net::Shard& shard, net::Upstream peer, net::IrohCarrier* iroh, Options options,
+                                   Report& report, std::promise<Result<void>>& told) {
+  told.set_value(co_await ask(shard, std::move(peer), iroh, std::move(options), report));
 }
 
 void print(const Options& options, const net::Upstream& peer, const Report& report) {
@@ -157,6 +206,16 @@ void print(const Options& options, const net::Upstream& peer, const Report& repo
     std::printf("  round trips   the peer knows no Ping (extension 0x4ad1); SetupConnection's is above\n");
   }
   if (metadata.path_rtt) std::printf("  path          %.2f ms, as the carrier estimates it\n", ms(*metadata.path_rtt));
+  if (metadata.figures) {
+    std::printf("  packets       %llu sent, %llu lost on the way\n",
+                static_cast<unsigned long long>(metadata.figures->packets_sent),
+                static_cast<unsigned long long>(metadata.figures->packets_lost));
+  }
+  if (report.health) {
+    std::printf("  health        %s: the peer %s%s\n", std::string(net::to_string(report.health->state)).c_str(),
+                std::string(net::to_words(report.health->reason)).c_str(),
+                report.extension ? "" : ", as far as its host's answers tell");
+  }
   if (report.clock) {
     // Both clocks are told in whole seconds.
     const double seconds = std::chrono::duration<double>(*report.clock).count();
@@ -185,10 +244,7 @@ int run(const Options& options) {
   Report report;
   std::promise<Result<void>> promise;
   auto ended = promise.get_future();
-  shards[0].post([&] {
-    shards[0].spawn([](auto task, auto& done) -> asio::awaitable<void> { done.set_value(co_await std::move(task)); }(
-                                                  ask(shards[0], *peer, iroh.get(), options, report), promise));
-  });
+  shards[0].post([&] { shards[0].spawn(ask_and_tell(shards[0], *peer, iroh.get(), options, report, promise)); });
   const auto result = ended.get();
   if (report.reached != Duration::zero()) print(options, *peer, report);
   iroh.reset();
@@ -199,7 +255,7 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_ping(CLI::App& app) {
-  auto* ping = app.add_subcommand("ping", "Reach a Stratum V2 peer: path, round trips, certificate, clocks");
+  auto* ping = app.add_subcommand("ping", "Reach a Stratum V2 peer: path, round trips, health, certificate, clocks");
   auto options = std::make_shared<Options>();
   ping->add_option("URL", options->url,
                    "stratum2+tcp://HOST:PORT/AUTHORITY or stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT")

@@ -68,6 +68,7 @@ Result<std::unique_ptr<templates::TemplateSource>> make_source(const pool::PoolC
 pool::ServerOptions server_options(const pool::PoolConfig& config, const noise::AuthorityKeyPair& authority) {
   pool::ServerOptions options;
   options.listen = config.listen_address;
+  options.health = config.health;
   options.admission = config.admission.limits;
   options.handshake_deadline = config.admission.handshake_deadline;
   options.authority_secret = authority.secret().copy();
@@ -157,7 +158,8 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   if (config.iroh.enabled) {
     auto key = pool::load_or_make_node_key(config);
     if (!key) return give_up(kName, key.error(), code_of(key.error()));
-    auto started = start_iroh(shards, config.iroh, std::move(*key), config.admission.handshake_deadline);
+    auto started =
+        start_iroh(shards, config.iroh, std::move(*key), config.health.dead_after, config.admission.handshake_deadline);
     if (!started) return give_up(kName, started.error(), code_of(started.error()));
     iroh = std::move(*started);
   }

@@ -33,6 +33,7 @@ translator::ServerOptions server_options(const translator::TranslatorConfig& con
                                  .regtest_only = config::has_example_authority(upstream.peer),
                                  .goodbye = upstream.goodbye});
   }
+  options.health = config.health;
   options.admission = config.admission.limits;
   options.translator.handshake_timeout = config.admission.handshake_deadline;
   options.selection = config.selection;
@@ -73,8 +74,12 @@ class Watch {
                                                      {"url", upstream.url}});
       }
       const auto rtt = std::chrono::duration_cast<std::chrono::microseconds>(metadata.path_rtt.value_or(Duration{0}));
-      log::debug("translator.path",
-                 {{"path", net::to_string(metadata.path)}, {"rtt_us", rtt.count()}, {"peer", metadata.peer}});
+      log::debug("translator.path", {{"path", net::to_string(metadata.path)},
+                                     {"rtt_us", rtt.count()},
+                                     {"peer", metadata.peer},
+                                     {"health", net::to_string(metadata.health.state)},
+                                     {"packets_sent", metadata.figures ? metadata.figures->packets_sent : 0},
+                                     {"packets_lost", metadata.figures ? metadata.figures->packets_lost : 0}});
     }
   }
 
@@ -164,6 +169,30 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net
             &translator::UpstreamStatus::path_changes);
   of_shards("adit_upstream_shares_unanswered_total", "Shares whose connection ended before the answer",
             &translator::UpstreamStatus::shares_unanswered);
+  const auto by_transport = [&](const char* name, const char* help, auto member) {
+    bool first_of_name = true;
+    for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
+      for (const auto transport : {net::Transport::kTcp, net::Transport::kIroh}) {
+        add(name, std::exchange(first_of_name, false) ? help : "",
+            (stats.upstreams[i].*member)[static_cast<std::size_t>(transport)],
+            {{"shard", std::to_string(i)}, {"transport", std::string(net::to_string(transport))}});
+      }
+    }
+  };
+  by_transport("adit_upstream_degraded_total", "Times that an upstream connection became degraded",
+               &translator::UpstreamStatus::degraded);
+  by_transport("adit_upstream_dead_total", "Upstream connections that were found dead", &translator::UpstreamStatus::dead);
+  bool first_health = true;
+  for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
+    const auto& status = stats.upstreams[i];
+    if (!status.ready || !status.metadata) continue;
+    add("adit_upstream_health",
+        std::exchange(first_health, false) ? "Of the upstream in use: 0 healthy, 1 degraded for that reason" : "",
+        status.metadata->health.state == net::HealthState::kHealthy ? 0 : 1,
+        {{"shard", std::to_string(i)},
+         {"transport", std::string(net::to_string(status.metadata->transport))},
+         {"reason", std::string(net::to_string(status.metadata->health.reason))}});
+  }
   add("adit_log_events_lost_total", "Log events lost because their reader stalled", log::lost());
   return out;
 }
@@ -177,7 +206,7 @@ int serve(const translator::TranslatorConfig& config) {
   if (config.iroh.enabled) {
     auto key = translator::load_or_make_node_key(config);
     if (!key) return give_up(kName, key.error(), code_of(key.error()));
-    auto started = start_iroh(shards, config.iroh, std::move(*key));
+    auto started = start_iroh(shards, config.iroh, std::move(*key), config.health.dead_after);
     if (!started) return give_up(kName, started.error(), code_of(started.error()));
     iroh = std::move(*started);
     log::info("translator.iroh", {{"endpoint_id", iroh->endpoint_id()}});

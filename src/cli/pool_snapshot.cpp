@@ -68,6 +68,8 @@ monitor::Snapshot pool_snapshot(const pool::PoolServer& server, const net::IrohC
                 "protocol");
   of_transports("adit_connections_cut_total", "", &Counted::slow_readers, "reason", "slow-reader");
   of_transports("adit_connections_cut_total", "", &Counted::idle, "reason", "idle");
+  of_transports("adit_connections_cut_total", "", &Counted::dead, "reason", "dead");
+  of_transports("adit_connections_degraded", "Open connections that are degraded", &Counted::degraded);
   of_transports("adit_goodbyes_total", "Connections ended by a Goodbye that was acknowledged", &Counted::goodbyes);
   of_transports("adit_connection_bytes_total", "Bytes of connections that have ended", &Counted::bytes_sent, "direction",
                 "sent");

@@ -57,7 +57,7 @@ unsigned shard_count(unsigned configured) {
 
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shards& shards,
                                                      [[maybe_unused]] const config::IrohSettings& settings,
-                                                     [[maybe_unused]] config::NodeKey key,
+                                                     [[maybe_unused]] config::NodeKey key, [[maybe_unused]] Duration dead_after,
                                                      [[maybe_unused]] Duration accept_deadline) {
 #ifdef ADIT_HAS_IROH
   net::IrohNodeConfig node;
@@ -74,6 +74,9 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
   node.accept.allowed = settings.allowed_endpoint_ids;
   node.accept_deadline = accept_deadline;
   node.listens = settings.listen;
+  // Waiting begins with the first packet sent behind the last one heard: a keep-alive, at the latest. Together dead_after.
+  node.keep_alive = dead_after / 5;
+  node.idle_timeout = dead_after - node.keep_alive;
   node.relay_only = settings.relay_only;
   node.relay_ca_file = settings.relay_ca_file;
   switch (settings.relay) {
@@ -179,7 +182,12 @@ monitor::ConnectionSample connection_sample(const net::ConnectionMetadata& metad
                                    .bytes_received = metadata.bytes_received,
                                    .channels = channels};
   sample.path_changes = metadata.path_changes;
-  if (metadata.figures) sample.packets_lost = metadata.figures->packets_lost;
+  sample.health = net::to_string(metadata.health.state);
+  sample.health_reason = net::to_string(metadata.health.reason);
+  if (metadata.figures) {
+    sample.packets_sent = metadata.figures->packets_sent;
+    sample.packets_lost = metadata.figures->packets_lost;
+  }
   if (metadata.path_rtt) sample.rtt_seconds = std::chrono::duration<double>(*metadata.path_rtt).count();
   sample.age_seconds = std::chrono::duration<double>(now_from_system().instant - metadata.opened_at).count();
   return sample;

@@ -31,11 +31,13 @@ void prepare_process();
 /// How many shards `configured` means (0: one for each CPU).
 unsigned shard_count(unsigned configured);
 
-/// Binds the process's iroh endpoint, which keeps the key's lock. `accept_deadline`: for a handshake over iroh, and again for
+/// Binds the process's iroh endpoint, which keeps the key's lock. `dead_after`: a peer's host silent for so long is gone
+/// (net/health.h). `accept_deadline`: for a handshake over iroh, and again for
 /// what follows it. Errors: kUnsupported in a build without iroh; those of
 /// IrohNodeManager::start.
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, const config::IrohSettings& settings,
-                                                     config::NodeKey key, Duration accept_deadline = std::chrono::seconds(10));
+                                                     config::NodeKey key, Duration dead_after = std::chrono::seconds(10),
+                                                     Duration accept_deadline = std::chrono::seconds(10));
 
 /// How an endpoint that only dials finds its peer.
 struct IrohDialling {

@@ -252,6 +252,19 @@ AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_dea
   return settings;
 }
 
+net::HealthPolicy read_health(Table& root) {
+  net::HealthPolicy policy;
+  auto table = root.table("health");
+  if (!table) return policy;
+  // Less than five seconds would call a busy machine dead.
+  if (const auto seconds = table->integer<std::uint32_t>("dead_after_secs", 5, 600))
+    policy.dead_after = std::chrono::seconds(*seconds);
+  if (const auto ms = table->integer<std::uint32_t>("slow_after_ms", 10, 60'000))
+    policy.slow_after = std::chrono::milliseconds(*ms);
+  if (const auto percent = table->integer<std::uint32_t>("lossy_percent", 1, 100)) policy.lossy = *percent / 100.0;
+  return policy;
+}
+
 net::SelectionPolicy read_transport(Table& root) {
   net::SelectionPolicy policy;
   auto table = root.table("transport");

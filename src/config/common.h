@@ -11,6 +11,7 @@
 
 #include "config/document.h"
 #include "net/admission.h"
+#include "net/health.h"
 #include "net/selection.h"
 #include "net/transport_config.h"
 #include "net/url.h"
@@ -61,6 +62,9 @@ struct AdmissionSettings {
 
 /// Reads [admission] of `root`. `handshake_deadline`: what it is when the table does not say.
 AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_deadline);
+
+/// Reads [health]: when a connection is called degraded or dead. Whole seconds of dead_after.
+net::HealthPolicy read_health(Table& root);
 
 /// One entry of [[upstreams]].
 struct UpstreamSettings {

@@ -113,6 +113,30 @@ TEST(Admission, ReadsEveryKeyAndKeepsWhatIsNotSaid) {
   EXPECT_THAT(findings[1], HasSubstr("`max_handshakes`"));
 }
 
+TEST(Health, ReadsEveryKeyAndKeepsWhatIsNotSaid) {
+  const auto health = [](std::string_view toml, std::vector<std::string>* findings = nullptr) {
+    auto document = Document::parse(toml, "t.toml", "POOL", {});
+    Table root = document.root();
+    const auto policy = read_health(root);
+    for (const Finding& finding : document.finish()) {
+      if (findings != nullptr) findings->push_back(finding.text());
+    }
+    return policy;
+  };
+  EXPECT_EQ(health("").dead_after, std::chrono::seconds(10));
+  EXPECT_EQ(health("[health]\nslow_after_ms = 300\n").dead_after, std::chrono::seconds(10));
+  const auto all = health("[health]\ndead_after_secs = 5\nslow_after_ms = 300\nlossy_percent = 25\n");
+  EXPECT_EQ(all.dead_after, std::chrono::seconds(5));
+  EXPECT_EQ(all.slow_after, std::chrono::milliseconds(300));
+  EXPECT_DOUBLE_EQ(all.lossy, 0.25);
+  std::vector<std::string> findings;
+  health("[health]\ndead_after_secs = 4\nlossy_percent = 101\nslow_after = 3\n", &findings);
+  ASSERT_EQ(findings.size(), 3u);
+  EXPECT_THAT(findings[0], StartsWith("t.toml:2: "));
+  EXPECT_THAT(findings[1], StartsWith("t.toml:3: "));
+  EXPECT_THAT(findings[2], HasSubstr("`slow_after_ms`"));
+}
+
 TEST(Iroh, LookupsThatCannotWorkAreNamed) {
   EXPECT_THAT(read("[iroh]\ndns_server = \"ns.example\"\n").findings, ElementsAre(StartsWith("t.toml:2: `dns_server`: ")));
   EXPECT_THAT(read("[iroh]\npkarr_relays = [\"dns.example\"]\n").findings,

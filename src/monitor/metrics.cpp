@@ -171,9 +171,12 @@ std::string connections_json(const Snapshot& snapshot) {
     number("lanes", sample.lanes);
     number("sessions", sample.sessions);
     text("authority", sample.authority);
+    text("health", sample.health);
+    text("health_reason", sample.health_reason);
     if (sample.rtt_seconds) number("rtt_seconds", *sample.rtt_seconds);
     number("bytes_sent", sample.bytes_sent);
     number("bytes_received", sample.bytes_received);
+    number("packets_sent", sample.packets_sent);
     number("packets_lost", sample.packets_lost);
     number("path_changes", sample.path_changes);
     number("age_seconds", sample.age_seconds);

@@ -77,9 +77,12 @@ struct ConnectionSample {
   unsigned lanes = 1;           ///< Streams that carry it.
   unsigned sessions = 1;        ///< On the same connection.
   std::string authority;        ///< Proved by the peer; empty: none.
+  std::string health;           ///< "healthy", "degraded" or "dead",
+  std::string health_reason;    ///< and what was wrong: "slow", "lossy", "late", "silent", "hung"; else "none".
   std::optional<double> rtt_seconds;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
+  std::uint64_t packets_sent = 0;  ///< As the carrier counts them.
   std::uint64_t packets_lost = 0;  ///< Over TCP segments sent again.
   std::uint64_t path_changes = 0;
   double age_seconds = 0;

@@ -81,7 +81,7 @@ Result<void> AditExtension::on_own(const wire::FrameView& frame, const Now& now,
   } else if (frame.is<wire::Ping>()) {
     const auto message = frame.as<wire::Ping>();
     if (!message) return unreadable("Ping", message.error());
-    if (!sent_ack_) out.push(wire::Pong{.nonce = message->nonce, .time_ms = ms_of(now)});
+    if (!sent_ack_ && may_answer_ping(now.instant)) out.push(wire::Pong{.nonce = message->nonce, .time_ms = ms_of(now)});
   } else if (frame.is<wire::Pong>()) {
     const auto message = frame.as<wire::Pong>();
     if (!message) return unreadable("Pong", message.error());
@@ -93,6 +93,21 @@ Result<void> AditExtension::on_own(const wire::FrameView& frame, const Now& now,
   }
   // A type that a later version has added is ignored.
   return {};
+}
+
+bool AditExtension::may_answer_ping(Instant now) {
+  constexpr Duration kEach = std::chrono::nanoseconds(std::chrono::seconds(1)) / kPingsPerSecond;
+  const auto more = (now - pongs_at_) / kEach;
+  if (more >= kPingBurst - pongs_left_) {
+    pongs_left_ = kPingBurst;
+    pongs_at_ = now;
+  } else {
+    pongs_left_ += static_cast<int>(more);
+    pongs_at_ += more * kEach;
+  }
+  if (pongs_left_ == 0) return false;
+  --pongs_left_;
+  return true;
 }
 
 void AditExtension::say_goodbye(std::string_view reason, Duration patience, wire::FrameBuffer& out) {
@@ -108,10 +123,11 @@ void AditExtension::settle(wire::FrameBuffer& out) {
   out.push(wire::GoodbyeAck{});
 }
 
-void AditExtension::ping(const Now& now, wire::FrameBuffer& out) {
-  if (!agreed_ || pinged_at_ || sent_ack_) return;
+bool AditExtension::ping(const Now& now, wire::FrameBuffer& out) {
+  if (!agreed_ || pinged_at_ || sent_ack_) return false;
   pinged_at_ = now.instant;
   out.push(wire::Ping{.nonce = ++nonce_, .time_ms = ms_of(now)});
+  return true;
 }
 
 std::optional<Duration> AditExtension::take_round_trip() { return std::exchange(round_trip_, std::nullopt); }

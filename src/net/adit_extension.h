@@ -74,8 +74,13 @@ class AditExtension {
   [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
   [[nodiscard]] std::uint64_t rejected() const { return rejected_; }
 
-  /// Asks for the round trip; a Ping that waits for its answer is not repeated. Only if agreed().
-  void ping(const Now& now, wire::FrameBuffer& out);
+  /// Pings answered at once, and a second, at most: one more is not answered.
+  static constexpr int kPingBurst = 64;
+  static constexpr int kPingsPerSecond = 10;
+
+  /// Asks for the round trip; a Ping that waits for its answer is not repeated. Only if agreed(). False: no
+  /// Ping was written.
+  bool ping(const Now& now, wire::FrameBuffer& out);
   /// The newest round trip, taken once.
   [[nodiscard]] std::optional<Duration> take_round_trip();
   /// The peer's clock minus ours, as the newest Pong said (half a round trip is added); the peer's word.
@@ -84,6 +89,7 @@ class AditExtension {
   static constexpr Duration kLongestPatience = std::chrono::seconds(30);
 
  private:
+  [[nodiscard]] bool may_answer_ping(Instant now);
   Result<void> on_own(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
 
   Side side_;
@@ -100,6 +106,8 @@ class AditExtension {
   std::uint64_t nonce_ = 0;
   std::optional<Instant> pinged_at_;
   std::optional<Duration> round_trip_;
+  int pongs_left_ = kPingBurst;
+  Instant pongs_at_{};  ///< When so many were left.
   std::optional<std::chrono::milliseconds> clock_difference_;
 };
 

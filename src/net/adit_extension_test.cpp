@@ -243,5 +243,22 @@ TEST(AditExtension, HoweverAGoodbyeFallsEveryShareIsAnsweredBeforeTheEnd) {
   }
 }
 
+TEST(AditExtension, AFloodOfPingsIsAnsweredAsOftenAsIsDecentAndNoOftener) {
+  AditExtension server(AditExtension::Side::kServer, true);
+  wire::FrameBuffer flood;
+  for (std::uint64_t nonce = 0; nonce < 1000; ++nonce) flood.push(wire::Ping{.nonce = nonce});
+  std::size_t answers = 0;
+  for (int second = 0; second < 60; ++second) {
+    wire::FrameBuffer out;
+    ASSERT_TRUE(server.on_received(views(flood), at(second * 1s), out));
+    answers += views(out).size();
+  }
+  EXPECT_EQ(answers, std::size_t{AditExtension::kPingBurst + 59 * AditExtension::kPingsPerSecond});
+  // Who waits is answered again, and a burst's worth at most however long it waited.
+  wire::FrameBuffer out;
+  ASSERT_TRUE(server.on_received(views(flood), at(24h), out));
+  EXPECT_EQ(views(out).size(), std::size_t{AditExtension::kPingBurst});
+}
+
 }  // namespace
 }  // namespace adit::net

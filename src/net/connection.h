@@ -1,6 +1,7 @@
 // NetworkConnection: the one interface that roles see, whatever carries the frames.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include <boost/asio/awaitable.hpp>
@@ -34,6 +35,9 @@ class NetworkConnection {
   virtual void send(const wire::FrameBuffer& frames) = 0;
 
   [[nodiscard]] virtual ConnectionMetadata metadata() const = 0;
+
+  /// ByteStream::figures of what carries it.
+  [[nodiscard]] virtual std::optional<CarrierFigures> figures() const { return std::nullopt; }
 
   /// Bytes accepted by send() that the carrier has not taken yet.
   [[nodiscard]] virtual std::size_t queued_bytes() const = 0;

@@ -11,7 +11,7 @@ namespace {
 
 asio::awaitable<Result<Link>> open_link(Shard& shard, const TransportConfig& to, const DialOptions& options) {
   if (const auto* tcp = std::get_if<TcpConfig>(&to)) {
-    ADIT_CO_TRY(auto stream, co_await dial_tcp(shard, *tcp, options.connect_deadline));
+    ADIT_CO_TRY(auto stream, co_await dial_tcp(shard, *tcp, options.connect_deadline, options.silent_host));
     co_return Link{.stream = std::move(stream)};
   }
   if (!options.iroh) {

@@ -19,9 +19,10 @@ namespace adit::net {
 struct DialOptions {
   Duration connect_deadline = std::chrono::seconds(5);     ///< DNS and TCP, or iroh's connect and streams.
   Duration handshake_deadline = std::chrono::seconds(10);  ///< Noise or the endpoint certificate, all of it.
-  std::size_t max_queued_bytes = 1 << 20;                  ///< Bound of the send queue.
-  std::uint32_t max_payload = wire::kMaxPayload;           ///< A frame that declares more is a protocol error.
-  IrohCarrier* iroh = nullptr;                             ///< Null: an iroh upstream fails with kUnsupported.
+  Duration silent_host = std::chrono::seconds(10);  ///< Of TCP: a peer's host silent for so long is gone. iroh has its own.
+  std::size_t max_queued_bytes = 1 << 20;           ///< Bound of the send queue.
+  std::uint32_t max_payload = wire::kMaxPayload;    ///< A frame that declares more is a protocol error.
+  IrohCarrier* iroh = nullptr;                      ///< Null: an iroh upstream fails with kUnsupported.
 };
 
 /// Connects to a Stratum V2 peer. The connection lives on `shard`, on whose thread this must run.

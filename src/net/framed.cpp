@@ -151,6 +151,8 @@ ConnectionMetadata FramedConnection::metadata() const {
   return metadata;
 }
 
+std::optional<CarrierFigures> FramedConnection::figures() const { return state_->stream->figures(); }
+
 std::size_t FramedConnection::queued_bytes() const { return state_->writer.queue().size(); }
 
 asio::awaitable<void> FramedConnection::drain(Duration deadline) {

@@ -36,6 +36,7 @@ class FramedConnection final : public NetworkConnection {
   asio::awaitable<Result<FrameBatch>> receive() override;
   void send(const wire::FrameBuffer& frames) override;
   [[nodiscard]] ConnectionMetadata metadata() const override;
+  [[nodiscard]] std::optional<CarrierFigures> figures() const override;
   [[nodiscard]] std::size_t queued_bytes() const override;
   asio::awaitable<void> drain(Duration deadline) override;
   void close(CloseCode code) override;

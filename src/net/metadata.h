@@ -19,9 +19,35 @@ constexpr std::string_view to_string(Path path) {
   return path == Path::kDirect ? "direct" : path == Path::kRelayed ? "relayed" : "unknown";
 }
 
-/// How the carrier fares on the way that is used now.
+/// net/health.h decides.
+enum class HealthState { kHealthy, kDegraded, kDead };
+constexpr std::string_view to_string(HealthState state) {
+  return state == HealthState::kHealthy ? "healthy" : state == HealthState::kDegraded ? "degraded" : "dead";
+}
+
+enum class HealthReason {
+  kNone,    ///< Healthy.
+  kSlow,    ///< Round trips of Ping take too long.
+  kLossy,   ///< Many packets are lost.
+  kLate,    ///< A Ping has waited long for its answer.
+  kSilent,  ///< Nothing is heard from the peer's host; over iroh, which is in the program, also from a hung one.
+  kHung,    ///< Its host answers, its program does not.
+};
+constexpr std::string_view to_string(HealthReason reason) {
+  constexpr std::string_view kNames[] = {"none", "slow", "lossy", "late", "silent", "hung"};
+  return kNames[static_cast<int>(reason)];
+}
+
+struct Health {
+  HealthState state = HealthState::kHealthy;
+  HealthReason reason = HealthReason::kNone;  ///< While degraded: what was wrong last.
+  bool operator==(const Health&) const = default;
+};
+
+/// What the carrier counts, and how it fares on the way that is used now.
 struct CarrierFigures {
-  std::uint64_t packets_sent = 0;       ///< QUIC's, over all ways. Over TCP, which does not say: 0.
+  std::uint64_t heard = 0;              ///< Changes whenever anything comes from the peer's host, acknowledgements included.
+  std::uint64_t packets_sent = 0;       ///< QUIC's, over all ways; over TCP segments with data.
   std::uint64_t packets_lost = 0;       ///< QUIC's, over all ways; over TCP segments that were sent again.
   std::uint64_t congestion_window = 0;  ///< Bytes that may be under way.
   std::uint32_t mtu = 0;                ///< Bytes of payload in one UDP datagram, or in one TCP segment.
@@ -37,11 +63,12 @@ struct ConnectionMetadata {
   unsigned lanes = 1;                         ///< Streams that carry it; 1 also over TCP.
   unsigned sessions = 1;                      ///< Of the connection that carries this one, this one included.
   Path path = Path::kUnknown;
-  std::optional<Duration> path_rtt;  ///< The carrier's own estimate of the round trip.
-  std::uint64_t path_changes = 0;    ///< Times that the data began to go another way: relayed, direct, another address.
-  std::optional<CarrierFigures> figures;
-  std::uint64_t bytes_received = 0;  ///< On the wire, carrier overhead excluded.
+  std::optional<Duration> path_rtt;       ///< The carrier's own estimate of the round trip.
+  std::uint64_t path_changes = 0;         ///< Times that the data began to go another way: relayed, direct, another address.
+  std::optional<CarrierFigures> figures;  ///< Where the carrier counts.
+  std::uint64_t bytes_received = 0;       ///< On the wire, carrier overhead excluded.
   std::uint64_t bytes_sent = 0;
+  Health health;  ///< As who uses the connection has found it.
   Instant opened_at{};
 };
 

@@ -118,6 +118,19 @@ std::vector<Selection::Action> Selection::on_failed(std::size_t index, Severity 
   return step(now);
 }
 
+std::vector<Selection::Action> Selection::on_degraded(Instant now) {
+  settle(now);
+  if (!in_use_) return {};
+  Candidate& used = candidates_[*in_use_];
+  if (used.cool_until <= now) {  // News.
+    used.cool_until = now + used.probe_bound;
+    used.probe_bound = std::min(used.probe_bound * 2, policy_.longest_probe);
+    for (Candidate& other : candidates_) other.probe_at = std::min(other.probe_at, now);
+  }
+  used.cool_until = std::max(used.cool_until, now + policy_.first_probe);
+  return step(now);
+}
+
 Instant Selection::wake_at(Instant now) const {
   auto earliest = Instant::max();
   const auto consider = [&](Instant at) {

@@ -87,6 +87,10 @@ class Selection {
   /// An attempt failed, or the one in use is lost. `random` is uniform over all of uint64.
   std::vector<Action> on_failed(std::size_t candidate, Severity severity, Instant now, std::uint64_t random);
 
+  /// The one in use is degraded (net/health.h); to be said as long as it is. Others are tried, and the first that is ready
+  /// replaces it; then it is left alone for first_probe, twice as long each time, as one that failed is.
+  std::vector<Action> on_degraded(Instant now);
+
   /// When step() may have something to do: not later than this. Instant::max(): never by itself.
   [[nodiscard]] Instant wake_at(Instant now) const;
   [[nodiscard]] std::optional<std::size_t> in_use() const { return in_use_; }

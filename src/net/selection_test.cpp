@@ -75,7 +75,6 @@ class World {
   std::vector<std::size_t> history;
   Instant now = Instant(1000h);
 
- private:
   void apply(const std::vector<Selection::Action>& actions) {
     for (const auto& action : actions) {
       const auto i = action.candidate;
@@ -106,6 +105,7 @@ class World {
     }
   }
 
+ private:
   std::multimap<Instant, std::function<void()>> events_;
   std::map<std::size_t, int> attempts_;
   std::mt19937_64 random_;
@@ -270,6 +270,53 @@ TEST(Selection, RandomWorldsNeverEndWithoutAnUpstreamThatIsUp) {
     const bool any = prefer == Prefer::kAsListed || first == carriers.end();
     EXPECT_EQ(world.selection.in_use(), any ? 0 : static_cast<std::size_t>(first - carriers.begin())) << round;
   }
+}
+
+/// As Uplink says it: each second, as long as the one in use is degraded.
+void degrade(World& world, std::size_t candidate, Duration from, Duration until) {
+  for (auto at = from; at < until; at += 1s) {
+    world.at(at, [&world, candidate] {
+      if (world.selection.in_use() == candidate) world.apply(world.selection.on_degraded(world.now));
+    });
+  }
+}
+
+TEST(Selection, ADegradedOneIsLeftWhenAnotherIsReadyAndNotBefore) {
+  World world({kIroh, kTcp}, {});
+  world.down(1, 0s, 10min + 40s);
+  degrade(world, 0, 10min, 20min);
+  world.run(10min + 30s);
+  EXPECT_EQ(world.selection.in_use(), 0u) << "better than none";
+  world.run(20min);
+  ASSERT_GE(world.history.size(), 2u);
+  EXPECT_EQ(world.history[1], 1u);
+  EXPECT_EQ(world.drains, world.uses - 1) << "each finishes what is under way";
+  EXPECT_EQ(world.idle, 50ms) << "nobody waited but for the very first connection";
+}
+
+TEST(Selection, ADegradedOneWithNoOtherStays) {
+  World world({kIroh}, {});
+  degrade(world, 0, 1min, 1h);
+  world.run(2h);
+  EXPECT_EQ(world.history, (std::vector<std::size_t>{0}));
+}
+
+TEST(Selection, OneThatDegradesTimeAndAgainIsComeBackToEverMoreSeldom) {
+  World world({kIroh, kTcp}, {});
+  degrade(world, 0, 1s, 24h);  // Within a second of each return.
+  world.run(24h);
+  EXPECT_EQ(world.selection.in_use(), 1u);
+  EXPECT_LT(world.uses, 2 * (24 * 6 + 10)) << "each ten minutes at most";
+  EXPECT_GT(world.used[1], 23h);
+}
+
+TEST(Selection, WhereAllAreDegradedTheyAreNotSwappedAllTheTime) {
+  World world({kIroh, kTcp}, {});
+  degrade(world, 0, 1min, 24h);
+  degrade(world, 1, 1min, 24h);
+  world.run(24h);
+  EXPECT_LT(world.uses, 24 * 60);
+  EXPECT_LT(world.idle, 1s);
 }
 
 TEST(ShareJudge, ARejectionIsHeldOnlyIfNothingChangedWithinARoundTripOfIt) {

@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <system_error>
 #include <vector>
 
@@ -44,6 +46,32 @@ std::string to_text(const tcp::endpoint& endpoint) {
 void set_option(int socket, int level, int option, int value) {
   // Each is an improvement and none a need: a kernel that lacks one still carries the bytes.
   (void)::setsockopt(socket, level, option, &value, sizeof value);
+}
+
+/// The kernel's tcp_info, of which the C library's header has the beginning; linux/tcp.h, which has all, cannot be included
+/// beside it.
+struct TcpInfo {
+  tcp_info beginning;
+  std::uint64_t pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+  std::uint32_t segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out;
+};
+static_assert(offsetof(TcpInfo, pacing_rate) == 104);
+
+/// Of an open socket; nothing from a kernel that does not say.
+std::optional<TcpInfo> info_of(int socket) {
+  TcpInfo info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
+  return info;
+}
+
+CarrierFigures figures_of(const TcpInfo& info) {
+  const auto& beginning = info.beginning;
+  return {.heard = info.segs_in,
+          .packets_sent = info.data_segs_out,
+          .packets_lost = beginning.tcpi_total_retrans,
+          .congestion_window = std::uint64_t{beginning.tcpi_snd_cwnd} * beginning.tcpi_snd_mss,
+          .mtu = beginning.tcpi_snd_mss};
 }
 
 /// Owns a descriptor on its way to another thread.
@@ -117,7 +145,7 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(Shard& shard, const 
 
 }  // namespace
 
-TcpStream::TcpStream(Socket socket) : socket_(std::move(socket)) {
+TcpStream::TcpStream(Socket socket, Duration silent_host) : socket_(std::move(socket)) {
   boost::system::error_code ignored;
   peer_ = socket_.remote_endpoint(ignored);
   socket_.native_non_blocking(true, ignored);
@@ -125,10 +153,12 @@ TcpStream::TcpStream(Socket socket) : socket_(std::move(socket)) {
   const int fd = socket_.native_handle();
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
-  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);
+  // Whole seconds. It is asked early and often, so that single losses mean nothing; the last option decides.
+  const auto seconds = static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(silent_host).count());
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, std::max(1, seconds / 5));
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, seconds / 10));
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 10);
+  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, seconds * 1000);
 }
 
 TcpStream::~TcpStream() { close(CloseCode::kShutdown); }
@@ -215,7 +245,7 @@ void TcpStream::finish() {
 
 void TcpStream::close(CloseCode) {
   if (closed_) return;
-  last_figures_ = metadata().figures;
+  last_figures_ = TcpStream::figures();
   closed_ = true;
   boost::system::error_code ignored;
   socket_.close(ignored);
@@ -230,29 +260,33 @@ ConnectionMetadata TcpStream::metadata() const {
   metadata.bytes_received = bytes_received_;
   metadata.bytes_sent = bytes_sent_;
   metadata.opened_at = opened_at_;
-  tcp_info info{};
-  socklen_t size = sizeof info;
   metadata.figures = last_figures_;
-  if (!closed_ && ::getsockopt(const_cast<Socket&>(socket_).native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
-    if (info.tcpi_rtt != 0) metadata.path_rtt = std::chrono::microseconds(info.tcpi_rtt);
-    metadata.figures = {.packets_lost = info.tcpi_total_retrans,
-                        .congestion_window = std::uint64_t{info.tcpi_snd_cwnd} * info.tcpi_snd_mss,
-                        .mtu = info.tcpi_snd_mss};
+  if (closed_) return metadata;
+  if (const auto info = info_of(const_cast<Socket&>(socket_).native_handle())) {
+    if (info->beginning.tcpi_rtt != 0) metadata.path_rtt = std::chrono::microseconds(info->beginning.tcpi_rtt);
+    metadata.figures = figures_of(*info);
   }
   return metadata;
 }
 
+std::optional<CarrierFigures> TcpStream::figures() const {
+  if (closed_) return std::nullopt;
+  const auto info = info_of(const_cast<Socket&>(socket_).native_handle());
+  return info ? std::optional(figures_of(*info)) : std::nullopt;
+}
+
 struct TcpListener::State {
-  explicit State(Shard& shard) : home(shard), acceptor(shard.context()) {}
+  State(Shard& shard, Duration silence) : home(shard), silent_host(silence), acceptor(shard.context()) {}
 
   Shard& home;
+  const Duration silent_host;
   asio::basic_socket_acceptor<tcp, asio::io_context::executor_type> acceptor;
   tcp::endpoint bound;
   std::atomic<bool> stopped{false};
   std::atomic<std::uint64_t> failed_accepts{0};
 };
 
-Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpConfig& at) {
+Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpConfig& at, Duration silent_host) {
   const auto name = (at.host.find(':') != std::string::npos ? "[" + at.host + "]" : at.host) + ":" + std::to_string(at.port);
   boost::system::error_code error;
   const auto address = asio::ip::make_address(at.host == "localhost" ? "127.0.0.1" : at.host, error);
@@ -261,7 +295,7 @@ Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpCon
                 "cannot listen on '" + name + "': the host must be an IP address of this machine, 0.0.0.0 or [::]");
 
   const tcp::endpoint endpoint(address, at.port);
-  auto state = std::make_shared<State>(home);
+  auto state = std::make_shared<State>(home, silent_host);
   state->acceptor.open(endpoint.protocol(), error);
   if (!error) state->acceptor.set_option(asio::socket_base::reuse_address(true), error);
   if (!error) state->acceptor.bind(endpoint, error);
@@ -290,9 +324,9 @@ TcpListener::~TcpListener() { stop(); }
 namespace {
 
 /// Gives one accepted socket to its shard.
-void hand_over(Shard& shard, Descriptor descriptor, tcp protocol,
+void hand_over(Shard& shard, Descriptor descriptor, tcp protocol, Duration silent_host,
                const std::shared_ptr<const TcpListener::OnStream>& on_stream) {
-  shard.post([&shard, protocol, on_stream, descriptor = std::move(descriptor)]() mutable {
+  shard.post([&shard, protocol, silent_host, on_stream, descriptor = std::move(descriptor)]() mutable {
     boost::system::error_code error;
     TcpStream::Socket socket(shard.context());
     const int fd = descriptor.release();
@@ -301,7 +335,7 @@ void hand_over(Shard& shard, Descriptor descriptor, tcp protocol,
       ::close(fd);
       return;
     }
-    (*on_stream)(shard, std::make_unique<TcpStream>(std::move(socket)));
+    (*on_stream)(shard, std::make_unique<TcpStream>(std::move(socket), silent_host));
   });
 }
 
@@ -315,7 +349,7 @@ asio::awaitable<void> TcpListener::accept_loop(std::shared_ptr<State> state, Sha
     for (int i = 0; i < kAcceptsPerTurn; ++i) {
       const int fd = ::accept4(state->acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
-        hand_over(shards.next(), Descriptor(fd), state->bound.protocol(), on_stream);
+        hand_over(shards.next(), Descriptor(fd), state->bound.protocol(), state->silent_host, on_stream);
         continue;
       }
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
@@ -347,7 +381,8 @@ std::uint16_t TcpListener::port() const { return state_->bound.port(); }
 std::string TcpListener::address() const { return to_text(state_->bound); }
 std::uint64_t TcpListener::failed_accepts() const { return state_->failed_accepts; }
 
-asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_tcp(Shard& shard, TcpConfig to, Duration deadline) {
+asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_tcp(Shard& shard, TcpConfig to, Duration deadline,
+                                                              Duration silent_host) {
   const auto until = now_from_system().instant + deadline;
   ADIT_CO_TRY(const auto endpoints, co_await resolve(shard, to, deadline));
   std::string problem;
@@ -358,7 +393,7 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_tcp(Shard& shard, TcpC
     TcpStream::Socket socket(shard.context());
     const auto [error] =
         co_await socket.async_connect(endpoints[i], asio::cancel_after(std::max(left, Duration::zero()), kAwait));
-    if (!error) co_return std::make_unique<TcpStream>(std::move(socket));
+    if (!error) co_return std::make_unique<TcpStream>(std::move(socket), silent_host);
     code = code_of_connect(error);
     problem += (problem.empty() ? "" : "; ") + to_text(endpoints[i]) + ": " + reason_of_connect(code, error);
   }

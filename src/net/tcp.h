@@ -19,14 +19,17 @@
 
 namespace adit::net {
 
-/// A connected TCP socket as a ByteStream: TCP_NODELAY, keep-alive, and cut off when the peer's host is silent for half a
-/// minute with bytes under way.
+/// How long a peer's host may be silent where nobody says.
+inline constexpr Duration kSilentHost = std::chrono::seconds(30);
+
+/// A connected TCP socket as a ByteStream: TCP_NODELAY, and cut off (kTimedOut) when the peer's host has been silent for so
+/// long, with bytes under way or without: then the kernel asks whether it is there.
 class TcpStream final : public ByteStream {
  public:
   using Socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
 
   /// `socket` is connected and belongs to the shard's loop.
-  explicit TcpStream(Socket socket);
+  explicit TcpStream(Socket socket, Duration silent_host = kSilentHost);
   ~TcpStream() override;
 
   Result<std::size_t> try_read(MutableBytes into) override;
@@ -37,6 +40,7 @@ class TcpStream final : public ByteStream {
   void finish() override;
   void close(CloseCode code) override;
   [[nodiscard]] ConnectionMetadata metadata() const override;
+  [[nodiscard]] std::optional<CarrierFigures> figures() const override;
 
  private:
   std::unexpected<Error> dead(int system_error);
@@ -59,10 +63,11 @@ class TcpListener {
   /// Called on the thread of `shard`, where `stream` will live.
   using OnStream = std::function<void(Shard& shard, std::unique_ptr<ByteStream> stream)>;
 
-  /// Listens on `at` (an IP address; port 0: the system's choice). Accepting runs on `home`.
+  /// Listens on `at` (an IP address; port 0: the system's choice). Accepting runs on `home`. `silent_host`:
+  /// of the streams.
   /// Errors: kAddressInUse (names the port), kConfiguration (no IP address, or none of this machine; privileged port),
   /// kInternal.
-  static Result<std::unique_ptr<TcpListener>> bind(Shard& home, const TcpConfig& at);
+  static Result<std::unique_ptr<TcpListener>> bind(Shard& home, const TcpConfig& at, Duration silent_host = kSilentHost);
 
   ~TcpListener();
   TcpListener(const TcpListener&) = delete;
@@ -92,6 +97,7 @@ class TcpListener {
 
 /// Connects to `to` from `shard` (its thread): names are resolved, addresses tried in the resolver's order, all within
 /// `deadline`. Errors: kUnreachable (no such host, no route), kRefused, kTimedOut, kInternal. Each sentence names the peer.
-asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_tcp(Shard& shard, TcpConfig to, Duration deadline);
+asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_tcp(Shard& shard, TcpConfig to, Duration deadline,
+                                                              Duration silent_host = kSilentHost);
 
 }  // namespace adit::net

@@ -102,6 +102,11 @@ void Upstreams::failed(std::size_t candidate, Severity severity) {
   apply(state_, state.selection.on_failed(candidate, severity, now_from_system().instant, state.random()), nullptr);
 }
 
+void Upstreams::degraded() {
+  auto& state = *state_;
+  if (!state.stopping) apply(state_, state.selection.on_degraded(now_from_system().instant), nullptr);
+}
+
 void Upstreams::moved(std::size_t candidate, Upstream to) {
   auto& state = *state_;
   if (state.stopping) return;

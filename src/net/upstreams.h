@@ -64,6 +64,9 @@ class Upstreams {
   /// The one in use is lost, or ended by its user, for that reason.
   void failed(std::size_t candidate, Severity severity);
 
+  /// The one in use is degraded: Selection::on_degraded.
+  void degraded();
+
   /// The one in use asked to be dialled anew, there. Until the next failure it is dialled there.
   void moved(std::size_t candidate, Upstream to);
 

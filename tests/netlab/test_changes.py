@@ -1,9 +1,10 @@
 """What happens to a session when the network changes under it: shares go on."""
 import re
+import time
 
-from mining import LabMiner, LabPool, LabRelay, LabTranslator
+from mining import LabMiner, LabPool, LabRelay, LabTranslator, moment
 from processes import InteropTest
-from topology import Internet, cut_udp, mend
+from topology import Internet, cut_off, cut_udp, mend
 
 DEADLINE = 120  # For whatever a test waits for: this machine may be busy.
 
@@ -72,6 +73,33 @@ class Changes(InteropTest):
         self.wait_until("iroh is back", lambda: ways() == ["iroh", "tcp", "iroh"], 2 * DEADLINE)
         self.wait_for_more_shares()
         self.assertEqual(self.miner.events("miner.disconnected"), [])
+
+    def dead_host_is_noticed(self, transport):
+        pool_host, miner_host = self.internet.host("pool", 1, "none"), self.internet.host("miner", 2, "home")
+        self.pool = LabPool(self, pool_host, 'bind_addresses = ["203.0.113.10:4433"]', tcp="203.0.113.10:3333")
+        self.translator = LabTranslator(self, miner_host, [self.pool.url(transport)], "")
+        self.translator.listening()
+        self.miner = LabMiner(self, miner_host)
+        self.wait_for_more_shares()
+        cut_off(miner_host.router, pool_host.public_address)
+        cut_at = time.time()
+        lost = self.wait_until("it is noticed", lambda: self.translator.events("translator.upstream_lost"), DEADLINE)[0]
+        released = self.wait_until("the pool notices too", lambda: self.pool.events("pool.connection_closed"), DEADLINE)[0]
+        for who, event in (("the translator", lost), ("the pool", released)):
+            took = moment(event) - cut_at
+            print(f"\n{who} noticed over {transport} after {took:.1f} s")
+            # The configured time is 10 s; the rest is for a busy machine. Without health it would be half a minute.
+            self.assertLess(took, 20)
+        mend(miner_host.router)
+        self.wait_until("the pool is used again", lambda: len(self.translator.events("translator.upstream_ready")) == 2, DEADLINE)
+        self.wait_for_more_shares()
+        self.assertEqual(self.miner.events("miner.disconnected"), [])
+
+    def test_a_dead_host_is_noticed_over_tcp(self):
+        self.dead_host_is_noticed("tcp")
+
+    def test_a_dead_host_is_noticed_over_iroh(self):
+        self.dead_host_is_noticed("iroh")
 
     def test_without_a_relay_the_error_names_the_setting(self):
         pool_host, miner_host = self.internet.host("pool", 1, "home"), self.internet.host("miner", 2, "home")

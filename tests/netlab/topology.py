@@ -70,6 +70,11 @@ def cut_udp(router, address):
                f"add rule ip filter cut ip saddr {address} meta l4proto udp drop\n")
 
 
+def cut_off(router, address):
+    """The router drops everything to and from that address, until mend: the host there is dead to whoever is behind it."""
+    router.nft(f"add rule ip filter cut ip daddr {address} drop\nadd rule ip filter cut ip saddr {address} drop\n")
+
+
 def mend(router):
     router.nft("flush chain ip filter cut")
 

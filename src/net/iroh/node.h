@@ -62,8 +62,8 @@ struct IrohNodeConfig {
   unsigned threads = 2;             ///< Of iroh, 1 to 64; taken from the first node of the process.
 
   Duration bind_deadline = std::chrono::seconds(10);
-  Duration idle_timeout = std::chrono::seconds(30);  ///< A silent peer is gone after this, or after its own if shorter.
-  Duration keep_alive = std::chrono::seconds(5);
+  Duration idle_timeout = std::chrono::seconds(30);     ///< A silent peer is gone after this, or after its own if shorter;
+  Duration keep_alive = std::chrono::seconds(5);        ///< and this, which may pass before the waiting begins.
   Duration accept_deadline = std::chrono::seconds(10);  ///< For the QUIC handshake, and again for the first stream or session.
   Duration idle_linger = std::chrono::seconds(5);       ///< A dialled connection without a session is kept so long.
   bool listens = true;  ///< Whether peers may be let open streams at all: whoever only dials grants none.

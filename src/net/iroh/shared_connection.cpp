@@ -13,6 +13,10 @@ namespace {
 
 constexpr std::uint64_t kToldMoves = 20;
 
+CarrierFigures figures_of(const adit_connection_info& info) {
+  return {.heard = info.bytes_received, .packets_sent = info.packets_sent, .packets_lost = info.packets_lost};
+}
+
 }  // namespace
 
 void OpenConnections::add(adit_handle handle) {
@@ -55,12 +59,18 @@ void SharedConnection::give_up() {
   handle_.give_up();
 }
 
+std::optional<CarrierFigures> SharedConnection::figures() const {
+  adit_connection_info info;
+  if (adit_connection_get_info(handle_.get(), &info) != ADIT_OK) return std::nullopt;
+  return figures_of(info);
+}
+
 void SharedConnection::describe(ConnectionMetadata& metadata) const {
   metadata.path_changes = path_changes_;
   adit_connection_info info;
   if (adit_connection_get_info(handle_.get(), &info) != ADIT_OK) return;
   metadata.peer = to_hex(info.remote_id);
-  metadata.figures = {.packets_sent = info.packets_sent, .packets_lost = info.packets_lost};
+  metadata.figures = figures_of(info);
   const adit_path* const begin = info.paths;
   const adit_path* const end = begin + std::min<std::uint32_t>(info.path_count, ADIT_MAX_PATHS);
   const auto* path = std::find_if(begin, end, [](const adit_path& each) { return each.selected == 1; });

@@ -49,6 +49,8 @@ class SharedConnection : public std::enable_shared_from_this<SharedConnection>, 
 
   /// Who is at its other end, and how its data goes, as last published; nothing once it was given up.
   void describe(ConnectionMetadata& metadata) const;
+  /// What it counts, all sessions together.
+  [[nodiscard]] std::optional<CarrierFigures> figures() const;
 
   /// Ends it and every session on it; the peer sees both.
   void close(CloseCode code, std::string_view reason);

@@ -264,4 +264,6 @@ ConnectionMetadata IrohStream::metadata() const {
   return metadata;
 }
 
+std::optional<CarrierFigures> IrohStream::figures() const { return connection_ ? connection_->figures() : std::nullopt; }
+
 }  // namespace adit::net

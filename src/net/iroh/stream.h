@@ -94,6 +94,7 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
   void finish() override;
   void close(CloseCode code) override;
   [[nodiscard]] ConnectionMetadata metadata() const override;
+  [[nodiscard]] std::optional<CarrierFigures> figures() const override;
 
  private:
   /// One direction's readiness: blocked from ADIT_AGAIN until the bridge's event. Shared with the coroutine that waits.

@@ -252,6 +252,8 @@ void LaneConnection::proved(std::string authority_key, UnixTime certificate_unti
   state_->certificate_until = certificate_until;
 }
 
+std::optional<CarrierFigures> LaneConnection::figures() const { return state_->control.stream->figures(); }
+
 std::size_t LaneConnection::queued_bytes() const { return state_->queued(); }
 
 asio::awaitable<void> LaneConnection::drain(Duration deadline) {

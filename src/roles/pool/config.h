@@ -42,6 +42,7 @@ struct PoolConfig {
   std::optional<net::TcpConfig> monitoring_address;
   std::chrono::seconds monitoring_cache_refresh{15};
   config::IrohSettings iroh;
+  net::HealthPolicy health;
   config::AdmissionSettings admission;
 
   std::optional<noise::PublicKey> authority_public_key;  ///< Absent: whatever belongs to the secret key.

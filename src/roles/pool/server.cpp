@@ -52,7 +52,9 @@ void add(TransportCounters& sum, const TransportCounters& part) {
   sum.protocol_errors += part.protocol_errors;
   sum.slow_readers += part.slow_readers;
   sum.idle += part.idle;
+  sum.dead += part.dead;
   sum.goodbyes += part.goodbyes;
+  sum.degraded += part.degraded;
   sum.bytes_sent += part.bytes_sent;
   sum.bytes_received += part.bytes_received;
   sum.round_trips.add(part.round_trips);
@@ -144,6 +146,7 @@ struct PoolServer::Member {
   std::unique_ptr<net::NetworkConnection> connection;
   PoolSession session;
   net::AditExtension extension;
+  net::HealthMonitor health;
   std::size_t place;  ///< In the list; kAway: not in it.
   net::Transport transport;
   std::uint32_t id;
@@ -241,6 +244,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       ConnectionInfo& info = out.listed.emplace_back();
       info.id = member->id;
       info.metadata = member->connection->metadata();
+      info.metadata.health = member->health.health();
       info.channels_total = session.channels().size();
       for (const auto& channel : session.channels() | std::views::take(channels_each)) {
         info.channels.push_back({.id = channel.id(),
@@ -260,7 +264,14 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     return out;
   }
 
-  [[nodiscard]] Counters counters() const { return {pool_.counters(), transports_}; }
+  [[nodiscard]] Counters counters() const {
+    Counters all{pool_.counters(), transports_};
+    for (const Member* member : members_) {
+      if (member->health.health().state != net::HealthState::kHealthy)
+        ++all.transports[static_cast<std::size_t>(member->transport)].degraded;
+    }
+    return all;
+  }
 
   [[nodiscard]] net::Shard& shard() { return shard_; }
 
@@ -331,15 +342,23 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     for (std::size_t i = 0; i < members_.size();) {
       Member& member = *members_[i];
       out_.clear();
-      const auto alive = member.session.on_tick(now, out_);
+      auto alive = member.session.on_tick(now, out_);
+      const auto health = member.health.look(now.instant, member.connection->figures());
+      const bool dead = health.state == net::HealthState::kDead;
+      if (alive && dead) alive = fail(net::Errc::kTimedOut, "the peer " + std::string(net::to_words(health.reason)));
+      const auto& extension = member.extension;
+      if (alive && extension.agreed() && !extension.leaving() && member.health.ping_due(now.instant) &&
+          member.extension.ping(now, out_)) {
+        member.health.on_ping(now.instant);
+      }
       member.connection->send(out_);
       if (alive) {
         ++i;
         continue;
       }
-      ++over(member.transport).idle;
+      ++(dead ? over(member.transport).dead : over(member.transport).idle);
       member.reason = alive.error().message();
-      complain("pool.idle", member.connection->metadata().peer, alive.error());
+      complain(dead ? "pool.connection_dead" : "pool.idle", member.connection->metadata().peer, alive.error());
       member.leave();
       member.connection->close(net::CloseCode::kShutdown);
     }
@@ -381,8 +400,10 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       auto& out = home->out_;
       out.clear();
       const auto now = now_from_system();
+      member.health.on_frames(now.instant);
       auto handled = member.session.on_frames(*batch, now, out);
       if (handled) handled = home->extend(member, *batch, now);
+      if (const auto round_trip = member.extension.take_round_trip()) member.health.on_round_trip(*round_trip);
       member.connection->send(out);
       if (handled && !member.extension.over()) continue;
       if (handled) {
@@ -409,6 +430,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   TransportCounters& over(net::Transport transport) { return transports_[static_cast<std::size_t>(transport)]; }
 
   void ended(Member& member, const Error& error) {
+    if (error.is(net::Errc::kTimedOut)) ++over(member.transport).dead;  // The carrier noticed first.
     if (error.is(net::Errc::kSlowReader)) ++over(member.transport).slow_readers;
     if (error.is(net::Errc::kProtocol)) ++over(member.transport).protocol_errors;
     if (!error.is(net::Errc::kClosed)) member.reason = error.message();
@@ -468,6 +490,7 @@ PoolServer::Member::Member(Home& at, std::unique_ptr<net::NetworkConnection> pee
       connection(std::move(peer)),
       session(at.pool_, now_from_system().instant),
       extension(net::AditExtension::Side::kServer, connection->metadata().lanes > 1),
+      health(at.core_->options.health, now_from_system().instant),
       place(at.members_.size()),
       transport(carrier),
       id(++home.core_->connections) {
@@ -508,7 +531,7 @@ Result<void> PoolServer::start() {
     return fail(net::Errc::kConfiguration, "the authority's secret key: " + key.error().message());
   }
   if (core.options.listen) {
-    ADIT_TRY(core.listener, net::TcpListener::bind(core.shards[0], *core.options.listen));
+    ADIT_TRY(core.listener, net::TcpListener::bind(core.shards[0], *core.options.listen, core.options.health.dead_after));
   }
   for (unsigned i = 0; i < core.shards.size(); ++i) core.homes.push_back(std::make_shared<Home>(core_, core.shards[i]));
   for (const auto& home : core.homes) home->shard().post([core = core_, home] { home->begin(); });

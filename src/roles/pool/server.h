@@ -16,6 +16,7 @@
 #include "net/adit_extension.h"
 #include "net/admission.h"
 #include "net/carrier.h"
+#include "net/health.h"
 #include "net/metadata.h"
 #include "net/round_trips.h"
 #include "net/shards.h"
@@ -37,6 +38,7 @@ struct ServerOptions {
   std::uint16_t server_id = 0;  ///< Part of every extranonce: pools on one chain that pay one script must differ in it.
   std::size_t max_past_jobs = channels::kMaxPastJobs;
   net::AdmissionLimits admission;
+  net::HealthPolicy health;
   Duration handshake_deadline = std::chrono::seconds(10);
   Duration tick = std::chrono::seconds(1);  ///< How often sessions look at their deadlines, late acknowledgements and vardiff.
   std::size_t max_queued_bytes = 2 << 20;   ///< Unsent bytes of one connection; more: cut off. See net::FramedOptions.
@@ -51,6 +53,8 @@ struct TransportCounters {
   std::uint64_t protocol_errors = 0;  ///< Cut off: broken framing, encryption or protocol.
   std::uint64_t slow_readers = 0;     ///< Cut off: did not read.
   std::uint64_t idle = 0;             ///< Cut off: a session's deadline passed.
+  std::uint64_t dead = 0;             ///< Released: the peer's host was silent, or its program hung.
+  std::size_t degraded = 0;           ///< Now: open and not healthy.
   std::uint64_t goodbyes = 0;         ///< Ended by a Goodbye that was acknowledged.
   std::uint64_t bytes_sent = 0;       ///< Of connections that have ended.
   std::uint64_t bytes_received = 0;   ///< Likewise.

@@ -80,6 +80,7 @@ config::Loaded<TranslatorConfig> read(config::Document document) {
     if (!root.has_something("upstreams"))
       root.report(Severity::kError, "upstreams", "`upstreams` is empty: at least one pool is needed");
   }
+  out.health = config::read_health(root);
   out.admission = config::read_admission(root, std::chrono::seconds(90));
   out.selection = config::read_transport(root);
   out.iroh = config::read_iroh(root, false);

@@ -16,8 +16,9 @@ struct TranslatorConfig {
   net::TcpConfig downstream;                        ///< Where Stratum V1 miners connect. Port 0: the system's choice.
   std::vector<config::UpstreamSettings> upstreams;  ///< In order of preference, at least one.
   net::SelectionPolicy selection;                   ///< Of [transport].
-  config::AdmissionSettings admission;              ///< Of SV1 miners: subscribing and authorizing is their handshake.
-  config::IrohSettings iroh;                        ///< Enabled whenever an upstream is reached over iroh.
+  net::HealthPolicy health;
+  config::AdmissionSettings admission;  ///< Of SV1 miners: subscribing and authorizing is their handshake.
+  config::IrohSettings iroh;            ///< Enabled whenever an upstream is reached over iroh.
 
   bool aggregate_channels = false;                  ///< One channel upstream for all miners of a shard, instead of one each.
   std::vector<std::uint16_t> supported_extensions;  ///< Asked of an upstream, and

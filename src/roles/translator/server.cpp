@@ -70,12 +70,14 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
         shard_(shard),
         translator_(numbered(core_->options.translator, shard.index(), core_->shards.size()), *this),
         tick_(shard.context()),
-        uplink_(std::make_shared<Uplink>(shard,
-                                         Uplink::Options{.targets = core_->options.upstreams,
-                                                         .selection = core_->options.selection,
-                                                         .dial = {.iroh = core_->options.iroh},
-                                                         .setup_deadline = core_->options.translator.setup_timeout},
-                                         translator_, [this] { flush(); })) {}
+        uplink_(std::make_shared<Uplink>(
+            shard,
+            Uplink::Options{.targets = core_->options.upstreams,
+                            .selection = core_->options.selection,
+                            .dial = {.silent_host = core_->options.health.dead_after, .iroh = core_->options.iroh},
+                            .health = core_->options.health,
+                            .setup_deadline = core_->options.translator.setup_timeout},
+            translator_, [this] { flush(); })) {}
 
   void begin() {
     shard_.spawn(run_ticks(shared_from_this()));

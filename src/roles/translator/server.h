@@ -29,6 +29,7 @@ struct ServerOptions {
   /// that one which asks much before it reads an answer is slowed down instead.
   std::size_t max_queued_bytes = 256 * 1024;
   Duration stalled_deadline = std::chrono::seconds(30);  ///< So long without taking a queued byte: cut off likewise.
+  net::HealthPolicy health;                              ///< Of the upstreams.
   net::SelectionPolicy selection;                        ///< Which of the upstreams is used when.
 };
 

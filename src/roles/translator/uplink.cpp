@@ -13,7 +13,6 @@ namespace {
 
 namespace asio = net::asio;
 
-constexpr auto kPingEvery = std::chrono::seconds(15);
 /// A peer that did not answer RequestExtensions after so long will not.
 constexpr auto kSilentAfter = std::chrono::seconds(10);
 /// A peer without Goodbye has this long for the last answers: many hold them back until a batch is full.
@@ -39,16 +38,18 @@ std::int64_t ms(Duration duration) { return std::chrono::duration_cast<std::chro
 
 /// One upstream connection past its setup.
 struct Uplink::Link {
+  Link(const net::HealthPolicy& policy, Instant now) : health(policy, now), since(now) {}
+
   std::size_t candidate = 0;
   net::Upstream peer;
   std::string url;
   std::unique_ptr<net::NetworkConnection> connection;
   net::AditExtension extension{net::AditExtension::Side::kClient};
   net::ShareJudge judge;
+  net::HealthMonitor health;
   Duration round_trip{};
-  Instant since{};
-  Instant asked_at{};  ///< For extensions.
-  Instant pinged_at{};
+  Instant since;
+  Instant asked_at{};                    ///< For extensions.
   Instant grace_until = Instant::max();  ///< When leaving a peer without Goodbye: no answer is waited for any longer.
   std::uint64_t path_changes = 0;        ///< Told so far.
   bool in_use = true;                    ///< By the engine.
@@ -120,13 +121,12 @@ void Uplink::use(net::ReadyUpstream ready) {
     leave(*link_, "a better upstream is there", {.deadline = options_.leave_deadline});
   }
   const auto& target = options_.targets[ready.candidate];
-  auto link = std::make_shared<Link>();
+  auto link = std::make_shared<Link>(options_.health, now.instant);
   link->candidate = ready.candidate;
   link->peer = std::move(ready.peer);
   link->url = net::to_url(link->peer);
   link->connection = std::move(ready.connection);
   link->round_trip = ready.round_trip;
-  link->since = now.instant;
   link_ = link;
   links_.push_back(link);
   status_.url = link->url;
@@ -203,6 +203,7 @@ void Uplink::observe(Link& link, std::span<const wire::FrameView> frames, const 
 
 Result<void> Uplink::handle(Link& link, std::span<const wire::FrameView> frames) {
   const auto now = now_from_system();
+  link.health.on_frames(now.instant);
   observe(link, frames, now);
   Result<void> handled;
   if (link.in_use) handled = engine_.on_upstream_frames(frames, now);
@@ -224,6 +225,7 @@ Result<void> Uplink::handle(Link& link, std::span<const wire::FrameView> frames)
   link.out.clear();
   if (const auto round_trip = link.extension.take_round_trip()) {
     link.round_trip = *round_trip;
+    link.health.on_round_trip(*round_trip);
     status_.round_trips[static_cast<std::size_t>(link.connection->metadata().transport)].add(*round_trip);
     if (link.in_use) status_.round_trip = *round_trip;
   }
@@ -286,6 +288,8 @@ void Uplink::ended(Link& link, const Error& reason) {
   const auto unanswered = link.extension.unanswered();
   status_.shares_unanswered += unanswered;
   if (link.extension.over()) ++status_.goodbyes;
+  // By our own finding, or the carrier's.
+  if (reason.is(net::Errc::kTimedOut)) ++status_.dead[static_cast<std::size_t>(metadata.transport)];
   if (link.extension.asking()) silent_[link.candidate] = true;
   log::info("translator.upstream_closed", {{"url", link.url},
                                            {"transport", net::to_string(metadata.transport)},
@@ -337,17 +341,44 @@ void Uplink::move(Link& link) {
   upstreams_->moved(link.candidate, std::move(*peer));
 }
 
+void Uplink::drop(Link& link, Error reason, std::optional<net::Severity> fault) {
+  if (link.drop_reason) return;
+  link.drop_reason = std::move(reason);
+  link.fault = fault;
+  link.connection->close(net::CloseCode::kProtocolError);
+}
+
+bool Uplink::watch(Link& link, const Now& now) {
+  const auto before = link.health.health();
+  const auto health = link.health.look(now.instant, link.connection->figures());
+  const auto transport = link.connection->metadata().transport;
+  if (health != before) {
+    log::write(health.state == net::HealthState::kHealthy ? log::Level::kInfo : log::Level::kWarn, "translator.health",
+               {{"url", link.url},
+                {"from", net::to_string(before.state)},
+                {"to", net::to_string(health.state)},
+                {"reason", net::to_string(health.reason)},
+                {"message", "the upstream " + std::string(net::to_words(health.reason))}});
+    if (health.state == net::HealthState::kDegraded) ++status_.degraded[static_cast<std::size_t>(transport)];
+  }
+  if (health.state == net::HealthState::kDead) {
+    drop(link, Error(net::Errc::kTimedOut, "the upstream " + std::string(net::to_words(health.reason))), std::nullopt);
+    return false;
+  }
+  if (link.in_use && link.extension.agreed() && link.health.ping_due(now.instant) && link.extension.ping(now, link.out)) {
+    link.health.on_ping(now.instant);
+    link.connection->send(link.out);
+    link.out.clear();
+  }
+  return true;
+}
+
 void Uplink::on_tick(const Now& now, const Result<void>& ticked) {
-  const auto drop = [](Link& link, Error reason, std::optional<net::Severity> fault) {
-    if (link.drop_reason) return;
-    link.drop_reason = std::move(reason);
-    link.fault = fault;
-    link.connection->close(net::CloseCode::kProtocolError);
-  };
   if (link_ && !ticked) drop(*link_, ticked.error(), std::nullopt);
   send();
   const auto links = links_;
   for (const auto& link : links) {
+    if (link->drop_reason || !watch(*link, now)) continue;
     if (link->in_use && link->judge.at_fault(now.instant)) {
       drop(*link,
            Error(Errc::kRefused, "the upstream rejects our shares: " + std::to_string(link->judge.held()) +
@@ -356,12 +387,6 @@ void Uplink::on_tick(const Now& now, const Result<void>& ticked) {
       continue;
     }
     if (link->extension.asking() && now.instant - link->asked_at >= kSilentAfter) silent_[link->candidate] = true;
-    if (link->in_use && link->extension.agreed() && now.instant - link->pinged_at >= kPingEvery) {
-      link->pinged_at = now.instant;
-      link->extension.ping(now, link->out);
-      link->connection->send(link->out);
-      link->out.clear();
-    }
     if (finished(*link) && !std::exchange(link->draining, true)) {
       shard_.spawn([](std::shared_ptr<Uplink> self, LinkPtr ending) -> asio::awaitable<void> {
         const Running running(*self);
@@ -381,7 +406,10 @@ void Uplink::on_tick(const Now& now, const Result<void>& ticked) {
                                           {"to_address", metadata.source}});
   }
   status_.metadata = metadata;
+  status_.metadata->health = link_->health.health();
   status_.goodbye = link_->extension.agreed();
+  // Last, for it may bring another into use.
+  if (status_.metadata->health.state == net::HealthState::kDegraded && !stopping_) upstreams_->degraded();
 }
 
 void Uplink::shut_down(net::ShutdownBehavior behavior, std::function<void()> done) {

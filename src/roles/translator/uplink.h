@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "net/adit_extension.h"
 #include "net/dial.h"
+#include "net/health.h"
 #include "net/metadata.h"
 #include "net/reconnect.h"
 #include "net/round_trips.h"
@@ -42,6 +43,8 @@ struct UpstreamStatus {
   std::uint64_t shares_unanswered = 0;              ///< Submitted on connections that ended before the answer.
   std::array<net::RoundTrips, 2> round_trips;       ///< By net::Transport: of Pings, and of each SetupConnection.
   std::uint64_t path_changes = 0;                   ///< The data began to go another way.
+  std::array<std::uint64_t, 2> degraded{};          ///< By net::Transport: times that a connection became degraded,
+  std::array<std::uint64_t, 2> dead{};              ///< and that one was found dead.
   std::string last_error;                           ///< Why the last one ended or could not be reached; empty: none did.
   /// Set once no upstream is left that may be used before somebody changes the configuration: nothing is dialled any more.
   std::optional<Error> unusable;
@@ -54,6 +57,7 @@ class Uplink final : public std::enable_shared_from_this<Uplink>, private net::U
     std::vector<UpstreamTarget> targets;  ///< In order of preference, at least one.
     net::SelectionPolicy selection;
     net::DialOptions dial;
+    net::HealthPolicy health;
     Duration setup_deadline = std::chrono::seconds(10);
     /// How long a connection that another has replaced may take to answer what was submitted on it.
     Duration leave_deadline = std::chrono::seconds(10);
@@ -98,6 +102,9 @@ class Uplink final : public std::enable_shared_from_this<Uplink>, private net::U
   static net::asio::awaitable<void> run(std::shared_ptr<Uplink> self, LinkPtr link);
   /// Handles one batch, or the answer to SetupConnection. Errors: those of the engine and of the extension.
   Result<void> handle(Link& link, std::span<const wire::FrameView> frames);
+  /// Looks at its health, acts on it, pings. False: it was found dead.
+  bool watch(Link& link, const Now& now);
+  void drop(Link& link, Error reason, std::optional<net::Severity> fault);
   void observe(Link& link, std::span<const wire::FrameView> frames, const Now& now);
   /// Begins nothing new on it and waits for the answers that are due.
   void leave(Link& link, std::string_view reason, net::ShutdownBehavior behavior);
