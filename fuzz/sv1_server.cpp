@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "sv1/line_reader.h"
 #include "sv1/server.h"
 #include "sv1_lines.h"
 
@@ -68,6 +69,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (data[0] >= 64) {  // Below: raw bytes, so that the seeds read as what they are.
     fuzz::Source source(input);
     while (!source.empty()) composed += fuzz::miner_line(source, 0x6553f164);
+    // More behind a subscribe that is not answered yet ends a connection, and when it is answered depends on the chunks.
+    if (composed.size() > sv1::kMaxLine) return 0;
     input = as_bytes(composed);
   }
   const Outcome whole = run(input, input.size());

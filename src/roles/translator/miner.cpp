@@ -228,7 +228,8 @@ void Miner::send_upstream(const channels::Share& share, std::string_view worker)
 
 double Miner::difficulty_for(const bitcoin::U256& upstream_target) const {
   // Never harder than the upstream asks for: a share withheld is work unpaid.
-  double difficulty = bitcoin::difficulty_from_target(upstream_target);
+  // A target of 0, which no hash meets, has a difficulty that JSON cannot say: the next one is as good.
+  double difficulty = bitcoin::difficulty_from_target(std::max(upstream_target, bitcoin::U256(1)));
   if (owner_.options_.vardiff) {
     const auto wanted = bitcoin::target_from_hash_rate(hash_rate_, owner_.options_.shares_per_minute);
     difficulty = std::min(difficulty, bitcoin::difficulty_from_target(wanted));

@@ -235,6 +235,16 @@ TEST_F(TranslatorTest, ANewTargetCountsFromTheNextJobOn) {
   EXPECT_EQ(test.works.back()->difficulty, 256);
 }
 
+TEST_F(TranslatorTest, ATargetThatNothingMeetsIsSaidInNumbers) {  // found by the fuzzer: the difficulty of 0 is infinite
+  make({.extranonce2_size = 4, .vardiff = false});
+  upstream_up();
+  auto& test = mining(2, bitcoin::target_from_difficulty(64));
+  EXPECT_TRUE(upstream(wire::SetTarget{.channel_id = kGroup}));
+  EXPECT_TRUE(job(2, 200, 1'700'000'000));
+  ASSERT_EQ(test.works.size(), 2u) << "what cannot be parsed is no work";
+  EXPECT_GT(test.works.back()->difficulty, 1e60);
+}
+
 TEST_F(TranslatorTest, ANewExtranoncePrefixReachesTheMinerWithItsNextJob) {
   upstream_up();
   auto& test = mining(2);
