@@ -9,6 +9,7 @@
 
 #include "base/hex.h"
 #include "base/time.h"
+#include "bitcoin/coinbase.h"
 #include "bitcoin/template.h"
 #include "channels/job.h"
 #include "channels/share.h"
@@ -38,7 +39,7 @@ inline bitcoin::TemplatePtr make_template(std::uint64_t id, std::uint8_t tip, st
   made->min_ntime = kNtime - 600;
   made->current_time = kNtime;
   made->height = 100u + tip;
-  made->coinbase_script_prefix = {0x01, static_cast<std::uint8_t>(100 + tip)};
+  made->coinbase_script_prefix = bitcoin::height_push(100U + tip);
   made->coinbase_value_sat = 5'000'000'000 + id;
   for (std::size_t i = 0; i < path; ++i) made->merkle_path.push_back(hash_of(static_cast<std::uint8_t>(0x80 + i)));
   return made;

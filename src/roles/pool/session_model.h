@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bitcoin/block.h"
+#include "bitcoin/coinbase.h"
 #include "bitcoin/merkle.h"
 #include "channels/channel_testing.h"
 #include "roles/pool/session.h"
@@ -342,7 +343,7 @@ class SessionModel final : public PoolEvents, public CustomJobValidator {
   void set_custom_job(std::uint32_t id) {
     const std::uint8_t how = byte();
     const channels::Job* tip = shard_.jobs().current();
-    const std::vector<std::uint8_t> prefix = {0x01, static_cast<std::uint8_t>(100 + tip_of_jobs_)};
+    const auto prefix = bitcoin::height_push(100U + tip_of_jobs_);
     const std::vector<std::uint8_t> outputs = {1, how, 0, 0, 0, 0, 0, 0, 0, 1, 0x51};
     const std::array<std::uint8_t, 1> token = {1};
     wire::SetCustomMiningJob message{.channel_id = id,
