@@ -121,14 +121,14 @@ asio::awaitable<Result<Link>> open_session(std::shared_ptr<SharedConnection> con
   const std::array both{std::pair{&link.stream, Lane::kControl}, std::pair{&link.second, second_lane(protocol)}};
   for (const auto& [stream, lane] : both) {
     const auto left = until - now_from_system().instant;
+    const auto& loop = connection->loop();
     adit_handle handle = 0;
-    if (const auto result = adit_stream_open(connection->handle(), bridge_ms(left), &handle); result != ADIT_OK) {
-      co_return fail(bridge_error(result, 0, "cannot begin a session"));
-    }
+    auto result = adit_stream_open(connection->handle(), bridge_ms(left), &handle);
     BridgeHandle opened(handle);
-    if (const auto result = co_await connection->loop()->done(handle); result != ADIT_OK) {
+    if (result == ADIT_OK) result = co_await loop->done(handle);
+    if (result != ADIT_OK) {
       connection->doubt();
-      co_return fail(bridge_error(result, handle, "cannot begin a session"));
+      co_return fail(open_error(*loop, connection->handle(), result, handle).in("cannot begin a session"));
     }
     auto made = std::make_unique<IrohStream>(connection, std::move(opened), priority_of(lane));
     made->join(session);

@@ -453,7 +453,8 @@ asio::awaitable<Result<Link>> IrohNodeManager::dial(Shard& shard, const IrohConf
         BridgeHandle stream(handle);
         if (result == ADIT_OK) result = co_await loop->done(handle);
         if (result != ADIT_OK) {
-          co_return fail(dial_error(result, handle, to.endpoint_id, config_.relay_mode == IrohRelays::kNone));
+          co_return fail(
+              open_error(*loop, connection.get(), result, handle).in("cannot connect to " + to.endpoint_id.substr(0, 10)));
         }
         co_return Link{.stream = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream))};
       }

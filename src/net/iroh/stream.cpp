@@ -35,6 +35,31 @@ std::string with_meaning(std::string text, std::uint64_t code) {
   return std::move(text) + " (" + std::to_string(code) + ", " + std::string(meaning(code)) + ")";
 }
 
+/// Of a connection that has.
+Error why_ended(adit_handle connection) {
+  adit_close_reason reason;
+  if (adit_connection_close_reason(connection, &reason) != ADIT_OK) return Error(Errc::kReset, "the connection has ended");
+  const std::string words(reason.reason, reason.reason_len);
+  switch (reason.kind) {
+    case ADIT_CLOSE_BY_US:  // and neither this stream nor the whole node was ended
+      return Error(Errc::kReset, "this iroh endpoint was built anew, because it had lost its relay");
+    case ADIT_CLOSE_BY_PEER: {
+      const auto is = [&reason](CloseCode code) { return reason.code == static_cast<std::uint64_t>(code); };
+      return Error(is(CloseCode::kShutdown)       ? Errc::kEndOfStream
+                   : is(CloseCode::kUnauthorized) ? Errc::kDenied
+                                                  : Errc::kReset,
+                   with_meaning("the peer closed the connection", reason.code) + (words.empty() ? "" : ": " + words));
+    }
+    case ADIT_CLOSE_TIMED_OUT:
+      return Error(Errc::kTimedOut, "the peer has not been heard for the idle timeout");
+    case ADIT_CLOSE_RESET:
+      return Error(Errc::kReset, "the peer no longer knows the connection: it has restarted");
+    default:
+      return Error(Errc::kReset,
+                   "QUIC ended the connection (" + std::to_string(reason.code) + ")" + (words.empty() ? "" : ": " + words));
+  }
+}
+
 }  // namespace
 
 boost::system::error_code asio_error(const Error& error) {
@@ -154,7 +179,7 @@ std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) 
       failure_ = Error(Errc::kReset, with_meaning("the peer stopped reading", code));
       break;
     case ADIT_CLOSED:
-      failure_ = why_closed();
+      failure_ = why_ended(connection_->handle());
       break;
     case ADIT_STALE:
       failure_ = Error(Errc::kClosed, "iroh was shut down here");
@@ -164,31 +189,6 @@ std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) 
       break;
   }
   return fail(*failure_);
-}
-
-Error IrohStream::why_closed() const {
-  adit_close_reason reason;
-  if (adit_connection_close_reason(connection_->handle(), &reason) != ADIT_OK)
-    return Error(Errc::kReset, "the connection has ended");
-  const std::string words(reason.reason, reason.reason_len);
-  switch (reason.kind) {
-    case ADIT_CLOSE_BY_US:  // and neither this stream nor the whole node was ended
-      return Error(Errc::kReset, "this iroh endpoint was built anew, because it had lost its relay");
-    case ADIT_CLOSE_BY_PEER: {
-      const auto is = [&reason](CloseCode code) { return reason.code == static_cast<std::uint64_t>(code); };
-      return Error(is(CloseCode::kShutdown)       ? Errc::kEndOfStream
-                   : is(CloseCode::kUnauthorized) ? Errc::kDenied
-                                                  : Errc::kReset,
-                   with_meaning("the peer closed the connection", reason.code) + (words.empty() ? "" : ": " + words));
-    }
-    case ADIT_CLOSE_TIMED_OUT:
-      return Error(Errc::kTimedOut, "the peer has not been heard for the idle timeout");
-    case ADIT_CLOSE_RESET:
-      return Error(Errc::kReset, "the peer no longer knows the connection: it has restarted");
-    default:
-      return Error(Errc::kReset,
-                   "QUIC ended the connection (" + std::to_string(reason.code) + ")" + (words.empty() ? "" : ": " + words));
-  }
 }
 
 void IrohStream::on_event(std::uint32_t ready, std::int32_t) {
@@ -265,5 +265,10 @@ ConnectionMetadata IrohStream::metadata() const {
 }
 
 std::optional<CarrierFigures> IrohStream::figures() const { return connection_ ? connection_->figures() : std::nullopt; }
+
+Error open_error(const EventLoop& loop, adit_handle connection, std::int32_t result, adit_handle stream) {
+  if (result == ADIT_CLOSED && !loop.leaving()) return why_ended(connection);
+  return bridge_error(result, stream, "cannot open a stream");
+}
 
 }  // namespace adit::net

@@ -170,7 +170,6 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
   static asio::awaitable<Result<void>> wait(std::shared_ptr<Readiness> direction);
   Result<std::size_t> written(std::int64_t result, std::uint64_t code);
   std::unexpected<Error> end(std::int64_t result, std::uint64_t code);
-  [[nodiscard]] Error why_closed() const;
 
   std::shared_ptr<EventLoop> loop_;
   std::shared_ptr<SharedConnection> connection_;  ///< Null once closed.
@@ -186,5 +185,10 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
   std::uint64_t bytes_received_ = 0;
   std::uint64_t bytes_sent_ = 0;
 };
+
+/// What a bi stream of `connection`, which is on `loop`, could not be opened for: `result`, of adit_stream_open (`stream` is 0)
+/// or of the event that follows. If the connection has ended, why, as its streams say it: what the peer said last may be that
+/// it wants none of us, and whoever asks for a stream first is who hears it.
+Error open_error(const EventLoop& loop, adit_handle connection, std::int32_t result, adit_handle stream);
 
 }  // namespace adit::net
