@@ -40,18 +40,4 @@ asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial(Shard& shard, U
   co_return connection;
 }
 
-asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial_in_order(Shard& shard, std::vector<Upstream> candidates,
-                                                                          DialOptions options) {
-  if (candidates.empty()) co_return fail(Errc::kConfiguration, "no upstream is configured");
-  std::string earlier;
-  for (std::size_t i = 0;; ++i) {
-    auto connection = co_await dial(shard, candidates[i], options);
-    if (connection) co_return std::move(*connection);
-    if (i + 1 == candidates.size()) {
-      co_return fail(earlier.empty() ? std::move(connection.error()) : std::move(connection.error()).in(earlier + "then"));
-    }
-    earlier += connection.error().message() + "; ";
-  }
-}
-
 }  // namespace adit::net

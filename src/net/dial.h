@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -33,10 +32,5 @@ struct DialOptions {
 /// or the certificate is outside its time by our clock: says by how many seconds); kProtocol (that is no Stratum V2 peer). Each
 /// sentence names the peer.
 asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial(Shard& shard, Upstream to, DialOptions options);
-
-/// Tries `candidates` (at least one) in order, each once; the first that connects wins. Otherwise the last error, with those
-/// before it in its sentence. Waiting between rounds is the caller's (base/backoff.h).
-asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> dial_in_order(Shard& shard, std::vector<Upstream> candidates,
-                                                                          DialOptions options);
 
 }  // namespace adit::net

@@ -508,27 +508,6 @@ TEST_F(Net, WithoutIrohAnIrohUpstreamSaysSo) {
   EXPECT_TRUE(connection.error().is(Errc::kUnsupported));
 }
 
-TEST_F(Net, TheFirstUpstreamThatAnswersWins) {
-  EchoServer server(shards_);
-  auto wrong = server.url();
-  wrong.authority = authority_of(8).public_key();
-  const auto dial_them = [&](std::vector<Upstream> candidates) {
-    return on(shards_[0], [this, candidates]() -> asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> {
-      co_return co_await dial_in_order(shards_[0], candidates, {});
-    });
-  };
-  auto connection = dial_them({wrong, server.url()});
-  EXPECT_TRUE(connection) << connection.error().message();
-  const auto none = dial_them({wrong, {.transport = IrohConfig{.endpoint_id = std::string(64, 'a')}}});
-  ASSERT_FALSE(none);
-  EXPECT_TRUE(none.error().is(Errc::kUnsupported));
-  EXPECT_THAT(none.error().message(), HasSubstr(to_url(wrong)));
-  on(shards_[0], [&]() -> asio::awaitable<bool> {
-    connection->reset();
-    co_return true;
-  });
-}
-
 TEST_F(Net, APortInUseIsNamed) {
   const auto first = TcpListener::bind(shards_[0], {"127.0.0.1", 0});
   ASSERT_TRUE(first);

@@ -14,7 +14,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "net/iroh/test_support.h"
+#include "net/iroh/node_testing.h"
 
 extern char** environ;
 
@@ -108,17 +108,8 @@ std::size_t resident() {
   return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-class IrohProof : public testing::Test {
+class IrohProof : public IrohNodes {
  protected:
-  void SetUp() override { shards_.start(); }
-  void TearDown() override { shards_.stop(5s); }
-
-  std::unique_ptr<IrohNodeManager> node(IrohNodeConfig config) {
-    auto started = IrohNodeManager::start(shards_, std::move(config));
-    EXPECT_TRUE(started) << started.error().message();
-    return started ? std::move(*started) : nullptr;
-  }
-
   static std::vector<std::string> command(std::string name, const IrohNodeManager& to,
                                           std::initializer_list<std::string> more = {}) {
     std::vector<std::string> arguments{std::move(name), to.endpoint_id(), to.local_addresses().front()};
@@ -132,12 +123,6 @@ class IrohProof : public testing::Test {
     return config;
   }
 
-  static void serve_echo(IrohNodeManager& node) {
-    const auto listening = node.listen(
-        {kAlpn}, Admission({}), [](Shard& shard, Link link, IrohCarrier::Place) { shard.spawn(echo(std::move(link.stream))); });
-    ASSERT_TRUE(listening) << listening.error().message();
-  }
-
   /// A healthy peer's day: every dial succeeds, every word comes back.
   void expect_served(IrohNodeManager& client, const IrohConfig& to, const char* when) {
     for (int i = 0; i < 10; ++i) {
@@ -146,8 +131,6 @@ class IrohProof : public testing::Test {
       EXPECT_EQ(*heard, "shall we?");
     }
   }
-
-  Shards shards_{2};
 };
 
 TEST_F(IrohProof, ADialledPeerThatIsKilledIsMissedAndItsSuccessorServesUnderTheSameKey) {
@@ -203,7 +186,7 @@ TEST_F(IrohProof, APeerThatNeverWritesKeepsNobodyFromBeingServed) {
   auto config = loopback(1);
   config.accept_deadline = 1s;
   const auto server = node(std::move(config)), client = node(loopback(2));
-  serve_echo(*server);
+  serve_echo(*server, Admission({}), kAlpn);
   Peer abuser(command("mute", *server, {"100"}));
   EXPECT_EQ(abuser.line(), "100");
   expect_served(*client, tested(*server), "beside 100 silent connections");
@@ -211,7 +194,7 @@ TEST_F(IrohProof, APeerThatNeverWritesKeepsNobodyFromBeingServed) {
 
 TEST_F(IrohProof, APeerThatNeverReadsCostsItsWindowsAndNoMore) {
   const auto server = node(loopback(1)), client = node(loopback(2));
-  serve_echo(*server);
+  serve_echo(*server, Admission({}), kAlpn);
   const auto before = resident();
   std::vector<std::unique_ptr<Peer>> abusers;
   for (int i = 0; i < 4; ++i) abusers.push_back(std::make_unique<Peer>(command("deaf", *server)));
@@ -223,7 +206,7 @@ TEST_F(IrohProof, APeerThatNeverReadsCostsItsWindowsAndNoMore) {
 
 TEST_F(IrohProof, APeerThatAsksForTenThousandStreamsGetsWhatSixteenSessionsNeed) {
   const auto server = node(loopback(1)), client = node(loopback(2));
-  serve_echo(*server);
+  serve_echo(*server, Admission({}), kAlpn);
   const auto before = resident();
   Peer abuser(command("streams", *server, {"10000"}));
   EXPECT_EQ(abuser.line(), "32");
@@ -233,7 +216,7 @@ TEST_F(IrohProof, APeerThatAsksForTenThousandStreamsGetsWhatSixteenSessionsNeed)
 
 TEST_F(IrohProof, HandshakesThatNobodyFinishesKeepNobodyOut) {
   const auto server = node(loopback(1)), client = node(loopback(2));
-  serve_echo(*server);
+  serve_echo(*server, Admission({}), kAlpn);
   const auto before = resident();
   // More than may be pending at a time, from one address that answers nothing.
   Peer abuser(command("flood", *server, {"3000", "127.0.0.9"}));
@@ -246,8 +229,8 @@ TEST_F(IrohProof, HandshakesThatNobodyFinishesKeepNobodyOut) {
 
 TEST_F(IrohProof, AnEndpointUnderAnotherKeyIsNotTakenForTheOneDialled) {
   const auto server = node(loopback(1)), other = node(loopback(3)), client = node(loopback(2));
-  serve_echo(*server);
-  serve_echo(*other);
+  serve_echo(*server, Admission({}), kAlpn);
+  serve_echo(*other, Admission({}), kAlpn);
   auto to = tested(*server);
   to.addrs = other->local_addresses();
   const auto heard = dial_and_say(*client, shards_[0], to, "is it you?");

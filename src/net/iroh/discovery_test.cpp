@@ -13,7 +13,7 @@
 
 #include "base/hex.h"
 #include "net/iroh/node.h"
-#include "net/iroh/test_support.h"
+#include "net/iroh/node_testing.h"
 
 namespace adit::net {
 namespace {
@@ -147,28 +147,12 @@ std::string z32(const std::string& hex) {
   return out;
 }
 
-class DiscoveryTest : public testing::Test {
+class DiscoveryTest : public IrohNodes {
  protected:
-  void SetUp() override { shards_.start(); }
-  void TearDown() override { shards_.stop(5s); }
-
-  std::unique_ptr<IrohNodeManager> node(IrohNodeConfig config) {
-    auto started = IrohNodeManager::start(shards_, std::move(config));
-    EXPECT_TRUE(started) << started.error().message();
-    return started ? std::move(*started) : nullptr;
-  }
-
-  static void serve_echo(IrohNodeManager& node) {
-    ASSERT_TRUE(node.listen({kAlpnMining}, Admission({}),
-                            [](Shard& shard, Link link, IrohCarrier::Place) { shard.spawn(echo(std::move(link.stream))); }));
-  }
-
   /// What comes back from an endpoint of which only the id is known.
   Result<std::string> say_by_id(IrohNodeManager& client, const std::string& id) {
     return dial_and_say(client, shards_[0], IrohConfig{.endpoint_id = id}, "hello");
   }
-
-  Shards shards_{2};
 };
 
 TEST_F(DiscoveryTest, WithoutALookupAnIdAloneIsNoWay) {

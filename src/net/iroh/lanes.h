@@ -55,7 +55,7 @@ class DialPool {
   /// A connection on which a session can begin; null: none.
   std::shared_ptr<SharedConnection> find(const std::string& key);
   /// The attempt under way; null: none.
-  std::shared_ptr<Attempt> attempt(const std::string& key) const;
+  [[nodiscard]] std::shared_ptr<Attempt> attempt(const std::string& key) const;
   void begin(const std::string& key, std::shared_ptr<Attempt> attempt) { attempts_[key] = std::move(attempt); }
   /// Wakes who waits.
   void finish(const std::string& key, const std::shared_ptr<Attempt>& attempt);

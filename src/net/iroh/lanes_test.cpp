@@ -11,8 +11,8 @@
 
 #include "base/hex.h"
 #include "net/dial.h"
+#include "net/iroh/node_testing.h"
 #include "net/iroh/runtime.h"
-#include "net/iroh/test_support.h"
 #include "net/iroh_connection.h"
 #include "net/lanes/connection.h"
 #include "net/session.h"
@@ -222,7 +222,7 @@ class RawPeer {
   BridgeHandle connection_;
 };
 
-class IrohLanes : public testing::Test {
+class IrohLanes : public IrohNodes {
  protected:
   /// The dialler's shard.
   Shard& home() { return shards_[0]; }
@@ -232,7 +232,7 @@ class IrohLanes : public testing::Test {
   }
 
   void SetUp() override {
-    shards_.start();
+    IrohNodes::SetUp();
     server_ = node(loopback(1));
     client_ = node(loopback(2));
     for (unsigned i = 0; i < 2; ++i) {
@@ -248,13 +248,7 @@ class IrohLanes : public testing::Test {
     });
     client_.reset();
     server_.reset();
-    shards_.stop(5s);
-  }
-
-  std::unique_ptr<IrohNodeManager> node(IrohNodeConfig config) {
-    auto started = IrohNodeManager::start(shards_, std::move(config));
-    EXPECT_TRUE(started) << started.error().message();
-    return std::move(*started);
+    IrohNodes::TearDown();
   }
 
   void listen(std::vector<std::string> alpns = {kAlpnLanes, kAlpnMining}) {
@@ -281,7 +275,6 @@ class IrohLanes : public testing::Test {
     return on_client([&connection, number]() -> asio::awaitable<std::string> { return exchange(connection, number); });
   }
 
-  Shards shards_{2};
   Admission admission_{AdmissionLimits{}};
   std::vector<Credentials> credentials_;  // by shard
   std::unique_ptr<IrohNodeManager> server_;

@@ -42,6 +42,7 @@ enum class IrohRelays {
 };
 
 /// What an IrohNodeManager is made of.
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): one in a process; its order is that of the meaning
 struct IrohNodeConfig {
   noise::Secret secret_key;       ///< Ed25519, any 32 bytes; the endpoint id is its public key. One running process per key.
   FileLock key_lock;              ///< On the key's file, if it has one; held until the node has gone.

@@ -18,8 +18,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "net/iroh/node_testing.h"
 #include "net/iroh/stream.h"
-#include "net/iroh/test_support.h"
 
 extern char** environ;
 
@@ -32,26 +32,7 @@ using testing::StartsWith;
 using namespace std::chrono_literals;
 using namespace test;
 
-class IrohNode : public testing::Test {
- protected:
-  void SetUp() override { shards_.start(); }
-  void TearDown() override { shards_.stop(5s); }
-
-  std::unique_ptr<IrohNodeManager> node(IrohNodeConfig config) {
-    auto started = IrohNodeManager::start(shards_, std::move(config));
-    EXPECT_TRUE(started) << started.error().message();
-    return started ? std::move(*started) : nullptr;
-  }
-
-  static void serve_echo(IrohNodeManager& node, Admission admission = Admission({})) {
-    const auto listening = node.listen({kAlpnMining}, std::move(admission), [](Shard& shard, Link link, IrohCarrier::Place) {
-      shard.spawn(echo(std::move(link.stream)));
-    });
-    ASSERT_TRUE(listening) << listening.error().message();
-  }
-
-  Shards shards_{2};
-};
+class IrohNode : public IrohNodes {};
 
 TEST_F(IrohNode, BytesComeBackFromAnEchoOverLoopback) {
   const auto server = node(loopback(1)), client = node(loopback(2));

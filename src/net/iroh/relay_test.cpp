@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "net/iroh/node.h"
-#include "net/iroh/test_support.h"
+#include "net/iroh/node_testing.h"
 
 namespace adit::net {
 namespace {
@@ -19,11 +19,8 @@ using namespace test;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-class RelayTest : public testing::Test {
+class RelayTest : public IrohNodes {
  protected:
-  void SetUp() override { shards_.start(); }
-  void TearDown() override { shards_.stop(5s); }
-
   static std::unique_ptr<RelayServer> relay(RelayServerConfig config = {.http = "127.0.0.1:0"}) {
     auto started = RelayServer::start(config);
     EXPECT_TRUE(started) << started.error().message();
@@ -39,17 +36,6 @@ class RelayTest : public testing::Test {
     return config;
   }
 
-  std::unique_ptr<IrohNodeManager> node(IrohNodeConfig config) {
-    auto started = IrohNodeManager::start(shards_, std::move(config));
-    EXPECT_TRUE(started) << started.error().message();
-    return started ? std::move(*started) : nullptr;
-  }
-
-  static void serve_echo(IrohNodeManager& node) {
-    ASSERT_TRUE(node.listen({kAlpnMining}, Admission({}),
-                            [](Shard& shard, Link link, IrohCarrier::Place) { shard.spawn(echo(std::move(link.stream))); }));
-  }
-
   static bool connected(const IrohNodeManager& node) {
     for (int i = 0; i < 1000 && node.home_relay().empty(); ++i) std::this_thread::sleep_for(20ms);
     return !node.home_relay().empty();
@@ -58,8 +44,6 @@ class RelayTest : public testing::Test {
   Result<std::string> say_through(IrohNodeManager& client, const IrohNodeManager& server, const std::string& url) {
     return dial_and_say(client, shards_[0], IrohConfig{.endpoint_id = server.endpoint_id(), .relay_url = url}, "hello");
   }
-
-  Shards shards_{2};
 };
 
 TEST_F(RelayTest, TwoEndpointsThatBindNoAddressTalkThroughIt) {

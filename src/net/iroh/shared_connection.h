@@ -33,7 +33,7 @@ class OpenConnections {
 };
 
 /// Owned by what uses it: its streams, the listener's loop, the dialler's pool. To be used on the thread of the loop's shard.
-class SharedConnection : public std::enable_shared_from_this<SharedConnection>, private EventLoop::Waiter {
+class SharedConnection final : public std::enable_shared_from_this<SharedConnection>, private EventLoop::Waiter {
  public:
   /// `handle` is DONE and on `loop`. `open`: where it is counted as long as it lives; null: nowhere.
   SharedConnection(std::shared_ptr<EventLoop> loop, BridgeHandle handle, std::shared_ptr<OpenConnections> open);

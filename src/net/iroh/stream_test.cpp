@@ -18,7 +18,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "net/iroh/test_support.h"
+#include "net/iroh/node_testing.h"
 
 namespace adit::net {
 namespace {
@@ -36,12 +36,9 @@ static_assert(beast::is_async_write_stream<IrohStream>::value);
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 /// Two nodes, and what one of them does with the stream that the other opens.
-class IrohStreams : public testing::Test {
+class IrohStreams : public IrohNodes {
  protected:
   using Side = std::function<asio::awaitable<Result<std::string>>(IrohStream& stream)>;
-
-  void SetUp() override { shards_.start(); }
-  void TearDown() override { shards_.stop(5s); }
 
   /// Both sides' outcomes; each stream is closed when its side is done.
   struct Outcome {
@@ -67,8 +64,6 @@ class IrohStreams : public testing::Test {
     outcome.acceptor = accepted.get_future().get();
     return outcome;
   }
-
-  Shards shards_{2};
 };
 
 Result<std::string> outcome_of(const error_code& error, std::string text) {
