@@ -882,9 +882,10 @@ static void an_attempt_is_known_before_it_costs_anything_and_may_be_turned_away(
   EQUAL(wait_for(loop_b, accepted, ADIT_READY_CLOSED, kDeadlineMs), 0);
   EQUAL(adit_release(accepted, 1), ADIT_OK);
 
-  /* One that has gone again before its turn came. */
-  connection = dial(id_b, addr_b, kAlpn, kDeadlineMs);
+  /* One that has gone again before its turn came. That it has is known by its deadline: a release only begins to end it. */
+  connection = dial(id_b, addr_b, kAlpn, 1500);
   peek_one();
+  DONE(loop_a, connection, ADIT_TIMED_OUT);
   EQUAL(adit_release(connection, 1), ADIT_OK);
   EQUAL(adit_listener_accept(listener, loop_b, kDeadlineMs, &accepted), ADIT_OK);
   DONE(loop_b, accepted, ADIT_REFUSED);

@@ -122,7 +122,8 @@ class RawPeer {
     target.alpns = &alpn;
     target.alpn_count = 1;
     adit_handle connection = 0;
-    if (adit_connect(endpoint_, loop_, &target, deadline_ms, &connection) != ADIT_OK) give_up("cannot dial");
+    const auto result = adit_connect(endpoint_, loop_, &target, deadline_ms, &connection);
+    if (result != ADIT_OK) give_up(bridge_error(result, 0, "cannot dial " + address).message());
     return connection;
   }
 
@@ -267,7 +268,7 @@ int udp(const std::string& host, std::uint16_t port, std::string& address) {
 int run(std::vector<std::string> arguments) {
   // Dies with the test that started it.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  auto key = static_cast<std::uint8_t>(::getpid());
+  auto key = static_cast<std::uint8_t>(0x80 | ::getpid());  // the tests' own nodes have small ones
   if (arguments.size() >= 2 && arguments[0] == "--key") {
     key = static_cast<std::uint8_t>(std::stoul(arguments[1]));
     arguments.erase(arguments.begin(), arguments.begin() + 2);
