@@ -59,9 +59,9 @@ void serve(IrohNodeConfig config) {
   Shards shards(1);
   shards.start();
   const auto server = node(shards, std::move(config));
-  const auto listening = server->listen({std::string(kAlpn)}, Admission({}), [](Shard& shard, Link link, IrohCarrier::Place) {
-    shard.spawn(echo(std::move(link.stream)));
-  });
+  const auto listening =
+      server->listen({std::string(kAlpn)}, Admission({}),
+                     [](Shard& shard, Link link, const IrohCarrier::Place&) { shard.spawn(echo(std::move(link.stream))); });
   if (!listening) give_up(listening.error().message());
   std::cout << server->endpoint_id() << ' ' << server->local_addresses().front() << '\n' << std::flush;
   int which = 0;
