@@ -184,16 +184,20 @@ class BridgeClient {
     std::vector<std::uint8_t> buffer(kChunk);
     const auto begun = Clock::now();
     calls_ = &calls;
+    // Each direction rests from when it has no more until its event: what does not rest calls again.
+    std::uint32_t ready = ADIT_READY_READABLE | ADIT_READY_WRITABLE;
     for (std::size_t sent = 0, have = 0; have < kBulk;) {
-      bool moved = false;
-      if (sent < kBulk) {
+      if ((ready & ADIT_READY_WRITABLE) != 0) {
         const auto taken = write(chunk.data(), std::min(kChunk, kBulk - sent));
         sent += taken;
-        moved = taken > 0;
+        if (taken == 0 || sent == kBulk) ready &= ~ADIT_READY_WRITABLE;
       }
-      const auto got = try_read(buffer);
-      have += got;
-      if (!moved && got == 0) wait(stream_, ADIT_READY_READABLE | ADIT_READY_WRITABLE);
+      if ((ready & ADIT_READY_READABLE) != 0) {
+        const auto got = try_read(buffer);
+        have += got;
+        if (got == 0) ready &= ~ADIT_READY_READABLE;
+      }
+      if (ready == 0) ready = wait(stream_, sent < kBulk ? ADIT_READY_READABLE | ADIT_READY_WRITABLE : ADIT_READY_READABLE);
     }
     calls_ = nullptr;
     return static_cast<double>(kBulk) * 1e9 / ns(Clock::now() - begun);
@@ -229,13 +233,14 @@ class BridgeClient {
     if (result != ADIT_OK) die(what, result);
   }
 
-  void wait(adit_handle handle, std::uint32_t bit) const {
+  /// Waits for any of these bits, and returns those that came.
+  std::uint32_t wait(adit_handle handle, std::uint32_t bits) const {
     for (;;) {
       adit_event event;
       while (adit_loop_drain(loop_, &event, 1) == 1) {
-        if (event.handle != handle || (event.ready & bit) == 0) continue;
+        if (event.handle != handle || (event.ready & bits) == 0) continue;
         check(event.result, "operation");
-        return;
+        return event.ready & bits;
       }
       pollfd ready{.fd = adit_loop_fd(loop_), .events = POLLIN, .revents = 0};
       if (::poll(&ready, 1, static_cast<int>(kDeadlineMs)) != 1) die("nothing happened in time");
