@@ -3,6 +3,7 @@
 //!
 //! Safety of every `unsafe extern` function here: pointers are valid for what the header says they are, during the call.
 
+mod arguments;
 mod connection;
 mod endpoint;
 mod error;
@@ -15,16 +16,15 @@ mod runtime;
 mod stream;
 
 use std::{
-    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     slice,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
-use iroh::{EndpointId, SecretKey, endpoint::VarInt};
+use iroh::{EndpointId, SecretKey};
 
 use crate::{
+    arguments::*,
     connection::{CloseReason, ConnectionInfo, Dial},
     endpoint::{Attempt, Away, Config, Relays},
     error::{Code, Failure},
@@ -32,78 +32,6 @@ use crate::{
     queue::{Event, Queue},
     stream::Opener,
 };
-
-/// `adit_bytes`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Bytes {
-    data: *const u8,
-    len: usize,
-}
-
-/// `adit_relay`.
-#[repr(C)]
-pub struct Relay {
-    url: Bytes,
-    quic_port: u16,
-    token: Bytes,
-}
-
-/// `adit_endpoint_config`.
-#[repr(C)]
-pub struct EndpointConfig {
-    secret_key: *const [u8; 32],
-    bind_addrs: *const Bytes,
-    bind_addr_count: usize,
-    relay_mode: u32,
-    relays: *const Relay,
-    relay_count: usize,
-    external_addrs: *const Bytes,
-    external_addr_count: usize,
-    portmap: u32,
-    max_bidi_streams: u32,
-    stream_window: u32,
-    receive_window: u32,
-    send_window: u32,
-    idle_timeout_ms: u32,
-    keep_alive_ms: u32,
-    relay_only: u32,
-    mdns: u32,
-    relay_ca_file: Bytes,
-    dns_origins: *const Bytes,
-    dns_origin_count: usize,
-    dns_server: Bytes,
-    pkarr_relays: *const Bytes,
-    pkarr_relay_count: usize,
-}
-
-/// `adit_relay_server_config`.
-#[repr(C)]
-pub struct RelayServerConfig {
-    http_bind: Bytes,
-    https_bind: Bytes,
-    cert_file: Bytes,
-    key_file: Bytes,
-    quic_bind: Bytes,
-    metrics_bind: Bytes,
-    tokens: *const Bytes,
-    token_count: usize,
-    max_clients: u32,
-    accepts_per_second: u32,
-    client_bytes_per_second: u32,
-    client_burst_bytes: u32,
-}
-
-/// `adit_dial`.
-#[repr(C)]
-pub struct DialTarget {
-    endpoint_id: *const [u8; 32],
-    addrs: *const Bytes,
-    addr_count: usize,
-    relay_url: Bytes,
-    alpns: *const Bytes,
-    alpn_count: usize,
-}
 
 const RELAY_NONE: u32 = 0;
 const RELAY_LIST: u32 = 1;
@@ -131,67 +59,6 @@ fn call(body: impl FnOnce() -> Result<i64, Failure>) -> i64 {
 
 fn call_i32(body: impl FnOnce() -> Result<i64, Failure>) -> i32 {
     call(body) as i32
-}
-
-unsafe fn array<'a, T>(data: *const T, len: usize) -> &'a [T] {
-    if len == 0 { &[] } else { unsafe { slice::from_raw_parts(data, len) } }
-}
-
-unsafe fn bytes<'a>(bytes: Bytes) -> &'a [u8] {
-    unsafe { array(bytes.data, bytes.len) }
-}
-
-unsafe fn text<'a>(given: Bytes, what: &str) -> Result<&'a str, Failure> {
-    str::from_utf8(unsafe { bytes(given) }).map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
-}
-
-unsafe fn addrs(data: *const Bytes, len: usize, what: &str) -> Result<Vec<SocketAddr>, Failure> {
-    let addrs = unsafe { array(data, len) };
-    addrs
-        .iter()
-        .map(|given| {
-            let given = unsafe { text(*given, what) }?;
-            given.parse().map_err(|_| Failure::invalid(format!("{what} '{given}' is not ip:port")))
-        })
-        .collect()
-}
-
-/// None if it is empty.
-unsafe fn addr(given: Bytes, what: &str) -> Result<Option<SocketAddr>, Failure> {
-    let given = unsafe { text(given, what) }?;
-    if given.is_empty() {
-        return Ok(None);
-    }
-    given.parse().map(Some).map_err(|_| Failure::invalid(format!("{what} '{given}' is not ip:port")))
-}
-
-unsafe fn texts(data: *const Bytes, len: usize, what: &str) -> Result<Vec<String>, Failure> {
-    unsafe { array(data, len) }.iter().map(|given| unsafe { text(*given, what) }.map(str::to_owned)).collect()
-}
-
-unsafe fn some_alpns(data: *const Bytes, len: usize) -> Result<Vec<Vec<u8>>, Failure> {
-    let alpns: Vec<Vec<u8>> = unsafe { array(data, len) }.iter().map(|alpn| unsafe { bytes(*alpn) }.to_vec()).collect();
-    if alpns.is_empty() || !alpns.iter().all(|alpn| (1..=255).contains(&alpn.len())) {
-        return Err(Failure::invalid("at least one ALPN is needed, and each has 1 to 255 bytes"));
-    }
-    Ok(alpns)
-}
-
-/// Copies what fits and returns the whole length.
-unsafe fn fill(from: &[u8], buffer: *mut u8, capacity: usize) -> i64 {
-    let len = from.len().min(capacity);
-    if len > 0 {
-        unsafe { slice::from_raw_parts_mut(buffer, len) }.copy_from_slice(&from[..len]);
-    }
-    from.len() as i64
-}
-
-fn code(code: u64) -> Result<VarInt, Failure> {
-    VarInt::from_u64(code).map_err(|_| Failure::invalid("a code is below 2^62"))
-}
-
-fn millis(ms: u32) -> Duration {
-    Duration::from_millis(ms.into())
 }
 
 #[unsafe(no_mangle)]
@@ -351,32 +218,23 @@ pub unsafe extern "C" fn adit_relay_server_start(
     call_i32(|| {
         let queue = handles::queue(loop_)?;
         let given = unsafe { &*config };
-        let addr = |given: Bytes, what: &str| -> Result<Option<SocketAddr>, Failure> {
-            let given = unsafe { text(given, what) }?;
-            if given.is_empty() {
-                return Ok(None);
-            }
-            given.parse().map(Some).map_err(|_| Failure::invalid(format!("{what} '{given}' is not ip:port")))
-        };
-        let tls = match addr(given.https_bind, "HTTPS address")? {
+        let tls = match unsafe { addr(given.https_bind, "HTTPS address") }? {
             None => None,
             Some(bind) => {
                 let (chain, key) = unsafe { (text(given.cert_file, "certificate file")?, text(given.key_file, "key file")?) };
                 Some(relay::tls(bind, chain, key)?)
             }
         };
-        let tokens = unsafe { array(given.tokens, given.token_count) }
-            .iter()
-            .map(|token| unsafe { text(*token, "token") }.map(str::to_owned))
-            .collect::<Result<Vec<_>, _>>()?;
+        let tokens = unsafe { texts(given.tokens, given.token_count, "token") }?;
         if tokens.iter().any(String::is_empty) {
             return Err(Failure::invalid("a token is empty"));
         }
         let config = relay::Config {
-            http: addr(given.http_bind, "HTTP address")?.ok_or_else(|| Failure::invalid("no HTTP address is given"))?,
+            http: unsafe { addr(given.http_bind, "HTTP address") }?
+                .ok_or_else(|| Failure::invalid("no HTTP address is given"))?,
             tls,
-            quic: addr(given.quic_bind, "QUIC address")?,
-            metrics: addr(given.metrics_bind, "metrics address")?,
+            quic: unsafe { addr(given.quic_bind, "QUIC address") }?,
+            metrics: unsafe { addr(given.metrics_bind, "metrics address") }?,
             tokens,
             max_clients: given.max_clients as usize,
             accepts_per_second: given.accepts_per_second,
@@ -695,13 +553,5 @@ mod tests {
         // A code that needs no words leaves those of the last one that did.
         assert_eq!(call(|| Err(Code::Again.into())), Code::Again as i64);
         assert_eq!(error::last(), "the third argument");
-    }
-
-    #[test]
-    fn what_is_filled_never_passes_the_capacity() {
-        let mut buffer = [0u8; 4];
-        assert_eq!(unsafe { fill(b"abcdef", buffer.as_mut_ptr(), 3) }, 6);
-        assert_eq!(&buffer, b"abc\0");
-        assert_eq!(unsafe { fill(b"", std::ptr::null_mut(), 0) }, 0);
     }
 }
