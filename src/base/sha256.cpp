@@ -27,7 +27,8 @@ alignas(16) constexpr std::uint32_t kRound[64] = {
 // One round; the caller rotates the names instead of the values.
 [[gnu::always_inline]] inline void round(std::uint32_t a, std::uint32_t b, std::uint32_t c, std::uint32_t& d, std::uint32_t e,
                                          std::uint32_t f, std::uint32_t g, std::uint32_t& h, std::uint32_t word_and_constant) {
-  const std::uint32_t t = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + (g ^ (e & (f ^ g))) + word_and_constant;
+  // Summed in the order in which it is known; the two halves of the choice have no bit in common.
+  const std::uint32_t t = h + word_and_constant + (g & ~e) + (e & f) + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25));
   d += t;
   h = t + (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) | (c & (a | b)));
 }
@@ -39,61 +40,105 @@ alignas(16) constexpr std::uint32_t kRound[64] = {
   return word;
 }
 
-[[gnu::always_inline]] inline void compress_scalar(Sha256State& state, const std::uint8_t* blocks, std::size_t count) {
-  for (; count != 0; --count, blocks += 64) {
-    std::uint32_t w[16];
-    std::uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
-    std::uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
-    for (std::size_t i = 0; i < 16; i += 8) {
-      for (std::size_t j = i; j < i + 8; ++j) w[j] = load_be<std::uint32_t>(blocks + 4 * j);
-      round(a, b, c, d, e, f, g, h, kRound[i] + w[i]);
-      round(h, a, b, c, d, e, f, g, kRound[i + 1] + w[i + 1]);
-      round(g, h, a, b, c, d, e, f, kRound[i + 2] + w[i + 2]);
-      round(f, g, h, a, b, c, d, e, kRound[i + 3] + w[i + 3]);
-      round(e, f, g, h, a, b, c, d, kRound[i + 4] + w[i + 4]);
-      round(d, e, f, g, h, a, b, c, kRound[i + 5] + w[i + 5]);
-      round(c, d, e, f, g, h, a, b, kRound[i + 6] + w[i + 6]);
-      round(b, c, d, e, f, g, h, a, kRound[i + 7] + w[i + 7]);
-    }
-    for (std::size_t i = 16; i < 64; i += 16) {
-      const std::uint32_t* k = kRound + i;
-      round(a, b, c, d, e, f, g, h, k[0] + expand(w[0], w[14], w[9], w[1]));
-      round(h, a, b, c, d, e, f, g, k[1] + expand(w[1], w[15], w[10], w[2]));
-      round(g, h, a, b, c, d, e, f, k[2] + expand(w[2], w[0], w[11], w[3]));
-      round(f, g, h, a, b, c, d, e, k[3] + expand(w[3], w[1], w[12], w[4]));
-      round(e, f, g, h, a, b, c, d, k[4] + expand(w[4], w[2], w[13], w[5]));
-      round(d, e, f, g, h, a, b, c, k[5] + expand(w[5], w[3], w[14], w[6]));
-      round(c, d, e, f, g, h, a, b, k[6] + expand(w[6], w[4], w[15], w[7]));
-      round(b, c, d, e, f, g, h, a, k[7] + expand(w[7], w[5], w[0], w[8]));
-      round(a, b, c, d, e, f, g, h, k[8] + expand(w[8], w[6], w[1], w[9]));
-      round(h, a, b, c, d, e, f, g, k[9] + expand(w[9], w[7], w[2], w[10]));
-      round(g, h, a, b, c, d, e, f, k[10] + expand(w[10], w[8], w[3], w[11]));
-      round(f, g, h, a, b, c, d, e, k[11] + expand(w[11], w[9], w[4], w[12]));
-      round(e, f, g, h, a, b, c, d, k[12] + expand(w[12], w[10], w[5], w[13]));
-      round(d, e, f, g, h, a, b, c, k[13] + expand(w[13], w[11], w[6], w[14]));
-      round(c, d, e, f, g, h, a, b, k[14] + expand(w[14], w[12], w[7], w[15]));
-      round(b, c, d, e, f, g, h, a, k[15] + expand(w[15], w[13], w[8], w[0]));
-    }
-    state[0] += a;
-    state[1] += b;
-    state[2] += c;
-    state[3] += d;
-    state[4] += e;
-    state[5] += f;
-    state[6] += g;
-    state[7] += h;
-  }
+// Round `i`: the names of the eight words move on by one place a round.
+[[gnu::always_inline]] inline void round(std::uint32_t (&v)[8], int i, std::uint32_t word_and_constant) {
+  const auto at = [&v, i](int name) -> std::uint32_t& { return v[(name - i) & 7]; };
+  round(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), word_and_constant);
 }
 
 void compress_portable(Sha256State& state, const std::uint8_t* blocks, std::size_t count) {
-  compress_scalar(state, blocks, count);
+  for (; count != 0; --count, blocks += 64) {
+    std::uint32_t w[16];
+    for (int i = 0; i < 16; ++i) w[i] = load_be<std::uint32_t>(blocks + 4 * i);
+    std::uint32_t v[8];
+    std::copy(state.begin(), state.end(), v);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) round(v, i, kRound[i] + w[i]);
+#pragma GCC unroll 1
+    for (const std::uint32_t* k = kRound + 16; k != kRound + 64; k += 16) {
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) round(v, i, k[i] + expand(w[i], w[(i + 14) % 16], w[(i + 9) % 16], w[(i + 1) % 16]));
+    }
+    for (std::size_t i = 0; i < state.size(); ++i) state[i] += v[i];
+  }
 }
 
 #if defined(__x86_64__)
 
-// The same rounds with three-operand rotates (rorx) and and-not.
-[[gnu::target("bmi,bmi2")]] void compress_bmi2(Sha256State& state, const std::uint8_t* blocks, std::size_t count) {
-  compress_scalar(state, blocks, count);
+// A block's sixteen words.
+[[gnu::always_inline, gnu::target("ssse3")]] inline void load_words(const std::uint8_t* block, __m128i (&w)[4]) {
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  for (int i = 0; i < 4; ++i) {
+    w[i] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * i)), big_endian);
+  }
+}
+
+// The one block whose message is a digest.
+[[gnu::always_inline, gnu::target("ssse3")]] inline void digest_words(const Sha256State& digest, __m128i (&w)[4]) {
+  w[0] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digest.data()));
+  w[1] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digest.data() + 4));
+  w[2] = _mm_set_epi32(0, 0, 0, std::bit_cast<int>(0x80000000));
+  w[3] = _mm_set_epi32(256, 0, 0, 0);
+}
+
+// The small sigma 1 of two words, each of which stands twice: a shift of both together is a rotation of the lower.
+[[gnu::always_inline, gnu::target("avx")]] inline __m128i sigma1_of_doubled(__m128i words) {
+  return _mm_xor_si128(_mm_xor_si128(_mm_srli_epi64(words, 17), _mm_srli_epi64(words, 19)), _mm_srli_epi32(words, 10));
+}
+
+// The four words of the schedule that follow these sixteen.
+[[gnu::always_inline, gnu::target("avx")]] inline __m128i next_words(__m128i w0, __m128i w4, __m128i w8, __m128i w12) {
+  const __m128i w1 = _mm_alignr_epi8(w4, w0, 4);
+  const __m128i rotated7 = _mm_xor_si128(_mm_srli_epi32(w1, 7), _mm_slli_epi32(w1, 25));
+  const __m128i rotated18 = _mm_xor_si128(_mm_srli_epi32(w1, 18), _mm_slli_epi32(w1, 14));
+  const __m128i sigma0 = _mm_xor_si128(_mm_xor_si128(rotated7, rotated18), _mm_srli_epi32(w1, 3));
+  __m128i next = _mm_add_epi32(_mm_add_epi32(w0, sigma0), _mm_alignr_epi8(w12, w8, 4));
+  // The last two need the first two.
+  const __m128i to_lower = _mm_set_epi64x(-1, 0x0b0a090803020100);
+  next = _mm_add_epi32(next, _mm_shuffle_epi8(sigma1_of_doubled(_mm_shuffle_epi32(w12, 0xfa)), to_lower));
+  const __m128i to_upper = _mm_set_epi64x(0x0b0a090803020100, -1);
+  return _mm_add_epi32(next, _mm_shuffle_epi8(sigma1_of_doubled(_mm_shuffle_epi32(next, 0x50)), to_upper));
+}
+
+// The schedule four words at a time in vectors, twelve rounds ahead of the rounds, which have three-operand rotates (rorx) and
+// and-not: the units that either needs are idle while the other runs.
+[[gnu::always_inline, gnu::target("avx,bmi,bmi2")]] inline void absorb_avx(Sha256State& state, __m128i (&w)[4]) {
+  std::uint32_t v[8];
+  std::copy(state.begin(), state.end(), v);
+  alignas(16) std::uint32_t words[16];
+  const auto store = [&words](int i, __m128i four, const std::uint32_t* k) {
+    const __m128i constants = _mm_load_si128(reinterpret_cast<const __m128i*>(k + 4 * i));
+    _mm_store_si128(reinterpret_cast<__m128i*>(words + 4 * i), _mm_add_epi32(four, constants));
+  };
+  for (int i = 0; i < 4; ++i) store(i, w[i], kRound);
+#pragma GCC unroll 1
+  for (const std::uint32_t* k = kRound + 16; k != kRound + 64; k += 16) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      w[i] = next_words(w[i], w[(i + 1) % 4], w[(i + 2) % 4], w[(i + 3) % 4]);
+#pragma GCC unroll 4
+      for (int j = 4 * i; j < 4 * i + 4; ++j) round(v, j, words[j]);
+      store(i, w[i], k);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) round(v, i, words[i]);
+  for (std::size_t i = 0; i < state.size(); ++i) state[i] += v[i];
+}
+
+[[gnu::target("avx,bmi,bmi2")]] void compress_avx(Sha256State& state, const std::uint8_t* blocks, std::size_t count) {
+  for (; count != 0; --count, blocks += 64) {
+    __m128i w[4];
+    load_words(blocks, w);
+    absorb_avx(state, w);
+  }
+}
+
+[[gnu::target("avx,bmi,bmi2")]] void rehash_avx(Sha256State& state) {
+  __m128i w[4];
+  digest_words(state, w);
+  state = kSha256InitialState;
+  absorb_avx(state, w);
 }
 
 // One message's state as the instructions want it, ABEF and CDGH with A and C in the highest lane, and its schedule.
@@ -113,12 +158,6 @@ struct ShaNiLane {
     const __m128i dchg = _mm_shuffle_epi32(cdgh, 0xb1);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data()), _mm_blend_epi16(feba, dchg, 0xf0));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data() + 4), _mm_alignr_epi8(dchg, feba, 8));
-  }
-  [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void begin(const std::uint8_t* block) {
-    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    for (int i = 0; i < 4; ++i) {
-      w[i] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * i)), big_endian);
-    }
   }
   // Four of the 64 rounds, and the words that the fourth group from here needs.
   [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void rounds(int i) {
@@ -140,7 +179,7 @@ struct ShaNiLane {
   for (; count != 0; --count, blocks += 64) {
     const __m128i abef = lane.abef;
     const __m128i cdgh = lane.cdgh;
-    lane.begin(blocks);
+    load_words(blocks, lane.w);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) lane.rounds(i);
     lane.abef = _mm_add_epi32(lane.abef, abef);
@@ -153,10 +192,7 @@ struct ShaNiLane {
 struct ShaNiDigest : ShaNiLane {
   [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void begin_digest(const Sha256State& state) {
     load(kSha256InitialState);
-    w[0] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state.data()));
-    w[1] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(state.data() + 4));
-    w[2] = _mm_set_epi32(0, 0, 0, std::bit_cast<int>(0x80000000));
-    w[3] = _mm_set_epi32(256, 0, 0, 0);
+    digest_words(state, w);
   }
   [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void finish(Sha256State& state) {
     ShaNiLane initial;
@@ -201,8 +237,8 @@ struct ShaNiDigest : ShaNiLane {
     const __m128i cdgh_one = one.cdgh;
     const __m128i abef_two = two.abef;
     const __m128i cdgh_two = two.cdgh;
-    one.begin(first_blocks);
-    two.begin(second_blocks);
+    load_words(first_blocks, one.w);
+    load_words(second_blocks, two.w);
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) {
       one.rounds(i);
@@ -261,22 +297,24 @@ void rehash(Sha256State& state) {
   kCompress(state, block, 1);
 }
 
-template <Sha256Compress kCompress>
-void rehash_two(Sha256State& first, Sha256State& second) {
-  rehash<kCompress>(first);
-  rehash<kCompress>(second);
+template <void (*kRehash)(Sha256State&)>
+void one_after_the_other(Sha256State& first, Sha256State& second) {
+  kRehash(first);
+  kRehash(second);
 }
 
 template <Sha256Compress kCompress>
 Sha256Implementation plain(std::string_view name, bool runs_here) {
-  return {name, runs_here, kCompress, one_after_the_other<kCompress>, rehash<kCompress>, rehash_two<kCompress>};
+  return {
+      name, runs_here, kCompress, one_after_the_other<kCompress>, rehash<kCompress>, one_after_the_other<rehash<kCompress>>};
 }
 
 std::vector<Sha256Implementation> find_implementations() {
   std::vector<Sha256Implementation> found{plain<compress_portable>("portable", true)};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  found.push_back(plain<compress_bmi2>("bmi2", __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2")));
+  found.push_back({"avx", __builtin_cpu_supports("avx") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"),
+                   compress_avx, one_after_the_other<compress_avx>, rehash_avx, one_after_the_other<rehash_avx>});
   found.push_back({"sha-ni", __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1"), compress_sha_ni,
                    compress_two_sha_ni, rehash_sha_ni, rehash_two_sha_ni});
 #elif defined(__aarch64__) && defined(__linux__)

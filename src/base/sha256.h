@@ -28,7 +28,7 @@ using Sha256CompressTwo = void (*)(Sha256State& first, const std::uint8_t* first
 
 /// One way to compute the compression function, which this build holds.
 struct Sha256Implementation {
-  std::string_view name;  ///< "portable", "bmi2", "sha-ni", "armv8".
+  std::string_view name;  ///< "portable", "avx", "sha-ni", "armv8".
   bool runs_here;         ///< The CPU has the instructions; calling `compress` without them is undefined.
   Sha256Compress compress;
   Sha256CompressTwo compress_two;
