@@ -3,14 +3,18 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <string>
 #include <thread>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "net/dial.h"
 #include "net/iroh/test_support.h"
 #include "roles/load/load.h"
 #include "roles/pool/server.h"
 #include "template/embedded.h"
+#include "wire/messages.h"
 
 namespace adit::load {
 namespace {
@@ -50,11 +54,13 @@ class Mixed : public testing::Test {
     pool_shards_.stop(5s);
   }
 
-  void start_pool(net::AdmissionLimits admission = {}, bool tcp = true) {
+  void start_pool(net::AdmissionLimits admission = {}, bool tcp = true, net::HealthPolicy health = {}) {
     pool::ServerOptions options;
     if (tcp) options.listen = net::TcpConfig{"127.0.0.1", 0};
     options.iroh = pool_node_.get();
     options.admission = admission;
+    options.health = health;
+    options.tick = 100ms;
     options.authority_secret = authority_secret();
     options.jobs = {.payout_script = {0x51}, .pool_signature = "mixed"};
     options.session.channel.shares_per_minute = 120;  // With a hash rate near 0: the easiest target there is.
@@ -158,6 +164,26 @@ TEST_F(Mixed, OneBoundHoldsForBothAndWhatOneCarrierGivesBackTheOtherTakes) {
   Load again(load_shards_, over(net::Transport::kIroh, 2));
   const auto opened = again.open();
   EXPECT_TRUE(opened) << opened.error().message();
+}
+
+/// The first that a client hears which has said nothing for a while; over lanes Pings need no negotiation.
+net::asio::awaitable<std::string> set_up_late(net::Shard& shard, net::Upstream to, net::IrohCarrier& iroh) {
+  const auto connection = co_await net::dial(shard, to, {.connect_deadline = 10s, .iroh = &iroh});
+  if (!connection) co_return connection.error().message();
+  co_await net::sleep_for(1500ms);
+  wire::FrameBuffer setup;
+  setup.push(wire::SetupConnection{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2});
+  (*connection)->send(setup);
+  const auto batch = co_await (*connection)->receive();
+  co_return batch ? wire::to_string(batch->front()) : batch.error().message();
+}
+
+TEST_F(Mixed, WhoTakesTimeBeforeSetupConnectionIsNotAskedForWhatWouldEndItsSession) {
+  start_pool({}, false, {.dead_after = 4s});
+  const net::Upstream to{.transport = net::test::address_of(*pool_node_),
+                         .authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key()};
+  EXPECT_THAT(net::test::run_on(load_shards_[0], set_up_late(load_shards_[0], to, *load_node_)),
+              testing::StartsWith("SetupConnection.Success"));
 }
 
 TEST_F(Mixed, APoolWithoutTcpServesOverIrohAlone) {

@@ -347,8 +347,9 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
       const bool dead = health.state == net::HealthState::kDead;
       if (alive && dead) alive = fail(net::Errc::kTimedOut, "the peer " + std::string(net::to_words(health.reason)));
       const auto& extension = member.extension;
-      if (alive && extension.agreed() && !extension.leaving() && member.health.ping_due(now.instant) &&
-          member.extension.ping(now, out_)) {
+      // Before SetupConnection nothing but that may come, so no Pong either; and it has a deadline of its own.
+      if (alive && member.session.is_set_up() && extension.agreed() && !extension.leaving() &&
+          member.health.ping_due(now.instant) && member.extension.ping(now, out_)) {
         member.health.on_ping(now.instant);
       }
       member.connection->send(out_);
