@@ -29,8 +29,12 @@ struct Admission::State {
 
 Admission::Admission(AdmissionLimits limits) : state_(std::make_shared<State>(limits)) {}
 
-Result<Admission::Token> Admission::admit(std::string_view source) {
-  auto key = source_key(source);
+Result<Admission::Token> Admission::admit(std::string_view source) { return take(source_key(source)); }
+
+// A key stays where it is as long as a token is of it.
+Result<Admission::Token> Admission::admit_beside(const Token& other) { return take(other.source_->first); }
+
+Result<Admission::Token> Admission::take(std::string key) {
   auto& state = *state_;
   const auto& limits = state.limits;
   const std::lock_guard lock(state.mutex);

@@ -61,6 +61,9 @@ class Admission {
   /// Errors: kOverloaded, in a sentence that names the bound.
   Result<Token> admit(std::string_view source);
 
+  /// A place beside `other`, of the same source: for one more session of its connection. Errors: as admit.
+  Result<Token> admit_beside(const Token& other);
+
   /// One was turned away for a reason that is not a bound here.
   void count_refused();
 
@@ -72,6 +75,8 @@ class Admission {
   [[nodiscard]] Counts counts() const;
 
  private:
+  Result<Token> take(std::string key);
+
   std::shared_ptr<State> state_;
 };
 

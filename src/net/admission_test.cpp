@@ -37,6 +37,22 @@ TEST(Admission, OneSourceAtItsBoundLeavesRoomForOthers) {
   EXPECT_TRUE(admission.admit("192.0.2.2:1"));
 }
 
+TEST(Admission, APlaceBesideAnotherIsOfTheSameSource) {
+  Admission admission({.max_connections_per_source = 2});
+  std::optional<Admission::Token> first(std::move(*admission.admit("192.0.2.1:1")));
+  const auto second = admission.admit_beside(*first);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(admission.counts().connections, 2u);
+  EXPECT_EQ(admission.counts().handshakes, 2u);
+  const auto third = admission.admit_beside(*first);
+  ASSERT_FALSE(third);
+  EXPECT_THAT(third.error().message(), HasSubstr("192.0.2.1"));
+  EXPECT_EQ(admission.counts().refused, 1u);
+  EXPECT_TRUE(admission.admit("192.0.2.2:1"));
+  first.reset();
+  EXPECT_TRUE(admission.admit_beside(*second)) << "whichever is left";
+}
+
 TEST(Admission, APlaceIsGivenBackWithItsToken) {
   Admission admission({.max_connections = 1});
   {

@@ -207,14 +207,14 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
     if (!stopped_) on_link_(shard, std::move(link), std::move(place));
   }
 
-  /// The connection has the place of its handshake as long as it lives; one session at a time shares it.
+  /// The connection has the place of its handshake as long as it lives; one session at a time shares it, each other has one
+  /// beside it, whatever way the connection goes by then.
   static asio::awaitable<void> serve_lanes(std::shared_ptr<Listening> self, std::shared_ptr<SharedConnection> connection,
                                            Place place) {
     co_await accept_sessions(connection, self->accept_deadline_, [self, connection, place = std::move(place)](Link link) {
       auto& shard = connection->loop()->shard();
       if (place.use_count() == 1) return self->hand_over(shard, std::move(link), place);
-      const auto metadata = link.stream->metadata();
-      auto own = self->admission_.admit(metadata.source.empty() ? metadata.peer : metadata.source);
+      auto own = self->admission_.admit_beside(*place);
       if (!own) return link.close(CloseCode::kOverloaded);
       self->hand_over(shard, std::move(link), std::make_shared<Admission::Token>(std::move(*own)));
     });

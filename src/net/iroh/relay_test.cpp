@@ -107,6 +107,50 @@ TEST_F(RelayTest, AConnectionThatGoesDirectLosesNothingAndSaysSoOnce) {
   EXPECT_GE(miner->counts().path_changes, 1u);
 }
 
+/// Says "in" to a session that was let in, and has its place until the peer ends it.
+asio::awaitable<void> let_in(Link given, IrohCarrier::Place held) {
+  const auto place = std::move(held);
+  const auto link = std::move(given);
+  if (!co_await write_all(*link.stream, as_bytes("in"))) co_return;
+  (void)co_await read_some(*link.stream);
+}
+
+TEST_F(RelayTest, EverySessionOfAnAllowListedEndpointCountsByItsIdAndNotByTheRelay) {
+  const auto server = relay();
+  const auto url = "http://" + server->http();
+  const auto first = node(relayed(2, url)), second = node(relayed(3, url));
+  auto config = relayed(1, url);
+  config.accept.allowed = {first->endpoint_id(), second->endpoint_id()};
+  const auto pool = node(std::move(config));
+  Admission admission({.max_connections_per_source = 2});
+  ASSERT_TRUE(pool->listen({kAlpnLanes}, admission, [](Shard& shard, Link link, IrohCarrier::Place place) {
+    shard.spawn(let_in(std::move(link), std::move(place)));
+  }));
+  ASSERT_TRUE(connected(*pool));
+  std::vector<Link> sessions;
+  const auto begin = [&](IrohNodeManager& from) {
+    return run_on(
+        shards_[0],
+        [](IrohNodeManager& node, Shard& shard, IrohConfig to, std::vector<Link>& kept) -> asio::awaitable<std::string> {
+          auto link = co_await node.dial(shard, to, 20s);
+          if (!link) co_return link.error().message();
+          auto said = co_await read_some(*link->stream);
+          kept.push_back(std::move(*link));
+          co_return said ? *said : said.error().message();
+        }(from, shards_[0], IrohConfig{.endpoint_id = pool->endpoint_id(), .relay_url = url}, sessions));
+  };
+  for (auto* const each : {first.get(), second.get()}) {
+    EXPECT_EQ(begin(*each), "in");
+    EXPECT_EQ(begin(*each), "in");
+    EXPECT_THAT(begin(*each), HasSubstr("(4, overloaded)")) << "its two places are taken";
+  }
+  EXPECT_EQ(admission.counts().connections, 4u) << "of two connections, all through one relay";
+  run_on(shards_[0], [](std::vector<Link>& all) -> asio::awaitable<int> {
+    all.clear();
+    co_return 0;
+  }(sessions));
+}
+
 TEST_F(RelayTest, OnlyWhoShowsATokenUsesIt) {
   const auto server = relay({.http = "127.0.0.1:0", .tokens = {"first-token", "second-token"}});
   const auto url = "http://" + server->http();
