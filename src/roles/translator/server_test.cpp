@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <future>
 
 #include "net/framed.h"
@@ -154,7 +155,7 @@ TEST_F(TranslatorServerTest, AnUpstreamThatDoesNotAnswerSetupIsOvertakenInTheRac
   streams.clear();
 }
 
-TEST_F(TranslatorServerTest, AGoodbyeIsSpokenOverTcpOnlyWhereItWasAskedFor) {
+TEST_F(TranslatorServerTest, AGoodbyeIsSpokenOverTcpWhereItWasAskedFor) {
   Pool pool(1);
   auto polite = pool.target();
   polite.goodbye = true;
@@ -167,11 +168,13 @@ TEST_F(TranslatorServerTest, AGoodbyeIsSpokenOverTcpOnlyWhereItWasAskedFor) {
   EXPECT_TRUE(eventually([&] { return pool.server().stats().over(net::Transport::kTcp).goodbyes == 1; }));
 }
 
-/// A pool that holds the authority's key and asks each client to connect anew, to `host` and `port`.
-class RestlessPool {
+/// A server that holds the authority's key and says what a test wants said.
+class ScriptedPool {
  public:
-  RestlessPool(std::string host, std::uint16_t port)
-      : host_(std::move(host)), port_(port), certificates_(authority(), 3600s, noise::system_random()) {
+  /// What to answer to what came; false: that, and the end.
+  using Answer = std::function<bool(net::FrameBatch, wire::FrameBuffer& out)>;
+
+  explicit ScriptedPool(Answer answer) : answer_(std::move(answer)), certificates_(authority(), 3600s, noise::system_random()) {
     shards_.start();
     listener_ = std::move(*net::TcpListener::bind(shards_[0], {"127.0.0.1", 0}));
     listener_->start(shards_, [this](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
@@ -179,7 +182,7 @@ class RestlessPool {
       shard.spawn(serve(shard, std::move(stream)));
     });
   }
-  ~RestlessPool() {
+  ~ScriptedPool() {
     listener_->stop();
     shards_.stop(0s);
   }
@@ -194,24 +197,69 @@ class RestlessPool {
     auto codec = co_await net::respond(shard, *stream, certificates_, {});
     if (!codec) co_return;
     net::FramedConnection connection(shard, std::move(stream), std::move(*codec), {});
-    if (!co_await connection.receive()) co_return;
-    wire::FrameBuffer out;
-    out.push(wire::SetupConnectionSuccess{.used_version = 2});
-    out.push(wire::Reconnect{.new_host = std::string_view(host_), .new_port = port_});
-    connection.send(out);
-    while (co_await connection.receive()) {
+    for (bool on = true; on;) {
+      const auto batch = co_await connection.receive();
+      if (!batch) co_return;
+      wire::FrameBuffer out;
+      on = answer_(*batch, out);
+      connection.send(out);
     }
+    co_await connection.drain(1s);
   }
 
-  std::string host_;
-  std::uint16_t port_;
+  const Answer answer_;
   noise::CertificateSource certificates_;
   net::Shards shards_{1};
   std::unique_ptr<net::TcpListener> listener_;
 };
 
+/// Asks each client to connect anew, to `host` and `port`.
+ScriptedPool::Answer reconnect_to(std::string host, std::uint16_t port) {
+  return [name = std::move(host), port](net::FrameBatch batch, wire::FrameBuffer& out) {
+    if (!batch.front().is<wire::SetupConnection>()) return true;
+    out.push(wire::SetupConnectionSuccess{.used_version = 2});
+    out.push(wire::Reconnect{.new_host = std::string_view(name), .new_port = port});
+    return true;
+  };
+}
+
+/// Knows no negotiation of extensions, and hangs up when it is asked for a channel.
+struct Silent {
+  std::atomic<int> asked = 0;
+  std::atomic<int> hung_up = 0;
+  ScriptedPool pool{[this](net::FrameBatch batch, wire::FrameBuffer& out) {
+    bool on = true;
+    for (const auto& frame : batch) {
+      if (frame.is<wire::SetupConnection>()) out.push(wire::SetupConnectionSuccess{.used_version = 2});
+      if (frame.is<wire::RequestExtensions>()) ++asked;
+      if (frame.is<wire::OpenExtendedMiningChannel>()) on = false;
+    }
+    if (!on) ++hung_up;
+    return on;
+  }};
+};
+
+TEST_F(TranslatorServerTest, APoolThatDidNotAnswerWhetherItKnowsGoodbyeIsNotAskedAgain) {
+  Silent silent;
+  auto polite = silent.pool.target();
+  polite.goodbye = true;
+  start({polite});
+  TestMiner miner(server->port());
+  EXPECT_TRUE(miner.pump_until([&] { return silent.hung_up >= 3; })) << "it is dialled again each time";
+  EXPECT_EQ(silent.asked, 1);
+  EXPECT_FALSE(miner.ended());
+}
+
+TEST_F(TranslatorServerTest, WithoutBeingToldToAPoolOverTcpIsNotAskedForGoodbye) {
+  Silent silent;
+  start({silent.pool.target()});
+  TestMiner miner(server->port());
+  EXPECT_TRUE(miner.pump_until([&] { return silent.hung_up >= 2; }));
+  EXPECT_EQ(silent.asked, 0);
+}
+
 TEST_F(TranslatorServerTest, AnUpstreamThatAsksForNewConnectionsAgainAndAgainIsFollowedThreeTimesAndLeft) {
-  RestlessPool restless("", 0);
+  ScriptedPool restless(reconnect_to("", 0));
   Pool pool(1);
   selection.race_after = 10s;
   start({restless.target(), pool.target()});
@@ -234,7 +282,7 @@ TEST_F(TranslatorServerTest, AReconnectToWhoeverHoldsAnotherKeyIsNotBelieved) {
   std::optional<pool::PoolServer> impostor;
   impostor.emplace(others, chain, std::move(options));
   ASSERT_TRUE(impostor->start());
-  RestlessPool hijacked("127.0.0.1", impostor->tcp_port());
+  ScriptedPool hijacked(reconnect_to("127.0.0.1", impostor->tcp_port()));
   Pool pool(1);
   selection.race_after = 10s;
   start({hijacked.target(), pool.target()});
