@@ -43,7 +43,7 @@ class Role:
 
 
 class Pool(Role):
-    def __init__(self, test, source, *, iroh=False, shares_per_minute=60.0, share_batch_size=1, threads=0, prefix=()):
+    def __init__(self, test, source, *, iroh=False, shares_per_minute=60.0, share_batch_size=1, threads=0, prefix=(), options=()):
         authority = test.folder / "authority.key"
         self.authority = test.run_to_end(ADIT, "keys", "authority", "--out", authority)
         self.monitoring = free_port()
@@ -65,7 +65,7 @@ data_dir = "{test.folder / 'pool'}"
 {'[iroh]' if iroh else ''}
 {iroh if isinstance(iroh, str) else 'bind_addresses = ["127.0.0.1:0"]' if iroh else ''}
 ''')
-        super().__init__(test, "pool", "-c", config, prefix=prefix)
+        super().__init__(test, "pool", "-c", config, prefix=prefix, options=options)
 
     def url(self, transport):
         return self.test.wait_until(

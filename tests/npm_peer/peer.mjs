@@ -1,20 +1,10 @@
 // The npm package's endpoint as a peer of ours, with the same test protocol as tests/iroh/peer.cpp:
 //   serve                prints "ID ADDRESS", echoes every stream until it is ended by a signal
 //   talk ID ADDRESS LEN  sends LEN bytes, reads them back, finishes both ways and prints what it saw as JSON
-import { Endpoint, EndpointAddr, EndpointId, RelayMode, presetMinimal } from '@number0/iroh'
+import { bind, bytes, dial } from './endpoint.mjs'
 
-// This binding takes and gives bytes as arrays of numbers.
-const ALPN = Array.from(Buffer.from('adit-test/1'))
+const ALPN = 'adit-test/1'
 const CHUNK = 16384
-
-async function bind() {
-  const builder = Endpoint.builder()
-  presetMinimal(builder)
-  builder.alpns([ALPN])
-  builder.relayMode(RelayMode.disabled())
-  builder.bindAddr('127.0.0.1:0')
-  return builder.bind()
-}
 
 async function echo(incoming) {
   const connection = await (await incoming.accept()).connect()
@@ -29,7 +19,7 @@ async function echo(incoming) {
 }
 
 async function serve() {
-  const endpoint = await bind()
+  const endpoint = await bind(ALPN)
   console.log(`${endpoint.id()} ${endpoint.boundSockets().find((each) => each.startsWith('127.'))}`)
   for (;;) {
     const incoming = await endpoint.acceptNext()
@@ -39,8 +29,8 @@ async function serve() {
 }
 
 async function talk(id, address, length) {
-  const endpoint = await bind()
-  const connection = await endpoint.connect(new EndpointAddr(EndpointId.fromString(id), null, [address]), ALPN)
+  const endpoint = await bind(ALPN)
+  const connection = await dial(endpoint, id, address, ALPN)
   const stream = await connection.openBi()
   const sent = Array.from({ length }, (_, at) => (at * 31 + (at >> 8)) & 0xff)
   const heard = []
@@ -57,7 +47,7 @@ async function talk(id, address, length) {
   const same = heard.length === length && heard.every((byte, at) => byte === sent[at])
   const path = connection.paths().find((each) => each.isSelected)
   console.log(JSON.stringify({ same, remote: connection.remoteId().toString(), alpn: Buffer.from(connection.alpn()).toString(), direct: path?.isIp }))
-  connection.close(1n, Array.from(Buffer.from('done')))
+  connection.close(1n, bytes('done'))
   await endpoint.close()
 }
 
