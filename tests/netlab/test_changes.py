@@ -47,6 +47,15 @@ class Changes(InteropTest):
         self.wait_for_more_shares()
         self.assert_same_connection()
         self.assertEqual(self.miner.events("miner.disconnected"), [])
+        changes = [(event["from"], event["to"]) for event in self.translator.events("translator.path_changed")]
+        for change in (("direct", "relayed"), ("relayed", "direct")):
+            self.assertIn(change, changes)
+        # Whatever was under way at a change was answered.
+        self.translator.process.stop()
+        closed = self.translator.events("translator.upstream_closed")
+        self.assertEqual([(event["shares_rejected"], event["shares_unanswered"], event["goodbye"]) for event in closed], [(0, 0, True)])
+        self.wait_until("every acknowledged share was counted",
+                        lambda: self.pool.shares_accepted() == closed[0]["shares_accepted"], DEADLINE)
 
     def test_the_relay_is_killed_and_comes_back_while_it_is_the_only_way(self):
         self.mine("symmetric", "symmetric")

@@ -41,7 +41,15 @@ class Pairs(InteropTest):
         accepted = pool.shares_accepted()
         self.wait_until("shares go on", lambda: pool.shares_accepted() > accepted, DEADLINE)
         self.assertEqual(translator.path(), expected)
-        self.assertEqual(len(translator.events("translator.upstream_ready")), 1, "one connection all the time")
+        ready = translator.events("translator.upstream_ready")
+        self.assertEqual([(event["transport"], event["alpn"], event["lanes"]) for event in ready], [("iroh", "adit/sv2/1", 2)],
+                         "one connection all the time, over lanes")
+        changes = [(event["from"], event["to"]) for event in translator.events("translator.path_changed")]
+        if expected == "direct" and ready[0]["path"] == "relayed":
+            self.assertIn(("relayed", "direct"), changes, "it is told that the way has changed")
+        if expected == "relayed":
+            self.assertNotIn("direct", [to for _, to in changes])
+        self.assertEqual(translator.events("translator.upstream_lost") + miner.events("miner.disconnected"), [])
         direct = next((e for e in translator.events("translator.path") if e["path"] == "direct"), None)
         report.tell(case=f"{pool_kind} x {miner_kind}", path=translator.path(), first_share_s=first_share - begun,
                     direct_s=moment(direct) - begun if direct else None)
