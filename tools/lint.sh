@@ -27,6 +27,10 @@ check_bridge_words() {
     say "lint: the bridge must not know Stratum; refused in bridge/src, as whole words: $BRIDGE_WORDS"
     return 1
   fi
+  if grep -rniE '0rtt|early_?data' "$ROOT/bridge/src" >&2; then
+    say 'lint: no 0-RTT: what is sent that way can be sent again by whoever saw it (docs/design.md §3)'
+    return 1
+  fi
 }
 
 # A layer includes only itself and those before it (docs/design.md §2).
