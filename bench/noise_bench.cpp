@@ -12,39 +12,16 @@
 #include <vector>
 
 #include "noise/handshake.h"
+#include "timing.h"
 #include "wire/frame.h"
 
 namespace {
 
 using namespace adit;
-using Clock = std::chrono::steady_clock;
+using namespace adit::bench;
 
 constexpr int kRounds = 41;
 constexpr UnixTime kNow{std::chrono::seconds{1'700'000'000}};
-
-[[noreturn]] void broken(const char* what) {
-  std::fprintf(stderr, "the benchmark is broken: %s\n", what);
-  std::exit(1);
-}
-
-/// Keeps the optimizer from dropping the work that made `value`.
-template <class T>
-void keep(const T& value) {
-  asm volatile("" : : "g"(&value) : "memory");
-}
-
-/// Nanoseconds for one of `count` calls.
-template <class F>
-double time_one(int count, F&& work) {
-  const auto start = Clock::now();
-  for (int i = 0; i < count; ++i) work();
-  return std::chrono::duration<double, std::nano>(Clock::now() - start).count() / count;
-}
-
-double median(std::vector<double> values) {
-  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
-  return values[values.size() / 2];
-}
 
 struct Compared {
   double ours_ns, floor_ns, ratio;
@@ -54,11 +31,11 @@ struct Compared {
 template <class Ours, class Floor>
 Compared compare(int count, Ours&& ours, Floor&& floor) {
   std::vector<double> ours_ns, floor_ns, ratios;
-  time_one(count, ours);
-  time_one(count, floor);
+  timed(count, ours);
+  timed(count, floor);
   for (int round = 0; round < kRounds; ++round) {
-    ours_ns.push_back(time_one(count, ours));
-    floor_ns.push_back(time_one(count, floor));
+    ours_ns.push_back(timed(count, ours));
+    floor_ns.push_back(timed(count, floor));
     ratios.push_back(ours_ns.back() / floor_ns.back());
   }
   return {median(ours_ns), median(floor_ns), median(ratios)};
@@ -113,7 +90,7 @@ void handshake(const Report& report) {
     spent += Clock::now() - start;
     if (!session) broken("the initiator refused the answer");
     initiator_ns.push_back(std::chrono::duration<double, std::nano>(spent).count());
-    ratios.push_back(initiator_ns.back() / time_one(1, floor));
+    ratios.push_back(initiator_ns.back() / timed(1, floor));
   }
   report.row("noise.handshake.initiator", median(initiator_ns) / 1000, "us", median(ratios));
   report.row("noise.handshake.floor", responder.floor_ns / 1000, "us");

@@ -9,35 +9,24 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "base/allocations_testing.h"
 #include "bitcoin/hash.h"
 #include "bitcoin/merkle.h"
 #include "channels/job.h"
 #include "noise/session.h"
 #include "roles/pool/session.h"
+#include "timing.h"
 #include "wire/messages.h"
-
-namespace {
-
-std::uint64_t g_allocations = 0;
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  ++g_allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#include "work.h"
 
 namespace {
 
 using namespace adit;
+using namespace adit::bench;
 
 constexpr std::size_t kBatch = 10;
 /// Shares on one tip: what a channel has seen is forgotten at the next.
@@ -45,17 +34,6 @@ constexpr std::size_t kSharesPerTip = 2000;
 constexpr int kWarmTips = 2;
 constexpr int kTips = 60;
 constexpr std::size_t kMerklePath = 12;
-constexpr std::uint32_t kNtime = 1'745'596'910;
-constexpr std::uint32_t kVersion = 0x20000000;
-
-using Clock = std::chrono::steady_clock;
-
-template <class F>
-double nanoseconds(F&& timed) {
-  const auto start = Clock::now();
-  timed();
-  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
-}
 
 struct NoEvents final : pool::PoolEvents {
   void on_block_found(const pool::PoolSession&, const pool::BlockFound&) override { std::abort(); }
@@ -67,21 +45,6 @@ noise::Secret key(std::uint8_t fill) {
   return noise::Secret(bytes);
 }
 
-bitcoin::TemplatePtr make_template(std::uint64_t id) {
-  auto made = std::make_shared<bitcoin::Template>();
-  made->id = id;
-  made->version = kVersion;
-  store_le(made->prev_hash.data(), id);  // Another tip each time.
-  made->nbits = 0x1700d7c0;
-  made->min_ntime = made->current_time = kNtime;
-  made->height = 900'000;
-  made->coinbase_script_prefix = {3, 0xa0, 0xbb, 0x0d};
-  made->coinbase_value_sat = 312'500'000;
-  made->coinbase_outputs = {{0, std::vector<std::uint8_t>(38, 0x6a)}};
-  made->merkle_path.resize(kMerklePath);
-  return made;
-}
-
 /// One value a batch, per share. The median batch counts: a batch is short enough that most are not interrupted on a busy
 /// machine.
 struct Measured {
@@ -89,11 +52,6 @@ struct Measured {
   std::vector<double> floor_ns;
   std::uint64_t allocations = 0;
 };
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 /// What must be hashed for one share, and nothing else.
 void hash_floor(const channels::Job& job, bool extended, std::span<const std::uint8_t, 24> share, volatile std::uint8_t& sink) {
@@ -116,7 +74,7 @@ Measured run() {
   NoEvents events;
   pool::PoolShard shard(policy, {}, events);
   channels::JobFactory factory({.payout_script = std::vector<std::uint8_t>(22, 0x14), .pool_signature = "bench"});
-  shard.set_job(*factory.make(make_template(1)));
+  shard.set_job(*factory.make(make_template(1, kMerklePath)));
   const Now now{Instant{}, from_u32(kNtime)};
   pool::PoolSession session(shard, now.instant);
 
@@ -150,7 +108,7 @@ Measured run() {
   Measured measured;
   std::uint32_t sequence = 0;
   for (int tip = 0; tip < kWarmTips + kTips; ++tip) {
-    shard.set_job(*factory.make(make_template(2 + static_cast<std::uint64_t>(tip))));
+    shard.set_job(*factory.make(make_template(2 + static_cast<std::uint64_t>(tip), kMerklePath)));
     session.on_job(out);
     out.clear();
     const channels::Job& job = *shard.jobs().current();
@@ -175,17 +133,19 @@ Measured run() {
       in.clear();
       copy.assign(sealed.bytes().begin(), sealed.bytes().end());
 
-      const std::uint64_t allocations = g_allocations;
-      const double engine_ns = nanoseconds([&] {
+      allocations::made = 0;
+      allocations::count_this_thread = true;
+      const double engine_ns = timed(1, [&] {
         frames.clear();
         out.clear();
         if (!server.open(sealed.bytes(), frames)) std::abort();
         if (!session.on_frames(frames, now, out)) std::abort();
       });
-      if (tip >= kWarmTips) measured.allocations += g_allocations - allocations;
+      allocations::count_this_thread = false;
+      if (tip >= kWarmTips) measured.allocations += static_cast<std::uint64_t>(allocations::made);
       if (out.empty()) std::abort();
 
-      const double floor_ns = nanoseconds([&] {
+      const double floor_ns = timed(1, [&] {
         std::uint8_t* at = copy.data();
         for (std::size_t i = 0; i < kBatch; ++i) {
           if (!alone.open(Bytes(at, noise::kSealedHeaderSize), {}, at)) std::abort();

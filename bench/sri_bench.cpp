@@ -15,7 +15,6 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,12 +24,14 @@
 #include "channels/channel.h"
 #include "noise/handshake.h"
 #include "oracle/oracle.h"
+#include "timing.h"
 #include "wire/messages.h"
+#include "work.h"
 
 namespace {
 
 using namespace adit;
-using Clock = std::chrono::steady_clock;
+using namespace adit::bench;
 
 constexpr int kRounds = 201;
 // As many as on SRI's side, where a batch stays under a millisecond or two: most are not interrupted on a busy machine.
@@ -38,35 +39,7 @@ constexpr int kCodecCount = 1'000;
 constexpr int kRecordCount = 100;
 constexpr int kHandshakeCount = 1;
 constexpr std::uint32_t kShareCount = 400;
-constexpr std::uint32_t kNtime = 1'745'596'910;
-constexpr std::uint32_t kVersion = 0x20000000;
 constexpr Now kNow{Instant{}, UnixTime{std::chrono::seconds{kNtime}}};
-
-[[noreturn]] void broken(const char* what) {
-  std::fprintf(stderr, "the benchmark is broken: %s\n", what);
-  std::exit(1);
-}
-
-/// Keeps the optimizer from dropping the work that made `value`.
-template <class T>
-void keep(const T& value) {
-  asm volatile("" : : "g"(&value) : "memory");
-}
-
-double since(Clock::time_point start) { return std::chrono::duration<double, std::nano>(Clock::now() - start).count(); }
-
-/// Nanoseconds for one of `count` calls.
-template <class F>
-double timed(int count, F&& work) {
-  const auto start = Clock::now();
-  for (int i = 0; i < count; ++i) work();
-  return since(start) / count;
-}
-
-double median(std::vector<double> values) {
-  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
-  return values[values.size() / 2];
-}
 
 class Comparison {
  public:
@@ -185,21 +158,6 @@ void records(Comparison& comparison, const char* seal_key, const char* open_key,
   });
 }
 
-bitcoin::TemplatePtr make_template(std::uint64_t id, std::size_t merkle_path) {
-  auto made = std::make_shared<bitcoin::Template>();
-  made->id = id;
-  made->version = kVersion;
-  store_le(made->prev_hash.data(), id);  // Another tip each time.
-  made->nbits = 0x1700d7c0;
-  made->min_ntime = made->current_time = kNtime;
-  made->height = 900'000;
-  made->coinbase_script_prefix = {3, 0xa0, 0xbb, 0x0d};
-  made->coinbase_value_sat = 312'500'000;
-  made->coinbase_outputs = {{0, std::vector<std::uint8_t>(38, 0x6a)}};
-  made->merkle_path.resize(merkle_path);
-  return made;
-}
-
 /// Channels on one tip after another, as many shares on each: what SRI's side does too.
 class Shares {
  public:
@@ -255,7 +213,7 @@ class Shares {
       take(*channel, share_of(n, first), share_of(n + 1, second));
       if (const auto batch = channel->take_acknowledgement()) keep(*batch);
     }
-    return since(start) / kShareCount;
+    return nanoseconds_since(start) / kShareCount;
   }
 
  public:

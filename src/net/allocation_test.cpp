@@ -1,17 +1,13 @@
 // Holds that a warm connection allocates nothing per batch, coroutine frames included. An executable of its own, as it counts
 // every allocation of its process.
-#include <malloc.h>
-
-#include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <deque>
 #include <future>
 #include <memory>
-#include <new>
 
 #include <gtest/gtest.h>
 
+#include "base/allocations_testing.h"
 #include "net/dial.h"
 #include "net/framed.h"
 #include "net/handshake.h"
@@ -19,31 +15,6 @@
 #include "net/tcp.h"
 #include "noise/certificate.h"
 #include "wire/messages.h"
-
-namespace {
-
-/// Of all threads while it is true.
-std::atomic<bool> counting{false};
-std::atomic<long> allocations{0};
-
-void count() {
-  if (counting.load(std::memory_order_relaxed)) allocations.fetch_add(1, std::memory_order_relaxed);
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  count();
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-// What Asio's frames come from.
-extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
-  count();
-  return memalign(alignment, size);
-}
 
 namespace adit::net {
 namespace {
@@ -78,12 +49,12 @@ asio::awaitable<void> echo(Shard& shard, Upstream to, std::promise<int>& done) {
   (void)out.push_raw({.message_type = 1}, payload);
   int echoed = 0;
   for (int i = 0; connection && i < 1100; ++i) {
-    counting = i >= 100;
+    allocations::count_all_threads = i >= 100;
     (*connection)->send(out);
     if (!co_await (*connection)->receive()) break;
     ++echoed;
   }
-  counting = false;
+  allocations::count_all_threads = false;
   done.set_value(echoed);
 }
 
@@ -106,7 +77,7 @@ asio::awaitable<void> echo_over_lanes(Shard& shard, std::uint16_t port, std::deq
   target.push(wire::UpdateChannel{.channel_id = 1, .nominal_hash_rate = 1, .maximum_target = {}});
   int echoed = 0;
   for (int i = 0; i < 1100; ++i) {
-    counting = i >= 100;
+    allocations::count_all_threads = i >= 100;
     if (i % 10 == 0) client.send(target);  // so that there are marks too
     client.send(out);
     bool came = false;
@@ -124,7 +95,7 @@ asio::awaitable<void> echo_over_lanes(Shard& shard, std::uint16_t port, std::deq
     if (!came || !co_await client.receive()) break;
     ++echoed;
   }
-  counting = false;
+  allocations::count_all_threads = false;
   done.set_value(echoed);
 }
 
@@ -135,10 +106,10 @@ TEST(Allocations, AWarmSessionOverLanesAllocatesNothingPerBatch) {
   auto listener = std::move(*TcpListener::bind(shards[0], {"127.0.0.1", 0}));
   listener->start(shards, [&](Shard&, std::unique_ptr<ByteStream> stream) { accepted.push_back(std::move(stream)); });
   std::promise<int> done;
-  allocations = 0;
+  allocations::made = 0;
   shards[0].post([&] { shards[0].spawn(echo_over_lanes(shards[0], listener->port(), accepted, done)); });
   EXPECT_EQ(done.get_future().get(), 1100);
-  EXPECT_EQ(allocations, 0);
+  EXPECT_EQ(allocations::made, 0);
   listener->stop();
   shards.stop(1s);
 }
@@ -152,12 +123,13 @@ TEST(Allocations, AWarmConnectionAllocatesNothingPerBatch) {
     shard.spawn(serve(shard, std::move(stream), certificates));
   });
   std::promise<int> done;
+  allocations::made = 0;
   shards[1].post([&] {
     shards[1].spawn(
         echo(shards[1], {.transport = TcpConfig{"127.0.0.1", listener->port()}, .authority = authority().public_key()}, done));
   });
   EXPECT_EQ(done.get_future().get(), 1100);
-  EXPECT_EQ(allocations, 0);
+  EXPECT_EQ(allocations::made, 0);
   listener->stop();
   shards.stop(0s);
 }

@@ -21,6 +21,7 @@
 #include "net/dial.h"
 #include "net/framed.h"
 #include "net/handshake.h"
+#include "net/shard_testing.h"
 #include "net/tcp.h"
 #include "noise/handshake.h"
 #include "wire/messages.h"
@@ -30,23 +31,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
-
-/// Runs `task()` on the shard and waits for its value; at most 20 s.
-template <class Task>
-auto on(Shard& shard, Task task) {
-  using Value = typename std::invoke_result_t<Task>::value_type;
-  auto promise = std::make_shared<std::promise<Value>>();
-  auto future = promise->get_future();
-  shard.post([&shard, promise, task = std::move(task)]() mutable {
-    shard.spawn(
-        [](auto run, auto done) -> asio::awaitable<void> { done->set_value(co_await run()); }(std::move(task), promise));
-  });
-  if (future.wait_for(20s) != std::future_status::ready) {
-    ADD_FAILURE() << "the task did not end";
-    std::abort();
-  }
-  return future.get();
-}
 
 noise::AuthorityKeyPair authority_of(std::uint8_t seed) {
   std::array<std::uint8_t, 32> bytes{};

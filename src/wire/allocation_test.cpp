@@ -1,23 +1,9 @@
 // Decoding hands out views: whatever the message, and however long its lists, nothing is allocated.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
+#include "base/allocations_testing.h"
 #include "wire/messages.h"
 #include "wire/test_support.h"
-
-namespace {
-std::size_t g_allocations = 0;
-}
-
-void* operator new(std::size_t size) {
-  ++g_allocations;
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace adit::wire {
 namespace {
@@ -49,15 +35,24 @@ TYPED_TEST(DecodingEveryMessage, AllocatesNothingListsIncluded) {
     const M message = random.template make<M>();
     std::vector<std::uint8_t> payload(encoded_size(message));
     encode_to(message, payload.data());
-    const std::size_t before = g_allocations;
+    allocations::made = 0;
+    allocations::count_this_thread = true;
     const auto decoded = decode<M>(payload);
     std::size_t seen = 0;
     if (decoded) std::apply([&](const auto&... field) { ((seen += sum((*decoded).*field.member)), ...); }, M::kFields);
-    const std::size_t made = g_allocations - before;
+    allocations::count_this_thread = false;
     ASSERT_TRUE(decoded);
-    EXPECT_EQ(made, 0U) << to_string(message);
+    EXPECT_EQ(allocations::made, 0) << to_string(message);
     EXPECT_EQ(seen == 0, payload.empty());
   }
+}
+
+TEST(Allocations, AreCounted) {
+  allocations::made = 0;
+  allocations::count_this_thread = true;
+  const std::vector<int> one(1000);
+  allocations::count_this_thread = false;
+  EXPECT_EQ(allocations::made, 1) << one.size();
 }
 
 }  // namespace

@@ -1,41 +1,12 @@
 // Holds that the pool's share path allocates nothing, from bytes in to the answer out, over TCP and through its real driver. An
 // executable of its own, as it replaces the allocator of its process.
-#include <malloc.h>
-
-#include <atomic>
-#include <cstdlib>
 #include <future>
-#include <new>
 
 #include <gtest/gtest.h>
 
 #include "attack/peer.h"
 #include "attack/pool.h"
-
-namespace {
-
-/// Only the pool's own thread is counted, and only while it says so.
-thread_local bool counting = false;
-std::atomic<long> allocations{0};
-
-void count() {
-  if (counting) allocations.fetch_add(1, std::memory_order_relaxed);
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  count();
-  if (void* memory = std::malloc(size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-// What Asio's frames come from.
-extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
-  count();
-  return memalign(alignment, size);
-}
+#include "base/allocations_testing.h"
 
 namespace adit::attack {
 namespace {
@@ -57,7 +28,7 @@ TEST_P(Allocations, AWarmConnectionsSharesAllocateNothingFromBytesInToAnswerOut)
   const auto on_shard = [&](bool value) {
     std::promise<void> done;
     pool.shards[0].post([&] {
-      counting = value;
+      allocations::count_this_thread = value;
       done.set_value();
     });
     done.get_future().wait();
@@ -72,20 +43,20 @@ TEST_P(Allocations, AWarmConnectionsSharesAllocateNothingFromBytesInToAnswerOut)
   auto stale = miner.mine();
   stale.job_id += 5;
   ASSERT_EQ(miner.submit(stale), "invalid-job-id");
-  allocations = 0;
+  allocations::made = 0;
   on_shard(true);
   const int accepted = mine(kCounted);
   const auto refused = miner.submit(stale);
   on_shard(false);
   EXPECT_EQ(accepted, kCounted);
   EXPECT_EQ(refused, "invalid-job-id");
-  EXPECT_EQ(allocations, 0);
+  EXPECT_EQ(allocations::made, 0);
 
   on_shard(true);
   Miner another(pool.server->tcp_port(), authority());
   ASSERT_EQ(another.start("m", GetParam(), 4), "");
   on_shard(false);
-  EXPECT_GT(allocations, 0) << "a new connection allocates: the count counts";
+  EXPECT_GT(allocations::made, 0) << "a new connection allocates: the count counts";
   another.peer.close();
   miner.peer.close();
 }

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "net/lanes/order.h"
+#include "net/shard_testing.h"
 #include "net/tcp.h"
 #include "wire/messages.h"
 
@@ -20,22 +21,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-template <class Task>
-auto on(Shard& shard, Task task) {
-  using Value = typename std::invoke_result_t<Task>::value_type;
-  auto promise = std::make_shared<std::promise<Value>>();
-  auto future = promise->get_future();
-  shard.post([&shard, promise, task = std::move(task)]() mutable {
-    shard.spawn(
-        [](auto run, auto done) -> asio::awaitable<void> { done->set_value(co_await run()); }(std::move(task), promise));
-  });
-  if (future.wait_for(20s) != std::future_status::ready) {
-    ADD_FAILURE() << "the task did not end";
-    std::abort();
-  }
-  return future.get();
-}
 
 struct StreamPair {
   std::unique_ptr<ByteStream> here;

@@ -11,6 +11,7 @@
 
 #include "channels/client.h"
 #include "net/dial.h"
+#include "net/shard_testing.h"
 #include "net/tcp.h"
 #include "template/embedded.h"
 #include "wire/messages.h"
@@ -19,25 +20,9 @@ namespace adit::pool {
 namespace {
 
 using namespace std::chrono_literals;
+using net::on;
 using testing::HasSubstr;
 namespace asio = boost::asio;
-
-/// Runs `task()` on the shard and waits for its value; at most 20 s.
-template <class Task>
-auto on(net::Shard& shard, Task task) {
-  using Value = typename std::invoke_result_t<Task>::value_type;
-  auto promise = std::make_shared<std::promise<Value>>();
-  auto future = promise->get_future();
-  shard.post([&shard, promise, task = std::move(task)]() mutable {
-    shard.spawn(
-        [](auto run, auto done) -> asio::awaitable<void> { done->set_value(co_await run()); }(std::move(task), promise));
-  });
-  if (future.wait_for(20s) != std::future_status::ready) {
-    ADD_FAILURE() << "the task did not end";
-    std::abort();
-  }
-  return future.get();
-}
 
 /// True once `holds()`; at most 10 s.
 template <class Condition>
