@@ -10,6 +10,7 @@ enum class Errc {
   kCoinbase,    ///< The coinbase cannot be built: script too long, or payouts that do not add up to the template's value.
   kHashRate,    ///< A nominal hash rate that is no number >= 0.
   kUnknownJob,  ///< The peer referred to a job it never sent, or that is no longer valid.
+  kPayout,      ///< A user_identity or a coinbase that does not pay the miner what was asked for.
   kMessage,     ///< A message that the rules forbid here; the sentence names the field.
 };
 

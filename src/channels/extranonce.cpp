@@ -20,6 +20,8 @@ std::string_view error_name(Errc code) {
       return "hash-rate";
     case Errc::kUnknownJob:
       return "unknown-job";
+    case Errc::kPayout:
+      return "payout";
     case Errc::kMessage:
       return "message";
   }

@@ -37,6 +37,7 @@ translator::ServerOptions server_options(const translator::TranslatorConfig& con
   options.admission = config.admission.limits;
   options.translator.handshake_timeout = config.admission.handshake_deadline;
   options.selection = config.selection;
+  options.translator.verify_payout = config.verify_payout;
   options.translator.aggregate = config.aggregate_channels;
   options.translator.extensions = config.supported_extensions;
   options.translator.required_extensions = config.required_extensions;

@@ -14,7 +14,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::uint64_t kMaxMoneySat = 21'000'000ull * 100'000'000ull;
 constexpr std::size_t kMaxTransactions = 4'000'000 / (4 * 60);  // Of a block's weight, none being smaller than 60 bytes.
 constexpr std::uint32_t kMaxHeight = 0x7fffffff;
 constexpr std::size_t kMaxLongPollId = 1000;
@@ -105,7 +104,7 @@ Result<NodeTemplate> parse_block_template(const json::value& answer) {
   ADIT_TRY(const std::uint64_t current_time, number(*object, "curtime", UINT32_MAX));
   made.min_ntime = static_cast<std::uint32_t>(min_time);
   made.current_time = static_cast<std::uint32_t>(std::max(min_time, current_time));
-  ADIT_TRY(made.coinbase_value_sat, number(*object, "coinbasevalue", kMaxMoneySat));
+  ADIT_TRY(made.coinbase_value_sat, number(*object, "coinbasevalue", bitcoin::kMaxMoneySat));
   made.coinbase_script_prefix = bitcoin::height_push(made.height);
 
   const json::value* transactions = object->if_contains("transactions");

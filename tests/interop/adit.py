@@ -16,11 +16,11 @@ def metric(monitoring_port, name):
     return sum(float(value) for value in values)
 
 
-def assert_pays_us(test, node, heights):
+def assert_pays_us(test, node, heights, address=PAYOUT):
     for height in heights:
         coinbase = node.coinbase(height)
         paid = {output["scriptPubKey"].get("address"): output["value"] for output in coinbase["vout"]}
-        test.assertEqual(paid.get(PAYOUT), 50, f"the coinbase of block {height} pays {paid}")
+        test.assertEqual(paid.get(address), 50, f"the coinbase of block {height} pays {paid}")
 
 
 class Role:
@@ -98,13 +98,15 @@ nbits = "1d00ffff"
 
 
 class Translator(Role):
-    def __init__(self, test, upstream_url, *, aggregate_channels=True, hash_rate=1_000_000.0, iroh='bind_addresses = ["127.0.0.1:0"]', env=None):
+    def __init__(self, test, upstream_url, *, aggregate_channels=True, hash_rate=1_000_000.0, identity="interop",
+                 verify_payout=False, iroh='bind_addresses = ["127.0.0.1:0"]', env=None):
         config = test.folder / "translator.toml"
         config.write_text(f'''
 downstream_address = "127.0.0.1"
 downstream_port = 0
 downstream_extranonce2_size = 4
 aggregate_channels = {str(aggregate_channels).lower()}
+verify_payout = {str(verify_payout).lower()}
 supported_extensions = [0x0002]
 [downstream_difficulty_config]
 min_individual_miner_hashrate = {float(hash_rate)}
@@ -112,7 +114,7 @@ shares_per_minute = 60.0
 enable_vardiff = true
 [[upstreams]]
 url = "{upstream_url}"
-user_identity = "interop"
+user_identity = "{identity}"
 [iroh]
 {iroh}
 ''')

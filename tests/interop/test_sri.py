@@ -192,6 +192,20 @@ class OurTranslator1To1OnSriPool(OurProgramOnSriPool, InteropTest):
         return translator
 
 
+class OurTranslatorVerifiesItsPayout(InteropTest):
+    """SRI's pool pays what a user_identity asks for, and is held to it job by job."""
+
+    def test_it_mines_for_its_own_address(self):
+        node = BitcoinCore(self)
+        node.mine_elsewhere(1)
+        pool = SriPool(self, node, self.folder / "sri.key")
+        own = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8"
+        translator = Translator(self, pool.url, identity=f"sri/solo/{own}/rig", verify_payout=True, hash_rate=HASH_RATE)
+        Miner(self, translator.address())
+        self.wait_until("the node has two blocks of ours", lambda: node.height() >= 3, 120)
+        assert_pays_us(self, node, range(2, 4), own)
+
+
 class OurMinerOnSriPool(OurProgramOnSriPool, InteropTest):
     def connect(self, pool):
         return Miner(self, pool.url, "--nominal-hash-rate", HASH_RATE)

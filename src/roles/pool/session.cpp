@@ -7,8 +7,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "bitcoin/address.h"
 #include "channels/custom_job.h"
+#include "channels/payout.h"
 #include "wire/messages.h"
 #include "wire/tlv.h"
 
@@ -40,18 +40,14 @@ std::unexpected<Error> protocol_error(const wire::FrameView& frame, std::string_
   return fail(Errc::kProtocol, std::string(wire::message_name(frame.header)) + ": " + std::string(what));
 }
 
-bool is_address(std::string_view text) {
-  const auto script = bitcoin::script_from_address(text, bitcoin::Network::kMainnet);
-  return script || script.error().is(bitcoin::Errc::kWrongNetwork);
-}
-
 /// "sri/..." and "<address>[.worker]" ask for a payout of the client's own (SRI's solo and donation patterns). Everything is
 /// paid to the pool here, which is what plain "sri/donate[/worker]" asks for; anything else must be refused rather than paid
 /// otherwise than asked.
 bool payout_is_ours(std::string_view user_identity) {
   constexpr std::string_view kPattern = "sri/";
   constexpr std::string_view kDonate = "sri/donate";
-  if (!user_identity.starts_with(kPattern)) return !is_address(user_identity.substr(0, user_identity.find('.')));
+  if (!user_identity.starts_with(kPattern))
+    return !channels::script_of_any_network(user_identity.substr(0, user_identity.find('.')));
   if (!user_identity.starts_with(kDonate)) return false;
   user_identity.remove_prefix(kDonate.size());
   return user_identity.empty() || (user_identity[0] == '/' && user_identity.find('/', 1) == std::string_view::npos);

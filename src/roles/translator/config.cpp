@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "channels/payout.h"
 #include "config/keys.h"
 
 namespace adit::translator {
@@ -16,10 +17,6 @@ constexpr config::NotYet kNotYet[] = {
     {"max_past_jobs", "the number of past jobs kept for late shares cannot be set yet"},
     {"miner_telemetry", "the miners' own web interfaces are not queried yet"},
 };
-
-constexpr std::string_view kVerifyPayout =
-    "`verify_payout` is not here yet: the translator would not check what you ask it to check; set it to false to trust the "
-    "pool's payouts";
 
 constexpr std::uint16_t kProtocolVersion = 2;
 
@@ -59,8 +56,7 @@ config::Loaded<TranslatorConfig> read(config::Document document) {
   out.downstream.port = root.integer<std::uint16_t>("downstream_port").value_or(0);
   read_versions(root);
   out.downstream_extranonce2_size = root.integer<std::uint8_t>("downstream_extranonce2_size", 2, 16).value_or(4);
-  if (root.boolean("verify_payout").value_or(false))
-    root.report(Severity::kBlocker, "verify_payout", std::string(kVerifyPayout));
+  out.verify_payout = root.boolean("verify_payout").value_or(false);
   out.aggregate_channels = root.boolean("aggregate_channels").value_or(false);
   out.supported_extensions = config::read_extensions(root, "supported_extensions", Severity::kNotYet);
   out.required_extensions = config::read_extensions(root, "required_extensions", Severity::kBlocker);
@@ -79,6 +75,11 @@ config::Loaded<TranslatorConfig> read(config::Document document) {
     out.upstreams = config::read_upstreams(root);
     if (!root.has_something("upstreams"))
       root.report(Severity::kError, "upstreams", "`upstreams` is empty: at least one pool is needed");
+  }
+  for (const config::UpstreamSettings& upstream : out.upstreams) {
+    if (!out.verify_payout) break;
+    if (const auto payout = channels::payout_of(upstream.user_identity); !payout)
+      root.report(Severity::kError, "verify_payout", "`verify_payout`: " + payout.error().message());
   }
   out.health = config::read_health(root);
   out.admission = config::read_admission(root, std::chrono::seconds(90));

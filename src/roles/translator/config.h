@@ -20,6 +20,7 @@ struct TranslatorConfig {
   config::AdmissionSettings admission;  ///< Of SV1 miners: subscribing and authorizing is their handshake.
   config::IrohSettings iroh;            ///< Enabled whenever an upstream is reached over iroh.
 
+  bool verify_payout = false;                       ///< Jobs must pay what each upstream's user_identity asks for.
   bool aggregate_channels = false;                  ///< One channel upstream for all miners of a shard, instead of one each.
   std::vector<std::uint16_t> supported_extensions;  ///< Asked of an upstream, and
   std::vector<std::uint16_t> required_extensions;   ///< those without which it is not used; asked for too.

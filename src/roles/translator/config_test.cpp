@@ -101,9 +101,20 @@ TEST(TranslatorConfig, ChannelsCanBeAggregatedAndExtensionsRequired) {
 
 TEST(TranslatorConfig, ACheckThatWouldNotBeMadeStopsTheStart) {
   const auto loaded = load("verify_payout = true\n" + base() + upstream());
-  EXPECT_TRUE(loaded.valid());
-  EXPECT_THAT(texts(loaded, Severity::kBlocker), ElementsAre(StartsWith("t.toml:1: `verify_payout` is not here yet")));
+  EXPECT_THAT(
+      texts(loaded, Severity::kError),
+      ElementsAre(testing::AllOf(StartsWith("t.toml:1: `verify_payout`: user_identity"), HasSubstr("names no payout of"))));
   EXPECT_THAT(texts(load("required_extensions = [3]\n" + base() + upstream()), Severity::kBlocker), testing::SizeIs(1));
+}
+
+TEST(TranslatorConfig, PayoutsAreVerifiedForIdentitiesThatNameOne) {
+  auto paid = upstream();
+  const auto at = paid.find("user_identity = \"") + 17;
+  paid.replace(at, paid.find('"', at) - at, "sri/solo/bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080/w");
+  const auto loaded = load("verify_payout = true\n" + base() + paid);
+  EXPECT_TRUE(loaded.may_start());
+  EXPECT_TRUE(loaded.config.verify_payout);
+  EXPECT_FALSE(load(base() + paid).config.verify_payout);
 }
 
 TEST(TranslatorConfig, NamesEveryKeyThatIsMissing) {

@@ -23,17 +23,18 @@ constexpr std::string_view error_layer(Errc) { return "translator"; }
 std::string_view error_name(Errc code);
 
 struct Options {
-  std::uint8_t extranonce2_size = 4;                       ///< Bytes that a miner rolls.
-  bool aggregate = false;                                  ///< One channel upstream for all miners, instead of one each.
-  double min_hash_rate_hps = 1e6;                          ///< Of the weakest miner: what a channel is opened with.
-  double shares_per_minute = 6;                            ///< Of one miner.
-  std::uint64_t first_number = 1;                          ///< The N of the first miner's `minerN`, and
-  std::uint64_t number_step = 1;                           ///< what lies between two: shards count in turns.
-  bool vardiff = true;                                     ///< False: difficulty is the upstream's.
-  std::vector<std::uint16_t> extensions{};                 ///< Asked of the upstream (ext 0x0001); of them we know 0x0002.
-  std::vector<std::uint16_t> required_extensions{};        ///< Those without which the upstream is refused; asked for too.
-  Duration keepalive = std::chrono::seconds(60);           ///< A miner without news for so long gets its job anew; 0: never.
-  Duration setup_timeout = std::chrono::seconds(10);       ///< For the answer to SetupConnection.
+  std::uint8_t extranonce2_size = 4;                  ///< Bytes that a miner rolls.
+  bool aggregate = false;                             ///< One channel upstream for all miners, instead of one each.
+  double min_hash_rate_hps = 1e6;                     ///< Of the weakest miner: what a channel is opened with.
+  double shares_per_minute = 6;                       ///< Of one miner.
+  std::uint64_t first_number = 1;                     ///< The N of the first miner's `minerN`, and
+  std::uint64_t number_step = 1;                      ///< what lies between two: shards count in turns.
+  bool verify_payout = false;                         ///< Jobs must pay what the user_identity asks for (channels/payout.h).
+  bool vardiff = true;                                ///< False: difficulty is the upstream's.
+  std::vector<std::uint16_t> extensions{};            ///< Asked of the upstream (ext 0x0001); of them we know 0x0002.
+  std::vector<std::uint16_t> required_extensions{};   ///< Those without which the upstream is refused; asked for too.
+  Duration keepalive = std::chrono::seconds(60);      ///< A miner without news for so long gets its job anew; 0: never.
+  Duration setup_timeout = std::chrono::seconds(10);  ///< For the answer to SetupConnection.
   Duration negotiation_timeout = std::chrono::seconds(3);  ///< For that to RequestExtensions: who does not know it ignores it.
   Duration open_timeout = std::chrono::seconds(20);        ///< For the answer to an open.
   Duration handshake_timeout = std::chrono::seconds(

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "channels/payout.h"
+
 namespace adit::translator {
 
 namespace {
@@ -287,9 +289,11 @@ Result<void> Translator::handle(const wire::OpenMiningChannelError& message) {
 
 Result<void> Translator::handle(const wire::NewExtendedMiningJob& message) {
   ++totals_.jobs;
+  const auto links = addressed_by(message.channel_id);
   const auto work = channels::copy_work(message);
+  if (!links.empty()) ADIT_CHECK(check_payout(*work, *links.front()->channel));
   const bool for_one = by_channel_.contains(message.channel_id);
-  for (UpstreamChannel* link : addressed_by(message.channel_id)) {
+  for (UpstreamChannel* link : links) {
     const auto job = link->channel->on_new_extended_mining_job(message, work);
     if (!job) {
       // A channel that joined its group a moment ago has its own first job on the way.
@@ -309,6 +313,15 @@ Result<void> Translator::handle(const wire::NewExtendedMiningJob& message) {
   return {};
 }
 
+Result<void> Translator::check_payout(const channels::ExtendedWork& work, const channels::ClientChannel& channel) const {
+  if (!options_.verify_payout) return {};
+  ADIT_TRY(const auto payout, channels::payout_of(user_identity_));
+  const std::size_t extranonce_size = channel.extranonce_prefix().size() + channel.extranonce_size();
+  const auto paid = channels::check_payout(payout, work.coinbase_prefix, extranonce_size, work.coinbase_suffix);
+  if (paid) return {};
+  return fail(Errc::kProtocol, "the upstream gave a job that does not pay " + user_identity_ + ": " + paid.error().message());
+}
+
 Result<void> Translator::handle(const wire::SetNewPrevHash& message) {
   if (regtest_only_ && message.nbits != kRegtestNbits) {
     return fail(
@@ -322,8 +335,9 @@ Result<void> Translator::handle(const wire::SetNewPrevHash& message) {
   const auto links = addressed_by(message.channel_id);
   for (UpstreamChannel* link : links) {
     auto job = link->channel->on_set_new_prev_hash(message);
-    if (!job && job.error().is(channels::Errc::kUnknownJob) && give_group_job(*link, message)) {
-      job = link->channel->on_set_new_prev_hash(message);
+    if (!job && job.error().is(channels::Errc::kUnknownJob)) {
+      ADIT_TRY(const bool given, give_group_job(*link, message));
+      if (given) job = link->channel->on_set_new_prev_hash(message);
     }
     if (job) {
       known = true;
@@ -344,10 +358,11 @@ Result<void> Translator::handle(const wire::SetNewPrevHash& message) {
   return {};
 }
 
-bool Translator::give_group_job(UpstreamChannel& link, const wire::SetNewPrevHash& message) {
+Result<bool> Translator::give_group_job(UpstreamChannel& link, const wire::SetNewPrevHash& message) {
   const auto found = std::ranges::find_if(
       group_jobs_, [&](const GroupJob& job) { return job.group_id == message.channel_id && job.job_id == message.job_id; });
   if (found == group_jobs_.end()) return false;
+  ADIT_CHECK(check_payout(*found->work, *link.channel));
   wire::NewExtendedMiningJob job;
   job.channel_id = found->group_id;
   job.job_id = found->job_id;

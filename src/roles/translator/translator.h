@@ -111,6 +111,8 @@ class Translator {
   Result<void> handle(const wire::OpenExtendedMiningChannelSuccess& message);
   Result<void> handle(const wire::OpenMiningChannelError& message);
   Result<void> handle(const wire::NewExtendedMiningJob& message);
+  /// Where payouts are verified: whether the job pays the miner whom our user_identity names.
+  Result<void> check_payout(const channels::ExtendedWork& work, const channels::ClientChannel& channel) const;
   Result<void> handle(const wire::SetNewPrevHash& message);
   Result<void> handle(const wire::SetTarget& message);
   Result<void> handle(const wire::SetExtranoncePrefix& message);
@@ -135,7 +137,8 @@ class Translator {
   UpstreamChannel* by_channel(std::uint32_t channel_id);
   Miner* by_number(std::uint64_t number);
   /// Makes the group's future job that `message` names known to a channel that joined later. False if there is none.
-  bool give_group_job(UpstreamChannel& link, const wire::SetNewPrevHash& message);
+  /// Errors: as check_payout.
+  Result<bool> give_group_job(UpstreamChannel& link, const wire::SetNewPrevHash& message);
   std::optional<std::uint16_t> take_local_index();
   void touch(Miner& miner);
 
