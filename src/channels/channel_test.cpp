@@ -241,16 +241,29 @@ TEST_P(ChannelTest, TheSameShareCountsOnceUnderAnySequenceNumber) {
   EXPECT_EQ(channel_->stats().accepted, 1u);
 }
 
+// Everything is wrong at once and is mended one by one: each verdict is that of the first rule still broken.
 TEST_P(ChannelTest, RulesAreAppliedInSrisOrder) {
-  open_and_start();
+  channel_.emplace(std::move(*open(1000)));
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
   Share share{.job_id = job().id, .nonce = 0, .ntime = 0, .version = 1, .extranonce = Bytes(rolled_).first(5)};
+  give_job(2);
+  EXPECT_EQ(submit(share), ShareVerdict::kStale);
+  share.job_id = job().id + 1;
+  EXPECT_EQ(submit(share), ShareVerdict::kInvalidJob);
+  share.job_id = job().id;
   EXPECT_EQ(submit(share), ShareVerdict::kBadExtranonceSize);
   share.extranonce = extranonce();
   EXPECT_EQ(submit(share), ShareVerdict::kInvalidTime);
   share.ntime = testing::kNtime;
   EXPECT_EQ(submit(share), ShareVerdict::kVersionBits);
-  give_job(2);
-  EXPECT_EQ(submit(share), ShareVerdict::kStale);
+  share.version = job().rules.version;
+  share = mine(job(), share, channel_->full_extranonce(extranonce()), bitcoin::U256::max(), channel_->target());
+  EXPECT_EQ(submit(share), ShareVerdict::kTooEasy);
+  EXPECT_EQ(submit(share), ShareVerdict::kTooEasy) << "it was not remembered";
+  share = mine(job(), share, channel_->full_extranonce(extranonce()), channel_->target(), job().rules.network_target);
+  EXPECT_EQ(submit(share), ShareVerdict::kAccepted);
+  EXPECT_EQ(submit(share), ShareVerdict::kDuplicate);
 }
 
 TEST_P(ChannelTest, ATargetIsFixedForTheJobsAlreadyGiven) {

@@ -21,16 +21,8 @@ std::string quoted(std::string_view code) { return "'" + std::string(code) + "'"
 Session::Session(const SessionOptions& options, Meter& meter) : options_(options), meter_(meter) {}
 
 void Session::start(wire::FrameBuffer& out) {
-  out.push(wire::SetupConnection{.protocol = wire::kMiningProtocol,
-                                 .min_version = wire::kProtocolVersion,
-                                 .max_version = wire::kProtocolVersion,
-                                 .flags = options_.extended ? 0 : wire::kRequiresStandardJobs,
-                                 .endpoint_host = std::string_view(options_.endpoint_host).substr(0, 255),
-                                 .endpoint_port = options_.endpoint_port,
-                                 .vendor = "adit",
-                                 .hardware_version = "load",
-                                 .firmware = "",
-                                 .device_id = ""});
+  out.push(channels::mining_setup("load", options_.endpoint_host, options_.endpoint_port,
+                                  options_.extended ? 0 : wire::kRequiresStandardJobs));
 }
 
 template <>

@@ -39,16 +39,8 @@ std::string_view error_name(Errc code) {
 Sv2Session::Sv2Session(SessionOptions options, SessionHandler& handler) : options_(std::move(options)), handler_(handler) {}
 
 void Sv2Session::start(wire::FrameBuffer& out) {
-  out.push(wire::SetupConnection{.protocol = wire::kMiningProtocol,
-                                 .min_version = wire::kProtocolVersion,
-                                 .max_version = wire::kProtocolVersion,
-                                 .flags = options_.extended ? 0 : wire::kRequiresStandardJobs,
-                                 .endpoint_host = std::string_view(options_.endpoint_host).substr(0, 255),
-                                 .endpoint_port = options_.endpoint_port,
-                                 .vendor = "adit",
-                                 .hardware_version = "cpu",
-                                 .firmware = "",
-                                 .device_id = ""});
+  out.push(channels::mining_setup("cpu", options_.endpoint_host, options_.endpoint_port,
+                                  options_.extended ? 0 : wire::kRequiresStandardJobs));
 }
 
 template <>

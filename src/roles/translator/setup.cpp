@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/hex.h"
+#include "channels/client.h"
 
 namespace adit::translator {
 namespace {
@@ -34,15 +35,7 @@ void UpstreamSetup::begin(std::string_view host, std::uint16_t port, const Now& 
 }
 
 void UpstreamSetup::write(std::string_view host, std::uint16_t port, wire::FrameBuffer& out) {
-  wire::SetupConnection message;
-  message.protocol = wire::kMiningProtocol;
-  message.min_version = wire::kProtocolVersion;
-  message.max_version = wire::kProtocolVersion;
-  message.endpoint_host = host.substr(0, 255);
-  message.endpoint_port = port;
-  message.vendor = "adit";
-  message.hardware_version = "translator";
-  out.push(message);
+  out.push(channels::mining_setup("translator", host, port));
 }
 
 void UpstreamSetup::reset() {
