@@ -165,12 +165,15 @@ class Shares {
   Shares(channels::ChannelKind kind, std::size_t merkle_path, bool rolls = true)
       : kind_(kind), merkle_path_(merkle_path), rolls_(rolls) {}
 
-  /// Of one accepted share, each by itself.
+  /// Of one accepted share, each by itself, as the pool's session takes it.
   double engine() {
     return measure([this](channels::Channel& channel, const channels::Share& first, const channels::Share& second) {
       for (const auto* share : {&first, &second}) {
-        if (channel.submit(jobs_, *share, kNow.unix_time).verdict != channels::ShareVerdict::kAccepted)
-          broken("a share was refused");
+        channels::PreparedShare prepared;
+        channel.prepare(jobs_, *share, kNow.unix_time, prepared);
+        channels::hash(prepared);
+        channel.judge(prepared, share->sequence_number);
+        if (prepared.judged.verdict != channels::ShareVerdict::kAccepted) broken("a share was refused");
       }
     });
   }

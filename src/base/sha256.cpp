@@ -74,11 +74,18 @@ void compress_portable(Sha256State& state, const std::uint8_t* blocks, std::size
 }
 
 // The one block whose message is a digest.
-[[gnu::always_inline, gnu::target("ssse3")]] inline void digest_words(const Sha256State& digest, __m128i (&w)[4]) {
-  w[0] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digest.data()));
-  w[1] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(digest.data() + 4));
+[[gnu::always_inline, gnu::target("ssse3")]] inline void digest_words(__m128i abcd, __m128i efgh, __m128i (&w)[4]) {
+  w[0] = abcd;
+  w[1] = efgh;
   w[2] = _mm_set_epi32(0, 0, 0, std::bit_cast<int>(0x80000000));
   w[3] = _mm_set_epi32(256, 0, 0, 0);
+}
+
+// A digest's eight words to its bytes.
+[[gnu::always_inline, gnu::target("ssse3")]] inline void store_words(__m128i abcd, __m128i efgh, Sha256Digest& digest) {
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(digest.data()), _mm_shuffle_epi8(abcd, big_endian));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(digest.data() + 16), _mm_shuffle_epi8(efgh, big_endian));
 }
 
 // The small sigma 1 of two words, each of which stands twice: a shift of both together is a rotation of the lower.
@@ -134,11 +141,16 @@ void compress_portable(Sha256State& state, const std::uint8_t* blocks, std::size
   }
 }
 
-[[gnu::target("avx,bmi,bmi2")]] void rehash_avx(Sha256State& state) {
+[[gnu::target("avx,bmi,bmi2")]] void finish_avx(const Sha256State& from, const std::uint8_t* blocks, std::size_t count,
+                                                Sha256Digest& digest) {
+  Sha256State state = from;
+  compress_avx(state, blocks, count);
+  const auto half = [&state](int i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(state.data() + 4 * i)); };
   __m128i w[4];
-  digest_words(state, w);
+  digest_words(half(0), half(1), w);
   state = kSha256InitialState;
   absorb_avx(state, w);
+  store_words(half(0), half(1), digest);
 }
 
 // One message's state as the instructions want it, ABEF and CDGH with A and C in the highest lane, and its schedule.
@@ -153,11 +165,15 @@ struct ShaNiLane {
     abef = _mm_alignr_epi8(abcd, efgh, 8);
     cdgh = _mm_blend_epi16(efgh, abcd, 0xf0);
   }
+  [[nodiscard, gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] __m128i abcd() const {
+    return _mm_blend_epi16(_mm_shuffle_epi32(abef, 0x1b), _mm_shuffle_epi32(cdgh, 0xb1), 0xf0);
+  }
+  [[nodiscard, gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] __m128i efgh() const {
+    return _mm_alignr_epi8(_mm_shuffle_epi32(cdgh, 0xb1), _mm_shuffle_epi32(abef, 0x1b), 8);
+  }
   [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void store(Sha256State& state) const {
-    const __m128i feba = _mm_shuffle_epi32(abef, 0x1b);
-    const __m128i dchg = _mm_shuffle_epi32(cdgh, 0xb1);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data()), _mm_blend_epi16(feba, dchg, 0xf0));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data() + 4), _mm_alignr_epi8(dchg, feba, 8));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data()), abcd());
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data() + 4), efgh());
   }
   // Four of the 64 rounds, and the words that the fourth group from here needs.
   [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void rounds(int i) {
@@ -173,84 +189,89 @@ struct ShaNiLane {
   }
 };
 
-[[gnu::target("sha,sse4.1,ssse3")]] void compress_sha_ni(Sha256State& state, const std::uint8_t* blocks, std::size_t count) {
-  ShaNiLane lane;
-  lane.load(state);
-  for (; count != 0; --count, blocks += 64) {
-    const __m128i abef = lane.abef;
-    const __m128i cdgh = lane.cdgh;
-    load_words(blocks, lane.w);
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) lane.rounds(i);
-    lane.abef = _mm_add_epi32(lane.abef, abef);
-    lane.cdgh = _mm_add_epi32(lane.cdgh, cdgh);
+// The 64 rounds of one block of each message, whose words are there. The instruction takes four cycles and another can start
+// after two: two messages take little longer than one.
+template <std::size_t kLanes>
+[[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] inline void all_rounds(ShaNiLane (&lanes)[kLanes]) {
+  __m128i before[kLanes][2];
+#pragma GCC unroll 2
+  for (std::size_t n = 0; n < kLanes; ++n) {
+    before[n][0] = lanes[n].abef;
+    before[n][1] = lanes[n].cdgh;
   }
-  lane.store(state);
-}
-
-// A digest's words are in registers or nearly: no way through bytes and back.
-struct ShaNiDigest : ShaNiLane {
-  [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void begin_digest(const Sha256State& state) {
-    load(kSha256InitialState);
-    digest_words(state, w);
-  }
-  [[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] void finish(Sha256State& state) {
-    ShaNiLane initial;
-    initial.load(kSha256InitialState);
-    abef = _mm_add_epi32(abef, initial.abef);
-    cdgh = _mm_add_epi32(cdgh, initial.cdgh);
-    store(state);
-  }
-};
-
-[[gnu::target("sha,sse4.1,ssse3")]] void rehash_sha_ni(Sha256State& state) {
-  ShaNiDigest lane;
-  lane.begin_digest(state);
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) lane.rounds(i);
-  lane.finish(state);
-}
-
-[[gnu::target("sha,sse4.1,ssse3")]] void rehash_two_sha_ni(Sha256State& first, Sha256State& second) {
-  ShaNiDigest one, two;
-  one.begin_digest(first);
-  two.begin_digest(second);
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) {
-    one.rounds(i);
-    two.rounds(i);
+#pragma GCC unroll 2
+    for (ShaNiLane& lane : lanes) lane.rounds(i);
   }
-  one.finish(first);
-  two.finish(second);
+#pragma GCC unroll 2
+  for (std::size_t n = 0; n < kLanes; ++n) {
+    lanes[n].abef = _mm_add_epi32(lanes[n].abef, before[n][0]);
+    lanes[n].cdgh = _mm_add_epi32(lanes[n].cdgh, before[n][1]);
+  }
 }
 
-// The instruction takes four cycles and another can start after two: two messages take little longer than one.
+template <std::size_t kLanes>
+[[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] inline void absorb_sha_ni(
+    ShaNiLane (&lanes)[kLanes], std::array<const std::uint8_t*, kLanes> blocks, std::size_t count) {
+  for (; count != 0; --count) {
+#pragma GCC unroll 2
+    for (std::size_t n = 0; n < kLanes; ++n) {
+      load_words(blocks[n], lanes[n].w);
+      blocks[n] += 64;
+    }
+    all_rounds(lanes);
+  }
+}
+
+// The second hash of sha256d: the digest's words are in registers, no way through bytes and back.
+template <std::size_t kLanes>
+[[gnu::always_inline, gnu::target("sha,sse4.1,ssse3")]] inline void rehash_sha_ni(ShaNiLane (&lanes)[kLanes]) {
+#pragma GCC unroll 2
+  for (ShaNiLane& lane : lanes) {
+    digest_words(lane.abcd(), lane.efgh(), lane.w);
+    lane.load(kSha256InitialState);
+  }
+  all_rounds(lanes);
+}
+
+[[gnu::target("sha,sse4.1,ssse3")]] void compress_sha_ni(Sha256State& state, const std::uint8_t* blocks, std::size_t count) {
+  ShaNiLane lanes[1];
+  lanes[0].load(state);
+  absorb_sha_ni<1>(lanes, {blocks}, count);
+  lanes[0].store(state);
+}
+
 [[gnu::target("sha,sse4.1,ssse3")]] void compress_two_sha_ni(Sha256State& first, const std::uint8_t* first_blocks,
                                                              Sha256State& second, const std::uint8_t* second_blocks,
                                                              std::size_t count) {
-  ShaNiLane one;
-  ShaNiLane two;
-  one.load(first);
-  two.load(second);
-  for (; count != 0; --count, first_blocks += 64, second_blocks += 64) {
-    const __m128i abef_one = one.abef;
-    const __m128i cdgh_one = one.cdgh;
-    const __m128i abef_two = two.abef;
-    const __m128i cdgh_two = two.cdgh;
-    load_words(first_blocks, one.w);
-    load_words(second_blocks, two.w);
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) {
-      one.rounds(i);
-      two.rounds(i);
-    }
-    one.abef = _mm_add_epi32(one.abef, abef_one);
-    one.cdgh = _mm_add_epi32(one.cdgh, cdgh_one);
-    two.abef = _mm_add_epi32(two.abef, abef_two);
-    two.cdgh = _mm_add_epi32(two.cdgh, cdgh_two);
-  }
-  one.store(first);
-  two.store(second);
+  ShaNiLane lanes[2];
+  lanes[0].load(first);
+  lanes[1].load(second);
+  absorb_sha_ni<2>(lanes, {first_blocks, second_blocks}, count);
+  lanes[0].store(first);
+  lanes[1].store(second);
+}
+
+[[gnu::target("sha,sse4.1,ssse3")]] void finish_sha_ni(const Sha256State& state, const std::uint8_t* blocks, std::size_t count,
+                                                       Sha256Digest& digest) {
+  ShaNiLane lanes[1];
+  lanes[0].load(state);
+  absorb_sha_ni<1>(lanes, {blocks}, count);
+  rehash_sha_ni(lanes);
+  store_words(lanes[0].abcd(), lanes[0].efgh(), digest);
+}
+
+[[gnu::target("sha,sse4.1,ssse3")]] void finish_two_sha_ni(const Sha256State& first, const std::uint8_t* first_blocks,
+                                                           const Sha256State& second, const std::uint8_t* second_blocks,
+                                                           std::size_t count, std::array<Sha256Digest, 2>& digests) {
+  ShaNiLane lanes[2];
+  lanes[0].load(first);
+  lanes[1].load(second);
+  absorb_sha_ni<2>(lanes, {first_blocks, second_blocks}, count);
+  rehash_sha_ni(lanes);
+  store_words(lanes[0].abcd(), lanes[0].efgh(), digests[0]);
+  store_words(lanes[1].abcd(), lanes[1].efgh(), digests[1]);
 }
 
 #elif defined(__aarch64__) && defined(__linux__)
@@ -286,39 +307,46 @@ void one_after_the_other(Sha256State& first, const std::uint8_t* first_blocks, S
   kCompress(second, second_blocks, count);
 }
 
+void store_digest(const Sha256State& state, std::uint8_t* to) {
+  for (std::size_t i = 0; i < state.size(); ++i) store_be(to + 4 * i, state[i]);
+}
+
 // Through bytes.
 template <Sha256Compress kCompress>
-void rehash(Sha256State& state) {
+void finish(const Sha256State& from, const std::uint8_t* blocks, std::size_t count, Sha256Digest& digest) {
+  Sha256State state = from;
+  kCompress(state, blocks, count);
   std::uint8_t block[64] = {};
-  for (std::size_t i = 0; i < state.size(); ++i) store_be(block + 4 * i, state[i]);
+  store_digest(state, block);
   block[32] = 0x80;
   block[62] = 1;  // 256 bits, big-endian.
   state = kSha256InitialState;
   kCompress(state, block, 1);
+  store_digest(state, digest.data());
 }
 
-template <void (*kRehash)(Sha256State&)>
-void one_after_the_other(Sha256State& first, Sha256State& second) {
-  kRehash(first);
-  kRehash(second);
+template <Sha256Finish kFinish>
+void one_after_the_other(const Sha256State& first, const std::uint8_t* first_blocks, const Sha256State& second,
+                         const std::uint8_t* second_blocks, std::size_t count, std::array<Sha256Digest, 2>& digests) {
+  kFinish(first, first_blocks, count, digests[0]);
+  kFinish(second, second_blocks, count, digests[1]);
 }
 
-template <Sha256Compress kCompress>
-Sha256Implementation plain(std::string_view name, bool runs_here) {
-  return {
-      name, runs_here, kCompress, one_after_the_other<kCompress>, rehash<kCompress>, one_after_the_other<rehash<kCompress>>};
+template <Sha256Compress kCompress, Sha256Finish kFinish = finish<kCompress>>
+Sha256Implementation one_at_a_time(std::string_view name, bool runs_here) {
+  return {name, runs_here, kCompress, one_after_the_other<kCompress>, kFinish, one_after_the_other<kFinish>};
 }
 
 std::vector<Sha256Implementation> find_implementations() {
-  std::vector<Sha256Implementation> found{plain<compress_portable>("portable", true)};
+  std::vector<Sha256Implementation> found{one_at_a_time<compress_portable>("portable", true)};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  found.push_back({"avx", __builtin_cpu_supports("avx") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"),
-                   compress_avx, one_after_the_other<compress_avx>, rehash_avx, one_after_the_other<rehash_avx>});
+  const bool avx = __builtin_cpu_supports("avx") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+  found.push_back(one_at_a_time<compress_avx, finish_avx>("avx", avx));
   found.push_back({"sha-ni", __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1"), compress_sha_ni,
-                   compress_two_sha_ni, rehash_sha_ni, rehash_two_sha_ni});
+                   compress_two_sha_ni, finish_sha_ni, finish_two_sha_ni});
 #elif defined(__aarch64__) && defined(__linux__)
-  found.push_back(plain<compress_armv8>("armv8", (getauxval(AT_HWCAP) & HWCAP_SHA2) != 0));
+  found.push_back(one_at_a_time<compress_armv8>("armv8", (getauxval(AT_HWCAP) & HWCAP_SHA2) != 0));
 #endif
   return found;
 }
@@ -366,7 +394,7 @@ Sha256Digest Sha256::finish() {
   store_be(block_.data() + 56, size_ * 8);
   compress_(state_, block_.data(), 1);
   Sha256Digest digest;
-  for (std::size_t i = 0; i < state_.size(); ++i) store_be(digest.data() + 4 * i, state_[i]);
+  store_digest(state_, digest.data());
   return digest;
 }
 

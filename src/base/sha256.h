@@ -26,15 +26,22 @@ using Sha256Compress = void (*)(Sha256State& state, const std::uint8_t* blocks, 
 using Sha256CompressTwo = void (*)(Sha256State& first, const std::uint8_t* first_blocks, Sha256State& second,
                                    const std::uint8_t* second_blocks, std::size_t count);
 
+/// SHA-256 of the SHA-256 of a message: absorbs its last `count` blocks, padding included, into `state`, which stands behind
+/// those before, and hashes the digest.
+using Sha256Finish = void (*)(const Sha256State& state, const std::uint8_t* blocks, std::size_t count, Sha256Digest& digest);
+
+/// The same of two messages.
+using Sha256FinishTwo = void (*)(const Sha256State& first, const std::uint8_t* first_blocks, const Sha256State& second,
+                                 const std::uint8_t* second_blocks, std::size_t count, std::array<Sha256Digest, 2>& digests);
+
 /// One way to compute the compression function, which this build holds.
 struct Sha256Implementation {
   std::string_view name;  ///< "portable", "avx", "sha-ni", "armv8".
   bool runs_here;         ///< The CPU has the instructions; calling `compress` without them is undefined.
   Sha256Compress compress;
   Sha256CompressTwo compress_two;
-  /// Puts the state behind a message's digest where that behind the message was: the second hash of sha256d. Of one, of two.
-  void (*rehash)(Sha256State& state);
-  void (*rehash_two)(Sha256State& first, Sha256State& second);
+  Sha256Finish finish_twice;
+  Sha256FinishTwo finish_twice_two;
 };
 
 /// All that were built for this architecture, "portable" first, the preferred last. Any thread.

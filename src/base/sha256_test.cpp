@@ -70,26 +70,29 @@ TEST_P(EachSha256, TwoAtOnceAreEachTheirOwn) {
   }
 }
 
-TEST_P(EachSha256, RehashingAStateIsHashingItsDigest) {
-  const auto digest_of = [](const Sha256State& of) {
+TEST_P(EachSha256, FinishingTwiceIsHashingTheDigest) {
+  std::vector<std::uint8_t> bytes(2 * 64 * 3);
+  Sha256State first = kSha256InitialState;
+  Sha256State second = kSha256InitialState;
+  std::swap(second[1], second[6]);
+  const auto hashed_again = [this](Sha256State state, const std::uint8_t* blocks, std::size_t count) {
+    implementation().compress(state, blocks, count);
     Sha256Digest digest;
-    for (std::size_t i = 0; i < of.size(); ++i) store_be(digest.data() + 4 * i, of[i]);
-    return digest;
+    for (std::size_t i = 0; i < state.size(); ++i) store_be(digest.data() + 4 * i, state[i]);
+    return Sha256(implementation()).update(digest).finish();
   };
-  std::vector<std::uint8_t> block(64, 0x36);
-  Sha256State other = kSha256InitialState;
   for (int round = 0; round < 100; ++round) {
-    Sha256State state = kSha256InitialState;
-    implementation().compress(state, block.data(), 1);
-    const Sha256Digest expected = Sha256(implementation()).update(digest_of(state)).finish();
-    const Sha256Digest expected_other = Sha256(implementation()).update(digest_of(other)).finish();
-    Sha256State paired = state;
-    implementation().rehash(state);
-    ASSERT_EQ(digest_of(state), expected);
-    implementation().rehash_two(paired, other);
-    ASSERT_EQ(digest_of(paired), expected);
-    ASSERT_EQ(digest_of(other), expected_other);
-    std::copy(expected.begin(), expected.end(), block.begin());
+    for (std::size_t count = 0; count <= 3; ++count) {
+      const std::uint8_t* others = bytes.data() + 64 * count;
+      Sha256Digest digest;
+      implementation().finish_twice(first, bytes.data(), count, digest);
+      ASSERT_EQ(digest, hashed_again(first, bytes.data(), count));
+      std::array<Sha256Digest, 2> digests;
+      implementation().finish_twice_two(first, bytes.data(), second, others, count, digests);
+      ASSERT_EQ(digests[0], digest);
+      ASSERT_EQ(digests[1], hashed_again(second, others, count));
+      for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(bytes[i] * 3 + digest[i % 32]);
+    }
   }
 }
 

@@ -5,27 +5,6 @@
 namespace adit::bitcoin {
 namespace {
 
-void store_state(const Sha256State& state, std::uint8_t* to) {
-  for (std::size_t i = 0; i < state.size(); ++i) store_be(to + 4 * i, state[i]);
-}
-
-// sha256d from the state behind the whole message.
-Hash256 second_hash(Sha256State& state, const Sha256Implementation& sha) {
-  sha.rehash(state);
-  Hash256 hash;
-  store_state(state, hash.data());
-  return hash;
-}
-
-// The same of two.
-TwoHashes second_hashes(Sha256State& first, Sha256State& second, const Sha256Implementation& sha) {
-  sha.rehash_two(first, second);
-  TwoHashes hashes;
-  store_state(first, hashes[0].data());
-  store_state(second, hashes[1].data());
-  return hashes;
-}
-
 // A header's padding: what follows its 80 bytes in two blocks.
 constexpr std::array<std::uint8_t, 48> kPaddingAfterHeader = [] {
   std::array<std::uint8_t, 48> padding{};
@@ -54,9 +33,9 @@ Hash256 HeaderMidstate::hash(std::span<const std::uint8_t, 16> last_bytes) const
   std::array<std::uint8_t, 64> block;
   std::copy(last_bytes.begin(), last_bytes.end(), block.begin());
   std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), block.begin() + 16);
-  Sha256State state = state_;
-  sha.compress(state, block.data(), 1);
-  return second_hash(state, sha);
+  Hash256 hash;
+  sha.finish_twice(state_, block.data(), 1, hash);
+  return hash;
 }
 
 std::array<Hash256, 2> HeaderMidstate::hash(const HeaderMidstate& first, std::span<const std::uint8_t, 16> first_last_bytes,
@@ -68,10 +47,9 @@ std::array<Hash256, 2> HeaderMidstate::hash(const HeaderMidstate& first, std::sp
     to = std::copy(last_bytes.begin(), last_bytes.end(), to);
     to = std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), to);
   }
-  Sha256State one = first.state_;
-  Sha256State two = second.state_;
-  sha.compress_two(one, blocks.data(), two, blocks.data() + 64, 1);
-  return second_hashes(one, two, sha);
+  TwoHashes hashes;
+  sha.finish_twice_two(first.state_, blocks.data(), second.state_, blocks.data() + 64, 1, hashes);
+  return hashes;
 }
 
 Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header) {
@@ -79,9 +57,9 @@ Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header) {
   std::array<std::uint8_t, 128> blocks;
   std::copy(header.begin(), header.end(), blocks.begin());
   std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), blocks.begin() + kHeaderSize);
-  Sha256State state = kSha256InitialState;
-  sha.compress(state, blocks.data(), 2);
-  return second_hash(state, sha);
+  Hash256 hash;
+  sha.finish_twice(kSha256InitialState, blocks.data(), 2, hash);
+  return hash;
 }
 
 TwoHashes sha256d_headers(std::span<const std::uint8_t, kHeaderSize> first, std::span<const std::uint8_t, kHeaderSize> second) {
@@ -92,24 +70,23 @@ TwoHashes sha256d_headers(std::span<const std::uint8_t, kHeaderSize> first, std:
     to = std::copy(header.begin(), header.end(), to);
     to = std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), to);
   }
-  Sha256State one = kSha256InitialState;
-  Sha256State two = kSha256InitialState;
-  sha.compress_two(one, blocks.data(), two, blocks.data() + 128, 2);
-  return second_hashes(one, two, sha);
+  TwoHashes hashes;
+  sha.finish_twice_two(kSha256InitialState, blocks.data(), kSha256InitialState, blocks.data() + 128, 2, hashes);
+  return hashes;
 }
 
 TwoHashes merkle_pairs(const TwoHashes& lefts, const Hash256& right) {
   const Sha256Implementation& sha = sha256_implementation();
-  std::array<std::uint8_t, 128> blocks;
-  for (std::size_t i = 0; i < 2; ++i) {
-    std::ranges::copy(lefts[i], blocks.begin() + static_cast<std::ptrdiff_t>(64 * i));
-    std::ranges::copy(right, blocks.begin() + static_cast<std::ptrdiff_t>(64 * i + 32));
+  std::array<std::uint8_t, 256> blocks;
+  auto to = blocks.begin();
+  for (const Hash256& left : lefts) {
+    to = std::ranges::copy(left, to).out;
+    to = std::ranges::copy(right, to).out;
+    to = std::ranges::copy(kPaddingAfter64, to).out;
   }
-  Sha256State one = kSha256InitialState;
-  Sha256State two = kSha256InitialState;
-  sha.compress_two(one, blocks.data(), two, blocks.data() + 64, 1);
-  sha.compress_two(one, kPaddingAfter64.data(), two, kPaddingAfter64.data(), 1);
-  return second_hashes(one, two, sha);
+  TwoHashes hashes;
+  sha.finish_twice_two(kSha256InitialState, blocks.data(), kSha256InitialState, blocks.data() + 128, 2, hashes);
+  return hashes;
 }
 
 Hash256 merkle_pair(const Hash256& left, const Hash256& right) {
@@ -118,9 +95,9 @@ Hash256 merkle_pair(const Hash256& left, const Hash256& right) {
   std::copy(left.begin(), left.end(), blocks.begin());
   std::copy(right.begin(), right.end(), blocks.begin() + 32);
   std::copy(kPaddingAfter64.begin(), kPaddingAfter64.end(), blocks.begin() + 64);
-  Sha256State state = kSha256InitialState;
-  sha.compress(state, blocks.data(), 2);
-  return second_hash(state, sha);
+  Hash256 hash;
+  sha.finish_twice(kSha256InitialState, blocks.data(), 2, hash);
+  return hash;
 }
 
 HoleySha256d::HoleySha256d(Bytes prefix, std::size_t hole, Bytes suffix) {
@@ -144,8 +121,9 @@ Hash256 HoleySha256d::operator()(Bytes filling) const {
   std::copy(filling.begin(), filling.end(), touched.begin() + static_cast<std::ptrdiff_t>(at_));
   Sha256State state = start_;
   sha.compress(state, touched.data(), touched_);
-  sha.compress(state, blocks_.data() + touched_ * 64, blocks_.size() / 64 - touched_);
-  return second_hash(state, sha);
+  Hash256 hash;
+  sha.finish_twice(state, blocks_.data() + touched_ * 64, blocks_.size() / 64 - touched_, hash);
+  return hash;
 }
 
 TwoHashes HoleySha256d::operator()(Bytes first, Bytes second) const {
@@ -160,8 +138,9 @@ TwoHashes HoleySha256d::operator()(Bytes first, Bytes second) const {
   Sha256State two = start_;
   sha.compress_two(one, touched.data(), two, touched.data() + kSize, touched_);
   const std::uint8_t* rest = blocks_.data() + touched_ * 64;
-  sha.compress_two(one, rest, two, rest, blocks_.size() / 64 - touched_);
-  return second_hashes(one, two, sha);
+  TwoHashes hashes;
+  sha.finish_twice_two(one, rest, two, rest, blocks_.size() / 64 - touched_, hashes);
+  return hashes;
 }
 
 Hash256 sha256d(Bytes first, Bytes second, Bytes third) {
