@@ -59,12 +59,12 @@ std::vector<FanOut> fan_outs(const std::vector<load::Tip>& tips) {
   std::vector<FanOut> result;
   for (const load::Tip& tip : tips) {
     auto heard = tip.heard;
-    std::ranges::sort(heard);
-    const auto since_first = [&](Instant at) { return seconds(at - heard.front()) * 1e3; };
+    std::ranges::sort(heard, {}, &load::Tip::Hearing::at);
+    const auto since_first = [&](Instant at) { return seconds(at - heard.front().at) * 1e3; };
     result.push_back({.connections = heard.size(),
-                      .first_unix_ms = unix_now.count() - seconds(now - heard.front()) * 1e3,
-                      .half_ms = since_first(heard[(heard.size() - 1) / 2]),
-                      .last_ms = since_first(heard.back())});
+                      .first_unix_ms = unix_now.count() - seconds(now - heard.front().at) * 1e3,
+                      .half_ms = since_first(heard[(heard.size() - 1) / 2].at),
+                      .last_ms = since_first(heard.back().at)});
   }
   return result;
 }

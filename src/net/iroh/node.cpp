@@ -432,7 +432,8 @@ asio::awaitable<Result<std::shared_ptr<DialPool::Attempt>>> IrohNodeManager::con
   co_return attempt;
 }
 
-asio::awaitable<Result<Link>> IrohNodeManager::dial(Shard& shard, const IrohConfig& to, Duration deadline) {
+asio::awaitable<Result<Link>> IrohNodeManager::dial_session(Shard& shard, IrohConfig to, LaneProtocol protocol,
+                                                            Duration deadline) {
   const auto loop = loops_[shard.index()];
   const auto pool = pools_[shard.index()];
   const auto until = now_from_system().instant + deadline;
@@ -460,7 +461,7 @@ asio::awaitable<Result<Link>> IrohNodeManager::dial(Shard& shard, const IrohConf
       }
       if (lanes->sessions() >= kDialledSessions) continue;  // many waited for it
     }
-    auto link = co_await open_session(lanes, LaneProtocol::kMining, until);
+    auto link = co_await open_session(lanes, protocol, until);
     if (link || !known || left() == Duration::zero()) co_return link;
     // One from before may have died unnoticed.
     lanes->doubt();

@@ -86,7 +86,11 @@ class IrohNodeManager final : public IrohCarrier {
 
   /// Besides those of IrohCarrier: kHandshake (another endpoint answers there), kConfiguration (no such id, our own, a bad
   /// address).
-  asio::awaitable<Result<Link>> dial(Shard& shard, const IrohConfig& to, Duration deadline) override;
+  asio::awaitable<Result<Link>> dial(Shard& shard, const IrohConfig& to, Duration deadline) override {
+    return dial_session(shard, to, LaneProtocol::kMining, deadline);
+  }
+  /// As dial. `protocol`: of the session, if it is one over lanes.
+  asio::awaitable<Result<Link>> dial_session(Shard& shard, IrohConfig to, LaneProtocol protocol, Duration deadline);
   /// Not from within on_link: neither is stop_listening. Errors: kConfiguration.
   Result<void> listen(std::vector<std::string> alpns, Admission admission, OnLink on_link) override;
   void stop_listening() override;

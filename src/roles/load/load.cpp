@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <future>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -46,16 +46,19 @@ Duration own_cpu() {
 /// The connections of one shard. Everything but the constructor and the counts runs on the shard's thread.
 class Load::Part : public std::enable_shared_from_this<Part> {
   struct Peer {
-    Peer(std::unique_ptr<net::NetworkConnection> to, const SessionOptions& options, Meter& meter)
-        : connection(std::move(to)), session(options, meter) {}
+    Peer(std::unique_ptr<net::NetworkConnection> to, const SessionOptions& options, Meter& meter, std::uint32_t number)
+        : connection(std::move(to)), session(options, meter, number) {}
     std::unique_ptr<net::NetworkConnection> connection;
     Session session;
     bool alive = true;
   };
 
  public:
-  Part(LoadOptions options, net::Shard& shard, std::size_t connections)
-      : options_(std::move(options)), shard_(shard), wanted_(connections) {}
+  Part(LoadOptions options, net::Shard& shard, std::size_t connections, std::size_t first_number)
+      : options_(std::move(options)),
+        shard_(shard),
+        wanted_(connections),
+        first_number_(static_cast<std::uint32_t>(first_number)) {}
 
   /// Opens the part's connections, `at_once` at a time.
   void open(std::size_t at_once) {
@@ -106,8 +109,9 @@ class Load::Part : public std::enable_shared_from_this<Part> {
                              {.connect_deadline = kNoProgress, .handshake_deadline = kNoProgress, .iroh = part->options_.iroh});
       if (!connection) co_return part->give_up(std::move(connection.error()));
       if (part->wanted_ == 0) co_return;  // closed meanwhile
-      auto& peer =
-          part->peers_.emplace_back(std::make_unique<Peer>(std::move(*connection), part->options_.session, part->meter_));
+      const auto number = part->first_number_ + static_cast<std::uint32_t>(part->peers_.size());
+      auto& peer = part->peers_.emplace_back(
+          std::make_unique<Peer>(std::move(*connection), part->options_.session, part->meter_, number));
       part->shard_.spawn(serve(part, *peer));
     }
   }
@@ -117,15 +121,16 @@ class Load::Part : public std::enable_shared_from_this<Part> {
     peer.session.start(part->out_);
     peer.connection->send(part->out_);
     for (bool ready = false;;) {
+      // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): inside Asio, whose frame has its thread by then
       const auto batch = co_await peer.connection->receive();
       if (!batch) co_return part->lose(peer, ready, batch.error());
-      const Instant at = now();
+      const Now at = now_from_system();
       wire::FrameBuffer& out = part->out_;
       out.clear();
       for (const wire::FrameView& frame : *batch) {
         if (auto handled = peer.session.on_frame(frame, at, out); !handled) co_return part->lose(peer, ready, handled.error());
       }
-      if (part->submitting_ && part->options_.flood) peer.session.submit(part->options_.session.in_flight, at, out);
+      if (part->submitting_ && part->options_.flood) peer.session.submit(part->options_.session.in_flight, at.instant, out);
       peer.connection->send(out);
       if (!ready && peer.session.ready()) {
         ready = true;
@@ -190,6 +195,7 @@ class Load::Part : public std::enable_shared_from_this<Part> {
   const LoadOptions options_;  ///< A copy: tasks may end after the load.
   net::Shard& shard_;
   std::size_t wanted_;  ///< 0 once closed.
+  std::uint32_t first_number_;
   std::size_t dialled_ = 0;
   std::vector<std::unique_ptr<Peer>> peers_;
   wire::FrameBuffer out_;  ///< Of one batch.
@@ -210,9 +216,11 @@ Load::Load(net::Shards& shards, LoadOptions options) : shards_(shards), options_
   } else {
     options_.session.endpoint_host = std::get<net::IrohConfig>(options_.pool.transport).endpoint_id;
   }
+  std::size_t first = 0;
   for (unsigned i = 0; i < shards_.size(); ++i) {
     const std::size_t share = options_.connections / shards_.size() + (i < options_.connections % shards_.size() ? 1 : 0);
-    parts_.push_back(std::make_shared<Part>(options_, shards_[i], share));
+    parts_.push_back(std::make_shared<Part>(options_, shards_[i], share, first));
+    first += share;
   }
 }
 
@@ -226,10 +234,12 @@ auto Load::ask(Ask ask) const {
     shards_[i].post([part = parts_[i], promise, ask] { promise->set_value(ask(*part)); });
   }
   std::vector<Answer> answers;
+  answers.reserve(pending.size());
   for (auto& future : pending) answers.push_back(future.get());
   return answers;
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a lock or a promise that fails here leaves nothing to go on with
 Load::~Load() {
   ask([](Part& part) {
     part.close();
@@ -319,7 +329,8 @@ Result<void> allow_connections(std::size_t connections) {
   if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) return {};
   return fail(Errc::kResources, std::to_string(connections) + " connections need " + std::to_string(needed) +
                                     " open files and this user may have " + std::to_string(files.rlim_max) + " (" +
-                                    std::strerror(errno) + "): raise the hard limit (ulimit -Hn, LimitNOFILE=)");
+                                    std::generic_category().message(errno) +
+                                    "): raise the hard limit (ulimit -Hn, LimitNOFILE=)");
 }
 
 }  // namespace adit::load

@@ -68,14 +68,14 @@ void Meter::on_rejected(std::string_view code) {
   ++(known != rejected.end() ? known->second : rejected[std::string(code)]);
 }
 
-void Meter::on_tip(const bitcoin::Hash256& prev_hash, Instant now) {
+void Meter::on_tip(const bitcoin::Hash256& prev_hash, Tip::Hearing hearing) {
   auto tip = std::find_if(tips.rbegin(), tips.rend(), [&](const Tip& known) { return known.prev_hash == prev_hash; });
   if (tip == tips.rend()) {
     if (tips.size() >= kMaxTips) return;
     tips.push_back({.prev_hash = prev_hash, .heard = {}});
     tip = tips.rbegin();
   }
-  tip->heard.push_back(now);
+  tip->heard.push_back(hearing);
 }
 
 void Meter::add(const Meter& other) {
@@ -86,7 +86,7 @@ void Meter::add(const Meter& other) {
   not_found += other.not_found;
   acknowledged.add(other.acknowledged);
   for (const Tip& tip : other.tips) {
-    for (const Instant heard : tip.heard) on_tip(tip.prev_hash, heard);
+    for (const Tip::Hearing& hearing : tip.heard) on_tip(tip.prev_hash, hearing);
   }
 }
 

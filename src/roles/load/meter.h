@@ -36,8 +36,13 @@ class Histogram {
 
 /// When each connection heard of one new tip.
 struct Tip {
+  struct Hearing {
+    std::uint32_t connection = 0;
+    Instant at{};
+    bool operator==(const Hearing&) const = default;
+  };
   bitcoin::Hash256 prev_hash{};
-  std::vector<Instant> heard;
+  std::vector<Hearing> heard;
 };
 
 /// What the connections of one shard, and in the end of all, add up. Not thread-safe.
@@ -53,7 +58,7 @@ struct Meter {
   std::vector<Tip> tips;        ///< In the order first heard.
 
   void on_rejected(std::string_view code);
-  void on_tip(const bitcoin::Hash256& prev_hash, Instant now);
+  void on_tip(const bitcoin::Hash256& prev_hash, Tip::Hearing hearing);
   void add(const Meter& other);
 };
 

@@ -46,21 +46,21 @@ TEST(Meter, PartsAddUpAndTipsAreMatchedByTheirPreviousHash) {
   Meter one;
   one.submitted = 3;
   one.on_rejected("stale-share");
-  one.on_tip(first, at + 5ms);
-  one.on_tip(second, at + 9ms);
+  one.on_tip(first, {0, at + 5ms});
+  one.on_tip(second, {0, at + 9ms});
   Meter other;
   other.submitted = 4;
   other.on_rejected("stale-share");
   other.on_rejected("duplicate-share");
-  other.on_tip(second, at + 8ms);
-  other.on_tip(first, at + 4ms);
+  other.on_tip(second, {1, at + 8ms});
+  other.on_tip(first, {1, at + 4ms});
   one.add(other);
   EXPECT_EQ(one.submitted, 7U);
   EXPECT_EQ(one.rejected.at("stale-share"), 2U);
   EXPECT_EQ(one.rejected.at("duplicate-share"), 1U);
   ASSERT_EQ(one.tips.size(), 2U);
-  EXPECT_EQ(one.tips[0].heard, (std::vector{at + 5ms, at + 4ms}));
-  EXPECT_EQ(one.tips[1].heard, (std::vector{at + 9ms, at + 8ms}));
+  EXPECT_EQ(one.tips[0].heard, (std::vector<Tip::Hearing>{{0, at + 5ms}, {1, at + 4ms}}));
+  EXPECT_EQ(one.tips[1].heard, (std::vector<Tip::Hearing>{{0, at + 9ms}, {1, at + 8ms}}));
 }
 
 TEST(ProcessMeter, AProcessThatWorksUsesTimeAndHasMemory) {

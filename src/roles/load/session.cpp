@@ -18,7 +18,8 @@ std::string quoted(std::string_view code) { return "'" + std::string(code) + "'"
 
 }  // namespace
 
-Session::Session(const SessionOptions& options, Meter& meter) : options_(options), meter_(meter) {}
+Session::Session(const SessionOptions& options, Meter& meter, std::uint32_t number)
+    : options_(options), meter_(meter), number_(number) {}
 
 void Session::start(wire::FrameBuffer& out) {
   out.push(channels::mining_setup("load", options_.endpoint_host, options_.endpoint_port,
@@ -84,7 +85,8 @@ Result<void> Session::on(const wire::NewExtendedMiningJob& message, Instant, wir
 template <>
 Result<void> Session::on(const wire::SetNewPrevHash& message, Instant now, wire::FrameBuffer&) {
   if (!is_ours(message.channel_id)) return {};
-  if (search_) meter_.on_tip(message.prev_hash, now);  // the one behind a channel's first job is no news
+  if (search_)
+    meter_.on_tip(message.prev_hash, {.connection = number_, .at = now});  // the one behind a channel's first job is no news
   return work_on(channel_->on_set_new_prev_hash(message));
 }
 
@@ -145,12 +147,18 @@ Result<void> Session::dispatch(const wire::FrameView& frame, Instant now, wire::
   return result;
 }
 
-Result<void> Session::on_frame(const wire::FrameView& frame, Instant now, wire::FrameBuffer& out) {
+Result<void> Session::on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+  // Over lanes a pool asks whoever says nothing whether it is there.
+  if (frame.is<wire::Ping>()) {
+    ADIT_TRY(const auto ping, frame.as<wire::Ping>());
+    out.push(wire::Pong{.nonce = ping.nonce, .time_ms = std::uint64_t{to_u32(now.unix_time)} * 1000});
+    return {};
+  }
   // The most frequent first.
   return dispatch<wire::SubmitSharesSuccess, wire::SubmitSharesError, wire::NewMiningJob, wire::NewExtendedMiningJob,
                   wire::SetNewPrevHash, wire::SetTarget, wire::SetExtranoncePrefix, wire::SetGroupChannel, wire::CloseChannel,
                   wire::OpenStandardMiningChannelSuccess, wire::OpenExtendedMiningChannelSuccess, wire::OpenMiningChannelError,
-                  wire::SetupConnectionSuccess, wire::SetupConnectionError>(frame, now, out);
+                  wire::SetupConnectionSuccess, wire::SetupConnectionError>(frame, now.instant, out);
 }
 
 Result<void> Session::work_on(Result<const channels::ClientJob*> result) {

@@ -36,15 +36,15 @@ class Session {
   /// Hashes tried for one share before giving up.
   static constexpr std::uint32_t kMaxTries = 1 << 16;
 
-  /// Both outlive the session.
-  Session(const SessionOptions& options, Meter& meter);
+  /// Both outlive the session. `number`: of the connection, in what the meter keeps of tips.
+  Session(const SessionOptions& options, Meter& meter, std::uint32_t number = 0);
 
   /// Appends SetupConnection. Once, when the connection stands.
   void start(wire::FrameBuffer& out);
 
   /// Unknown messages are ignored. Errors, which end the connection: kRefused, kClosed; wire's and channels' for what breaks
   /// the protocol.
-  Result<void> on_frame(const wire::FrameView& frame, Instant now, wire::FrameBuffer& out);
+  Result<void> on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
 
   /// Whether there is work: channel, job and previous hash have come.
   [[nodiscard]] bool ready() const { return search_.has_value(); }
@@ -77,6 +77,7 @@ class Session {
 
   const SessionOptions& options_;
   Meter& meter_;
+  std::uint32_t number_;
   std::optional<channels::ClientChannel> channel_;
   std::optional<Search> search_;
   std::vector<Instant> sent_at_;  ///< By sequence number modulo its size.

@@ -15,13 +15,15 @@ using namespace std::chrono_literals;
 
 constexpr std::uint32_t kMinNtime = 1'700'000'000;
 constexpr std::uint32_t kRegtest = 0x207fffff;  // Every second hash is a block.
+constexpr UnixTime kUnixTime{1'700'000'000s};
+constexpr std::uint32_t kNumber = 3;
 constexpr std::uint32_t kHard = 0x1d00ffff;
 
 class LoadSession : public testing::Test {
  protected:
   void begin(bool extended, std::uint32_t nbits) {
     options_ = {.user = "load", .extended = extended, .in_flight = 8};
-    session_.emplace(options_, meter_);
+    session_.emplace(options_, meter_, kNumber);
     session_->start(out_);
     ASSERT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
     if (extended) {
@@ -62,7 +64,7 @@ class LoadSession : public testing::Test {
     wire::FrameBuffer frames;
     EXPECT_TRUE(frames.push(message));
     out_.clear();
-    return session_->on_frame(*frames.begin(), at_, out_);
+    return session_->on_frame(*frames.begin(), {at_, kUnixTime}, out_);
   }
 
   template <class M>
@@ -125,6 +127,15 @@ TEST_F(LoadSession, AnAnswerToWhatWasNeverSentIsCountedAndHarmsNothing) {
   EXPECT_EQ(submitted<wire::SubmitSharesStandard>(100).size(), options_.in_flight);
 }
 
+TEST_F(LoadSession, APingIsAnswered) {
+  begin(/*extended=*/false, kHard);
+  ASSERT_TRUE(receive(wire::Ping{.nonce = 7, .time_ms = 1}));
+  const auto pong = (*out_.begin()).as<wire::Pong>();
+  ASSERT_TRUE(pong);
+  EXPECT_EQ(pong->nonce, 7U);
+  EXPECT_EQ(pong->time_ms, 1'700'000'000'000U);
+}
+
 TEST_F(LoadSession, AnExtendedChannelSubmitsItsWholeExtranonce) {
   begin(/*extended=*/true, kHard);
   const auto shares = submitted<wire::SubmitSharesExtended>(3);
@@ -138,7 +149,7 @@ TEST_F(LoadSession, OnlyATipAfterTheFirstWorkIsATip) {
   at_ += 1s;
   give_tip(2, kHard);
   ASSERT_EQ(meter_.tips.size(), 1U);
-  EXPECT_EQ(meter_.tips[0].heard, std::vector{at_});
+  EXPECT_EQ(meter_.tips[0].heard, (std::vector<Tip::Hearing>{{kNumber, at_}}));
   EXPECT_EQ(submitted<wire::SubmitSharesStandard>(1).at(0).job_id, 2U);
 }
 
@@ -152,7 +163,7 @@ TEST_F(LoadSession, ATargetOutOfReachIsCountedNotSearchedForEver) {
 
 TEST_F(LoadSession, WhatThePoolRefusesEndsTheSessionInItsWords) {
   options_ = {.user = "load"};
-  session_.emplace(options_, meter_);
+  session_.emplace(options_, meter_, kNumber);
   session_->start(out_);
   ASSERT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
   const auto refused = receive(wire::OpenMiningChannelError{.request_id = 1, .error_code = "channel-capacity-exhausted"});
