@@ -17,18 +17,13 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "interop"), str(ROOT / "tests" / "netlab")]
-from adit import ADIT  # noqa: E402
-from link import Link  # noqa: E402
-from mining import LabPool, LabRole, moment  # noqa: E402
-from processes import Programs  # noqa: E402
-from topology import Internet  # noqa: E402
+import sessions  # noqa: E402
+import tips  # noqa: E402
+from lab import CARRIERS, DELAY_MS, Lab  # noqa: E402
+from mining import LabRole, moment  # noqa: E402
 
-CARRIERS = ("tcp", "iroh", "lanes")
-# So many that a channel with next to no hash rate gets the target that every hash meets.
-SHARES_PER_MINUTE = 120.0
-TCP_PORT, UDP_PORT = 3333, 4433
+PARTS = ("bridge", "plain", "sessions", "loss", "outage", "tips")
 OUTAGE_S = 5
-DELAY_MS = 50  # Each way.
 
 # key: (what, unit, decimals)
 ROWS = {
@@ -40,65 +35,11 @@ ROWS = {
     "flood_cpu_us": ("the pool's CPU of a share, flood", "us", 2),
     "opened_per_second": ("connections a second, opened at once", "/s", 0),
     "open_cpu_us": ("the pool's CPU of a connection: handshakes, channel, first job", "us", 0),
-    "memory_kib": ("the pool's memory of a connection with a channel and a job", "KiB", 1),
 }
 LINK_ROWS = {
     "ack_p50_us": ("answer to a paced share, p50", "us", 0),
     "ack_p99_us": ("answer to a paced share, p99", "us", 0),
-    "shares_per_second": ("shares a second, flood", "/s", 0),
 }
-
-
-class Lab(Programs):
-    """Two hosts, on a plain network or, given `link`, on nothing but that (iroh would find the plain one). A pool on the first."""
-
-    def __init__(self, link=None):
-        self.begin()
-        self.internet = Internet()
-        self.link = None
-        if link is None:
-            self.near, self.far = self.internet.host("pool", 1, "none"), self.internet.host("load", 2, "none")
-            self.address = self.near.own_address
-        else:
-            self.near, self.far = self.internet.alone("pool"), self.internet.alone("load")
-            self.link = Link(self.near, self.far, **link)
-            self.address = self.link.addresses[0]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, failed, *_):
-        if failed:
-            self.show_logs()
-        self.end()
-        if self.link:
-            self.link.kill()
-        self.internet.remove()
-        self.remove()
-
-    def start_pool(self, carrier):
-        """Its URL over that carrier."""
-        self.pool = LabPool(self, self.near, f'bind_addresses = ["{self.address}:{UDP_PORT}"]', tcp=f"{self.address}:{TCP_PORT}",
-                            shares_per_minute=SHARES_PER_MINUTE)
-        if carrier == "tcp":
-            return self.pool.url("tcp")
-        url = self.pool.url("iroh")
-        return url if carrier == "lanes" else f"{url}&alpn=sv2-m"
-
-    def load(self, url, connections, seconds, *arguments):
-        command = [*self.far.prefix, ADIT, "--log-level", "warn", "load", url, "--pid", self.pool.process.child.pid,
-                   "--connections", connections, "--for", f"{seconds}s", "--json", *arguments]
-        ran = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=seconds + 300)
-        if ran.returncode != 0:
-            raise AssertionError(f"adit load: {ran.stderr.strip() or ran.stdout.strip()}")
-        report = json.loads(ran.stdout)
-        if report["shares"]["rejected"]:
-            raise AssertionError(f"shares were refused: {report['shares']['rejected']}")
-        return report
-
-    def wire_bytes(self):
-        """What has passed the load's interface, with Ethernet's headers, both ways."""
-        return sum(int(self.far.run("cat", f"/sys/class/net/wan/statistics/{way}_bytes")) for way in ("rx", "tx"))
 
 
 def on_a_plain_link(carrier, options):
@@ -117,7 +58,7 @@ def on_a_plain_link(carrier, options):
         "wire_bytes": bytes_of_shares / paced["accepted"],
         "shares_per_second": flood["per_second"], "flood_cpu_us": flood["pool_cpu_us"],
         "opened_per_second": options.connections / opened["seconds"],
-        "open_cpu_us": opened["pool_cpu_us_per_connection"], "memory_kib": opened["pool_memory_kib_per_connection"],
+        "open_cpu_us": opened["pool_cpu_us_per_connection"],
     }
 
 
@@ -125,8 +66,7 @@ def on_a_long_link(carrier, loss, options):
     with Lab({"delay_ms": DELAY_MS, "loss": loss, "seed": options.seed}) as lab:
         url = lab.start_pool(carrier)
         paced = lab.load(url, options.flows, options.seconds, "--rate", options.rate)["shares"]
-        flood = lab.load(url, options.flows, options.seconds, "--flood")["shares"]
-    return {"ack_p50_us": paced["ack_p50_us"], "ack_p99_us": paced["ack_p99_us"], "shares_per_second": flood["per_second"]}
+    return {"ack_p50_us": paced["ack_p50_us"], "ack_p99_us": paced["ack_p99_us"]}
 
 
 def through_an_outage(carrier, options):
@@ -157,53 +97,82 @@ def table(rows, measured):
     print()
 
 
-def by_turns(rounds, what, measure):
+def by_turns(rounds, what, measure, say):
     taken = {carrier: [] for carrier in CARRIERS}
     for turn in range(rounds):
         for carrier in CARRIERS:
-            print(f"{what}, {carrier}, round {turn + 1} of {rounds} ...", file=sys.stderr, flush=True)
+            say(f"{what}, {carrier}, round {turn + 1} of {rounds}")
             taken[carrier].append(measure(carrier))
     return {carrier: median_of(rows) for carrier, rows in taken.items()}
 
 
-def main():
+def bridge(options):
+    ran = subprocess.run([options.echo, "--json"], stdout=subprocess.PIPE, text=True, timeout=900, check=True)
+    figures = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+    print("| bridge | measured | over pure Rust |")
+    print("|---|---|---|")
+    for row in figures:
+        print(f"| {row['key']} | {row['value']:.1f} {row['unit']} | {'' if row['ratio'] is None else format(row['ratio'], '.2f')} |")
+    print()
+    return figures
+
+
+def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=pathlib.Path, required=True, help="where to write the figures")
     parser.add_argument("--echo", type=pathlib.Path, help="the program that measures the bridge beside pure Rust")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=6, help="of each measurement of shares")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"parts, of {','.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement of shares")
     parser.add_argument("--connections", type=int, default=100, help="that are opened at once (iroh's: from one endpoint)")
     # A channel takes 65,536 shares of one job: 32 channels were full before a flood over lanes was over.
     parser.add_argument("--flows", type=int, default=128, help="connections that submit shares")
     parser.add_argument("--rate", type=int, default=200, help="paced shares a second over all of those")
     parser.add_argument("--seed", type=int, default=1, help="of the link's losses")
+    tips.add_options(parser)
     options = parser.parse_args()
-    os.nice(-10)  # All that is started here goes before whatever else this machine does.
+    options.only = options.only.split(",")
+    if unknown := set(options.only) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if options.echo is None and "bridge" in options.only:
+        options.only.remove("bridge")
+    return options
 
+
+def main():
+    options = parse_options()
+    os.nice(-20)  # All that is started here goes before whatever else this machine does.
+    begun = time.monotonic()
+
+    def say(what):
+        print(f"{time.monotonic() - begun:4.0f} s: {what} ...", file=sys.stderr, flush=True)
+
+    print(f"Medians of {options.rounds} rounds; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the start.\n")
     figures = {}
-    if options.echo:
-        ran = subprocess.run([options.echo, "--json"], stdout=subprocess.PIPE, text=True, timeout=900, check=True)
-        figures["bridge"] = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
-    figures["plain"] = by_turns(options.rounds, "plain link", lambda carrier: on_a_plain_link(carrier, options))
-    for percent in (0, 1, 3):
-        figures[f"loss_{percent}"] = by_turns(options.rounds, f"{DELAY_MS} ms each way, {percent} % lost",
-                                              lambda carrier: on_a_long_link(carrier, percent / 100, options))
-    figures["outage"] = by_turns(options.rounds, "outage", lambda carrier: {"back_s": through_an_outage(carrier, options)})
-
-    print(f"Median of {options.rounds} rounds; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.\n")
-    if options.echo:
-        print("| bridge | measured | over pure Rust |")
-        print("|---|---|---|")
-        for row in figures["bridge"]:
-            print(f"| {row['key']} | {row['value']:.1f} {row['unit']} | {'' if row['ratio'] is None else format(row['ratio'], '.2f')} |")
-        print()
-    print(f"A plain link: {options.flows} connections with {options.rate} shares/s; {options.connections} opened at once\n")
-    table(ROWS, figures["plain"])
-    for percent in (0, 1, 3):
-        print(f"{DELAY_MS} ms each way, {percent} % lost\n")
+    turns = lambda what, measure: by_turns(options.rounds, what, measure, say)
+    if "bridge" in options.only:
+        say("the bridge beside pure Rust")
+        figures["bridge"] = bridge(options)
+    if "plain" in options.only:
+        figures["plain"] = turns("plain link", lambda carrier: on_a_plain_link(carrier, options))
+        print(f"A plain link: {options.flows} connections with {options.rate} shares/s; {options.connections} opened at once\n")
+        table(ROWS, figures["plain"])
+    if "sessions" in options.only:
+        figures["sessions"] = turns("sessions", lambda carrier: sessions.measure(carrier, options))
+        print("Connections and sessions\n")
+        table(sessions.ROWS, figures["sessions"])
+    for percent in (0, 1, 3) if "loss" in options.only else ():
+        where = f"{DELAY_MS} ms each way, {percent} % lost"
+        figures[f"loss_{percent}"] = turns(where, lambda carrier: on_a_long_link(carrier, percent / 100, options))
+        print(f"{where}\n")
         table(LINK_ROWS, figures[f"loss_{percent}"])
-    print(f"After {OUTAGE_S} s of outage\n")
-    table({"back_s": ("from the link's return to the next accepted share", "s", 2)}, figures["outage"])
+    if "outage" in options.only:
+        figures["outage"] = turns("outage", lambda carrier: {"back_s": through_an_outage(carrier, options)})
+        print(f"After {OUTAGE_S} s of outage\n")
+        table({"back_s": ("from the link's return to the next accepted share", "s", 2)}, figures["outage"])
+    if "tips" in options.only:
+        figures["tips"] = tips.report(tips.cells(options, say))
+    print(f"{time.monotonic() - begun:.0f} s; load average {os.getloadavg()[0]:.1f} at the end.")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -15,11 +15,12 @@ netlab() {
     python3 -u -m unittest discover -v -s "$ROOT/tests/netlab" -p 'test_*.py' "${selected[@]}"
 }
 
-# bench-net [ARGUMENTS]: TCP and iroh by turns under the same load; the bridge beside pure Rust.
+# bench-net [ARGUMENTS]: TCP and iroh by turns under the same load; the bridge beside pure Rust. `--only tips` measures that part.
 bench_net() {
   [ "$(id -u)" -eq 0 ] || die 'bench-net makes network namespaces: run it as root'
   deps netlab
-  build release adit adit_tunlink iroh_echo
-  ADIT=$(binary release adit) ADIT_TUNLINK=$(binary release adit_tunlink) PYTHONDONTWRITEBYTECODE=1 \
+  build release adit adit_tunlink iroh_echo net_ends
+  ADIT=$(binary release adit) ADIT_TUNLINK=$(binary release adit_tunlink) ADIT_NET_ENDS=$(binary release net_ends) \
+    PYTHONDONTWRITEBYTECODE=1 \
     python3 -u "$ROOT/bench/net_bench.py" --echo "$(binary release iroh_echo)" --json "$ROOT/build/bench-net.json" "$@"
 }

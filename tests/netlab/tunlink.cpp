@@ -39,6 +39,7 @@ struct Options {
   double jitter_ms = 0;       // Added to the delay, uniformly from 0. Packets never overtake each other.
   double loss = 0;            // The share of packets that get lost, 0 to 1, each by itself.
   double megabits_per_s = 0;  // 0: without a limit.
+  double queue_ms = 0;        // What would wait longer than this for its turn at that rate is dropped. 0: nothing.
   std::size_t queue = 4096;   // Packets under way in each direction; one more is dropped.
   std::uint64_t seed = 1;
 };
@@ -76,7 +77,7 @@ class Direction {
       ++arrived_;
       if (cut || uniform_(random_) < options_.loss) {
         ++lost_;
-      } else if (waiting_ == ring_.size()) {
+      } else if (waiting_ == ring_.size() || (options_.queue_ms > 0 && sent_ - now > milliseconds(options_.queue_ms))) {
         ++overflowed_;
       } else {
         Packet& packet = ring_[(first_ + waiting_++) % ring_.size()];
@@ -116,10 +117,11 @@ class Direction {
     std::array<std::byte, kLongest> bytes;
   };
 
+  static Clock::duration milliseconds(double ms) {
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(ms));
+  }
+
   Clock::time_point due(Clock::time_point now, std::size_t size) {
-    const auto milliseconds = [](double ms) {
-      return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(ms));
-    };
     sent_ = std::max(sent_, now);
     if (options_.megabits_per_s > 0) sent_ += milliseconds(static_cast<double>(size) * 8 / 1000 / options_.megabits_per_s);
     last_due_ = std::max(last_due_, sent_ + milliseconds(options_.delay_ms + options_.jitter_ms * uniform_(random_)));
@@ -198,6 +200,8 @@ int main(int argc, char** argv) {
       options.loss = value;
     else if (name == "--mbit")
       options.megabits_per_s = value;
+    else if (name == "--queue-ms")
+      options.queue_ms = value;
     else if (name == "--queue")
       options.queue = static_cast<std::size_t>(value);
     else if (name == "--seed")
@@ -207,8 +211,8 @@ int main(int argc, char** argv) {
   }
   if (argc - at != 2 || options.queue == 0) {
     std::fputs(
-        "usage: adit_tunlink [--delay-ms N] [--jitter-ms N] [--loss SHARE] [--mbit N] [--queue PACKETS] [--seed N] "
-        "NAMESPACE_A NAMESPACE_B\n",
+        "usage: adit_tunlink [--delay-ms N] [--jitter-ms N] [--loss SHARE] [--mbit N] [--queue-ms N] [--queue PACKETS] "
+        "[--seed N] NAMESPACE_A NAMESPACE_B\n",
         stderr);
     return 2;
   }

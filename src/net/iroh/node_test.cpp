@@ -82,6 +82,26 @@ TEST_F(IrohNode, ConnectionsAreSpreadOverTheShards) {
   EXPECT_THAT(promise.get_future().get(), SizeIs(2));
 }
 
+TEST_F(IrohNode, SessionsOfTwoProtocolsShareAConnection) {
+  const auto server = node(loopback(1)), client = node(loopback(2));
+  std::promise<LaneProtocol> first;
+  std::promise<LaneProtocol> second;
+  ASSERT_TRUE(server->listen({kAlpnLanes}, Admission({}), [&](Shard&, const Link& link, IrohCarrier::Place) {
+    (link.protocol == LaneProtocol::kMining ? first : second).set_value(link.protocol);
+  }));
+  const auto sessions =
+      run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<unsigned>> {
+        ADIT_CO_TRY(const auto mining, co_await from.dial_session(shard, to, LaneProtocol::kMining, kPatience));
+        ADIT_CO_TRY(const auto templates,
+                    co_await from.dial_session(shard, to, LaneProtocol::kTemplateDistribution, kPatience));
+        co_return templates.stream->metadata().sessions;
+      }(*client, shards_[0], address_of(*server)));
+  ASSERT_TRUE(sessions) << sessions.error().message();
+  EXPECT_EQ(*sessions, 2U);
+  EXPECT_EQ(first.get_future().get(), LaneProtocol::kMining);
+  EXPECT_EQ(second.get_future().get(), LaneProtocol::kTemplateDistribution);
+}
+
 TEST_F(IrohNode, AFinishIsACleanEndAndBytesAreCounted) {
   const auto server = node(loopback(1)), client = node(loopback(2));
   serve_echo(*server);
