@@ -1,7 +1,7 @@
 // The npm package's endpoint as a peer of a pool that breaks the rules of lanes (docs/lanes.md); prints as JSON what became of it:
 //   connections ID ADDRESS  one connection for each thing that ends it: how it was closed
 //   sessions ID ADDRESS     on one connection a session for each thing that ends it: the codes by which its lanes were reset, and
-//                           how many answers a healthy session beside them had to so many questions
+//                           how many answers a healthy session beside them had to so many questions; at last what ends them all
 import { bind, dial } from './endpoint.mjs'
 
 const ALPN = 'adit/sv2/1'
@@ -170,7 +170,9 @@ async function sessions(endpoint, id, address) {
   pending.push(lonely.code().then((code) => (ends['a session of one lane'] = [code])))
   await Promise.all(pending)
   await ask()
-  return { ends, asked, answered, closed: connection.closeReason() }
+  const closed = connection.closeReason()
+  await open(connection, preface(CONTROL, ++number, { version: 9 }))
+  return { ends, asked, answered, closed, broken: await connection.closed() }
 }
 
 const [command, id, address] = process.argv.slice(2)

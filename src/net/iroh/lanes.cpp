@@ -52,7 +52,9 @@ struct Accepting {
 };
 
 void refuse(Accepting& accepting, const Error& error) {
-  log::debug("iroh.lanes_refused", {{"message", error.message()}});
+  ConnectionMetadata peer;
+  accepting.connection->describe(peer);
+  log::debug("iroh.lanes_refused", {{"peer", peer.peer}, {"message", error.message()}});
   accepting.connection->close(error.is(Errc::kOverloaded) ? CloseCode::kOverloaded : CloseCode::kProtocolError,
                               error.message());
 }

@@ -100,6 +100,12 @@ void SharedConnection::on_event(std::uint32_t ready, std::int32_t) {
 }
 
 void SharedConnection::close(CloseCode code, std::string_view reason) {
+  if (!closed_here_) {
+    const auto errc = code == CloseCode::kProtocolError ? Errc::kProtocol
+                      : code == CloseCode::kOverloaded  ? Errc::kOverloaded
+                                                        : Errc::kClosed;
+    closed_here_.emplace(errc, std::string(reason));
+  }
   (void)adit_connection_close(handle_.get(), static_cast<std::uint64_t>(code), bridge_view(reason));
 }
 

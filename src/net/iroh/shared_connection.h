@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -54,6 +55,8 @@ class SharedConnection final : public std::enable_shared_from_this<SharedConnect
 
   /// Ends it and every session on it; the peer sees both.
   void close(CloseCode code, std::string_view reason);
+  /// What its sessions then end by; nullopt: not closed here.
+  [[nodiscard]] const std::optional<Error>& closed_here() const { return closed_here_; }
 
   /// A session as long as somebody holds it; `on_end` is called when nobody does any more.
   std::shared_ptr<void> begin_session(std::function<void()> on_end);
@@ -88,6 +91,7 @@ class SharedConnection final : public std::enable_shared_from_this<SharedConnect
   std::size_t sessions_ = 0;
   std::uint64_t last_number_ = 0;
   bool doubtful_ = false;
+  std::optional<Error> closed_here_;
   Duration linger_ = Duration::max();  ///< max(): as long as somebody owns it.
   asio::steady_timer idle_;
 };

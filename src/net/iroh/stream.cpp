@@ -179,7 +179,7 @@ std::unexpected<Error> IrohStream::end(std::int64_t result, std::uint64_t code) 
       failure_ = Error(Errc::kReset, with_meaning("the peer stopped reading", code));
       break;
     case ADIT_CLOSED:
-      failure_ = why_ended(connection_->handle());
+      failure_ = connection_->closed_here() ? *connection_->closed_here() : why_ended(connection_->handle());
       break;
     case ADIT_STALE:
       failure_ = Error(Errc::kClosed, "iroh was shut down here");
