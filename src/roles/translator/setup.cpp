@@ -120,7 +120,7 @@ Result<void> UpstreamSetup::on(const wire::RequestExtensionsSuccess& message) {
 
 Result<void> UpstreamSetup::on(const wire::RequestExtensionsError& message) {
   if (asked_.empty() || message.request_id != request_id_) return {};
-  if (message.required_extensions.size() != 0) {
+  if (!message.required_extensions.empty()) {
     return fail(Errc::kRefused, "the upstream requires extension " + list_of(message.required_extensions) +
                                     ", which it was not asked for: see supported_extensions");
   }
