@@ -49,12 +49,13 @@ void HealthMonitor::count(const CarrierFigures& figures) {
   window_ = figures;
 }
 
-Health HealthMonitor::judge(Instant now, Duration since_last_look) const {
-  // What a look tells of the carrier is true of some moment since the look before, and the next look comes as much later.
+Health HealthMonitor::judge(Instant now) const {
   const auto silent = now - heard_at_;
-  if (last_ && silent + 2 * since_last_look >= policy_.dead_after) return {HealthState::kDead, HealthReason::kSilent};
+  // The next look comes as much later, and a count that has changed did so at some moment since the look before.
+  const auto margin = last_ && last_->heard_ago ? since_last_look_ : 2 * since_last_look_;
+  if (last_ && silent + margin >= policy_.dead_after) return {HealthState::kDead, HealthReason::kSilent};
   const auto waiting = pinged_at_ ? now - *pinged_at_ : Duration::zero();
-  if (waiting >= policy_.dead_after / 2 && now - frames_at_ + since_last_look >= policy_.dead_after) {
+  if (waiting >= policy_.dead_after / 2 && now - frames_at_ + since_last_look_ >= policy_.dead_after) {
     // A host that lives is heard several times as often (keep-alives).
     return {HealthState::kDead, last_ && silent >= policy_.dead_after / 2 ? HealthReason::kSilent : HealthReason::kHung};
   }
@@ -65,21 +66,42 @@ Health HealthMonitor::judge(Instant now, Duration since_last_look) const {
   return {};
 }
 
-Health HealthMonitor::look(Instant now, const std::optional<CarrierFigures>& figures) {
-  auto since_last_look = now - looked_at_;
+bool HealthMonitor::begin_look(Instant now) {
+  since_last_look_ = now - looked_at_;
   looked_at_ = now;
-  if (since_last_look >= policy_.dead_after / 3) {
-    heard_at_ = frames_at_ = now;
-    if (pinged_at_) pinged_at_ = now;
-    since_last_look = Duration::zero();
-  }
+  if (since_last_look_ < policy_.dead_after / 3) return false;
+  heard_at_ = frames_at_ = now;
+  if (pinged_at_) pinged_at_ = now;
+  since_last_look_ = Duration::zero();
+  return true;
+}
+
+bool HealthMonitor::needs_figures(Instant now) const {
+  if (!last_ || !last_->heard_ago || health_.state != HealthState::kHealthy) return true;
+  return now - heard_at_ >= policy_.dead_after / 2;
+}
+
+Health HealthMonitor::look(Instant now, const std::optional<CarrierFigures>& figures) {
+  const bool anew = begin_look(now);
   if (figures) {
-    if (!last_ || last_->heard != figures->heard) heard_at_ = now;
+    if (figures->heard_ago && !anew)
+      heard_at_ = now - *figures->heard_ago;
+    else if (!last_ || last_->heard != figures->heard)
+      heard_at_ = now;
     count(*figures);
   } else {
     last_.reset();
   }
-  const auto wrong = judge(now, since_last_look);
+  return conclude(now);
+}
+
+Health HealthMonitor::look(Instant now) {
+  begin_look(now);
+  return conclude(now);
+}
+
+Health HealthMonitor::conclude(Instant now) {
+  const auto wrong = judge(now);
   if (wrong.state != HealthState::kHealthy) {
     health_ = wrong;
     calm_at_ = now + kCalm * policy_.dead_after;

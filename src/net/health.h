@@ -57,16 +57,25 @@ class HealthMonitor {
   /// `figures`: what the carrier counts now, if it does. Dead is said one look early rather than late, so that dead_after
   /// holds. Dead is not final: a peer that shows life is degraded, then healthy.
   Health look(Instant now, const std::optional<CarrierFigures>& figures);
+  /// As well as that, without asking the carrier, unless needs_figures().
+  Health look(Instant now);
+  /// What the carrier counts may change the judgement now. Where it knows when it heard the peer (CarrierFigures::heard_ago)
+  /// that is seldom.
+  [[nodiscard]] bool needs_figures(Instant now) const;
   [[nodiscard]] Health health() const { return health_; }
 
  private:
+  /// True if this process was stopped since the last look, so that all is waited for anew.
+  bool begin_look(Instant now);
+  Health conclude(Instant now);
   void count(const CarrierFigures& figures);
   /// What is wrong now; kHealthy: nothing.
-  [[nodiscard]] Health judge(Instant now, Duration since_last_look) const;
+  [[nodiscard]] Health judge(Instant now) const;
 
   HealthPolicy policy_;
   Health health_;
   Instant looked_at_;
+  Duration since_last_look_{};
   Instant heard_at_;   ///< The peer's host, as far as the looks tell.
   Instant frames_at_;  ///< Its program.
   std::optional<Instant> pinged_at_;

@@ -28,6 +28,7 @@ class World {
   bool program_up = true;  ///< It answers.
   bool speaks_ping = true;
   bool carrier_counts = true;
+  bool carrier_times = false;  ///< It knows when it heard the peer.
   Duration round_trip = 20ms;
   std::uint64_t packets_a_second = 0;                  ///< That we send beside Pings,
   std::function<bool()> loses = [] { return false; };  ///< and which of them are lost.
@@ -54,6 +55,7 @@ class World {
   [[nodiscard]] Health health() const { return monitor_.health(); }
   int changes = 0;
   int pings = 0;
+  int reads = 0;  ///< Of what the carrier counts.
 
  private:
   void second() {
@@ -76,7 +78,15 @@ class World {
       ++figures_.packets_sent;
       if (loses()) ++figures_.packets_lost;
     }
-    monitor_.look(now_, carrier_counts ? std::optional(figures_) : std::nullopt);
+    figures_.heard_ago = carrier_times ? std::optional(now_ - kept_alive_at_) : std::nullopt;
+    if (!carrier_counts) {
+      monitor_.look(now_, std::nullopt);
+    } else if (monitor_.needs_figures(now_)) {
+      ++reads;
+      monitor_.look(now_, figures_);
+    } else {
+      monitor_.look(now_);
+    }
     if (!speaks_ping || !monitor_.ping_due(now_)) return;
     ++pings;
     monitor_.on_ping(now_);
@@ -101,6 +111,14 @@ TEST(Health, APeerThatAnswersIsHealthyForADay) {
   EXPECT_GT(world.pings, 24 * 3600 / 4) << "a quiet one is asked all the time";
 }
 
+TEST(Health, ACarrierThatKnowsWhenItHeardThePeerIsAskedSeldom) {
+  World world;
+  world.carrier_times = true;
+  world.run(1h);
+  EXPECT_EQ(world.health(), kWell);
+  EXPECT_LE(world.reads, 3600 / 3);
+}
+
 TEST(Health, WhereFramesComePingsOnlyMeasure) {
   World world;
   world.frames_every = 1s;
@@ -111,9 +129,10 @@ TEST(Health, WhereFramesComePingsOnlyMeasure) {
 
 TEST(Health, ADeadHostIsDeadWithinTheConfiguredTime) {
   for (const auto dead_after : {5s, 10s, 60s}) {
-    for (const bool pings : {true, false}) {
+    for (const int kind : {0, 1, 2, 3}) {
       World world({.dead_after = dead_after});
-      world.speaks_ping = pings;
+      world.speaks_ping = (kind & 1) != 0;
+      world.carrier_times = (kind & 2) != 0;
       world.run(1min);
       world.host_up = false;
       auto took = world.until_change(dead_after);
@@ -130,9 +149,10 @@ TEST(Health, ADeadHostIsDeadWithinTheConfiguredTime) {
 
 TEST(Health, AHungProgramIsDeadWithinTheConfiguredTimeWherePingIsSpoken) {
   for (const auto dead_after : {5s, 10s, 60s}) {
-    for (const bool counts : {true, false}) {
+    for (const int kind : {0, 1, 2}) {
       World world({.dead_after = dead_after});
-      world.carrier_counts = counts;
+      world.carrier_counts = kind != 0;
+      world.carrier_times = kind == 2;
       world.run(1min);
       world.program_up = false;
       auto took = world.until_change(dead_after);
@@ -236,6 +256,7 @@ TEST(Health, AWayThatComesAndGoesChangesTheStateSeldom) {
 TEST(Health, AProcessThatWasStoppedItselfBlamesNobody) {
   for (const Duration pause : {Duration(4s), Duration(30s), Duration(10h)}) {
     World world;
+    world.carrier_times = pause > 4s;
     for (int i = 0; i < 20; ++i) {
       world.run(i % 2 == 0 ? 13s : 17s);
       world.sleep(pause);
@@ -259,8 +280,8 @@ TEST(Health, CountersThatBeginAnewAreNoLoss) {
 
 /// The wall clock is for the Pong's reader; nothing else may depend on it.
 TEST(Health, AClockThatStepsChangesNothing) {
-  AditExtension here(AditExtension::Side::kClient, true);
-  AditExtension there(AditExtension::Side::kServer, true);
+  AditExtension here(true);
+  AditExtension there(true);
   HealthMonitor monitor({}, Instant(1h));
   for (int second = 0; second < 600; ++second) {
     const auto instant = Instant(1h) + second * 1s;

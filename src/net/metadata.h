@@ -47,6 +47,7 @@ struct Health {
 /// What the carrier counts, and how it fares on the way that is used now.
 struct CarrierFigures {
   std::uint64_t heard = 0;              ///< Changes whenever anything comes from the peer's host, acknowledgements included.
+  std::optional<Duration> heard_ago;    ///< How long ago that was, where the carrier knows.
   std::uint64_t packets_sent = 0;       ///< QUIC's, over all ways; over TCP segments with data.
   std::uint64_t packets_lost = 0;       ///< QUIC's, over all ways; over TCP segments that were sent again.
   std::uint64_t congestion_window = 0;  ///< Bytes that may be under way.

@@ -68,6 +68,7 @@ std::optional<TcpInfo> info_of(int socket) {
 CarrierFigures figures_of(const TcpInfo& info) {
   const auto& beginning = info.beginning;
   return {.heard = info.segs_in,
+          .heard_ago = std::chrono::milliseconds(std::min(beginning.tcpi_last_ack_recv, beginning.tcpi_last_data_recv)),
           .packets_sent = info.data_segs_out,
           .packets_lost = beginning.tcpi_total_retrans,
           .congestion_window = std::uint64_t{beginning.tcpi_snd_cwnd} * beginning.tcpi_snd_mss,

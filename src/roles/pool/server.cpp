@@ -10,17 +10,14 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
-#include "base/fair_share.h"
 #include "base/hex.h"
 #include "bitcoin/block.h"
 #include "log/limited.h"
 #include "net/session.h"
 #include "net/tcp.h"
+#include "net/ticker.h"
 #include "noise/certificate.h"
 #include "wire/adit_messages.h"
 
@@ -33,42 +30,6 @@ namespace asio = boost::asio;
 constexpr auto kLastWords = std::chrono::seconds(2);
 /// How long a caller waits for the shards' answers; one that is stopped gives none.
 constexpr auto kPatienceWithShards = std::chrono::seconds(2);
-
-void add(PoolCounters& sum, const PoolCounters& part) {
-  sum.shares_accepted += part.shares_accepted;
-  for (std::size_t i = 0; i < sum.shares_rejected.size(); ++i) sum.shares_rejected[i] += part.shares_rejected[i];
-  sum.blocks_found += part.blocks_found;
-  sum.work_sum += part.work_sum;
-  sum.sessions += part.sessions;
-  sum.standard_channels += part.standard_channels;
-  sum.extended_channels += part.extended_channels;
-  sum.setups_refused += part.setups_refused;
-}
-
-void add(TransportCounters& sum, const TransportCounters& part) {
-  sum.open += part.open;
-  sum.opened += part.opened;
-  sum.handshakes_failed += part.handshakes_failed;
-  sum.protocol_errors += part.protocol_errors;
-  sum.slow_readers += part.slow_readers;
-  sum.idle += part.idle;
-  sum.dead += part.dead;
-  sum.goodbyes += part.goodbyes;
-  sum.degraded += part.degraded;
-  sum.bytes_sent += part.bytes_sent;
-  sum.bytes_received += part.bytes_received;
-  sum.round_trips.add(part.round_trips);
-}
-
-void add(std::array<TransportCounters, 2>& sum, const std::array<TransportCounters, 2>& part) {
-  for (std::size_t i = 0; i < sum.size(); ++i) add(sum[i], part[i]);
-}
-
-/// What one shard counts.
-struct Counters {
-  PoolCounters pool;
-  std::array<TransportCounters, 2> transports{};
-};
 
 noise::AuthorityKeyPair authority_of(const noise::Secret& secret) {
   // PoolServer::start refused a secret that is none.
@@ -92,14 +53,6 @@ channels::JobFactory::Config salted(channels::JobFactory::Config config) {
   std::random_device device;
   config.salt = std::uint64_t{device()} << 32 | device();
   return config;
-}
-
-/// Those that had shares; nobody's account is there before any.
-auto workers_of(const PoolSession& session) {
-  static const std::deque<channels::WorkerAccounts::Account> kNone(1);
-  const auto& all = session.workers() == nullptr ? kNone : session.workers()->all();
-  const bool nobody = all[0].accepted + all[0].rejected != 0;
-  return std::ranges::subrange(all.begin() + (nobody ? 0 : 1), all.end());
 }
 
 /// With the extension that the driver itself speaks.
@@ -133,7 +86,7 @@ struct PoolServer::Core {
   std::atomic<std::uint32_t> connections{0};  ///< So far.
   bool stop_called = false;
   std::atomic<bool> stopped{false};  ///< `last` holds.
-  Counters last;
+  Totals last;
 };
 
 /// One connection past its handshake, in its shard's list as long as its session may be called.
@@ -165,10 +118,11 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
               {.server_id = core->options.server_id,
                .shard = static_cast<std::uint8_t>(shard.index()),
                .first_index = std::random_device{}()},
-              *this, core->options.max_past_jobs),
-        tick_(shard.context()) {}
+              *this, core->options.max_past_jobs) {}
 
-  void begin() { shard_.spawn(run_ticks(shared_from_this())); }
+  void begin() {
+    ticker_.emplace(shard_, core_->options.tick, [this] { tick(); });
+  }
 
   /// `place`: a carrier that takes places itself has one already.
   void take(net::Link link, net::IrohCarrier::Place place = nullptr) {
@@ -197,10 +151,10 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   }
 
   /// The second phase of a stop. `done` is called when nothing of the pool runs here any more.
-  void drain(net::ShutdownBehavior behavior, std::function<void(const Counters&)> done) {
+  void drain(net::ShutdownBehavior behavior, std::function<void(const Totals&)> done) {
     done_ = std::move(done);
     stopping_ = true;
-    tick_.cancel();
+    ticker_.reset();
     for (auto* link : handshakes_) link->close(net::CloseCode::kShutdown);
     using Kind = net::ShutdownBehavior::Kind;
     if (behavior.kind == Kind::kImmediate) {
@@ -226,46 +180,19 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   }
 
   [[nodiscard]] Connections list(const ListLimits& limits) const {
-    Connections out;
-    std::vector<std::size_t> channels;
-    std::vector<std::size_t> workers;
-    for (const Member* member : members_) {
-      for (const auto& channel : member->session.channels()) out.hash_rate_hps += channel.hash_rate_hps();
-      const auto counted = workers_of(member->session);
-      out.workers += counted.size();
-      if (channels.size() >= limits.connections) continue;
-      channels.push_back(member->session.channels().size());
-      workers.push_back(counted.size());
+    std::vector<const PoolSession*> sessions;
+    for (const Member* member : members_) sessions.push_back(&member->session);
+    Connections all = list_sessions(sessions, limits);
+    for (std::size_t i = 0; i < all.listed.size(); ++i) {
+      all.listed[i].id = members_[i]->id;
+      all.listed[i].metadata = members_[i]->connection->metadata();
+      all.listed[i].metadata.health = members_[i]->health.health();
     }
-    const std::size_t channels_each = fair_share(channels, limits.channels);
-    const std::size_t workers_each = fair_share(workers, limits.workers);
-    for (const Member* member : members_ | std::views::take(limits.connections)) {
-      const PoolSession& session = member->session;
-      ConnectionInfo& info = out.listed.emplace_back();
-      info.id = member->id;
-      info.metadata = member->connection->metadata();
-      info.metadata.health = member->health.health();
-      info.channels_total = session.channels().size();
-      for (const auto& channel : session.channels() | std::views::take(channels_each)) {
-        info.channels.push_back({.id = channel.id(),
-                                 .kind = channel.kind(),
-                                 .user_identity = channel.user_identity(),
-                                 .hash_rate_hps = channel.hash_rate_hps(),
-                                 .stats = channel.stats()});
-      }
-      for (const auto& worker : workers_of(session) | std::views::take(workers_each)) {
-        info.workers.push_back({.name = std::string(worker.name()),
-                                .shares_accepted = worker.accepted,
-                                .shares_rejected = worker.rejected,
-                                .work_sum = worker.work,
-                                .hash_rate_hps = worker.hash_rate.hps(now_from_system().instant)});
-      }
-    }
-    return out;
+    return all;
   }
 
-  [[nodiscard]] Counters counters() const {
-    Counters all{pool_.counters(), transports_};
+  [[nodiscard]] Totals counters() const {
+    Totals all{pool_.counters(), transports_};
     for (const Member* member : members_) {
       if (member->health.health().state != net::HealthState::kHealthy)
         ++all.transports[static_cast<std::size_t>(member->transport)].degraded;
@@ -327,23 +254,15 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
     return {};
   }
 
-  static asio::awaitable<void> run_ticks(std::shared_ptr<Home> home) {
-    const Running running(*home);
-    while (!home->stopping_) {
-      home->tick_.expires_after(home->core_->options.tick);
-      boost::system::error_code cancelled;
-      co_await home->tick_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-      if (!home->stopping_) home->tick();
-    }
-  }
-
   void tick() {
     const auto now = now_from_system();
     for (std::size_t i = 0; i < members_.size();) {
       Member& member = *members_[i];
       out_.clear();
       auto alive = member.session.on_tick(now, out_);
-      const auto health = member.health.look(now.instant, member.connection->figures());
+      const auto health = member.health.needs_figures(now.instant)
+                              ? member.health.look(now.instant, member.connection->figures())
+                              : member.health.look(now.instant);
       const bool dead = health.state == net::HealthState::kDead;
       if (alive && dead) alive = fail(net::Errc::kTimedOut, "the peer " + std::string(net::to_words(health.reason)));
       const auto& extension = member.extension;
@@ -352,7 +271,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
           member.health.ping_due(now.instant) && member.extension.ping(now, out_)) {
         member.health.on_ping(now.instant);
       }
-      member.connection->send(out_);
+      if (!out_.empty()) member.connection->send(out_);
       if (alive) {
         ++i;
         continue;
@@ -474,7 +393,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   net::Shard& shard_;
   net::Credentials credentials_;
   PoolShard pool_;
-  asio::steady_timer tick_;
+  std::optional<net::Ticker> ticker_;
   std::vector<Member*> members_;
   std::vector<net::Link*> handshakes_;
   wire::FrameBuffer out_;                          ///< Of one batch.
@@ -483,14 +402,14 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
   bool stopping_ = false;
   log::Limited complaints_{"pool.more_complaints"};
   log::Limited endings_{"pool.more_connections_closed"};
-  std::function<void(const Counters&)> done_;
+  std::function<void(const Totals&)> done_;
 };
 
 PoolServer::Member::Member(Home& at, std::unique_ptr<net::NetworkConnection> peer, net::Transport carrier)
     : home(at),
       connection(std::move(peer)),
       session(at.pool_, now_from_system().instant),
-      extension(net::AditExtension::Side::kServer, connection->metadata().lanes > 1),
+      extension(connection->metadata().lanes > 1),
       health(at.core_->options.health, now_from_system().instant),
       place(at.members_.size()),
       transport(carrier),
@@ -584,12 +503,12 @@ void PoolServer::stop(net::ShutdownBehavior behavior) {
   if (core.options.iroh) core.options.iroh->stop_listening();
   if (core.listener) core.listener->stop();
 
-  std::vector<std::future<Counters>> ends;
+  std::vector<std::future<Totals>> ends;
   for (const auto& home : core.homes) {
-    auto promise = std::make_shared<std::promise<Counters>>();
+    auto promise = std::make_shared<std::promise<Totals>>();
     ends.push_back(promise->get_future());
     home->shard().post([core = core_, home, behavior, promise] {
-      home->drain(behavior, [promise](const Counters& counters) { promise->set_value(counters); });
+      home->drain(behavior, [promise](const Totals& counters) { promise->set_value(counters); });
     });
   }
   const auto wait_until = [&](auto moment) {
@@ -601,8 +520,7 @@ void PoolServer::stop(net::ShutdownBehavior behavior) {
   for (auto& end : ends) {
     if (end.wait_for(Duration::zero()) != std::future_status::ready) continue;
     const auto counters = end.get();
-    add(core.last.pool, counters.pool);
-    add(core.last.transports, counters.transports);
+    core.last.add(counters);
   }
   core.blocks.join();
   core.source.stop();
@@ -630,16 +548,15 @@ auto PoolServer::ask(Ask ask) const {
 }
 
 ServerStats PoolServer::stats() const {
-  ServerStats stats;
+  Totals counted;
   if (core_->stopped) {
-    stats.pool = core_->last.pool;
-    stats.transports = core_->last.transports;
+    counted = core_->last;
   } else {
-    for (const auto& counters : ask([](const Home& home) { return home.counters(); })) {
-      add(stats.pool, counters.pool);
-      add(stats.transports, counters.transports);
-    }
+    for (const auto& counters : ask([](const Home& home) { return home.counters(); })) counted.add(counters);
   }
+  ServerStats stats;
+  stats.pool = counted.pool;
+  stats.transports = counted.transports;
   stats.admission = core_->admission.counts();
   stats.jobs = core_->jobs;
   stats.source = core_->source.status();
