@@ -15,6 +15,8 @@
 #include "net/deadline.h"
 #include "net/dial.h"
 #include "net/health.h"
+#include "net/setup.h"
+#include "net/ticker.h"
 #include "net/url.h"
 #include "wire/common_messages.h"
 
@@ -47,36 +49,6 @@ std::string utc(UnixTime time) {
   gmtime_r(&seconds, &parts);
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts)};
 }
-
-/// Calls `look` each second until destroyed, on the shard's thread.
-class Watch {
- public:
-  Watch(net::Shard& shard, std::function<void()> look) : state_(std::make_shared<State>(shard.context(), std::move(look))) {
-    next(state_);
-  }
-  ~Watch() {
-    state_->look = nullptr;
-    state_->timer.cancel();
-  }
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-
- private:
-  struct State {
-    State(asio::io_context& context, std::function<void()> each) : timer(context), look(std::move(each)) {}
-    asio::steady_timer timer;
-    std::function<void()> look;  ///< Null: it is over.
-  };
-  static void next(const std::shared_ptr<State>& state) {
-    state->timer.expires_after(kLookEvery);
-    state->timer.async_wait([state](const boost::system::error_code& error) {
-      if (error || !state->look) return;
-      state->look();
-      next(state);
-    });
-  }
-  std::shared_ptr<State> state_;
-};
 
 /// What was found out; printed as far as it got.
 struct Report {
@@ -118,10 +90,7 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::Ir
   report.metadata = connection->metadata();
 
   wire::FrameBuffer out;
-  wire::SetupConnection setup{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2};
-  setup.vendor = std::string_view("adit");
-  setup.hardware_version = std::string_view("ping");
-  out.push(setup);
+  net::push_setup_connection(peer.transport, {.hardware_version = "ping"}, out);
   begun = now_from_system().instant;
   connection->send(out);
   {
@@ -140,7 +109,7 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::Ir
       co_return fail(net::Errc::kProtocol, "SetupConnection was answered by another message");
   }
 
-  net::AditExtension extension(net::AditExtension::Side::kClient, report.metadata.lanes > 1);
+  net::AditExtension extension(report.metadata.lanes > 1);
   out.clear();
   if (!extension.agreed()) extension.request(out);
   connection->send(out);
@@ -151,7 +120,7 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::Ir
   // Dead is a peer that leaves the deadline unused, whatever the steps before took.
   net::HealthMonitor monitor({.dead_after = std::max(deadline, kLeastDeadAfter)}, now_from_system().instant);
   const auto look = [&] { report.health = monitor.look(now_from_system().instant, connection->figures()); };
-  const Watch watch(shard, look);
+  const net::Ticker ticker(shard, kLookEvery, look);
   for (unsigned i = 0; report.extension && i < options.count; ++i) {
     if (i != 0) co_await net::sleep_for(kPause);
     out.clear();

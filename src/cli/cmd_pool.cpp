@@ -24,8 +24,6 @@ namespace {
 
 constexpr std::string_view kName = "pool";
 constexpr Duration kGoodbye = std::chrono::seconds(5);
-constexpr Duration kStatsEvery = std::chrono::seconds(1);
-constexpr unsigned kTellEvery = 60;  // Of those.
 
 struct Options {
   std::string config = "pool-config.toml";
@@ -154,29 +152,19 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   if (!source) return give_up(kName, source.error(), code_of(source.error()));
   net::Shards shards(shard_count(config.threads));
   shards.start();
-  std::unique_ptr<net::IrohCarrier> iroh;
-  if (config.iroh.enabled) {
-    auto key = pool::load_or_make_node_key(config);
-    if (!key) return give_up(kName, key.error(), code_of(key.error()));
-    auto started =
-        start_iroh(shards, config.iroh, std::move(*key), config.health.dead_after, config.admission.handshake_deadline);
-    if (!started) return give_up(kName, started.error(), code_of(started.error()));
-    iroh = std::move(*started);
-  }
+  auto started_iroh = start_role_iroh(
+      shards, config.iroh, [&] { return pool::load_or_make_node_key(config); }, config.health.dead_after,
+      config.admission.handshake_deadline);
+  if (!started_iroh) return give_up(kName, started_iroh.error(), code_of(started_iroh.error()));
+  std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
   pool::ServerOptions options = server_options(config, authority);
   const net::IrohCarrier* const entrance = options.iroh = config.iroh.listen ? iroh.get() : nullptr;
   pool::PoolServer server(shards, **source, std::move(options));
   if (auto started = server.start(); !started) return give_up(kName, started.error(), code_of(started.error()));
 
-  std::unique_ptr<monitor::Server> monitor;
-  if (config.monitoring_address) {
-    auto started = monitor::Server::start(
-        {.address = *config.monitoring_address, .cache_refresh = config.monitoring_cache_refresh},
-        [&server, carrier = iroh.get()](const monitor::Deliver& deliver) { deliver(pool_snapshot(server, carrier)); });
-    if (!started) return give_up(kName, started.error(), code_of(started.error()));
-    monitor = std::move(*started);
-    log::info("monitor.listening", {{"address", monitor->address()}});
-  }
+  const auto monitor = start_monitor(config.monitoring_address, config.monitoring_cache_refresh,
+                                     [&server, carrier = iroh.get()] { return pool_snapshot(server, carrier); });
+  if (!monitor) return give_up(kName, monitor.error(), code_of(monitor.error()));
   announce(entrances(config, server, entrance, authority.public_key()), noise::to_text(authority.public_key()),
            global.log.format == log::Format::kLogfmt);
 
@@ -186,14 +174,9 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
     if (std::exchange(height, stats.source.height) != stats.source.height) log::debug("pool.tip", {{"height", height}});
     log_stats(level, stats);
   };
-  unsigned turn = 0;
-  wait_for_signal(kStatsEvery, [&] {
-    const bool due = ++turn % kTellEvery == 0;
-    if (due || log::enabled(log::Level::kDebug)) tell(due ? log::Level::kInfo : log::Level::kDebug);
-    return true;
-  });
+  wait_and_tell([] { return true; }, tell);
   log::info("pool.stopping");
-  if (monitor) monitor->stop();
+  if (*monitor) (*monitor)->stop();
   server.stop(kGoodbye);
   tell(log::Level::kInfo);
   iroh.reset();
@@ -207,11 +190,8 @@ int run(const Global& global, const Options& options) {
   const auto authority = pool::load_authority(loaded.config);
   if (!authority) return give_up(kName, authority.error(), code_of(authority.error()));
   if (auto made = make_data_dir(loaded.config.data_dir); !made) return give_up(kName, made.error(), kFailure);
-  prepare_process();
-  if (auto started = start_log(global, options.log_file.empty() ? loaded.config.log_file : options.log_file); !started) {
-    return give_up(kName, started.error(), kUsage);
-  }
-  log_findings(loaded.findings);
+  if (auto begun = begin_role(global, options.log_file, loaded.config.log_file, loaded.findings); !begun)
+    return give_up(kName, begun.error(), kUsage);
   return serve(global, loaded.config, *authority);
 }
 

@@ -16,8 +16,6 @@ namespace {
 
 constexpr std::string_view kName = "translator";
 constexpr Duration kGoodbye = std::chrono::seconds(5);
-constexpr Duration kStatsEvery = std::chrono::seconds(1);
-constexpr unsigned kTellEvery = 60;  // Of those.
 
 struct Options {
   std::string config = "tproxy-config.toml";
@@ -63,7 +61,7 @@ class Watch {
   void look(const translator::ServerStats& stats) {
     connects_.resize(stats.upstreams.size());
     for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
-      const translator::UpstreamStatus& upstream = stats.upstreams[i];
+      const net::UplinkStatus& upstream = stats.upstreams[i];
       if (!upstream.ready || !upstream.metadata) continue;
       const net::ConnectionMetadata& metadata = *upstream.metadata;
       if (std::exchange(connects_[i], upstream.connects) != upstream.connects) {
@@ -96,7 +94,7 @@ void log_stats(log::Level level, const translator::ServerStats& stats) {
               {"shares_accepted", stats.counters.shares_accepted},
               {"shares_rejected", rejected(stats.counters)},
               {"blocks_found", stats.counters.blocks_found},
-              {"upstreams_ready", std::ranges::count(stats.upstreams, true, &translator::UpstreamStatus::ready)}});
+              {"upstreams_ready", std::ranges::count(stats.upstreams, true, &net::UplinkStatus::ready)}});
 }
 
 monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net::IrohCarrier* iroh) {
@@ -104,8 +102,7 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net
   monitor::Snapshot out;
   out.sv1 = monitor::Sv1Sample{.clients = stats.counters.miners, .hashrate_hps = stats.counters.hash_rate_hps};
   auto& upstream = out.server.emplace();
-  upstream.connections =
-      static_cast<std::uint64_t>(std::ranges::count(stats.upstreams, true, &translator::UpstreamStatus::ready));
+  upstream.connections = static_cast<std::uint64_t>(std::ranges::count(stats.upstreams, true, &net::UplinkStatus::ready));
   upstream.blocks_found = stats.counters.blocks_found;
   for (const translator::MinerInfo& miner : server.miners()) {
     if (!miner.channel_id) continue;
@@ -160,16 +157,15 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net
     for (std::size_t i = 0; i < stats.upstreams.size(); ++i)
       add(name, i == 0 ? help : "", stats.upstreams[i].*member, {{"shard", std::to_string(i)}});
   };
-  of_shards("adit_upstream_connects_total", "Times that an upstream became ready", &translator::UpstreamStatus::connects);
+  of_shards("adit_upstream_connects_total", "Times that an upstream became ready", &net::UplinkStatus::connects);
   of_shards("adit_upstream_fallbacks_total", "Times that another upstream than the last became ready",
-            &translator::UpstreamStatus::fallbacks);
-  of_shards("adit_upstream_goodbyes_total", "Endings in which every Goodbye was acknowledged",
-            &translator::UpstreamStatus::goodbyes);
+            &net::UplinkStatus::fallbacks);
+  of_shards("adit_upstream_goodbyes_total", "Endings in which every Goodbye was acknowledged", &net::UplinkStatus::goodbyes);
   add_carrier(out, iroh);
   of_shards("adit_upstream_path_changes_total", "Times that a connection's data began to go another way",
-            &translator::UpstreamStatus::path_changes);
+            &net::UplinkStatus::path_changes);
   of_shards("adit_upstream_shares_unanswered_total", "Shares whose connection ended before the answer",
-            &translator::UpstreamStatus::shares_unanswered);
+            &net::UplinkStatus::shares_unanswered);
   const auto by_transport = [&](const char* name, const char* help, auto member) {
     bool first_of_name = true;
     for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
@@ -181,8 +177,8 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net
     }
   };
   by_transport("adit_upstream_degraded_total", "Times that an upstream connection became degraded",
-               &translator::UpstreamStatus::degraded);
-  by_transport("adit_upstream_dead_total", "Upstream connections that were found dead", &translator::UpstreamStatus::dead);
+               &net::UplinkStatus::degraded);
+  by_transport("adit_upstream_dead_total", "Upstream connections that were found dead", &net::UplinkStatus::dead);
   bool first_health = true;
   for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
     const auto& status = stats.upstreams[i];
@@ -203,47 +199,35 @@ int serve(const translator::TranslatorConfig& config) {
   // Each shard has an upstream connection of its own: one carries more miners than most farms have.
   net::Shards shards(config.threads == 0 ? 1 : config.threads);
   shards.start();
-  std::unique_ptr<net::IrohCarrier> iroh;
-  if (config.iroh.enabled) {
-    auto key = translator::load_or_make_node_key(config);
-    if (!key) return give_up(kName, key.error(), code_of(key.error()));
-    auto started = start_iroh(shards, config.iroh, std::move(*key), config.health.dead_after);
-    if (!started) return give_up(kName, started.error(), code_of(started.error()));
-    iroh = std::move(*started);
-    log::info("translator.iroh", {{"endpoint_id", iroh->endpoint_id()}});
-  }
+  auto started_iroh =
+      start_role_iroh(shards, config.iroh, [&] { return translator::load_or_make_node_key(config); }, config.health.dead_after);
+  if (!started_iroh) return give_up(kName, started_iroh.error(), code_of(started_iroh.error()));
+  std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
+  if (iroh) log::info("translator.iroh", {{"endpoint_id", iroh->endpoint_id()}});
   translator::ServerOptions options = server_options(config);
   options.iroh = iroh.get();
   translator::TranslatorServer server(shards, std::move(options));
   if (auto started = server.start(); !started) return give_up(kName, started.error(), code_of(started.error()));
 
-  std::unique_ptr<monitor::Server> monitor;
-  if (config.monitoring_address) {
-    auto started = monitor::Server::start(
-        {.address = *config.monitoring_address, .cache_refresh = config.monitoring_cache_refresh},
-        [&server, carrier = iroh.get()](const monitor::Deliver& deliver) { deliver(snapshot(server, carrier)); });
-    if (!started) return give_up(kName, started.error(), code_of(started.error()));
-    monitor = std::move(*started);
-    log::info("monitor.listening", {{"address", monitor->address()}});
-  }
+  const auto monitor = start_monitor(config.monitoring_address, config.monitoring_cache_refresh,
+                                     [&server, carrier = iroh.get()] { return snapshot(server, carrier); });
+  if (!monitor) return give_up(kName, monitor.error(), code_of(monitor.error()));
 
   Watch watch;
-  unsigned turn = 0;
   std::optional<Error> unusable;
-  wait_for_signal(kStatsEvery, [&] {
-    const bool tell = ++turn % kTellEvery == 0;
-    const translator::ServerStats stats = server.stats();
-    for (const translator::UpstreamStatus& upstream : stats.upstreams) {
+  const auto still_usable = [&] {
+    for (const net::UplinkStatus& upstream : server.stats().upstreams) {
       if (upstream.unusable) unusable = upstream.unusable;
     }
-    if (tell || log::enabled(log::Level::kDebug)) {
-      watch.look(stats);
-      log_stats(tell ? log::Level::kInfo : log::Level::kDebug, stats);
-    }
     return !unusable;
+  };
+  wait_and_tell(still_usable, [&](log::Level level) {
+    const translator::ServerStats stats = server.stats();
+    watch.look(stats);
+    log_stats(level, stats);
   });
   log::info("translator.stopping");
-  if (monitor) monitor->stop();
+  if (*monitor) (*monitor)->stop();
   server.stop(kGoodbye);
   log_stats(log::Level::kInfo, server.stats());
   iroh.reset();
@@ -254,11 +238,8 @@ int serve(const translator::TranslatorConfig& config) {
 int run(const Global& global, const Options& options) {
   auto loaded = translator::load_config(options.config, config::environment_of_process());
   if (!may_start(loaded.findings)) return kUsage;
-  prepare_process();
-  if (auto started = start_log(global, options.log_file.empty() ? loaded.config.log_file : options.log_file); !started) {
-    return give_up(kName, started.error(), kUsage);
-  }
-  log_findings(loaded.findings);
+  if (auto begun = begin_role(global, options.log_file, loaded.config.log_file, loaded.findings); !begun)
+    return give_up(kName, begun.error(), kUsage);
   return serve(loaded.config);
 }
 

@@ -51,6 +51,14 @@ void prepare_process() {
   }
 }
 
+Result<> begin_role(const Global& global, const std::string& log_option, const std::string& log_configured,
+                    const std::vector<config::Finding>& findings) {
+  prepare_process();
+  ADIT_CHECK(start_log(global, log_option.empty() ? log_configured : log_option));
+  log_findings(findings);
+  return {};
+}
+
 unsigned shard_count(unsigned configured) {
   return configured != 0 ? configured : std::max(1u, std::thread::hardware_concurrency());
 }
@@ -100,6 +108,14 @@ Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shard
       net::Errc::kUnsupported,
       "this build of adit has no iroh (ADIT_IROH=OFF): remove [iroh] and the upstreams over iroh, or use another build");
 #endif
+}
+
+Result<std::unique_ptr<net::IrohCarrier>> start_role_iroh(net::Shards& shards, const config::IrohSettings& settings,
+                                                          const std::function<Result<config::NodeKey>()>& key,
+                                                          Duration dead_after, Duration accept_deadline) {
+  if (!settings.enabled) return nullptr;
+  ADIT_TRY(config::NodeKey loaded, key());
+  return start_iroh(shards, settings, std::move(loaded), dead_after, accept_deadline);
 }
 
 void add_iroh_options(CLI::App& command, IrohDialling& dialling) {
@@ -193,6 +209,17 @@ monitor::ConnectionSample connection_sample(const net::ConnectionMetadata& metad
   return sample;
 }
 
+Result<std::unique_ptr<monitor::Server>> start_monitor(const std::optional<net::TcpConfig>& address,
+                                                       std::chrono::seconds cache_refresh,
+                                                       std::function<monitor::Snapshot()> snapshot) {
+  if (!address) return nullptr;
+  ADIT_TRY(auto monitor,
+           monitor::Server::start({.address = *address, .cache_refresh = cache_refresh},
+                                  [snapshot = std::move(snapshot)](const monitor::Deliver& deliver) { deliver(snapshot()); }));
+  log::info("monitor.listening", {{"address", monitor->address()}});
+  return monitor;
+}
+
 monitor::HistogramSample histogram(std::string name, std::string help, std::vector<std::pair<std::string, std::string>> labels,
                                    const net::RoundTrips& trips) {
   return {.name = std::move(name),
@@ -263,6 +290,16 @@ void wait_for_signal(Duration period, const std::function<bool()>& each, Duratio
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+void wait_and_tell(const std::function<bool()>& each, const std::function<void(log::Level)>& tell) {
+  constexpr unsigned kTellEvery = 60;
+  unsigned turn = 0;
+  wait_for_signal(std::chrono::seconds(1), [&] {
+    const bool due = ++turn % kTellEvery == 0;
+    if (due || log::enabled(log::Level::kDebug)) tell(due ? log::Level::kInfo : log::Level::kDebug);
+    return each();
+  });
 }
 
 }  // namespace adit::cli

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "base/time.h"
 #include "config/common.h"
 #include "config/keys.h"
+#include "log/log.h"
+#include "monitor/server.h"
 #include "monitor/snapshot.h"
 #include "net/carrier.h"
 #include "net/metadata.h"
@@ -24,9 +27,16 @@ class App;
 
 namespace adit::cli {
 
+struct Global;
+
 /// Lifts the limit on open files as far as this user may, and makes writing to a closed pipe an error instead of a signal.
 /// Before threads start, with SIGINT and SIGTERM blocked for the threads to come: wait_for_signal takes them.
 void prepare_process();
+
+/// How a role with a configuration begins: prepare_process, the log (in the file that the option names, else the
+/// configuration), and what may_start() let pass. Error: start_log's.
+Result<> begin_role(const Global& global, const std::string& log_option, const std::string& log_configured,
+                    const std::vector<config::Finding>& findings);
 
 /// How many shards `configured` means (0: one for each CPU).
 unsigned shard_count(unsigned configured);
@@ -38,6 +48,12 @@ unsigned shard_count(unsigned configured);
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, const config::IrohSettings& settings,
                                                      config::NodeKey key, Duration dead_after = std::chrono::seconds(10),
                                                      Duration accept_deadline = std::chrono::seconds(10));
+
+/// As start_iroh with the key that `key` loads, where [iroh] is wanted; null where it is not.
+Result<std::unique_ptr<net::IrohCarrier>> start_role_iroh(net::Shards& shards, const config::IrohSettings& settings,
+                                                          const std::function<Result<config::NodeKey>()>& key,
+                                                          Duration dead_after,
+                                                          Duration accept_deadline = std::chrono::seconds(10));
 
 /// How an endpoint that only dials finds its peer.
 struct IrohDialling {
@@ -70,6 +86,11 @@ std::vector<std::string> reachable_hosts(const std::string& host);
 monitor::ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std::uint32_t client_id,
                                             std::uint64_t channels);
 
+/// The role's monitor, if it is to have one, which shows what `snapshot` gathers. Errors: those of monitor::Server::start.
+Result<std::unique_ptr<monitor::Server>> start_monitor(const std::optional<net::TcpConfig>& address,
+                                                       std::chrono::seconds cache_refresh,
+                                                       std::function<monitor::Snapshot()> snapshot);
+
 /// For the monitor.
 monitor::HistogramSample histogram(std::string name, std::string help, std::vector<std::pair<std::string, std::string>> labels,
                                    const net::RoundTrips& trips);
@@ -86,5 +107,9 @@ void print_qr(const std::string& text);
 /// Calls `each` every `period` on this thread until SIGINT or SIGTERM comes, `limit` has passed, or `each` says false: there is
 /// nothing left to wait for. A second signal ends the process at once.
 void wait_for_signal(Duration period, const std::function<bool()>& each, Duration limit = Duration::max());
+
+/// wait_for_signal with a look each second; `tell` is called once a minute at level info, and each second in between where
+/// debug is logged.
+void wait_and_tell(const std::function<bool()>& each, const std::function<void(log::Level)>& tell);
 
 }  // namespace adit::cli
