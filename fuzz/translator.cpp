@@ -35,7 +35,7 @@ void require(bool holds) {
 /// The upstream's own view of what is open.
 struct Channel {
   std::size_t extranonce_size = 0;
-  std::uint32_t next_sequence_number = 0;
+  std::uint32_t next_sequence_number = net::StratumV2StreamHandler::kFirstSequenceNumber;
   Instant updated_at{};
 };
 
@@ -65,7 +65,7 @@ class World : public translator::TranslatorEvents {
   /// Two miners at work, one channel each or one for both: bytes that find the way here are few.
   void begin(const Options& options) {
     connected_ = true;
-    translator_->on_upstream_connected("id", "host", 1, now_, regtest_only_);
+    translator_->on_upstream_connected("id", now_, regtest_only_);
     say(wire::SetupConnectionSuccess{.used_version = 2});
     const std::vector<std::uint16_t> granted = {wire::kWorkerTracking};
     if (!options.extensions.empty()) say(wire::RequestExtensionsSuccess{.request_id = 1, .supported_extensions = granted});
@@ -145,7 +145,7 @@ class World : public translator::TranslatorEvents {
   void upstream() {
     if (!connected_) {
       connected_ = true;
-      translator_->on_upstream_connected("id", "host", 1, now_, regtest_only_);
+      translator_->on_upstream_connected("id", now_, regtest_only_);
       check_upstream();
       if (source_.pick(8) != 0) say(wire::SetupConnectionSuccess{.used_version = 2, .flags = source_.pick(4) == 0 ? 1U : 0U});
       return;
@@ -283,7 +283,7 @@ class World : public translator::TranslatorEvents {
         const auto close = frame.as<wire::CloseChannel>();
         require(close.has_value() && channels_.erase(close->channel_id) == 1);
       } else {
-        require(frame.is<wire::SetupConnection>() || frame.is<wire::RequestExtensions>());
+        require(frame.is<wire::RequestExtensions>());
       }
     }
     translator_->upstream_output().clear();

@@ -90,7 +90,7 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::Ir
   report.metadata = connection->metadata();
 
   wire::FrameBuffer out;
-  net::push_setup_connection(peer.transport, {.hardware_version = "ping"}, out);
+  net::push_setup_connection(peer.transport, {.program = "ping"}, out);
   begun = now_from_system().instant;
   connection->send(out);
   {

@@ -6,7 +6,6 @@
 
 #include "wire/adit_messages.h"
 #include "wire/common_messages.h"
-#include "wire/mining_messages.h"
 
 namespace adit::net {
 namespace {
@@ -33,25 +32,15 @@ void AditExtension::request(wire::FrameBuffer& out) {
 
 void AditExtension::on_sent(const wire::FrameBuffer& frames) {
   for (const auto& frame : frames) {
-    if (frame.is<wire::SubmitSharesStandard>() || frame.is<wire::SubmitSharesExtended>()) ++unanswered_;
-    if (frame.is<wire::RequestExtensionsSuccess>()) {
-      if (const auto message = frame.as<wire::RequestExtensionsSuccess>(); message && lists_us(*message)) agreed_ = true;
-    }
+    if (!frame.is<wire::RequestExtensionsSuccess>()) continue;
+    if (const auto message = frame.as<wire::RequestExtensionsSuccess>(); message && lists_us(*message)) agreed_ = true;
   }
 }
 
 Result<void> AditExtension::on_received(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) {
   for (const auto& frame : frames) {
     if (heard_ack_) return fail(Errc::kProtocol, "the peer sent a message behind its GoodbyeAck");
-    if (frame.is<wire::SubmitSharesSuccess>()) {
-      const auto message = frame.as<wire::SubmitSharesSuccess>();
-      if (!message) continue;
-      accepted_ += message->new_submits_accepted_count;
-      unanswered_ -= std::min<std::uint64_t>(unanswered_, message->new_submits_accepted_count);
-    } else if (frame.is<wire::SubmitSharesError>()) {
-      ++rejected_;
-      unanswered_ -= std::min<std::uint64_t>(unanswered_, 1);
-    } else if (frame.is<wire::RequestExtensionsSuccess>()) {
+    if (frame.is<wire::RequestExtensionsSuccess>()) {
       const auto message = frame.as<wire::RequestExtensionsSuccess>();
       if (!message || message->request_id != kRequestId || !std::exchange(asking_, false)) continue;
       agreed_ = lists_us(*message);
@@ -118,8 +107,7 @@ void AditExtension::say_goodbye(std::string_view reason, Duration patience, wire
 }
 
 void AditExtension::settle(wire::FrameBuffer& out) {
-  if (!peer_patience_ || sent_ack_ || (side_ == Side::kClient && unanswered_ != 0)) return;
-  sent_ack_ = true;
+  if (!peer_patience_ || std::exchange(sent_ack_, true)) return;
   out.push(wire::GoodbyeAck{});
 }
 

@@ -26,23 +26,21 @@ struct ShutdownBehavior {
   Duration deadline = std::chrono::seconds(5);
 };
 
-/// Both ends of a mining session have one of these. Frames that the role handles pass by it, in both directions, so that it
-/// knows what is under way; it writes its own messages into the role's answers.
+/// Both ends of a mining session have one of these. Frames that came pass by it, and it writes its own messages into the role's
+/// answers.
 ///
 /// An ending: one side says Goodbye and begins nothing new. The other finishes what is under way, answers all of it, and sends
-/// GoodbyeAck as its last frame. Who submits shares (the client) has finished when its last share is answered. Both may say
-/// Goodbye at once; each is then acknowledged.
+/// GoodbyeAck as its last frame. Who submits shares (the client) has finished when its last share is answered
+/// (net/shares.h knows). Both may say Goodbye at once; each is then acknowledged.
 class AditExtension {
  public:
-  enum class Side { kClient, kServer };
-
   /// `agreed`: spoken without negotiation (over lanes).
-  explicit AditExtension(Side side, bool agreed = false) : side_(side), agreed_(agreed) {}
+  explicit AditExtension(bool agreed = false) : agreed_(agreed) {}
 
   /// The client asks for it: right behind SetupConnection.Success, with a request_id of its own.
   void request(wire::FrameBuffer& out);
 
-  /// What the role sends; to be called before it is sent. Allocates nothing.
+  /// What the server's role answers: whether it has granted this.
   void on_sent(const wire::FrameBuffer& frames);
 
   /// What came, after the role has handled it and its answers are in `out`. Allocates nothing for frames of other extensions.
@@ -57,7 +55,8 @@ class AditExtension {
   /// Ends the session: Goodbye. Nothing may be begun any more. Only if agreed(); once.
   void say_goodbye(std::string_view reason, Duration patience, wire::FrameBuffer& out);
 
-  /// To be called when all that came was handled and answered, in `out` too: acknowledges the peer's Goodbye if that is due.
+  /// To be called when all that came was handled and answered, in `out` too, and all that was asked of the peer was answered:
+  /// acknowledges the peer's Goodbye if that is due.
   void settle(wire::FrameBuffer& out);
 
   /// The peer said Goodbye: finish what is under way, begin nothing new. How long it waits, at most kLongestPatience.
@@ -67,12 +66,6 @@ class AditExtension {
   [[nodiscard]] bool leaving() const { return said_ || peer_patience_; }
   /// Every Goodbye that was said, on either side, is acknowledged: the connection may be drained.
   [[nodiscard]] bool over() const { return leaving() && (!said_ || heard_ack_) && (!peer_patience_ || sent_ack_); }
-
-  /// Shares that were submitted and are not answered yet (the client's side).
-  [[nodiscard]] std::uint64_t unanswered() const { return unanswered_; }
-  /// Shares that were accepted, and rejected, on this session (the client's side).
-  [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
-  [[nodiscard]] std::uint64_t rejected() const { return rejected_; }
 
   /// Pings answered at once, and a second, at most: one more is not answered.
   static constexpr int kPingBurst = 64;
@@ -92,7 +85,6 @@ class AditExtension {
   [[nodiscard]] bool may_answer_ping(Instant now);
   Result<void> on_own(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
 
-  Side side_;
   bool agreed_;
   bool asking_ = false;
   bool said_ = false;
@@ -100,9 +92,6 @@ class AditExtension {
   bool sent_ack_ = false;
   std::optional<Duration> peer_patience_;
   std::string peer_reason_;
-  std::uint64_t unanswered_ = 0;
-  std::uint64_t accepted_ = 0;
-  std::uint64_t rejected_ = 0;
   std::uint64_t nonce_ = 0;
   std::optional<Instant> pinged_at_;
   std::optional<Duration> round_trip_;

@@ -12,6 +12,7 @@
 #include "net/framed.h"
 #include "net/handshake.h"
 #include "net/lanes/connection.h"
+#include "net/shares.h"
 #include "net/tcp.h"
 #include "noise/certificate.h"
 #include "wire/messages.h"
@@ -112,6 +113,25 @@ TEST(Allocations, AWarmSessionOverLanesAllocatesNothingPerBatch) {
   EXPECT_EQ(allocations::made, 0);
   listener->stop();
   shards.stop(1s);
+}
+
+TEST(Allocations, SharesUnderWayAllocateNothingOnceSoManyWere) {
+  StratumV2StreamHandler shares;
+  std::uint64_t answered = 0;
+  const auto round = [&] {
+    for (int i = 0; i < 1000; ++i) shares.submit(1, Instant(1h));
+    const auto last = shares.submit(1, Instant(1h));
+    shares.on_answer(
+        wire::SubmitSharesSuccess{.channel_id = 1, .last_sequence_number = last, .new_submits_accepted_count = 1001},
+        Instant(2h), [&](const auto&) { ++answered; });
+  };
+  round();
+  allocations = 0;
+  counting = true;
+  for (int i = 0; i < 100; ++i) round();
+  counting = false;
+  EXPECT_EQ(allocations, 0);
+  EXPECT_EQ(answered, 101u * 1001u);
 }
 
 TEST(Allocations, AWarmConnectionAllocatesNothingPerBatch) {

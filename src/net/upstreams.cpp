@@ -21,11 +21,12 @@ struct Upstreams::State {
     std::shared_ptr<asio::steady_timer> abandoned;  ///< Never expires: cancelled to end the attempt.
   };
 
-  State(Shard& home, const std::vector<Upstream>& candidates, SelectionPolicy policy, DialOptions options, Duration deadline,
-        UpstreamsHandler& events)
+  State(Shard& home, const std::vector<Upstream>& candidates, SelectionPolicy policy, DialOptions options, ClientSetup client,
+        Duration deadline, UpstreamsHandler& events)
       : shard(home),
         selection(carriers(candidates), policy),
         dial(options),
+        setup(client),
         setup_deadline(deadline),
         handler(events),
         wake(home.context()) {
@@ -47,6 +48,7 @@ struct Upstreams::State {
   Shard& shard;
   Selection selection;
   DialOptions dial;
+  ClientSetup setup;
   Duration setup_deadline;
   UpstreamsHandler& handler;
   asio::steady_timer wake;
@@ -75,8 +77,8 @@ class Counted {
 }  // namespace
 
 Upstreams::Upstreams(Shard& shard, std::vector<Upstream> candidates, SelectionPolicy policy, DialOptions dial,
-                     Duration setup_deadline, UpstreamsHandler& handler)
-    : state_(std::make_shared<State>(shard, candidates, policy, dial, setup_deadline, handler)) {}
+                     ClientSetup setup, Duration setup_deadline, UpstreamsHandler& handler)
+    : state_(std::make_shared<State>(shard, candidates, policy, dial, setup, setup_deadline, handler)) {}
 
 Upstreams::~Upstreams() { stop(nullptr); }
 
@@ -162,7 +164,8 @@ asio::awaitable<Result<ReadyUpstream>> Upstreams::set_up(std::shared_ptr<State> 
   ReadyUpstream ready{.candidate = candidate, .peer = state->entries[candidate].peer, .connection = {}, .answer = {}};
   ADIT_CO_TRY(ready.connection, co_await net::dial(state->shard, ready.peer, state->dial));
   wire::FrameBuffer setup;
-  state->handler.write_setup(candidate, ready.peer, setup);
+  push_setup_connection(ready.peer.transport, state->setup, setup);
+  state->handler.setting_up(candidate, ready.peer);
   const auto asked_at = now_from_system().instant;
   ready.connection->send(setup);
   const Deadline deadline(state->shard.context(), *ready.connection, state->setup_deadline);

@@ -17,6 +17,7 @@
 #include "net/connection.h"
 #include "net/dial.h"
 #include "net/selection.h"
+#include "net/setup.h"
 #include "net/shards.h"
 #include "net/url.h"
 #include "wire/frame.h"
@@ -36,8 +37,8 @@ struct ReadyUpstream {
 class UpstreamsHandler {
  public:
   virtual ~UpstreamsHandler() = default;
-  /// Appends SetupConnection for a candidate.
-  virtual void write_setup(std::size_t candidate, const Upstream& peer, wire::FrameBuffer& out) = 0;
+  /// A candidate is reached and SetupConnection goes out; for the log.
+  virtual void setting_up(std::size_t candidate, const Upstream& peer) = 0;
   /// To be used from now on. One that was in use until now finishes what is under way and ends, without a word to Upstreams.
   virtual void use(ReadyUpstream ready) = 0;
   /// An attempt failed; for the log. The next is on its way.
@@ -50,8 +51,8 @@ class UpstreamsHandler {
 class Upstreams {
  public:
   /// `shard` and `handler` must outlive it and, after stop(), its last attempt: see stop().
-  Upstreams(Shard& shard, std::vector<Upstream> candidates, SelectionPolicy policy, DialOptions dial, Duration setup_deadline,
-            UpstreamsHandler& handler);
+  Upstreams(Shard& shard, std::vector<Upstream> candidates, SelectionPolicy policy, DialOptions dial, ClientSetup setup,
+            Duration setup_deadline, UpstreamsHandler& handler);
   ~Upstreams();
   Upstreams(const Upstreams&) = delete;
   Upstreams& operator=(const Upstreams&) = delete;

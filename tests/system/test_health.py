@@ -1,5 +1,5 @@
-"""A pool whose process is stopped, its kernel alive: the translator finds out, mines on its second pool while the miner stays
-connected, and comes back; and what `adit ping` says of such a pool."""
+"""A pool whose process is stopped, its kernel alive: the translator and the miner find out, mine on their second pool (the
+translator's miner stays connected), and come back; and what `adit ping` says of such a pool."""
 import json
 import re
 import signal
@@ -106,6 +106,31 @@ bind_addresses = ["127.0.0.1:0"]
 
     def test_a_hung_pool_over_iroh_is_left_and_come_back_to(self):
         self.falls_back_and_returns("iroh")
+
+    def a_miner_falls_back_and_returns(self, transport):
+        first, second = self.pool("first"), self.pool("second")
+        urls = [first.url(transport), second.url(transport)]
+        miner = Miner(self, urls[0], urls[1], "--goodbye")
+        used = lambda: [event["url"] for event in miner.events("miner.connected")]
+        self.wait_until("the better pool is mined on", lambda: used() and used()[-1] == urls[0], DEADLINE)
+        self.wait_for_more_shares(first)
+        before = len(used())
+
+        first.process.child.send_signal(signal.SIGSTOP)
+        self.wait_until("the second pool takes over", lambda: used()[before:] and used()[-1] == urls[1], DEADLINE)
+        told = next(event for event in miner.events("miner.health") if event["url"] == urls[0])
+        self.assertIn(told["reason"], ("late", "hung") if transport == "tcp" else ("silent", "late", "hung"))
+        self.wait_for_more_shares(second)
+
+        first.process.child.send_signal(signal.SIGCONT)
+        self.wait_until("the first pool is back in use", lambda: used()[-1] == urls[0], DEADLINE)
+        self.wait_for_more_shares(first)
+
+    def test_a_miner_leaves_a_hung_pool_over_tcp_and_comes_back_to_it(self):
+        self.a_miner_falls_back_and_returns("tcp")
+
+    def test_a_miner_leaves_a_hung_pool_over_iroh_and_comes_back_to_it(self):
+        self.a_miner_falls_back_and_returns("iroh")
 
     def test_the_only_pool_hangs_and_is_dialled_again(self):
         pool = self.pool("only")

@@ -118,7 +118,7 @@ class Load::Part : public std::enable_shared_from_this<Part> {
 
   static asio::awaitable<void> serve(std::shared_ptr<Part> part, Peer& peer) {
     part->out_.clear();
-    peer.session.start(part->out_);
+    peer.session.start(part->options_.pool.transport, part->out_);
     peer.connection->send(part->out_);
     for (bool ready = false;;) {
       // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): inside Asio, whose frame has its thread by then
@@ -210,12 +210,6 @@ class Load::Part : public std::enable_shared_from_this<Part> {
 };
 
 Load::Load(net::Shards& shards, LoadOptions options) : shards_(shards), options_(std::move(options)) {
-  if (const auto* tcp = std::get_if<net::TcpConfig>(&options_.pool.transport)) {
-    options_.session.endpoint_host = tcp->host;
-    options_.session.endpoint_port = tcp->port;
-  } else {
-    options_.session.endpoint_host = std::get<net::IrohConfig>(options_.pool.transport).endpoint_id;
-  }
   std::size_t first = 0;
   for (unsigned i = 0; i < shards_.size(); ++i) {
     const std::size_t share = options_.connections / shards_.size() + (i < options_.connections % shards_.size() ? 1 : 0);

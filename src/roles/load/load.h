@@ -25,10 +25,10 @@ struct LoadOptions {
   net::IrohCarrier* iroh = nullptr;  ///< Needed for an iroh pool; outlives the load.
   std::size_t connections = 1000;
   std::size_t dialling = 64;  ///< At once, over all shards: below the accept backlog of 128 that pools have.
-  SessionOptions session;     ///< endpoint_host and endpoint_port are taken from `pool`.
-  bool flood = false;         ///< Each connection submits whenever its in_flight allows.
-  double rate = 0;            ///< Else: shares per second over all connections; 0: none, tips alone are listened to.
-  std::optional<pid_t> pid;   ///< The pool's process, if it runs here and is to be measured.
+  SessionOptions session;
+  bool flood = false;        ///< Each connection submits whenever its in_flight allows.
+  double rate = 0;           ///< Else: shares per second over all connections; 0: none, tips alone are listened to.
+  std::optional<pid_t> pid;  ///< The pool's process, if it runs here and is to be measured.
 };
 
 /// What it cost the pool to take all connections in, each up to its first work.

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "net/setup.h"
 #include "wire/messages.h"
 
 namespace adit::load {
@@ -21,9 +22,8 @@ std::string quoted(std::string_view code) { return "'" + std::string(code) + "'"
 Session::Session(const SessionOptions& options, Meter& meter, std::uint32_t number)
     : options_(options), meter_(meter), number_(number) {}
 
-void Session::start(wire::FrameBuffer& out) {
-  out.push(channels::mining_setup("load", options_.endpoint_host, options_.endpoint_port,
-                                  options_.extended ? 0 : wire::kRequiresStandardJobs));
+void Session::start(const net::TransportConfig& pool, wire::FrameBuffer& out) {
+  net::push_setup_connection(pool, {.program = "load", .flags = options_.extended ? 0 : wire::kRequiresStandardJobs}, out);
 }
 
 template <>
@@ -113,18 +113,18 @@ template <>
 Result<void> Session::on(const wire::SubmitSharesSuccess& message, Instant now, wire::FrameBuffer&) {
   if (!is_ours(message.channel_id)) return {};
   meter_.accepted += message.new_submits_accepted_count;
-  unanswered_ -= std::min<std::size_t>(unanswered_, message.new_submits_accepted_count);
-  // Of a share so old that its place was used again nothing is known, nor of one that was never sent.
-  if (next_sequence_number_ - message.last_sequence_number - 1 < sent_at_.size())
-    meter_.acknowledged.add(now - sent_at_[message.last_sequence_number % sent_at_.size()]);
+  // The last one's answer waited for nothing else.
+  shares_.on_answer(message, now, [&](const auto& answer) {
+    if (answer.sequence_number == message.last_sequence_number) meter_.acknowledged.add(answer.round_trip);
+  });
   return {};
 }
 
 template <>
-Result<void> Session::on(const wire::SubmitSharesError& message, Instant, wire::FrameBuffer&) {
+Result<void> Session::on(const wire::SubmitSharesError& message, Instant now, wire::FrameBuffer&) {
   if (!is_ours(message.channel_id)) return {};
   meter_.on_rejected(message.error_code);
-  unanswered_ -= std::min<std::size_t>(unanswered_, 1);
+  shares_.on_answer(message, now, [](const auto&) {});
   return {};
 }
 
@@ -193,14 +193,12 @@ std::optional<std::uint32_t> Session::find_nonce() {
 
 std::size_t Session::submit(std::size_t limit, Instant now, wire::FrameBuffer& out) {
   if (!search_) return 0;
-  if (sent_at_.empty()) sent_at_.resize(2 * options_.in_flight);  // only who submits pays for it
   std::array<std::uint8_t, 32> extranonce{};
   std::size_t sent = 0;
-  for (; sent < limit && unanswered_ < options_.in_flight; ++sent) {
+  for (; sent < limit && shares_.unanswered() < options_.in_flight; ++sent) {
     const auto nonce = find_nonce();
     if (!nonce) break;
-    const std::uint32_t sequence_number = next_sequence_number_++;
-    sent_at_[sequence_number % sent_at_.size()] = now;
+    const std::uint32_t sequence_number = shares_.submit(channel_->id(), now);
     if (options_.extended) {
       out.push(wire::SubmitSharesExtended{.channel_id = channel_->id(),
                                           .sequence_number = sequence_number,
@@ -217,7 +215,6 @@ std::size_t Session::submit(std::size_t limit, Instant now, wire::FrameBuffer& o
                                           .ntime = search_->ntime,
                                           .version = search_->version});
     }
-    ++unanswered_;
   }
   meter_.submitted += sent;
   return sent;

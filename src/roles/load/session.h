@@ -13,6 +13,8 @@
 #include "bitcoin/hash.h"
 #include "bitcoin/u256.h"
 #include "channels/client.h"
+#include "net/shares.h"
+#include "net/transport_config.h"
 #include "roles/load/meter.h"
 #include "wire/frame.h"
 
@@ -25,8 +27,6 @@ struct SessionOptions {
   /// What the channel is opened with. Near 0 a pool gives the easiest target it has, which real shares meet at any rate.
   float nominal_hash_rate_hps = 1e-3F;
   std::size_t in_flight = 32;  ///< Shares sent and not answered. More than the pool's batch, or nothing is ever answered.
-  std::string endpoint_host;   ///< What was dialled.
-  std::uint16_t endpoint_port = 0;
 };
 
 /// One channel on one connection. Its shares are real: each is hashed, meets its job's target, and is no block (where the
@@ -39,8 +39,8 @@ class Session {
   /// Both outlive the session. `number`: of the connection, in what the meter keeps of tips.
   Session(const SessionOptions& options, Meter& meter, std::uint32_t number = 0);
 
-  /// Appends SetupConnection. Once, when the connection stands.
-  void start(wire::FrameBuffer& out);
+  /// Appends SetupConnection. Once, when the connection to `pool` stands.
+  void start(const net::TransportConfig& pool, wire::FrameBuffer& out);
 
   /// Unknown messages are ignored. Errors, which end the connection: kRefused, kClosed; wire's and channels' for what breaks
   /// the protocol.
@@ -80,9 +80,7 @@ class Session {
   std::uint32_t number_;
   std::optional<channels::ClientChannel> channel_;
   std::optional<Search> search_;
-  std::vector<Instant> sent_at_;  ///< By sequence number modulo its size.
-  std::size_t unanswered_ = 0;
-  std::uint32_t next_sequence_number_ = 1;
+  net::StratumV2StreamHandler shares_;
 };
 
 }  // namespace adit::load

@@ -24,7 +24,7 @@ class LoadSession : public testing::Test {
   void begin(bool extended, std::uint32_t nbits) {
     options_ = {.user = "load", .extended = extended, .in_flight = 8};
     session_.emplace(options_, meter_, kNumber);
-    session_->start(out_);
+    session_->start(net::TcpConfig{"127.0.0.1", 1}, out_);
     ASSERT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
     if (extended) {
       const auto open = (*out_.begin()).as<wire::OpenExtendedMiningChannel>();
@@ -164,7 +164,7 @@ TEST_F(LoadSession, ATargetOutOfReachIsCountedNotSearchedForEver) {
 TEST_F(LoadSession, WhatThePoolRefusesEndsTheSessionInItsWords) {
   options_ = {.user = "load"};
   session_.emplace(options_, meter_, kNumber);
-  session_->start(out_);
+  session_->start(net::TcpConfig{"127.0.0.1", 1}, out_);
   ASSERT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
   const auto refused = receive(wire::OpenMiningChannelError{.request_id = 1, .error_code = "channel-capacity-exhausted"});
   ASSERT_FALSE(refused);

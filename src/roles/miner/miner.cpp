@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 namespace asio = net::asio;
 
 constexpr Duration kDialDeadline = 5s;
+constexpr Duration kTick = 1s;
 constexpr Duration kStableAfter = 60s;  // A connection that lasted so long makes the next failure a first one.
 constexpr std::size_t kMaxQueuedBytes = 1 << 16;
 
@@ -24,7 +25,7 @@ std::uint64_t random_u64() {
 }  // namespace
 
 // Counts and logs; the shard writes, anybody reads the counts.
-class Miner::Events final : public UplinkHandler {
+class Miner::Events final : public Sv2Handler {
  public:
   explicit Events(Miner& miner) : miner_(miner) {}
 
@@ -41,7 +42,9 @@ class Miner::Events final : public UplinkHandler {
     log::warn("miner.share_rejected", {{"code", code}});
   }
 
-  void on_connected(const net::Upstream& peer, const net::ConnectionMetadata& metadata) override {
+  void on_connected(const net::Upstream& peer) override {
+    miner_.uplink_->on_ready();
+    const auto& metadata = *miner_.uplink_->status().metadata;
     log::info("miner.connected", {{"transport", to_string(metadata.transport)},
                                   {"path", to_string(metadata.path)},
                                   {"peer", metadata.peer},
@@ -87,25 +90,47 @@ void Miner::start() {
   });
   shard_.post([this] {
     if (config_.pools.front().dialect == net::Dialect::kStratumV1) return shard_.spawn(run_sv1());
-    config_.regtest_only.resize(config_.pools.size());
-    auto selection = config_.selection;
-    selection.longest_retry = config_.longest_retry;
-    selection.first_retry = std::min(selection.first_retry, config_.longest_retry);
-    uplink_ = std::make_shared<Uplink>(
-        shard_,
-        Uplink::Options{.pools = config_.pools,
-                        .regtest_only = config_.regtest_only,
-                        .selection = selection,
-                        .dial = {.connect_deadline = kDialDeadline, .max_queued_bytes = kMaxQueuedBytes, .iroh = config_.iroh},
-                        .session = {.user = config_.user,
-                                    .nominal_hash_rate_hps = config_.nominal_hash_rate_hps,
-                                    .endpoint_host = {},
-                                    .extended = config_.extended},
-                        .goodbye = config_.goodbye},
-        *events_);
-    submit_ = [this](const Solution& solution) { uplink_->submit(solution); };
-    uplink_->start();
+    start_sv2();
   });
+}
+
+void Miner::start_sv2() {
+  auto regtest_only = config_.regtest_only;
+  regtest_only.resize(config_.pools.size());
+  sv2_.emplace(
+      SessionOptions{
+          .user = config_.user, .nominal_hash_rate_hps = config_.nominal_hash_rate_hps, .extended = config_.extended},
+      std::move(regtest_only), *events_);
+  net::Uplink::Options options;
+  for (const auto& pool : config_.pools) options.targets.push_back({.peer = pool, .goodbye = config_.goodbye});
+  options.events = {.dial = "miner.dial",
+                    .upstream_switched = "miner.upstream_switched",
+                    .upstream_closed = "miner.upstream_closed",
+                    .path_changed = "miner.path_changed",
+                    .health = "miner.health",
+                    .goodbye = "miner.goodbye",
+                    .goodbye_heard = "miner.goodbye_heard",
+                    .reconnect = "miner.reconnect",
+                    .reconnect_refused = "miner.reconnect_refused"};
+  options.setup = {.program = "cpu", .flags = Sv2Session::setup_flags(config_.extended)};
+  options.selection = config_.selection;
+  options.selection.longest_retry = config_.longest_retry;
+  options.selection.first_retry = std::min(options.selection.first_retry, config_.longest_retry);
+  options.dial = {.connect_deadline = kDialDeadline,
+                  .silent_host = config_.health.dead_after,
+                  .max_queued_bytes = kMaxQueuedBytes,
+                  .iroh = config_.iroh};
+  options.health = config_.health;
+  uplink_ = std::make_shared<net::Uplink>(shard_, std::move(options), *sv2_);
+  submit_ = [this](const Solution& solution) {
+    sv2_->submit(solution, now_from_system());
+    uplink_->send();
+  };
+  ticker_.emplace(shard_, kTick, [this] {
+    const auto now = now_from_system();
+    uplink_->on_tick(now, sv2_->on_tick(now));
+  });
+  uplink_->start();
 }
 
 void Miner::stop(net::ShutdownBehavior behavior) {
@@ -113,7 +138,8 @@ void Miner::stop(net::ShutdownBehavior behavior) {
     stopping_ = true;
     workers_->pause();
     if (close_) close_();
-    if (uplink_) uplink_->stop(behavior);
+    ticker_.reset();
+    if (uplink_) uplink_->shut_down(behavior, "the miner stops", nullptr);
   });
 }
 
@@ -153,7 +179,7 @@ asio::awaitable<Result<void>> Miner::mine_sv1() {
   log::info("miner.connected", {{"transport", "tcp"}, {"peer", stream->metadata().peer}});
   last_error_.clear();
 
-  Sv1Session session({.user = config_.user, .endpoint_host = {}}, *events_);
+  Sv1Session session({.user = config_.user}, *events_);
   // What is written here is a line a share: a pool that takes none of it any more is as good as gone.
   Result<void> written;
   const auto flush = [&] {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,14 @@
 #include "base/time.h"
 #include "net/adit_extension.h"
 #include "net/carrier.h"
+#include "net/health.h"
 #include "net/selection.h"
 #include "net/shards.h"
+#include "net/ticker.h"
+#include "net/uplink.h"
 #include "net/url.h"
 #include "roles/miner/session.h"
-#include "roles/miner/uplink.h"
+#include "roles/miner/sv2.h"
 #include "roles/miner/workers.h"
 
 namespace adit::miner {
@@ -33,6 +37,7 @@ struct MinerConfig {
   bool goodbye = false;                               ///< Stratum V2: ask for extension 0x4AD1 over TCP too.
   Duration longest_retry = std::chrono::seconds(30);  ///< Between two dials of one pool.
   net::SelectionPolicy selection{};                   ///< Stratum V2: which pool is used when. Its retries are as above.
+  net::HealthPolicy health{};                         ///< Stratum V2: when a pool is degraded, when it is dead.
   net::IrohCarrier* iroh = nullptr;                   ///< Needed for an iroh upstream; outlives the miner.
 };
 
@@ -69,6 +74,7 @@ class Miner {
 
  private:
   class Events;
+  void start_sv2();
   net::asio::awaitable<void> run_sv1();
   net::asio::awaitable<Result<void>> mine_sv1();
 
@@ -81,7 +87,9 @@ class Miner {
   std::function<void()> close_;           ///< Stratum V1: ends the connection that is open.
   std::unique_ptr<Events> events_;
   net::Shard& shard_;
-  std::shared_ptr<Uplink> uplink_;  ///< Stratum V2.
+  std::optional<Sv2Role> sv2_;  ///< Stratum V2, as the next two.
+  std::shared_ptr<net::Uplink> uplink_;
+  std::optional<net::Ticker> ticker_;
   std::unique_ptr<HashWorkers> workers_;
 };
 

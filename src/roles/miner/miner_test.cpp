@@ -142,18 +142,22 @@ TEST_F(MinerTest, APoolUnderAnotherAuthorityIsPassedOver) {
   EXPECT_EQ(impostor.shares(), 0u);
 }
 
-/// A pool that knows no extension negotiation, and hangs up when a channel is asked for.
-class PoolWithoutExtensions {
+/// A pool as a test wants it.
+class ScriptedPool {
  public:
-  PoolWithoutExtensions()
-      : certificates_(std::move(*noise::AuthorityKeyPair::from_secret(authority_secret())), 3600s, noise::system_random()) {
+  /// Says what a frame is answered by; true: and hang up.
+  using Script = std::function<bool(const wire::FrameView&, wire::FrameBuffer&)>;
+
+  explicit ScriptedPool(Script script)
+      : script_(std::move(script)),
+        certificates_(std::move(*noise::AuthorityKeyPair::from_secret(authority_secret())), 3600s, noise::system_random()) {
     shards_.start();
     listener_ = std::move(*net::TcpListener::bind(shards_[0], {"127.0.0.1", 0}));
     listener_->start(shards_, [this](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
       shard.spawn(serve(shard, std::move(stream)));
     });
   }
-  ~PoolWithoutExtensions() {
+  ~ScriptedPool() {
     listener_->stop();
     shards_.stop(5s);
   }
@@ -161,8 +165,7 @@ class PoolWithoutExtensions {
     return {.transport = net::TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority()};
   }
 
-  std::atomic<int> connections{0};
-  std::atomic<int> asked{0};
+  std::atomic<int> hung_up{0};
 
  private:
   net::asio::awaitable<void> serve(net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
@@ -176,26 +179,65 @@ class PoolWithoutExtensions {
       bool over = false;
       for (const auto& frame : *batch) {
         if (frame.is<wire::SetupConnection>()) out.push(wire::SetupConnectionSuccess{.used_version = 2});
-        if (frame.is<wire::RequestExtensions>()) ++asked;
-        if (frame.is<wire::OpenStandardMiningChannel>()) over = true;
+        over = script_(frame, out) || over;
       }
       connection.send(out);
       if (!over) continue;
-      ++connections;
+      ++hung_up;
       co_return co_await connection.drain(1s);
     }
   }
 
+  const Script script_;
   net::Shards shards_{1};
   noise::CertificateSource certificates_;
   std::unique_ptr<net::TcpListener> listener_;
 };
 
 TEST_F(MinerTest, APoolThatDoesNotAnswerRequestExtensionsIsNotAskedAgain) {
-  PoolWithoutExtensions pool;
+  std::atomic<int> asked{0};
+  ScriptedPool pool([&](const wire::FrameView& frame, wire::FrameBuffer&) {
+    if (frame.is<wire::RequestExtensions>()) ++asked;
+    return frame.is<wire::OpenStandardMiningChannel>();
+  });
   mine({pool.upstream()});
-  ASSERT_TRUE(eventually([&] { return pool.connections >= 4; })) << "it comes back each time";
-  EXPECT_EQ(pool.asked, 1);
+  ASSERT_TRUE(eventually([&] { return pool.hung_up >= 4; })) << "it comes back each time";
+  EXPECT_EQ(asked, 1);
+}
+
+TEST_F(MinerTest, AReconnectIsFollowed) {
+  Pool other;
+  const auto port = other.server->tcp_port();
+  ScriptedPool pool([port](const wire::FrameView& frame, wire::FrameBuffer& out) {
+    if (frame.is<wire::OpenStandardMiningChannel>()) out.push(wire::Reconnect{.new_host = "127.0.0.1", .new_port = port});
+    return false;
+  });
+  mine({pool.upstream()});
+  EXPECT_TRUE(eventually([&] { return other.shares() > 0; }));
+}
+
+TEST_F(MinerTest, APoolThatRejectsEveryShareIsLeftForTheNext) {
+  std::atomic<int> rejected{0};
+  ScriptedPool unfair([&](const wire::FrameView& frame, wire::FrameBuffer& out) {
+    if (const auto open = frame.as<wire::OpenStandardMiningChannel>()) {
+      wire::OpenStandardMiningChannelSuccess opened{.request_id = open->request_id, .channel_id = 1, .group_channel_id = 2};
+      opened.target.fill(0xff);
+      opened.target[31] = 0;  // One hash in 4096 is a share.
+      opened.target[30] = 0x0f;
+      out.push(opened);
+      out.push(wire::NewMiningJob{.channel_id = 1, .job_id = 1, .version = 0x20000000});
+      out.push(wire::SetNewPrevHash{.channel_id = 1, .job_id = 1, .min_ntime = 1, .nbits = 0x1d00ffff});
+    } else if (const auto share = frame.as<wire::SubmitSharesStandard>()) {
+      ++rejected;
+      out.push(wire::SubmitSharesError{
+          .channel_id = 1, .sequence_number = share->sequence_number, .error_code = std::string_view("low-difficulty-share")});
+    }
+    return false;
+  });
+  Pool fair;
+  mine({unfair.upstream(), fair.upstream()});
+  EXPECT_TRUE(eventually([&] { return fair.shares() > 0; }));
+  EXPECT_GE(rejected, 20);
 }
 
 TEST_F(MinerTest, WhatOnlyTheConfigurationCanMendIsNotTriedAgain) {

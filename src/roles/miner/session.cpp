@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include "base/sha256.h"
 #include "bitcoin/merkle.h"
@@ -26,8 +27,6 @@ std::string_view error_name(Errc code) {
       return "protocol";
     case Errc::kClosed:
       return "closed";
-    case Errc::kReconnect:
-      return "reconnect";
     case Errc::kConfiguration:
       return "configuration";
   }
@@ -38,13 +37,8 @@ std::string_view error_name(Errc code) {
 
 Sv2Session::Sv2Session(SessionOptions options, SessionHandler& handler) : options_(std::move(options)), handler_(handler) {}
 
-void Sv2Session::start(wire::FrameBuffer& out) {
-  out.push(channels::mining_setup("cpu", options_.endpoint_host, options_.endpoint_port,
-                                  options_.extended ? 0 : wire::kRequiresStandardJobs));
-}
-
 template <>
-Result<void> Sv2Session::on(const wire::SetupConnectionSuccess& message, wire::FrameBuffer& out) {
+Result<void> Sv2Session::on(const wire::SetupConnectionSuccess& message, const Now&, wire::FrameBuffer& out) {
   if (set_up_) return fail(Errc::kProtocol, "the pool answered SetupConnection twice");
   if (message.used_version != wire::kProtocolVersion) {
     return fail(Errc::kProtocol,
@@ -68,7 +62,7 @@ Result<void> Sv2Session::on(const wire::SetupConnectionSuccess& message, wire::F
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::SetupConnectionError& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::SetupConnectionError& message, const Now&, wire::FrameBuffer&) {
   return fail(Errc::kRefused, "the pool refuses the connection: " + quoted(message.error_code));
 }
 
@@ -89,34 +83,34 @@ Result<void> Sv2Session::opened(const M& message) {
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::OpenStandardMiningChannelSuccess& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::OpenStandardMiningChannelSuccess& message, const Now&, wire::FrameBuffer&) {
   return opened(message);
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::OpenExtendedMiningChannelSuccess& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::OpenExtendedMiningChannelSuccess& message, const Now&, wire::FrameBuffer&) {
   return opened(message);
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::OpenMiningChannelError& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::OpenMiningChannelError& message, const Now&, wire::FrameBuffer&) {
   return fail(Errc::kRefused, "the pool refuses user " + quoted(options_.user) + ": " + quoted(message.error_code));
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::NewMiningJob& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::NewMiningJob& message, const Now&, wire::FrameBuffer&) {
   return is_ours(message.channel_id) ? hash(channel_->on_new_mining_job(message)) : Result<void>{};
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::NewExtendedMiningJob& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::NewExtendedMiningJob& message, const Now&, wire::FrameBuffer&) {
   // A group's job: of no use to a standard channel, whose own comes as NewMiningJob (SV2 05 §5.1).
   if (!options_.extended || !is_ours(message.channel_id)) return {};
   return hash(channel_->on_new_extended_mining_job(message, channels::copy_work(message)));
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::SetNewPrevHash& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::SetNewPrevHash& message, const Now&, wire::FrameBuffer&) {
   if (options_.regtest_only && message.nbits != kRegtestNbits) {
     return fail(
         Errc::kConfiguration,
@@ -128,20 +122,20 @@ Result<void> Sv2Session::on(const wire::SetNewPrevHash& message, wire::FrameBuff
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::SetTarget& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::SetTarget& message, const Now&, wire::FrameBuffer&) {
   if (is_ours(message.channel_id)) channel_->on_set_target(bitcoin::U256::from_le(message.maximum_target));
   return {};
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::SetExtranoncePrefix& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::SetExtranoncePrefix& message, const Now&, wire::FrameBuffer&) {
   // Never for a group (SV2 05 §5.3.10).
   if (!channel_ || message.channel_id != channel_->id()) return {};
   return channel_->on_set_extranonce_prefix(message.extranonce_prefix.bytes());
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::SetGroupChannel& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::SetGroupChannel& message, const Now&, wire::FrameBuffer&) {
   for (std::uint32_t member : message.channel_ids) {
     if (channel_ && member == channel_->id()) channel_->on_set_group(message.group_channel_id);
   }
@@ -149,38 +143,35 @@ Result<void> Sv2Session::on(const wire::SetGroupChannel& message, wire::FrameBuf
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::SubmitSharesSuccess& message, wire::FrameBuffer&) {
-  if (is_ours(message.channel_id)) handler_.on_accepted(message.new_submits_accepted_count);
+Result<void> Sv2Session::on(const wire::SubmitSharesSuccess& message, const Now& now, wire::FrameBuffer&) {
+  if (!is_ours(message.channel_id)) return {};
+  shares_.on_answer(message, now.instant, [](const auto&) {});
+  handler_.on_accepted(message.new_submits_accepted_count);
   return {};
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::SubmitSharesError& message, wire::FrameBuffer&) {
-  if (is_ours(message.channel_id)) handler_.on_rejected(message.error_code);
+Result<void> Sv2Session::on(const wire::SubmitSharesError& message, const Now& now, wire::FrameBuffer&) {
+  if (!is_ours(message.channel_id)) return {};
+  shares_.on_answer(message, now.instant, [](const auto&) {});
+  handler_.on_rejected(message.error_code);
   return {};
 }
 
 template <>
-Result<void> Sv2Session::on(const wire::CloseChannel& message, wire::FrameBuffer&) {
+Result<void> Sv2Session::on(const wire::CloseChannel& message, const Now&, wire::FrameBuffer&) {
   if (!is_ours(message.channel_id)) return {};
   return fail(Errc::kClosed, "the pool closed the channel: " + quoted(message.reason_code));
 }
 
-template <>
-Result<void> Sv2Session::on(const wire::Reconnect& message, wire::FrameBuffer&) {
-  reconnect_ = {std::string(message.new_host.view()), message.new_port};
-  return fail(Errc::kReconnect,
-              message.new_host.empty() ? "the pool asked for a new connection" : "the pool asked to be reached elsewhere");
-}
-
 template <class... Messages>
-Result<void> Sv2Session::dispatch(const wire::FrameView& frame, wire::FrameBuffer& out) {
+Result<void> Sv2Session::dispatch(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
   Result<void> result;
   const auto try_one = [&]<class M>(const M*) {
     if (!frame.is<M>()) return false;
     auto message = frame.as<M>();
     result = message
-                 ? on(*message, out)
+                 ? on(*message, now, out)
                  : Result<void>(fail(Errc::kProtocol, std::string(M::kName) + " cannot be read: " + message.error().message()));
     return true;
   };
@@ -188,12 +179,12 @@ Result<void> Sv2Session::dispatch(const wire::FrameView& frame, wire::FrameBuffe
   return result;
 }
 
-Result<void> Sv2Session::on_frame(const wire::FrameView& frame, wire::FrameBuffer& out) {
+Result<void> Sv2Session::on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
   return dispatch<wire::SetupConnectionSuccess, wire::SetupConnectionError, wire::OpenStandardMiningChannelSuccess,
                   wire::OpenExtendedMiningChannelSuccess, wire::OpenMiningChannelError, wire::NewMiningJob,
                   wire::NewExtendedMiningJob, wire::SetNewPrevHash, wire::SetTarget, wire::SetExtranoncePrefix,
-                  wire::SetGroupChannel, wire::SubmitSharesSuccess, wire::SubmitSharesError, wire::CloseChannel,
-                  wire::Reconnect>(frame, out);
+                  wire::SetGroupChannel, wire::SubmitSharesSuccess, wire::SubmitSharesError, wire::CloseChannel>(frame, now,
+                                                                                                                 out);
 }
 
 Result<void> Sv2Session::hash(Result<const channels::ClientJob*> result) {
@@ -213,19 +204,18 @@ Result<void> Sv2Session::hash(Result<const channels::ClientJob*> result) {
   return {};
 }
 
-void Sv2Session::on_solution(const Solution& solution, UnixTime now, wire::FrameBuffer& out) {
+void Sv2Session::on_solution(const Solution& solution, const Now& now, wire::FrameBuffer& out) {
   if (!channel_ || solution.work_id != work_id_) return;
   const channels::Share share{.job_id = work_job_id_,
-                              .sequence_number = next_sequence_number_,
                               .nonce = solution.nonce,
                               .ntime = solution.ntime,
                               .version = work_version_,
                               .extranonce = Bytes(extranonce_).first(channel_->extranonce_size())};
-  if (!channels::is_accepted(channel_->check(share, now).verdict)) return;
-  ++next_sequence_number_;
+  if (!channels::is_accepted(channel_->check(share, now.unix_time).verdict)) return;
+  const std::uint32_t sequence_number = shares_.submit(channel_->id(), now.instant);
   const auto submit = [&](auto message) {
     message.channel_id = channel_->id();
-    message.sequence_number = share.sequence_number;
+    message.sequence_number = sequence_number;
     message.job_id = share.job_id;
     message.nonce = share.nonce;
     message.ntime = share.ntime;
@@ -239,8 +229,9 @@ void Sv2Session::on_solution(const Solution& solution, UnixTime now, wire::Frame
   }
 }
 
-void Sv2Session::stop(wire::FrameBuffer& out) {
+net::StratumV2StreamHandler Sv2Session::stop(wire::FrameBuffer& out) {
   if (channel_) out.push(wire::CloseChannel{.channel_id = channel_->id(), .reason_code = "shutdown"});
+  return std::move(shares_);
 }
 
 // ---- Stratum V1

@@ -11,10 +11,13 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "channels/client.h"
+#include "net/shares.h"
 #include "roles/miner/hasher.h"
 #include "roles/miner/workers.h"
 #include "sv1/client.h"
+#include "wire/common_messages.h"
 #include "wire/frame.h"
+#include "wire/mining_messages.h"
 
 namespace adit::miner {
 
@@ -23,7 +26,6 @@ enum class Errc {
   kRefused,        ///< The pool refused the connection, the channel or the user: the sentence has its words.
   kProtocol,       ///< The pool broke the protocol.
   kClosed,         ///< The pool closed the channel: dial again.
-  kReconnect,      ///< It asked to be dialled anew: Sv2Session::reconnect says where.
   kConfiguration,  ///< Not to be mined for until somebody changes the configuration: do not dial again.
 };
 constexpr std::string_view error_layer(Errc) { return "miner"; }
@@ -42,43 +44,34 @@ class SessionHandler {
 struct SessionOptions {
   std::string user;
   double nominal_hash_rate_hps = 0;  ///< What the channel is opened with.
-  std::string endpoint_host;         ///< What was dialled (SetupConnection).
-  std::uint16_t endpoint_port = 0;
   bool extended = false;      ///< An extended channel, of which this miner rolls the extranonce, instead of a standard one.
   bool regtest_only = false;  ///< The pool's authority key is one whose secret everybody has: believed on regtest alone.
 };
 
-/// One channel of Stratum V2. The driver sends what `out` holds after each call.
+/// One channel of Stratum V2, from the answer to SetupConnection on. The driver sends what `out` holds after each call.
 class Sv2Session {
  public:
   /// `handler` outlives the session.
   Sv2Session(SessionOptions options, SessionHandler& handler);
 
-  /// Queues SetupConnection. Call once, when the connection stands.
-  void start(wire::FrameBuffer& out);
+  /// What SetupConnection has to ask for.
+  static std::uint32_t setup_flags(bool extended) { return extended ? 0 : wire::kRequiresStandardJobs; }
 
   /// Errors: those of Errc, and of channels::ClientChannel: end the connection. Unknown messages and extensions, and messages
   /// for channels that are not ours, are ignored.
-  Result<void> on_frame(const wire::FrameView& frame, wire::FrameBuffer& out);
+  Result<void> on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
 
   /// A thread found something. Checked as the pool would check it; what it would refuse (stale, duplicate) is dropped here.
-  void on_solution(const Solution& solution, UnixTime now, wire::FrameBuffer& out);
+  void on_solution(const Solution& solution, const Now& now, wire::FrameBuffer& out);
 
-  /// Where the Reconnect leads that a kReconnect error is about; empty host, port 0: the present ones.
-  struct ReconnectRequest {
-    std::string host;
-    std::uint16_t port = 0;
-  };
-  [[nodiscard]] const ReconnectRequest& reconnect() const { return reconnect_; }
-
-  /// Queues CloseChannel, if the channel is open.
-  void stop(wire::FrameBuffer& out);
+  /// Queues CloseChannel, if the channel is open, and hands over the shares whose answers may still come. The last call.
+  net::StratumV2StreamHandler stop(wire::FrameBuffer& out);
 
  private:
   template <class M>
-  Result<void> on(const M& message, wire::FrameBuffer& out);
+  Result<void> on(const M& message, const Now& now, wire::FrameBuffer& out);
   template <class... Messages>
-  Result<void> dispatch(const wire::FrameView& frame, wire::FrameBuffer& out);
+  Result<void> dispatch(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   template <class M>
   Result<void> opened(const M& message);
   Result<void> hash(Result<const channels::ClientJob*> job);
@@ -87,13 +80,12 @@ class Sv2Session {
   SessionOptions options_;
   SessionHandler& handler_;
   bool set_up_ = false;
-  ReconnectRequest reconnect_;
   std::optional<channels::ClientChannel> channel_;
   std::array<std::uint8_t, 32> extranonce_{};  ///< Of the present work, on an extended channel.
   std::uint64_t work_id_ = 0;
   std::uint32_t work_job_id_ = 0;   ///< The job behind work_id_.
   std::uint32_t work_version_ = 0;  ///< The header's version in it.
-  std::uint32_t next_sequence_number_ = 1;
+  net::StratumV2StreamHandler shares_;
 };
 
 /// A Stratum V1 connection. The driver writes what output() holds after each call, then clears it.

@@ -21,7 +21,7 @@ struct Recorder final : SessionHandler {
 };
 
 constexpr std::uint32_t kMinNtime = 1'700'000'000;
-const UnixTime kNow = from_u32(kMinNtime);
+const Now kNow{Instant(std::chrono::hours(1)), from_u32(kMinNtime)};
 
 class Sv2SessionTest : public testing::Test {
  protected:
@@ -30,7 +30,7 @@ class Sv2SessionTest : public testing::Test {
     wire::FrameBuffer frames;
     EXPECT_TRUE(frames.push(message));
     out_.clear();
-    return session_.on_frame(*frames.begin(), out_);
+    return session_.on_frame(*frames.begin(), kNow, out_);
   }
 
   template <class M>
@@ -42,7 +42,6 @@ class Sv2SessionTest : public testing::Test {
   }
 
   void open_channel() {
-    session_.start(out_);
     EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
     wire::OpenStandardMiningChannelSuccess opened{.request_id = 1, .channel_id = 5, .group_channel_id = 1};
     opened.target.fill(0xff);
@@ -60,16 +59,11 @@ class Sv2SessionTest : public testing::Test {
 
   Recorder recorder_;
   wire::FrameBuffer out_;
-  Sv2Session session_{{.user = "alice", .nominal_hash_rate_hps = 5e6, .endpoint_host = "pool.example", .endpoint_port = 3333},
-                      recorder_};
+  Sv2Session session_{{.user = "alice", .nominal_hash_rate_hps = 5e6}, recorder_};
 };
 
 TEST_F(Sv2SessionTest, SetsUpForStandardJobsThenOpensOneChannelForItsUser) {
-  session_.start(out_);
-  const auto setup = sent<wire::SetupConnection>();
-  EXPECT_EQ(setup.min_version, 2);
-  EXPECT_EQ(setup.max_version, 2);
-  EXPECT_EQ(setup.flags, wire::kRequiresStandardJobs);
+  EXPECT_EQ(Sv2Session::setup_flags(false), wire::kRequiresStandardJobs);
   EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
   const auto open = sent<wire::OpenStandardMiningChannel>();
   EXPECT_EQ(std::string_view(open.user_identity), "alice");
@@ -125,7 +119,6 @@ TEST_F(Sv2SessionTest, AnswersAreCountedAndRefusalsEndTheSession) {
 }
 
 TEST_F(Sv2SessionTest, ARefusedUserIsToldByItsName) {
-  session_.start(out_);
   EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
   const auto refused = receive(wire::OpenMiningChannelError{.request_id = 1, .error_code = "unknown-user"});
   ASSERT_FALSE(refused);
@@ -144,7 +137,7 @@ TEST_F(Sv2SessionTest, MessagesForOtherChannelsAndUnknownOnesAreIgnored) {
   wire::FrameBuffer frames;
   frames.push_raw({.extension_type = 0x4ad1, .channel_message = true, .message_type = 0x20},
                   std::vector<std::uint8_t>{5, 0, 0});
-  EXPECT_TRUE(session_.on_frame(*frames.begin(), out_));
+  EXPECT_TRUE(session_.on_frame(*frames.begin(), kNow, out_));
   EXPECT_EQ(recorder_.works.size(), works);
 }
 
@@ -166,17 +159,7 @@ TEST_F(Sv2SessionTest, AClosedGroupClosesItsChannel) {
   EXPECT_TRUE(closed.error().is(Errc::kClosed));
 }
 
-TEST_F(Sv2SessionTest, AReconnectEndsTheSessionAndSaysWhere) {
-  open_channel();
-  const auto ended = receive(wire::Reconnect{.new_host = "b.example", .new_port = 7});
-  ASSERT_FALSE(ended);
-  EXPECT_TRUE(ended.error().is(Errc::kReconnect));
-  EXPECT_EQ(session_.reconnect().host, "b.example");
-  EXPECT_EQ(session_.reconnect().port, 7);
-}
-
 TEST_F(Sv2SessionTest, APoolThatBreaksTheProtocolEndsTheSession) {
-  session_.start(out_);
   EXPECT_FALSE(receive(wire::OpenStandardMiningChannelSuccess{.request_id = 1, .channel_id = 5})) << "before it was set up";
   EXPECT_FALSE(receive(wire::SetupConnectionSuccess{.used_version = 3}));
   EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
@@ -189,11 +172,10 @@ TEST(ExampleKey, IsMinedUnderOnRegtestAlone) {
   Recorder recorder;
   Sv2Session session({.user = "alice", .regtest_only = true}, recorder);
   wire::FrameBuffer out;
-  session.start(out);
   const auto receive = [&](const auto& message) {
     wire::FrameBuffer frames;
     EXPECT_TRUE(frames.push(message));
-    return session.on_frame(*frames.begin(), out);
+    return session.on_frame(*frames.begin(), kNow, out);
   };
   EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
   EXPECT_TRUE(receive(wire::OpenStandardMiningChannelSuccess{.request_id = 1, .channel_id = 5, .group_channel_id = 1}));
@@ -213,7 +195,7 @@ class ExtendedSessionTest : public testing::Test {
     wire::FrameBuffer frames;
     EXPECT_TRUE(frames.push(message));
     out_.clear();
-    return session_.on_frame(*frames.begin(), out_);
+    return session_.on_frame(*frames.begin(), kNow, out_);
   }
   Recorder recorder_;
   wire::FrameBuffer out_;
@@ -221,8 +203,7 @@ class ExtendedSessionTest : public testing::Test {
 };
 
 TEST_F(ExtendedSessionTest, RollsItsExtranonceForEachWorkAndSubmitsIt) {
-  session_.start(out_);
-  EXPECT_EQ((*out_.begin()).as<wire::SetupConnection>()->flags, 0U);
+  EXPECT_EQ(Sv2Session::setup_flags(true), 0U);
   EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
   EXPECT_EQ((*out_.begin()).as<wire::OpenExtendedMiningChannel>()->min_extranonce_size, 4);
   const std::vector<std::uint8_t> prefix = {0xaa};
@@ -255,7 +236,6 @@ TEST_F(ExtendedSessionTest, RollsItsExtranonceForEachWorkAndSubmitsIt) {
 }
 
 TEST_F(ExtendedSessionTest, AnExtranonceBeyond32BytesEndsIt) {
-  session_.start(out_);
   EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
   const std::vector<std::uint8_t> prefix(20);
   EXPECT_FALSE(receive(wire::OpenExtendedMiningChannelSuccess{

@@ -48,7 +48,7 @@ TEST_F(AggregatedTest, AllMinersShareOneChannelAndNoExtranonce) {
   auto& four = connect({.user = "four"});
   EXPECT_TRUE(sent.empty());
   std::set<std::string> seen;
-  std::uint32_t sequence_number = 0;
+  std::uint32_t sequence_number = 1;
   for (TestMiner* test : {&one, &two, &three, &four}) {
     ASSERT_EQ(test->works.size(), 1u) << "a late one gets the job that the others have";
     const auto& work = *test->works[0];
@@ -79,9 +79,9 @@ TEST_F(AggregatedTest, VerdictsReachTheMinerWhoseShareItWas) {
   auto& two = connect();
   for (std::uint32_t nonce = 0; nonce < 3; ++nonce) EXPECT_EQ(submit(one, nonce), 0);
   for (std::uint32_t nonce = 0; nonce < 2; ++nonce) EXPECT_EQ(submit(two, nonce), 0);
-  EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .sequence_number = 3, .error_code = "stale-share"}));
+  EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .sequence_number = 4, .error_code = "stale-share"}));
   EXPECT_TRUE(upstream(wire::SubmitSharesSuccess{
-      .channel_id = 2, .last_sequence_number = 4, .new_submits_accepted_count = 4, .new_shares_sum = 4}));
+      .channel_id = 2, .last_sequence_number = 5, .new_submits_accepted_count = 4, .new_shares_sum = 4}));
   EXPECT_EQ(one.miner->shares_accepted(), 3u);
   EXPECT_EQ(one.miner->shares_rejected(), 0u);
   EXPECT_EQ(two.miner->shares_accepted(), 1u);

@@ -171,7 +171,6 @@ std::optional<sv1::Reject> Miner::judge(const sv1::Submit& submit) {
 
   channels::Share share;
   share.job_id = sent->upstream_id;
-  share.sequence_number = link_->sequence_number;
   share.nonce = submit.nonce;
   share.ntime = submit.ntime;
   share.version = sent->version | (submit.version_bits.value_or(0) & sent->version_mask);  // BIP310
@@ -208,7 +207,7 @@ std::optional<sv1::Reject> Miner::judge(const sv1::Submit& submit) {
 void Miner::send_upstream(const channels::Share& share, std::string_view worker) {
   wire::SubmitSharesExtended message;
   message.channel_id = link_->channel->id();
-  message.sequence_number = share.sequence_number;
+  message.sequence_number = owner_.shares_.submit(message.channel_id, owner_.now_.instant, number_);
   message.job_id = share.job_id;
   message.nonce = share.nonce;
   message.ntime = share.ntime;
@@ -222,8 +221,6 @@ void Miner::send_upstream(const channels::Share& share, std::string_view worker)
   } else {
     owner_.output_.push(message);
   }
-  if (link_->unanswered.size() == UpstreamChannel::kMaxUnanswered) link_->unanswered.pop_front();
-  link_->unanswered.push_back({link_->sequence_number++, number_});
 }
 
 double Miner::difficulty_for(const bitcoin::U256& upstream_target) const {

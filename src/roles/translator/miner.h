@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,21 +29,12 @@ class Translator;
 ///
 /// The local index has index_size bytes and tells the miners of one channel apart; zeros fill what the upstream gave beyond.
 struct UpstreamChannel {
-  /// A share that the upstream has not acknowledged: whose it is.
-  struct Unanswered {
-    std::uint32_t sequence_number;
-    std::uint64_t miner;
-  };
-  static constexpr std::size_t kMaxUnanswered = 4096;
-
   std::uint32_t request_id = 0;  ///< Of its open.
   Instant open_sent{};
   std::size_t index_size = 0;
   std::vector<Miner*> members;
   std::optional<channels::ClientChannel> channel;  ///< Once the open is answered.
   Instant job_since{};                             ///< When the channel's current job became active.
-  std::uint32_t sequence_number = 0;               ///< Of the next share.
-  std::deque<Unanswered> unanswered;               ///< Oldest first; the oldest is dropped beyond kMaxUnanswered.
   bool update_due = false;                         ///< The hash rate of the members changed.
   Instant updated_at{};
 

@@ -16,7 +16,6 @@ enum class Errc {
   kProtocol,       ///< It broke the protocol; the sentence says how.
   kRefused,        ///< It refused SetupConnection, an extension that we require, or the first channel.
   kTimedOut,       ///< It did not answer SetupConnection or an open in time.
-  kReconnect,      ///< It asked to be dialled again: Translator::reconnect says where.
   kConfiguration,  ///< Not to be used until somebody changes the configuration, so never dialled again by itself.
 };
 constexpr std::string_view error_layer(Errc) { return "translator"; }

@@ -17,9 +17,7 @@ class VerifiedPayout : public TranslatorTest {
  protected:
   void begin(bool aggregate = false) {
     make({.aggregate = aggregate, .min_hash_rate_hps = 1e6, .verify_payout = true});
-    translator->on_upstream_connected("sri/solo/" + std::string(kAddress) + "/w", "pool.example", 34254, now);
-    pump();
-    next<wire::SetupConnection>();
+    translator->on_upstream_connected("sri/solo/" + std::string(kAddress) + "/w", now);
     ASSERT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2}));
   }
   /// Jobs from now on pay `ours` satoshis to the miner and as many to the pool as are left of a thousand.

@@ -13,6 +13,7 @@
 
 #include "log/limited.h"
 #include "net/tcp.h"
+#include "net/ticker.h"
 
 namespace adit::translator {
 namespace {
@@ -61,7 +62,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   /// What a shard publishes once a second.
   struct Published {
     Counters counters;
-    UpstreamStatus upstream;
+    net::UplinkStatus upstream;
     std::uint64_t slow_readers = 0;
   };
 
@@ -69,18 +70,12 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
       : core_(std::move(core)),
         shard_(shard),
         translator_(numbered(core_->options.translator, shard.index(), core_->shards.size()), *this),
-        tick_(shard.context()),
-        uplink_(std::make_shared<Uplink>(
-            shard,
-            Uplink::Options{.targets = core_->options.upstreams,
-                            .selection = core_->options.selection,
-                            .dial = {.silent_host = core_->options.health.dead_after, .iroh = core_->options.iroh},
-                            .health = core_->options.health,
-                            .setup_deadline = core_->options.translator.setup_timeout},
-            translator_, [this] { flush(); })) {}
+        role_(core_->options.upstreams, translator_, [this] { flush(); }),
+        uplink_(std::make_shared<net::Uplink>(shard, uplink_options(core_->options), role_)) {}
 
   void begin() {
-    shard_.spawn(run_ticks(shared_from_this()));
+    publish();
+    ticker_.emplace(shard_, kTick, [this] { tick(); });
     uplink_->start();
   }
 
@@ -98,7 +93,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   void drain(net::ShutdownBehavior behavior, std::function<void()> done) {
     done_ = std::move(done);
     stopping_ = true;
-    tick_.cancel();
+    ticker_.reset();
     const auto now = now_from_system();
     const auto peers = peers_;
     for (const auto& [number, peer] : peers) {
@@ -108,7 +103,7 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     peers_.clear();
     flush();
     ++running_;  // The uplink.
-    uplink_->shut_down(behavior, [home = shared_from_this()] {
+    uplink_->shut_down(behavior, "the translator stops", [home = shared_from_this()] {
       --home->running_;
       home->finish_if_done();
     });
@@ -182,6 +177,15 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
     Home& home_;
   };
 
+  static net::Uplink::Options uplink_options(const ServerOptions& options) {
+    auto uplink = UpstreamRole::uplink_options(options.upstreams);
+    uplink.selection = options.selection;
+    uplink.dial = {.silent_host = options.health.dead_after, .iroh = options.iroh};
+    uplink.health = options.health;
+    uplink.setup_deadline = options.translator.setup_timeout;
+    return uplink;
+  }
+
   static Options numbered(Options options, unsigned index, unsigned shards) {
     options.first_number = index + 1;
     options.number_step = shards;
@@ -197,8 +201,8 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   void publish() {
     Published now;
     now.counters = translator_.counters();
-    now.counters.shares_accepted += uplink_->late_accepted();
-    now.counters.work_sum += uplink_->late_work();
+    now.counters.shares_accepted += role_.late_accepted();
+    now.counters.work_sum += role_.late_work();
     now.upstream = uplink_->status();
     now.slow_readers = slow_readers_;
     const std::scoped_lock lock(published_mutex_);
@@ -210,7 +214,25 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   // ---- TranslatorEvents
-  void on_upstream_ready() override { uplink_->on_ready(); }
+  void on_upstream_ready() override {
+    uplink_->on_ready();
+    const auto& status = uplink_->status();
+    const auto& metadata = *status.metadata;
+    const std::string authority = metadata.authority_key.empty() ? "not checked" : metadata.authority_key;
+    if (metadata.certificate_until) {
+      const auto left = *metadata.certificate_until - now_from_system().unix_time;
+      log::debug("translator.certificate", {{"url", status.url}, {"authority", authority}, {"seconds_left", left.count()}});
+    }
+    log::info("translator.upstream_ready",
+              {{"url", status.url},
+               {"transport", net::to_string(metadata.transport)},
+               {"alpn", metadata.alpn},
+               {"lanes", metadata.lanes},
+               {"sessions", metadata.sessions},
+               {"path", net::to_string(metadata.path)},
+               {"rtt_ms", std::chrono::duration_cast<std::chrono::milliseconds>(*status.round_trip).count()},
+               {"authority", authority}});
+  }
   void on_channel_opened(const Miner& miner) override {
     log::info("translator.channel_opened",
               {{"miner", miner.number()}, {"peer", miner.peer()}, {"channel", miner.channel()->id()}});
@@ -341,17 +363,6 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   }
 
   // ---- Time
-  static asio::awaitable<void> run_ticks(std::shared_ptr<Home> home) {
-    const Running running(*home);
-    home->publish();
-    while (!home->stopping_) {
-      home->tick_.expires_after(kTick);
-      boost::system::error_code cancelled;
-      co_await home->tick_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-      if (!home->stopping_) home->tick();
-    }
-  }
-
   void tick() {
     const auto now = now_from_system();
     uplink_->on_tick(now, translator_.on_tick(now));
@@ -371,8 +382,9 @@ class TranslatorServer::Home final : public TranslatorEvents, public std::enable
   const std::shared_ptr<Core> core_;  ///< First, so that it is gone last.
   net::Shard& shard_;
   Translator translator_;
-  asio::steady_timer tick_;
-  const std::shared_ptr<Uplink> uplink_;
+  UpstreamRole role_;
+  const std::shared_ptr<net::Uplink> uplink_;
+  std::optional<net::Ticker> ticker_;
   std::unordered_map<std::uint64_t, PeerPtr> peers_;  ///< By the miner's number.
   std::array<std::uint8_t, 16 * 1024> read_buffer_;   ///< Of one read; its bytes are used up before anything waits.
   std::uint64_t slow_readers_ = 0;

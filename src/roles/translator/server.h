@@ -15,7 +15,7 @@
 #include "net/shards.h"
 #include "net/url.h"
 #include "roles/translator/translator.h"
-#include "roles/translator/uplink.h"
+#include "roles/translator/upstream_role.h"
 
 namespace adit::translator {
 
@@ -35,8 +35,8 @@ struct ServerOptions {
 
 /// Everything that a monitor shows of a translator.
 struct ServerStats {
-  Counters counters;                      ///< Over all shards.
-  std::vector<UpstreamStatus> upstreams;  ///< One per shard.
+  Counters counters;                         ///< Over all shards.
+  std::vector<net::UplinkStatus> upstreams;  ///< One per shard.
   net::Admission::Counts admission;
   std::uint64_t slow_readers = 0;  ///< Miners cut off because they did not read.
 };

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "base/hex.h"
-#include "channels/client.h"
 
 namespace adit::translator {
 namespace {
@@ -27,15 +26,10 @@ bool contains(const auto& extensions, std::uint16_t extension) {
 
 }  // namespace
 
-void UpstreamSetup::begin(std::string_view host, std::uint16_t port, const Now& now, wire::FrameBuffer& out) {
+void UpstreamSetup::begin(const Now& now) {
   reset();
   state_ = State::kSettingUp;
   since_ = now.instant;
-  write(host, port, out);
-}
-
-void UpstreamSetup::write(std::string_view host, std::uint16_t port, wire::FrameBuffer& out) {
-  out.push(channels::mining_setup("translator", host, port));
 }
 
 void UpstreamSetup::reset() {

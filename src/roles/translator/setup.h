@@ -1,8 +1,7 @@
-// How a connection to an upstream begins: SetupConnection, then extension negotiation. An engine, no I/O.
+// How a session with an upstream begins: SetupConnection's answer, then extension negotiation. An engine, no I/O.
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -19,10 +18,8 @@ class UpstreamSetup {
   /// `options` must outlive this: extensions and deadlines are read there.
   explicit UpstreamSetup(const Options& options) : options_(options) {}
 
-  /// The connection stands: sends SetupConnection. `host` (cut at 255 bytes) and `port` are what was dialled.
-  void begin(std::string_view host, std::uint16_t port, const Now& now, wire::FrameBuffer& out);
-  /// Appends the SetupConnection that begin() sends.
-  static void write(std::string_view host, std::uint16_t port, wire::FrameBuffer& out);
+  /// SetupConnection was sent.
+  void begin(const Now& now);
   /// The connection is gone.
   void reset();
 

@@ -18,7 +18,7 @@
 #include "net/shards.h"
 #include "noise/keys.h"
 #include "roles/pool/server.h"
-#include "roles/translator/uplink.h"
+#include "roles/translator/upstream_role.h"
 #include "sv1/client.h"
 #include "template/embedded.h"
 

@@ -24,8 +24,6 @@ std::string_view error_name(Errc code) {
       return "refused";
     case Errc::kTimedOut:
       return "timed_out";
-    case Errc::kReconnect:
-      return "reconnect";
     case Errc::kConfiguration:
       return "configuration";
   }
@@ -143,7 +141,10 @@ void Translator::drop(UpstreamChannel& link) {
     if (options_.aggregate) local_indices_.erase(miner->local_index_);
     miner->forget_channel();
   }
-  if (link.channel) by_channel_.erase(link.channel->id());
+  if (link.channel) {
+    by_channel_.erase(link.channel->id());
+    shares_.close(link.channel->id());
+  }
   by_request_.erase(link.request_id);
   if (shared_ == &link) shared_ = nullptr;
   std::erase_if(links_, [&](const auto& other) { return other.get() == &link; });
@@ -177,16 +178,14 @@ std::vector<UpstreamChannel*> Translator::addressed_by(std::uint32_t channel_id)
 
 // ---- The upstream
 
-void Translator::on_upstream_connected(std::string user_identity, std::string_view host, std::uint16_t port, const Now& now,
-                                       bool regtest_only) {
+void Translator::on_upstream_connected(std::string user_identity, const Now& now, bool regtest_only) {
   now_ = now;
   user_identity_ = std::move(user_identity);
   regtest_only_ = regtest_only;
-  reconnect_ = {};
-  setup_.begin(host, port, now, output_);
+  setup_.begin(now);
 }
 
-void Translator::on_upstream_lost(const Now& now) {
+net::StratumV2StreamHandler Translator::on_upstream_lost(const Now& now) {
   now_ = now;
   setup_.reset();
   output_.clear();
@@ -197,6 +196,7 @@ void Translator::on_upstream_lost(const Now& now) {
   shared_ = nullptr;
   local_indices_.clear();
   group_jobs_.clear();
+  return std::exchange(shares_, {});
 }
 
 Result<void> Translator::on_upstream_frames(std::span<const wire::FrameView> frames, const Now& now) {
@@ -232,8 +232,7 @@ Result<void> Translator::on_frame(const wire::FrameView& frame) {
   }
   return dispatch<wire::NewExtendedMiningJob, wire::SetNewPrevHash, wire::SubmitSharesSuccess, wire::SubmitSharesError,
                   wire::SetTarget, wire::OpenExtendedMiningChannelSuccess, wire::OpenMiningChannelError,
-                  wire::SetExtranoncePrefix, wire::SetGroupChannel, wire::CloseChannel, wire::ChannelEndpointChanged,
-                  wire::Reconnect>(frame);
+                  wire::SetExtranoncePrefix, wire::SetGroupChannel, wire::CloseChannel, wire::ChannelEndpointChanged>(frame);
 }
 
 void Translator::become_ready() {
@@ -412,17 +411,9 @@ Result<void> Translator::handle(const wire::CloseChannel& message) {
 Result<void> Translator::handle(const wire::SubmitSharesSuccess& message) {
   totals_.shares_accepted += message.new_submits_accepted_count;
   totals_.work_sum += message.new_shares_sum;
-  UpstreamChannel* link = by_channel(message.channel_id);
-  if (link == nullptr) return {};
-  // Those up to the last one that were not refused.
-  auto& unanswered = link->unanswered;
-  while (!unanswered.empty() &&
-         static_cast<std::int32_t>(unanswered.front().sequence_number - message.last_sequence_number) <= 0) {
-    Miner* const miner = by_number(unanswered.front().miner);
-    if (miner != nullptr && options_.aggregate) ++miner->shares_accepted_;
-    unanswered.pop_front();
-  }
-  if (!options_.aggregate) link->members.front()->shares_accepted_ += message.new_submits_accepted_count;
+  shares_.on_answer(message, now_.instant, [&](const auto& share) {
+    if (Miner* const miner = by_number(share.tag)) ++miner->shares_accepted_;
+  });
   return {};
 }
 
@@ -431,29 +422,18 @@ Result<void> Translator::handle(const wire::SubmitSharesError& message) {
   auto& rejected = totals_.rejected_upstream;
   if (!rejected.contains(code) && rejected.size() >= kMaxErrorCodes) code = "other";
   ++rejected[code];
-  UpstreamChannel* link = by_channel(message.channel_id);
-  if (link == nullptr) return {};
-  const auto share =
-      std::ranges::find(link->unanswered, message.sequence_number, &UpstreamChannel::Unanswered::sequence_number);
-  const bool known = share != link->unanswered.end();
-  Miner* const miner = !options_.aggregate ? link->members.front() : known ? by_number(share->miner) : nullptr;
-  if (known) link->unanswered.erase(share);
-  if (miner != nullptr) {
+  shares_.on_answer(message, now_.instant, [&](const auto& share) {
+    Miner* const miner = by_number(share.tag);
+    if (miner == nullptr) return;
     ++miner->shares_rejected_;
     events_.on_share_rejected(*miner, message.error_code.view());
-  }
+  });
   return {};
 }
 
 Result<void> Translator::handle(const wire::ChannelEndpointChanged&) {
   setup_.renegotiate(output_);
   return {};
-}
-
-Result<void> Translator::handle(const wire::Reconnect& message) {
-  reconnect_ = {std::string(message.new_host.view()), message.new_port};
-  return fail(Errc::kReconnect, message.new_host.empty() ? "the upstream asked for a new connection"
-                                                         : "the upstream asked to be reached elsewhere");
 }
 
 Result<void> Translator::on_tick(const Now& now) {

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "channels/client.h"
+#include "net/shares.h"
 #include "roles/translator/miner.h"
 #include "roles/translator/options.h"
 #include "roles/translator/setup.h"
@@ -64,28 +65,16 @@ class Translator {
   [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<Miner>>& miners() const { return miners_; }
 
   // ---- The upstream.
-  /// Appends the SetupConnection with which on_upstream_connected begins: for a driver that races upstreams up to its answer.
-  static void write_setup(std::string_view host, std::uint16_t port, wire::FrameBuffer& out) {
-    UpstreamSetup::write(host, port, out);
-  }
-  /// A connection to an upstream stands. Channels will be opened for `user_identity`, with ".minerN" behind it where each miner
-  /// has its own. `host` and `port` are what was dialled. `regtest_only`: its authority key is one whose secret everybody has,
-  /// so it is believed on regtest alone (kConfiguration elsewhere, before any miner gets its work).
-  void on_upstream_connected(std::string user_identity, std::string_view host, std::uint16_t port, const Now& now,
-                             bool regtest_only = false);
+  /// SetupConnection was sent to an upstream; its answer comes by on_upstream_frames. Channels will be opened for
+  /// `user_identity`, with ".minerN" behind it where each miner has its own. `regtest_only`: its authority key is one whose
+  /// secret everybody has, so it is believed on regtest alone (kConfiguration elsewhere, before any miner gets its work).
+  void on_upstream_connected(std::string user_identity, const Now& now, bool regtest_only = false);
   /// Errors (see Errc): send what is queued, close the connection, call on_upstream_lost, try another.
   Result<void> on_upstream_frames(std::span<const wire::FrameView> frames, const Now& now);
-  void on_upstream_lost(const Now& now);
+  /// The session is over. Hands over the shares whose answers may still come to whoever goes on reading.
+  net::StratumV2StreamHandler on_upstream_lost(const Now& now);
   [[nodiscard]] bool upstream_ready() const { return setup_.ready(); }
   [[nodiscard]] wire::FrameBuffer& upstream_output() { return output_; }
-
-  /// What the Reconnect asked for that the last kReconnect error is about; empty host, port 0: the present ones. Whether to go
-  /// there is the driver's to decide (net/reconnect.h).
-  struct ReconnectRequest {
-    std::string host;
-    std::uint16_t port = 0;
-  };
-  [[nodiscard]] const ReconnectRequest& reconnect() const { return reconnect_; }
 
   /// About once a second: vardiff, keepalive, deadlines. Errors: kTimedOut, kRefused, as on_upstream_frames.
   Result<void> on_tick(const Now& now);
@@ -121,7 +110,6 @@ class Translator {
   Result<void> handle(const wire::SubmitSharesSuccess& message);
   Result<void> handle(const wire::SubmitSharesError& message);
   Result<void> handle(const wire::ChannelEndpointChanged& message);
-  Result<void> handle(const wire::Reconnect& message);
   template <class... Messages>
   Result<void> dispatch(const wire::FrameView& frame);
 
@@ -149,9 +137,9 @@ class Translator {
   wire::FrameBuffer output_;
 
   UpstreamSetup setup_;
+  net::StratumV2StreamHandler shares_;  ///< Tagged with their miners' numbers.
   std::string user_identity_;
   bool regtest_only_ = false;
-  ReconnectRequest reconnect_;
   std::uint32_t version_mask_ = sv1::kVersionRollingMask;  ///< 0 if the upstream requires a fixed version.
   std::uint32_t next_request_id_ = 1;
   std::vector<GroupJob> group_jobs_;  ///< Oldest first.

@@ -118,9 +118,7 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
     return message ? *message : M{};
   }
   void upstream_up(std::uint32_t flags = 0, bool regtest_only = false) {
-    translator->on_upstream_connected("id", "pool.example", 34254, now, regtest_only);
-    pump();
-    next<wire::SetupConnection>();
+    translator->on_upstream_connected("id", now, regtest_only);
     EXPECT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2, .flags = flags}));
   }
   /// A frame as it is.

@@ -1,0 +1,164 @@
+// The translator's engine: extensions, and what it asks of an upstream before it trusts it.
+#include "roles/translator/translator.h"
+
+#include <gtest/gtest.h>
+
+#include "roles/translator/translator_testing.h"
+
+namespace adit::translator {
+namespace {
+
+// SV2 03 §3.4.1: with the channel bit a message of an unknown extension is for whoever stands behind the channel. Behind ours
+// stand SV1 miners, who have no such messages, so the channel ends here; without the bit it is for us anyhow. Ignored both.
+TEST_F(TranslatorTest, MessagesOfUnknownExtensionsAreIgnoredWithAndWithoutTheChannelBit) {
+  upstream_up();
+  auto& test = mining(2);
+  const auto heard = test.heard.size();
+  for (const bool for_channel : {true, false}) {
+    for (const std::vector<std::uint8_t>& payload : {std::vector<std::uint8_t>{2, 0, 0, 0, 9, 9}, {77, 0, 0, 0}, {1}, {}}) {
+      EXPECT_TRUE(upstream_raw({.extension_type = 0x4ad1, .channel_message = for_channel, .message_type = 0x1f}, payload));
+    }
+  }
+  EXPECT_EQ(test.heard.size(), heard) << "no SV2 byte reaches an SV1 miner";
+  EXPECT_TRUE(sent.empty());
+  EXPECT_EQ(translator->counters().unknown_extension_messages, 8u);
+  EXPECT_EQ(submit(test, 1), 0);
+}
+
+// ---- Extension negotiation (ext 0x0001).
+
+TEST_F(TranslatorTest, ExtensionsAreRequestedBeforeAnythingElse) {
+  make({.extensions = {0x0002}});
+  auto& test = connect();
+  upstream_up();
+  const auto request = next<wire::RequestExtensions>();
+  ASSERT_EQ(request.requested_extensions.size(), 1u);
+  EXPECT_EQ(request.requested_extensions[0], 0x0002);
+  const std::uint16_t request_id = request.request_id;
+  EXPECT_TRUE(sent.empty()) << "no open before the answer";
+  EXPECT_FALSE(translator->upstream_ready());
+  const std::vector<std::uint16_t> granted = {0x0002, 0x0777};
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = static_cast<std::uint16_t>(request_id + 1)}));
+  EXPECT_FALSE(translator->upstream_ready()) << "that answers another request";
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = request_id, .supported_extensions = granted}));
+  EXPECT_TRUE(translator->upstream_ready());
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_EQ(to_hex(next_share_fields()),
+            "020001"
+            "0100"
+            "77")
+      << "little-endian: extension, field, length, 'w'";
+}
+
+TEST_F(TranslatorTest, AServerThatIgnoresNegotiationIsUsedWithoutExtensions) {
+  make({.extensions = {0x0002}, .negotiation_timeout = seconds(3)});
+  auto& test = connect();
+  upstream_up();
+  const std::uint16_t request_id = next<wire::RequestExtensions>().request_id;
+  EXPECT_TRUE(tick(seconds(2)));
+  EXPECT_TRUE(sent.empty());
+  EXPECT_TRUE(tick(seconds(1)));
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_TRUE(next_share_fields().empty());
+  const std::vector<std::uint16_t> granted = {0x0002};
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = request_id, .supported_extensions = granted}));
+  EXPECT_EQ(submit(test, 2), 0);
+  EXPECT_FALSE(next_share_fields().empty()) << "a late answer counts from then on";
+}
+
+TEST_F(TranslatorTest, ARequiredExtensionThatIsNotThereRefusesTheUpstream) {
+  make({.required_extensions = {0x0002}, .negotiation_timeout = seconds(3)});
+  upstream_up();
+  const std::uint16_t request_id = next<wire::RequestExtensions>().request_id;
+  const std::vector<std::uint16_t> unsupported = {0x0002};
+  const auto refused = upstream(wire::RequestExtensionsError{.request_id = request_id, .unsupported_extensions = unsupported});
+  EXPECT_EQ(code_of(refused), "refused");
+  EXPECT_NE(refused.error().message().find("0x0002"), std::string::npos);
+  translator->on_upstream_lost(now);
+  sent.clear();
+  upstream_up();
+  EXPECT_EQ(code_of(tick(seconds(3))), "refused") << "silence is no support";
+}
+
+TEST_F(TranslatorTest, AnErrorWithoutRequirementsIsGoneOnFromAndOneWithThemIsNot) {
+  make({.extensions = {0x0002}});
+  upstream_up();
+  const std::vector<std::uint16_t> list = {0x0002};
+  EXPECT_TRUE(upstream(
+      wire::RequestExtensionsError{.request_id = next<wire::RequestExtensions>().request_id, .unsupported_extensions = list}));
+  EXPECT_TRUE(translator->upstream_ready());
+  translator->on_upstream_lost(now);
+  upstream_up();
+  const std::vector<std::uint16_t> other = {0x0005};
+  const auto refused = upstream(
+      wire::RequestExtensionsError{.request_id = next<wire::RequestExtensions>().request_id, .required_extensions = other});
+  EXPECT_EQ(code_of(refused), "refused");
+  EXPECT_NE(refused.error().message().find("0x0005"), std::string::npos);
+}
+
+TEST_F(TranslatorTest, NoExtensionIsAskedForByDefault) {
+  connect();
+  upstream_up();
+  next<wire::OpenExtendedMiningChannel>();
+}
+
+// SV2 03 §3.6.4.
+TEST_F(TranslatorTest, AChangedEndpointIsAskedForItsExtensionsAnew) {
+  make({.extensions = {0x0002}});
+  auto& test = connect();
+  upstream_up();
+  const std::vector<std::uint16_t> granted = {0x0002};
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = next<wire::RequestExtensions>().request_id,
+                                                      .supported_extensions = granted}));
+  open_success(2);
+  first_job(2, 5);
+  EXPECT_TRUE(upstream(wire::ChannelEndpointChanged{.channel_id = 2}));
+  const std::uint16_t request_id = next<wire::RequestExtensions>().request_id;
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_TRUE(next_share_fields().empty());
+  EXPECT_TRUE(upstream(wire::RequestExtensionsSuccess{.request_id = request_id, .supported_extensions = granted}));
+  EXPECT_EQ(submit(test, 2), 0);
+  EXPECT_FALSE(next_share_fields().empty());
+}
+
+// ext 0x0002 §1.1: at most 32 bytes of UTF-8, not padded.
+TEST(WorkerIdentity, IsCutBetweenCharactersAndIsAlwaysUtf8) {
+  EXPECT_EQ(worker_identity("Worker_001", "miner1"), "Worker_001");
+  EXPECT_EQ(worker_identity("", "miner1"), "miner1");
+  EXPECT_EQ(worker_identity(std::string(40, 'a'), ""), std::string(32, 'a'));
+  EXPECT_EQ(worker_identity(std::string(31, 'a') + "\u00e9", ""), std::string(31, 'a')) << "half a character is none";
+  EXPECT_EQ(worker_identity(std::string(30, 'a') + "\u00e9", ""), std::string(30, 'a') + "\u00e9");
+  EXPECT_EQ(worker_identity("\xe9t\xe9", ""), "?t?") << "Latin-1";
+  EXPECT_EQ(worker_identity("a\nb\x7f\xc2\x85", ""), "a?b???") << "control characters";
+  EXPECT_EQ(worker_identity("\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80", ""), "?????????") << "overlong, surrogate, too large";
+}
+
+// ---- The published example key (docs/design.md §7).
+
+TEST_F(TranslatorTest, AnExampleKeyIsMinedUnderOnRegtestAlone) {
+  upstream_up(0, true);
+  auto& test = connect();
+  open_success(2);
+  EXPECT_TRUE(job(2, 5));
+  const auto refused = tip(2, 5, 7, kHardNbits);
+  EXPECT_EQ(code_of(refused), "configuration");
+  EXPECT_NE(refused.error().message().find("authority_pubkey"), std::string::npos) << "says what to do";
+  EXPECT_TRUE(test.works.empty()) << "nothing is mined under it";
+  translator->on_upstream_lost(now);
+  sent.clear();
+  upstream_up(0, true);
+  open_success(2);
+  EXPECT_TRUE(job(2, 5));
+  EXPECT_TRUE(tip(2, 5, 7, 0x207fffff));
+  EXPECT_EQ(test.works.size(), 1u);
+  EXPECT_TRUE(job(2, 6));
+  EXPECT_EQ(code_of(tip(2, 6, 8, 0x1e0377ae)), "configuration") << "signet, at a later tip";
+  EXPECT_EQ(test.works.size(), 1u);
+}
+
+}  // namespace
+}  // namespace adit::translator
