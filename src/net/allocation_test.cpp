@@ -126,11 +126,11 @@ TEST(Allocations, SharesUnderWayAllocateNothingOnceSoManyWere) {
         Instant(2h), [&](const auto&) { ++answered; });
   };
   round();
-  allocations = 0;
-  counting = true;
+  allocations::made = 0;
+  allocations::count_this_thread = true;
   for (int i = 0; i < 100; ++i) round();
-  counting = false;
-  EXPECT_EQ(allocations, 0);
+  allocations::count_this_thread = false;
+  EXPECT_EQ(allocations::made, 0);
   EXPECT_EQ(answered, 101u * 1001u);
 }
 
