@@ -91,6 +91,8 @@ pub struct ConnectionObject {
     pub source: Arc<Source>,
     connection: OnceLock<Connection>,
     published: Mutex<Option<ConnectionInfo>>,
+    /// Where data went when last a path was selected: between two ways there may be none.
+    way: Mutex<Option<[u8; 120]>>,
     publish: Notify,
     task: OnceLock<AbortHandle>,
     /// What the peer sees if the connection is still open when this goes.
@@ -104,6 +106,7 @@ impl ConnectionObject {
             source,
             connection: OnceLock::new(),
             published: Mutex::new(None),
+            way: Mutex::new(None),
             publish: Notify::new(),
             task: OnceLock::new(),
             code: AtomicU64::new(0),
@@ -245,10 +248,10 @@ impl ConnectionObject {
             info.path_count = last.path_count;
             info.paths = last.paths;
         }
-        let moved = match (published.as_ref().and_then(ConnectionInfo::selected), info.selected()) {
-            (Some(before), Some(now)) => before.remote != now.remote,
-            _ => false,
-        };
+        let moved = info.selected().is_some_and(|now| {
+            let before = self.way.lock().expect("way lock").replace(now.remote);
+            before.is_some_and(|before| before != now.remote)
+        });
         *published = Some(info);
         moved
     }

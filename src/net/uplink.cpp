@@ -50,7 +50,9 @@ struct Uplink::Link {
   Instant since;
   Instant asked_at{};                    ///< For extensions.
   Instant grace_until = Instant::max();  ///< When leaving a peer without Goodbye: no answer is waited for any longer.
-  std::uint64_t path_changes = 0;        ///< Told so far.
+  std::uint64_t path_changes = 0;        ///< Told so far, the last one to
+  Path path = Path::kUnknown;            ///< this way,
+  std::string source;                    ///< which begins here.
   bool in_use = true;                    ///< By the role.
   bool draining = false;
   bool ended = false;
@@ -146,6 +148,8 @@ void Uplink::use(ReadyUpstream ready) {
 
 void Uplink::on_ready() {
   const auto metadata = link_->connection->metadata();
+  link_->path = metadata.path;
+  link_->source = metadata.source;
   status_.ready = true;
   ++status_.connects;
   status_.metadata = metadata;
@@ -397,12 +401,16 @@ void Uplink::watch_path(Link& link) {
   const auto metadata = link.connection->metadata();
   if (const auto seen = std::exchange(link.path_changes, metadata.path_changes); seen != metadata.path_changes) {
     status_.path_changes += metadata.path_changes - seen;
-    const auto before = status_.metadata.value_or(metadata);
     log::info(options_.events.path_changed, {{"url", link.url},
-                                             {"from", to_string(before.path)},
+                                             {"from", to_string(link.path)},
                                              {"to", to_string(metadata.path)},
-                                             {"from_address", before.source},
+                                             {"from_address", link.source},
                                              {"to_address", metadata.source}});
+    link.path = Path::kUnknown;
+  }
+  if (link.path == Path::kUnknown) {
+    link.path = metadata.path;
+    link.source = metadata.source;
   }
   status_.metadata = metadata;
   status_.metadata->health = link.health.health();

@@ -74,6 +74,11 @@ void SharedConnection::describe(ConnectionMetadata& metadata) const {
   const adit_path* const begin = info.paths;
   const adit_path* const end = begin + std::min<std::uint32_t>(info.path_count, ADIT_MAX_PATHS);
   const auto* path = std::find_if(begin, end, [](const adit_path& each) { return each.selected == 1; });
+  if (path == end && way_.path != Path::kUnknown) {  // Between two ways.
+    metadata.source = way_.remote;
+    metadata.path = way_.path;
+    return;
+  }
   if (path == end) path = begin;  // none is selected yet, or iroh does not say
   if (path == end) return;
   metadata.source = path->remote;
