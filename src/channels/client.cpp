@@ -31,19 +31,6 @@ bitcoin::Hash256 ExtendedWork::merkle_root(Bytes extranonce_prefix, Bytes extran
                                    merkle_path);
 }
 
-wire::SetupConnection mining_setup(std::string_view program, std::string_view host, std::uint16_t port, std::uint32_t flags) {
-  return {.protocol = wire::kMiningProtocol,
-          .min_version = wire::kProtocolVersion,
-          .max_version = wire::kProtocolVersion,
-          .flags = flags,
-          .endpoint_host = host.substr(0, 255),
-          .endpoint_port = port,
-          .vendor = "adit",
-          .hardware_version = program,
-          .firmware = ADIT_VERSION,
-          .device_id = ""};
-}
-
 std::shared_ptr<const ExtendedWork> copy_work(const wire::NewExtendedMiningJob& message) {
   auto work = std::make_shared<ExtendedWork>();
   work->coinbase_prefix.assign(message.coinbase_tx_prefix.begin(), message.coinbase_tx_prefix.end());

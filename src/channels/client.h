@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -16,15 +15,9 @@
 #include "channels/error.h"
 #include "channels/seen_shares.h"
 #include "channels/share.h"
-#include "wire/common_messages.h"
 #include "wire/mining_messages.h"
 
 namespace adit::channels {
-
-/// The SetupConnection with which each of our mining clients begins: version 2, who made it and in which version, and no device
-/// id (SV2 03 §3.6.1). `program` says which of ours, `host` and `port` what was dialled. A view of them.
-wire::SetupConnection mining_setup(std::string_view program, std::string_view host, std::uint16_t port,
-                                   std::uint32_t flags = 0);
 
 /// What NewExtendedMiningJob carries beside ids: shared by all channels of a group.
 struct ExtendedWork {

@@ -57,22 +57,6 @@ Result<const ClientJob*> give(ClientChannel& channel, const wire::NewExtendedMin
   return channel.on_new_extended_mining_job(message, copy_work(message));
 }
 
-TEST(MiningSetup, SaysWhoMadeItAndInWhichVersionAndNamesNoDevice) {
-  const std::string long_host(300, 'h');
-  const auto setup = mining_setup("translator", long_host, 3333, wire::kRequiresStandardJobs);
-  EXPECT_EQ(setup.protocol, wire::kMiningProtocol);
-  EXPECT_EQ(setup.min_version, 2);
-  EXPECT_EQ(setup.max_version, 2);
-  EXPECT_EQ(setup.flags, wire::kRequiresStandardJobs);
-  EXPECT_EQ(setup.endpoint_host.view(), long_host.substr(0, 255));
-  EXPECT_EQ(setup.vendor, "adit");
-  EXPECT_EQ(setup.hardware_version, "translator");
-  EXPECT_THAT(std::string(setup.firmware.view()), ::testing::MatchesRegex("[0-9]+\\.[0-9]+\\.[0-9]+"));
-  EXPECT_TRUE(setup.device_id.empty());
-  wire::FrameBuffer out;
-  EXPECT_TRUE(out.push(setup));
-}
-
 TEST(ClientChannel, AFutureJobWaitsForItsSetNewPrevHash) {
   const Upstream pool;
   ClientChannel channel = pool.extended();

@@ -15,7 +15,8 @@ struct ClientSetup {
   std::uint32_t flags = 0;   ///< REQUIRES_STANDARD_JOBS and the like (SV2 05 §5.3.1).
 };
 
-/// Appends SetupConnection for the mining protocol; `to` is what was dialled.
+/// Appends SetupConnection for the mining protocol: version 2, who made it and in which version, and no device id. `to` is what
+/// was dialled.
 void push_setup_connection(const TransportConfig& to, const ClientSetup& client, wire::FrameBuffer& out);
 
 }  // namespace adit::net

@@ -399,16 +399,16 @@ bool Uplink::watch(Link& link, const Now& now) {
 
 void Uplink::watch_path(Link& link) {
   const auto metadata = link.connection->metadata();
-  if (const auto seen = std::exchange(link.path_changes, metadata.path_changes); seen != metadata.path_changes) {
-    status_.path_changes += metadata.path_changes - seen;
+  const auto changes = metadata.path_changes - std::exchange(link.path_changes, metadata.path_changes);
+  if (changes != 0) {
+    status_.path_changes += changes;
     log::info(options_.events.path_changed, {{"url", link.url},
                                              {"from", to_string(link.path)},
                                              {"to", to_string(metadata.path)},
                                              {"from_address", link.source},
                                              {"to_address", metadata.source}});
-    link.path = Path::kUnknown;
   }
-  if (link.path == Path::kUnknown) {
+  if (changes != 0 || link.path == Path::kUnknown) {
     link.path = metadata.path;
     link.source = metadata.source;
   }

@@ -91,12 +91,13 @@ void SharedConnection::describe(ConnectionMetadata& metadata) const {
 void SharedConnection::on_event(std::uint32_t ready, std::int32_t) {
   if ((ready & ADIT_READY_MOVED) == 0) return;
   loop_->count_move();
-  // A peer that wanders has it all counted and no more told.
-  if (++path_changes_ > kToldMoves) return;
+  ++path_changes_;
   const auto before = std::exchange(way_, {});
   ConnectionMetadata now;
   describe(now);
   way_ = {now.path, now.source};
+  // A peer that wanders has it all counted and no more told.
+  if (path_changes_ > kToldMoves) return;
   log::info("iroh.path_changed", {{"peer", now.peer},
                                   {"from", to_string(before.path)},
                                   {"to", to_string(now.path)},

@@ -86,7 +86,7 @@ class SharedConnection final : public std::enable_shared_from_this<SharedConnect
   BridgeHandle handle_;
   std::shared_ptr<OpenConnections> open_;
   std::string alpn_;
-  Way way_;  ///< As told last.
+  Way way_;  ///< After the last change.
   std::uint64_t path_changes_ = 0;
   std::size_t sessions_ = 0;
   std::uint64_t last_number_ = 0;

@@ -181,6 +181,7 @@ class PoolServer::Home final : public PoolEvents, public std::enable_shared_from
 
   [[nodiscard]] Connections list(const ListLimits& limits) const {
     std::vector<const PoolSession*> sessions;
+    sessions.reserve(members_.size());
     for (const Member* member : members_) sessions.push_back(&member->session);
     Connections all = list_sessions(sessions, limits);
     for (std::size_t i = 0; i < all.listed.size(); ++i) {
@@ -548,15 +549,12 @@ auto PoolServer::ask(Ask ask) const {
 }
 
 ServerStats PoolServer::stats() const {
-  Totals counted;
-  if (core_->stopped) {
-    counted = core_->last;
-  } else {
-    for (const auto& counters : ask([](const Home& home) { return home.counters(); })) counted.add(counters);
-  }
   ServerStats stats;
-  stats.pool = counted.pool;
-  stats.transports = counted.transports;
+  if (core_->stopped) {
+    stats.add(core_->last);
+  } else {
+    for (const auto& counters : ask([](const Home& home) { return home.counters(); })) stats.add(counters);
+  }
   stats.admission = core_->admission.counts();
   stats.jobs = core_->jobs;
   stats.source = core_->source.status();

@@ -43,9 +43,7 @@ struct Totals {
 };
 
 /// Everything that a monitor shows of a pool.
-struct ServerStats {
-  PoolCounters pool;
-  std::array<TransportCounters, 2> transports{};  ///< By net::Transport.
+struct ServerStats : Totals {
   net::Admission::Counts admission;
   std::uint64_t jobs = 0;          ///< Made from templates so far.
   templates::SourceStatus source;  ///< Of the templates, and of the blocks handed to the chain.
