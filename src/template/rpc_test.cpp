@@ -304,7 +304,7 @@ TEST_F(Rpc, ANodeThatIsGoneIsWaitedForAndTheBlockFoundMeanwhileReachesIt) {
   }
   ASSERT_TRUE(wait_for_state(State::kWaiting));
   source->submit_block(*block);
-  ASSERT_TRUE(test::eventually([&] { return source->status().blocks_unanswered == 1; }));
+  ASSERT_TRUE(eventually([&] { return source->status().blocks_unanswered == 1; }));
   TestNode again(port);  // The same genesis block, so the block is good on it.
   ASSERT_TRUE(wait_for_results(1));
   EXPECT_EQ(sink.seen().results[0].verdict, BlockVerdict::kAccepted);
@@ -346,7 +346,7 @@ TEST_F(Rpc, ABlockThatWasNeverAnsweredIsOnDiskBeforeItIsSubmittedAndSurvivesARes
     ASSERT_TRUE(source.start(sink.events()));
     ASSERT_TRUE(wait_for_templates(1));
     source.submit_block(test::solve(*newest()));
-    EXPECT_TRUE(test::eventually([&] { return submissions >= 2; }));
+    EXPECT_TRUE(eventually([&] { return submissions >= 2; }));
   }
   EXPECT_EQ(on_disk, 1u);
   EXPECT_TRUE(sink.seen().results.empty());
@@ -410,7 +410,7 @@ TEST_F(Rpc, ABlockWhoseParentTheNodeHasLostIsSubmittedAgainAtTheNextTip) {
   ASSERT_EQ(ahead.submit(first.bytes, now_from_system().unix_time).verdict, BlockVerdict::kAccepted);
   const FoundBlock second = test::solve(ahead.make_template(now_from_system().unix_time));
   source.submit_block(second);
-  ASSERT_TRUE(test::eventually([&] { return node.calls("submitblock") >= 1; }));
+  ASSERT_TRUE(eventually([&] { return node.calls("submitblock") >= 1; }));
   EXPECT_TRUE(sink.seen().results.empty());
   node.with_chain([&](Chain& chain) { return chain.submit(first.bytes, now_from_system().unix_time).reason; });
   ASSERT_TRUE(wait_for_results(1));

@@ -9,18 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/eventually_testing.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/u256.h"
 #include "template/source.h"
 
 namespace adit::templates::test {
-
-/// For what no callback tells. Bounded as Sink::wait_for.
-inline bool eventually(const std::function<bool()>& done) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!done() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  return done();
-}
 
 class Sink {
  public:

@@ -7,6 +7,7 @@
 
 #include "attack/peer.h"
 #include "attack/pool.h"
+#include "base/eventually_testing.h"
 #include "base/hex.h"
 #include "bitcoin/merkle.h"
 #include "roles/translator/server.h"
@@ -17,15 +18,6 @@ namespace adit::attack {
 namespace {
 
 using namespace std::chrono_literals;
-
-bool eventually(const auto& holds) {
-  const auto until = std::chrono::steady_clock::now() + kPatience;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(5ms);
-  }
-  return true;
-}
 
 /// A blocking socket that speaks lines.
 class Line {

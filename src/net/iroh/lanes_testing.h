@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/eventually_testing.h"
 #include "base/hex.h"
 #include "net/dial.h"
 #include "net/iroh/node_testing.h"
@@ -22,15 +23,6 @@
 namespace adit::net::test {
 
 using namespace std::chrono_literals;
-
-template <class Condition>
-bool eventually(Condition condition) {
-  for (const auto until = std::chrono::steady_clock::now() + kPatience; std::chrono::steady_clock::now() < until;) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(5ms);
-  }
-  return false;
-}
 
 inline noise::AuthorityKeyPair authority(std::uint8_t key = 7) {
   std::array<std::uint8_t, 32> bytes{};

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/eventually_testing.h"
 #include "net/framed.h"
 #include "net/handshake.h"
 #include "net/tcp.h"
@@ -29,14 +30,6 @@ noise::Secret authority_secret(std::uint8_t seed = 7) {
 }
 noise::PublicKey authority(std::uint8_t seed = 7) {
   return noise::AuthorityKeyPair::from_secret(authority_secret(seed))->public_key();
-}
-
-bool eventually(const std::function<bool()>& holds) {
-  for (int tries = 0; tries < 2400; ++tries) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(25ms);
-  }
-  return holds();
 }
 
 /// One pool, on a port of the system's choice or where one was before.

@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/eventually_testing.h"
 #include "channels/client.h"
 #include "net/dial.h"
 #include "net/shard_testing.h"
@@ -23,16 +24,6 @@ using namespace std::chrono_literals;
 using net::on;
 using testing::HasSubstr;
 namespace asio = boost::asio;
-
-/// True once `holds()`; at most 10 s.
-template <class Condition>
-bool eventually(Condition holds) {
-  for (int tries = 0; tries < 1000; ++tries) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
-}
 
 noise::Secret authority_secret() {
   std::array<std::uint8_t, 32> bytes{};

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/eventually_testing.h"
 #include "bitcoin/merkle.h"
 #include "net/shards.h"
 #include "noise/keys.h"
@@ -25,17 +26,6 @@
 namespace adit::translator::test {
 
 using namespace std::chrono_literals;
-
-/// Asks until `holds`, at most 20 s.
-template <class Condition>
-bool eventually(Condition holds) {
-  const auto until = std::chrono::steady_clock::now() + 20s;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(5ms);
-  }
-  return true;
-}
 
 /// A blocking socket with deadlines.
 class Socket {
