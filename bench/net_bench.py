@@ -39,6 +39,7 @@ ROWS = {
 LINK_ROWS = {
     "ack_p50_us": ("answer to a paced share, p50", "us", 0),
     "ack_p99_us": ("answer to a paced share, p99", "us", 0),
+    "shares_per_second": ("shares a second, flood", "/s", 0),
 }
 
 
@@ -66,7 +67,8 @@ def on_a_long_link(carrier, loss, options):
     with Lab({"delay_ms": DELAY_MS, "loss": loss, "seed": options.seed}) as lab:
         url = lab.start_pool(carrier)
         paced = lab.load(url, options.flows, options.seconds, "--rate", options.rate)["shares"]
-    return {"ack_p50_us": paced["ack_p50_us"], "ack_p99_us": paced["ack_p99_us"]}
+        flood = lab.load(url, options.flows, options.seconds, "--flood")["shares"]
+    return {"ack_p50_us": paced["ack_p50_us"], "ack_p99_us": paced["ack_p99_us"], "shares_per_second": flood["per_second"]}
 
 
 def through_an_outage(carrier, options):
@@ -171,7 +173,7 @@ def main():
         print(f"After {OUTAGE_S} s of outage\n")
         table({"back_s": ("from the link's return to the next accepted share", "s", 2)}, figures["outage"])
     if "tips" in options.only:
-        figures["tips"] = tips.report(tips.cells(options, say))
+        figures["tips"] = tips.run(options, say)
     print(f"{time.monotonic() - begun:.0f} s; load average {os.getloadavg()[0]:.1f} at the end.")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=1) + "\n")

@@ -8,9 +8,12 @@ predecessor. What was not heard at all counts as later than anything.
 """
 import json
 import math
+import os
 import statistics
 import sys
+import tempfile
 
+import tip_trace
 from intervals import Sample, above, quantile
 from lab import CARRIERS, DELAY_MS, Ends
 
@@ -34,33 +37,36 @@ STATISTICS = {"p50_ms": quantile(0.5), "p90_ms": quantile(0.9), "p99_ms": quanti
 
 
 def latencies(load, pool, connections):
-    """(milliseconds, tip, connection) of every tip that counts and every connection."""
+    """(milliseconds, tip, connection, microsecond of its decision) of every tip that counts and every connection."""
     begun, ended = load["begun_us"], load["begun_us"] + load["seconds"] * 1e6
     heard = {prev_hash: {connection: at for connection, at in hearings} for prev_hash, hearings in load["tips"]}
     rows = []
     for tip, (prev_hash, decided) in enumerate(pool["decided"]):
         if begun + LEAD_S * 1e6 <= decided <= ended - TAIL_S * 1e6:
             known = heard.get(prev_hash, {})
-            rows += [((known[c] - decided) / 1e3 if c in known else math.inf, tip, c) for c in range(connections)]
+            rows += [((known[c] - decided) / 1e3 if c in known else math.inf, tip, c, decided) for c in range(connections)]
     return rows
 
 
-def measure(carrier, loss, options, *, rate=0, bulk=False, mbit=0, queue_ms=0):
+def measure(carrier, loss, options, folder, *, rate=0, bulk=False, mbit=0, queue_ms=0):
     link = {"delay_ms": DELAY_MS, "loss": loss / 100, "seed": options.seed}
+    if folder:
+        link["trace"] = os.path.join(folder, f"{carrier}-{loss}-{rate:.0f}-{bulk}")
     if mbit:
         link.update(mbit=mbit, queue_ms=queue_ms)
     ends = Ends(carrier, link, "--tip-ms", TIP_MS, "--batch", options.batch, *(["--bulk", 1] if bulk else []))
     try:
         process = ends.start(ends.far, "load", "--url", ends.url, "--bulk-port", ends.bulk_port, "--connections",
                              options.tip_connections, "--in-flight", IN_FLIGHT, "--rate", rate, "--seconds", options.tip_seconds,
-                             *(["--bulk", 1] if bulk else []))
+                             *(["--bulk", 1] if bulk else []), *(["--in-order", 1] if folder else []))
         load, pool = json.loads(ends.say(process)), json.loads(ends.say(ends.pool, "\n"))
     finally:
         counted = ends.end()
     if load["lost"]:
         print(f"{carrier}: {load['lost']} connections were lost: {load['last_loss']}", file=sys.stderr)
     rows = latencies(load, pool, options.tip_connections)
-    return {"rows": rows, "load": {key: value for key, value in load.items() if key != "tips"}, "pool": pool["connections"],
+    return {"rows": [row[:3] for row in rows], "traced_rows": rows, "trace": link.get("trace"), "delay_ms": DELAY_MS,
+            "load": {key: value for key, value in load.items() if key != "tips"}, "pool": pool["connections"],
             "link": counted}
 
 
@@ -70,14 +76,15 @@ def add_options(parser):
     parser.add_argument("--tip-seconds", type=float, default=19.2, help="of each cell of tips")
     parser.add_argument("--tip-losses", default="0,1,3", help="percent")
     parser.add_argument("--tip-loads", default="saturated,paced,bulk")
+    parser.add_argument("--tip-trace", action="store_true", help="tell what the link did to late tips")
     parser.add_argument("--batch", type=int, default=1, help="shares that one answer of the pool of those cells answers")
     parser.add_argument("--mbit", type=float, default=24, help="the rate of the link with bulk on it, each way")
     parser.add_argument("--queue-ms", type=float, default=50, help="how long a packet waits there for its turn at most")
     parser.add_argument("--bulk-rate", type=float, default=640, help="shares a second beside bulk, over all connections")
 
 
-def cells(options, say):
-    """Every cell measured: {load: {loss: {carrier: cell}}}. Saturated comes first: sv2-m's goodput there is what pacing goes by."""
+def cells(options, say, folder):
+    """Every cell measured: {load: {loss: {carrier: cell}}}. Traces of the link go to `folder`, if there is one. Saturated comes first: sv2-m's goodput there is what pacing goes by."""
     measured = {"saturated": {}, "paced": {}, "bulk": {}}
     for loss in map(int, options.tip_losses.split(",")):
         settings = {"saturated": {}, "bulk": {"bulk": True, "mbit": options.mbit, "queue_ms": options.queue_ms, "rate": options.bulk_rate}}
@@ -87,7 +94,7 @@ def cells(options, say):
             measured[load][loss] = {}
             for carrier in CARRIERS:
                 say(f"tips, {load}, {loss} % lost, {carrier}")
-                measured[load][loss][carrier] = measure(carrier, loss, options, **settings[load])
+                measured[load][loss][carrier] = measure(carrier, loss, options, folder, **settings[load])
     return measured
 
 
@@ -96,8 +103,15 @@ def shown(estimate, scale=1, unit="", decimals=1):
     return f"{value}{unit} [{low}, {high}]"
 
 
+def run(options, say):
+    """Measures, prints the tables and the bars; returns the figures."""
+    if not options.tip_trace:
+        return report(cells(options, say, None))
+    with tempfile.TemporaryDirectory() as folder:
+        return report(cells(options, say, folder))
+
+
 def report(measured):
-    """Prints the tables and the bars; returns the figures."""
     figures = {}
     for load, title in TITLES.items():
         for loss, by_carrier in measured[load].items():
@@ -118,6 +132,9 @@ def report(measured):
                     **{name: [e.low, e.value, e.high] for name, e in estimates[carrier].items()},
                     "tips": len(cell["rows"]), "load": cell["load"], "link": cell["link"], "pool": cell["pool"]}
             print()
+            for carrier, cell in by_carrier.items():
+                if cell["trace"] and cell["load"].get("ports"):  # Iroh's.
+                    tip_trace.report(carrier, cell, late_limit_ms(cell, estimates[carrier]["p50_ms"].value))
     return figures
 
 
@@ -130,9 +147,14 @@ def round_trip_ms(cell):
     return statistics.median(connection["rtt_us"] for connection in cell["pool"]) / 1e3 if cell["pool"] else 0
 
 
+def late_limit_ms(cell, p50_ms):
+    """What took longer took a round trip more than half of them do, as a tip takes whose packet was lost."""
+    return p50_ms + 0.9 * round_trip_ms(cell)
+
+
 def a_round_trip_late(cell, p50_ms):
-    """Percent of tips that took a round trip longer than half of them, which is what one takes whose packet was lost."""
-    limit = p50_ms + 0.9 * round_trip_ms(cell)
+    """Percent of the tips."""
+    limit = late_limit_ms(cell, p50_ms)
     return 100 * sum(value > limit for value, _, _ in cell["rows"]) / max(1, len(cell["rows"]))
 
 

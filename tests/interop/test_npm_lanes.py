@@ -69,8 +69,10 @@ class NpmLanes(InteropTest):
     def test_what_breaks_the_rules_of_connections_is_told_and_ends_that_connection(self):
         ends = self.abuse("connections")
         self.assertEqual(ends, CONNECTIONS)
-        told = {event["message"] for event in self.pool.events("iroh.lanes_refused")}
-        self.assertEqual(told, {re.sub(r"^closed by peer: | \(code \d\)$", "", end) for end in CONNECTIONS.values()})
+        expected = {re.sub(r"^closed by peer: | \(code \d\)$", "", end) for end in CONNECTIONS.values()}
+        told = lambda: {event["message"] for event in self.pool.events("iroh.lanes_refused")}
+        self.wait_until("the last is told", lambda: len(told()) >= len(expected), DEADLINE)
+        self.assertEqual(told(), expected)
         self.expect_the_miner_unharmed()
 
     def test_what_breaks_the_rules_of_sessions_is_told_and_ends_that_session(self):

@@ -4,7 +4,10 @@
 //   adit_tunlink --delay-ms 50 --loss 0.01 NAMESPACE_A NAMESPACE_B
 //
 // Makes the device `tunlink` in both (addresses are whoever started it to give), prints "ready", and carries until SIGTERM;
-// then prints one line of JSON with the counts of each direction. SIGUSR1 cuts the link, SIGUSR2 mends it.
+// then prints one line of JSON with the counts of each direction. SIGUSR1 cuts the link, SIGUSR2 mends it. With --trace FILE it
+// writes there at its end what became of every packet from A to B, a line each: when it came (monotonic clock, us), its size, the
+// port it was for, the first byte behind UDP's header and the eight that follow, which are QUIC's short header (hex), and when it
+// was handed over (us), or `lost` or `overflowed`.
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
@@ -42,6 +45,7 @@ struct Options {
   double queue_ms = 0;        // What would wait longer than this for its turn at that rate is dropped. 0: nothing.
   std::size_t queue = 4096;   // Packets under way in each direction; one more is dropped.
   std::uint64_t seed = 1;
+  std::string trace;  // A file for what became of each packet from A to B.
 };
 
 [[noreturn]] void give_up(const std::string& what) {
@@ -62,11 +66,55 @@ int device_in(const std::string& name) {
   return fd;
 }
 
+/// What became of the packets of one direction.
+class Trace {
+ public:
+  static constexpr std::int64_t kLost = -1;
+  static constexpr std::int64_t kOverflowed = -2;
+
+  static std::int64_t us(Clock::time_point at) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count();
+  }
+
+  void add(Clock::time_point now, const std::byte* bytes, std::size_t size, std::int64_t fate) {
+    constexpr std::size_t kIpv4 = 20;
+    constexpr std::size_t kUdp = 8;
+    Line line{.at = us(now), .size = size, .port = 0, .header = {}, .fate = fate};
+    if (size >= kIpv4 + kUdp) line.port = static_cast<unsigned>(bytes[kIpv4 + 2]) << 8 | static_cast<unsigned>(bytes[kIpv4 + 3]);
+    for (std::size_t i = 0; i < line.header.size() && kIpv4 + kUdp + i < size; ++i) line.header[i] = bytes[kIpv4 + kUdp + i];
+    lines_.push_back(line);
+  }
+
+  void write(const std::string& path) const {
+    std::FILE* file = std::fopen(path.c_str(), "w");
+    if (file == nullptr) give_up(path);
+    for (const Line& line : lines_) {
+      std::fprintf(file, "%lld %zu %u ", static_cast<long long>(line.at), line.size, line.port);
+      for (const std::byte byte : line.header) std::fprintf(file, "%02x", static_cast<unsigned>(byte));
+      if (line.fate >= 0)
+        std::fprintf(file, " %lld\n", static_cast<long long>(line.fate));
+      else
+        std::fputs(line.fate == kLost ? " lost\n" : " overflowed\n", file);
+    }
+    if (std::fclose(file) != 0) give_up(path);
+  }
+
+ private:
+  struct Line {
+    std::int64_t at;
+    std::size_t size;
+    unsigned port;
+    std::array<std::byte, 9> header;
+    std::int64_t fate;  // When it was due, or kLost, or kOverflowed.
+  };
+  std::vector<Line> lines_;
+};
+
 /// One direction: what has arrived waits in a ring until it is due.
 class Direction {
  public:
-  Direction(const Options& options, std::uint64_t seed, int from, int to)
-      : options_(options), random_(seed), from_(from), to_(to), ring_(options.queue) {}
+  Direction(const Options& options, std::uint64_t seed, int from, int to, Trace* trace)
+      : options_(options), random_(seed), from_(from), to_(to), trace_(trace), ring_(options.queue) {}
 
   [[nodiscard]] int from() const { return from_; }
 
@@ -75,16 +123,20 @@ class Direction {
     std::array<std::byte, kLongest> bytes;
     for (ssize_t size; (size = read(from_, bytes.data(), bytes.size())) > 0;) {
       ++arrived_;
+      std::int64_t fate = Trace::kLost;
       if (cut || uniform_(random_) < options_.loss) {
         ++lost_;
       } else if (waiting_ == ring_.size() || (options_.queue_ms > 0 && sent_ - now > milliseconds(options_.queue_ms))) {
         ++overflowed_;
+        fate = Trace::kOverflowed;
       } else {
         Packet& packet = ring_[(first_ + waiting_++) % ring_.size()];
         packet.due = due(now, static_cast<std::size_t>(size));
         packet.size = static_cast<std::size_t>(size);
         packet.bytes = bytes;
+        fate = Trace::us(packet.due);
       }
+      if (trace_ != nullptr) trace_->add(now, bytes.data(), static_cast<std::size_t>(size), fate);
     }
   }
 
@@ -133,6 +185,7 @@ class Direction {
   std::uniform_real_distribution<double> uniform_{0, 1};
   int from_;
   int to_;
+  Trace* trace_;  // Or none.
   std::vector<Packet> ring_;
   std::size_t first_ = 0;
   std::size_t waiting_ = 0;
@@ -192,6 +245,10 @@ int main(int argc, char** argv) {
   for (; at + 1 < argc && std::string_view(argv[at]).starts_with("--"); at += 2) {
     const std::string_view name = argv[at];
     const double value = std::atof(argv[at + 1]);
+    if (name == "--trace") {
+      options.trace = argv[at + 1];
+      continue;
+    }
     if (name == "--delay-ms")
       options.delay_ms = value;
     else if (name == "--jitter-ms")
@@ -212,16 +269,18 @@ int main(int argc, char** argv) {
   if (argc - at != 2 || options.queue == 0) {
     std::fputs(
         "usage: adit_tunlink [--delay-ms N] [--jitter-ms N] [--loss SHARE] [--mbit N] [--queue-ms N] [--queue PACKETS] "
-        "[--seed N] NAMESPACE_A NAMESPACE_B\n",
+        "[--seed N] [--trace FILE] NAMESPACE_A NAMESPACE_B\n",
         stderr);
     return 2;
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const int a = device_in(argv[at]);
   const int b = device_in(argv[at + 1]);
-  Direction there(options, options.seed, a, b);
-  Direction back(options, options.seed + 1, b, a);
+  Trace trace;
+  Direction there(options, options.seed, a, b, options.trace.empty() ? nullptr : &trace);
+  Direction back(options, options.seed + 1, b, a, nullptr);
   carry(there, back);
+  if (!options.trace.empty()) trace.write(options.trace);
   std::printf("{\"there\": ");
   there.print();
   std::printf(", \"back\": ");

@@ -70,10 +70,11 @@ class Load::Part : public std::enable_shared_from_this<Part> {
     meter_ = Meter{};
     lost_ = 0;
     submitting_ = true;
+    ++turn_;
     if (options_.flood) {
-      shard_.spawn(flood(shared_from_this()));
+      shard_.spawn(flood(shared_from_this(), turn_));
     } else if (options_.rate > 0) {
-      shard_.spawn(pace(shared_from_this()));
+      shard_.spawn(pace(shared_from_this(), turn_));
     }
   }
 
@@ -155,20 +156,23 @@ class Load::Part : public std::enable_shared_from_this<Part> {
     failed_ = true;
   }
 
-  static asio::awaitable<void> flood(std::shared_ptr<Part> part) {
-    for (std::size_t i = 0; i < part->peers_.size() && part->submitting_; ++i) {
+  /// False once finish() was called, though begin() may have been called again.
+  [[nodiscard]] bool submits_in(unsigned turn) const { return submitting_ && turn == turn_; }
+
+  static asio::awaitable<void> flood(std::shared_ptr<Part> part, unsigned turn) {
+    for (std::size_t i = 0; i < part->peers_.size() && part->submits_in(turn); ++i) {
       part->submit(*part->peers_[i], part->options_.session.in_flight);
       if (i % kPeersPerTurn == kPeersPerTurn - 1) co_await asio::post(part->shard_.context(), asio::use_awaitable);
     }
   }
 
-  static asio::awaitable<void> pace(std::shared_ptr<Part> part) {
+  static asio::awaitable<void> pace(std::shared_ptr<Part> part, unsigned turn) {
     const double rate =
         part->options_.rate * static_cast<double>(part->peers_.size()) / static_cast<double>(part->options_.connections);
     asio::steady_timer timer(part->shard_.context());
     Instant last = now();
     double due = 0;
-    for (std::size_t next = 0; part->submitting_;) {
+    for (std::size_t next = 0; part->submits_in(turn);) {
       timer.expires_after(kPace);
       boost::system::error_code ignored;
       co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -178,7 +182,7 @@ class Load::Part : public std::enable_shared_from_this<Part> {
         part->meter_.held_back += static_cast<std::uint64_t>(due - most);
         due = most;
       }
-      for (; due >= 1 && part->submitting_; due -= 1, ++next) {
+      for (; due >= 1 && part->submits_in(turn); due -= 1, ++next) {
         if (part->submit(*part->peers_[next % part->peers_.size()], 1) == 0) ++part->meter_.held_back;
       }
     }
@@ -201,6 +205,7 @@ class Load::Part : public std::enable_shared_from_this<Part> {
   wire::FrameBuffer out_;  ///< Of one batch.
   Meter meter_;
   bool submitting_ = false;
+  unsigned turn_ = 0;          ///< Of begin() and finish().
   std::size_t lost_ = 0;       ///< Since begin().
   std::size_t lost_ever_ = 0;  ///< Of those that were ready.
   std::string last_loss_;

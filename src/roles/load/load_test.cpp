@@ -127,6 +127,26 @@ TEST_F(LoadTest, ATipIsHeardByEveryConnection) {
   EXPECT_EQ(measured.meter.submitted, 0U);
 }
 
+TEST_F(LoadTest, BegunAgainAtOnceItPacesAsItDidAtFirst) {
+  start_pool();
+  LoadOptions wanted = options();
+  wanted.rate = 200;
+  const double rate = wanted.rate;
+  Load load(load_shards_, std::move(wanted));
+  ASSERT_TRUE(load.open());
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(load.begin());
+    ASSERT_TRUE(load.finish());
+  }
+  ASSERT_TRUE(load.begin());
+  std::this_thread::sleep_for(500ms);
+  const auto measured = load.finish();
+  ASSERT_TRUE(measured);
+  EXPECT_GT(measured->meter.submitted, 0U);
+  EXPECT_LE(static_cast<double>(measured->meter.submitted + measured->meter.held_back),
+            2 + rate * std::chrono::duration<double>(measured->taken).count());
+}
+
 TEST_F(LoadTest, APoolThatIsNotThereIsAnError) {
   start_pool();
   LoadOptions wanted = options();
