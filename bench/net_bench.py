@@ -24,6 +24,7 @@ from mining import LabRole, moment  # noqa: E402
 
 PARTS = ("bridge", "plain", "sessions", "loss", "outage", "tips")
 OUTAGE_S = 5
+IN_FLIGHT = 1024  # Of each connection of the flood on a long link: 32 would be all that a round trip of 100 ms lets through.
 
 # key: (what, unit, decimals)
 ROWS = {
@@ -67,7 +68,7 @@ def on_a_long_link(carrier, loss, options):
     with Lab({"delay_ms": DELAY_MS, "loss": loss, "seed": options.seed}) as lab:
         url = lab.start_pool(carrier)
         paced = lab.load(url, options.flows, options.seconds, "--rate", options.rate)["shares"]
-        flood = lab.load(url, options.flows, options.seconds, "--flood")["shares"]
+        flood = lab.load(url, options.flows, options.seconds, "--flood", "--in-flight", IN_FLIGHT)["shares"]
     return {"ack_p50_us": paced["ack_p50_us"], "ack_p99_us": paced["ack_p99_us"], "shares_per_second": flood["per_second"]}
 
 

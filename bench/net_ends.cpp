@@ -4,9 +4,8 @@
 //
 //   net_ends pool --address IP --carrier tcp|iroh [--tip-ms N] [--batch N] [--bulk 1]
 //     prints {"url": ..., "bulk_port": ...}; for each line on its input a report; ends with its input
-//   net_ends load --url URL --connections N --in-flight N [--rate N] --seconds N [--bulk 1 --bulk-port N] [--bulk-apart 1] [--in-order 1]
-//     without a rate as many shares as are answered; prints a report; ends with its input; in order: over iroh connection n is
-//     that of port n of the report
+//   net_ends load --url URL --connections N --in-flight N [--rate N] --seconds N [--bulk 1 --bulk-port N] [--bulk-apart 1]
+//     without a rate as many shares as are answered; prints a report; ends with its input
 //   net_ends open --url URL --connections N [--warm N] [--one-endpoint 1] [--pid N]
 //     opens `warm` connections, prints "warm", waits for a line; opens the others one after the other, prints what that took;
 //     ends with its input
@@ -307,16 +306,6 @@ class Sites final : public Wrapped {
     co_return link;
   }
 
-  /// Of each site.
-  [[nodiscard]] json::array ports() const {
-    json::array all;
-    for (std::size_t i = 0; i < sites_; ++i) {
-      const auto address = nodes_[i]->local_addresses().front();
-      all.push_back(std::atoi(address.substr(address.rfind(':') + 1).c_str()));
-    }
-    return all;
-  }
-
  private:
   Sites(std::unique_ptr<net::IrohNodeManager> first, net::Shards& shards, std::size_t count, bool bulk, bool apart)
       : Wrapped(*first), sites_(count), bulk_(bulk) {
@@ -384,7 +373,7 @@ int run_load(const Options& options) {
   wanted.rate = options.number("--rate", 0);
   wanted.flood = wanted.rate == 0;
   wanted.session.in_flight = static_cast<std::size_t>(options.number("--in-flight", 32));
-  wanted.dialling = options.number("--in-order", 0) != 0 ? 1 : 16;
+  wanted.dialling = 16;
   shards.start();
   {
     const auto connections = wanted.connections;
@@ -404,9 +393,7 @@ int run_load(const Options& options) {
     if (auto started = load.begin(); !started) broken(started.error().message());
     std::this_thread::sleep_for(std::chrono::duration<double>(options.number("--seconds", 10)));
     const auto measured = must(load.finish());
-    auto told = report(measured, begun, bulk_bytes - bulk_before);
-    if (sites) told["ports"] = sites->ports();
-    std::printf("%s\n", json::serialize(told).c_str());
+    std::printf("%s\n", json::serialize(report(measured, begun, bulk_bytes - bulk_before)).c_str());
     std::fflush(stdout);
     wait_for_end_of_input();
   }

@@ -1,79 +1,90 @@
-"""Where the time of late tips went: what the link did to the packet that left for a miner first after a tip was decided, which is the
-one that carries it, for SetNewPrevHash goes before all else that waits (over `sv2-m`: behind what the stream has already queued)."""
+"""What the link did to late tips over lanes: the packet to a miner that entered the link first after a tip was decided carries it, for
+SetNewPrevHash goes before all else that waits."""
 import bisect
 import collections
 import statistics
 
-DELIVERED, FATES = "delivered", ("delivered", "lost", "overflowed")
-NAMES = {"delivered": "arrived", "lost": "lost by chance", "overflowed": "dropped, for the line's queue was full"}
+DELIVERED = "delivered"
+NAMES = {DELIVERED: "arrived", "lost": "lost by chance", "overflowed": "dropped, for the line's queue was full"}
+HEARD_WITHIN_US = 1000  # Of the packet's being handed over, on a machine that is not busy.
 
 Packet = collections.namedtuple("Packet", "at_us size fate due_us")
 
 
 def flows(path):
-    """{port: {connection id: packets in their order}} of QUIC's short headers."""
-    found = collections.defaultdict(lambda: collections.defaultdict(list))
+    """{port: packets to it, in their order}."""
+    found = collections.defaultdict(list)
     with open(path, encoding="ascii") as lines:
         for line in lines:
-            at, size, port, header, fate = line.split()
-            if int(header[:2], 16) & 0x80:  # A long header: of the handshake.
-                continue
+            at, size, port, fate = line.split()
             due = int(fate) if fate.isdigit() else None
-            found[int(port)][header[2:]].append(Packet(int(at), int(size), DELIVERED if due else fate, due))
+            found[int(port)].append(Packet(int(at), int(size), DELIVERED if due else fate, due))
     return found
-
-
-def of_miner(by_id):
-    """The packets of a miner's connection: the one of fewer bytes where its bulk has another."""
-    talkative = [packets for packets in by_id.values() if len(packets) > 20]
-    return min(talkative, key=lambda packets: sum(p.size for p in packets), default=[])
 
 
 class Traced:
     """A tip on its way to one miner."""
 
-    def __init__(self, decided_us, ms, packets):
-        self.decided_us, self.ms, self.packets = decided_us, ms, packets
-        self.first = bisect.bisect_left(packets, decided_us, key=lambda p: p.at_us)
+    def __init__(self, ms, decided_us, packets):
+        self.ms, self.decided_us, self.heard_us = ms, decided_us, decided_us + ms * 1000
+        first = bisect.bisect_left(packets, decided_us, key=lambda p: p.at_us)
+        self.sent = packets[first:bisect.bisect_right(packets, self.heard_us, key=lambda p: p.at_us)]
 
-    @property
-    def packet(self):
-        return self.packets[self.first]
+    def since(self, us):
+        return f"{(us - self.decided_us) / 1000:.1f} ms"
 
     def story(self):
-        heard = self.decided_us + self.ms * 1000
+        """The first packet, and the one that the miner had just been handed when it heard of the tip."""
+        brought = [at for at, packet in enumerate(self.sent) if packet.due_us and packet.due_us <= self.heard_us]
         yield "0.0 ms: the chain has a new tip"
-        for packet in self.packets[self.first:]:
-            if packet.at_us > heard:
-                break
-            since = lambda us: f"{(us - self.decided_us) / 1000:.1f} ms"
-            what = f"handed over at {since(packet.due_us)}" if packet.fate == DELIVERED else NAMES[packet.fate]
-            yield f"{since(packet.at_us)}: a packet of {packet.size} bytes to this miner enters the link: {what}"
+        for at in sorted({0, max(brought, key=lambda at: self.sent[at].due_us, default=0)}):
+            if at > 1:
+                yield f"    ({at - 1} other packets to this miner)"
+            packet = self.sent[at]
+            what = f"handed over at {self.since(packet.due_us)}" if packet.fate == DELIVERED else NAMES[packet.fate]
+            yield f"{self.since(packet.at_us)}: a packet of {packet.size} bytes to this miner enters the link: {what}"
         yield f"{self.ms:.1f} ms: the miner has SetNewPrevHash"
 
 
-def traced(cell, path):
+def ports_of(rows, by_port):
+    """{connection: the port whose packets were handed over just before it heard of its tips}."""
+    due = {port: sorted(p.due_us for p in packets if p.due_us) for port, packets in by_port.items()}
+
+    def matches(port, heard):
+        before = bisect.bisect_right(due[port], heard) - 1
+        return before >= 0 and heard - due[port][before] < HEARD_WITHIN_US
+
+    heard = collections.defaultdict(list)
+    for ms, _, connection, decided in rows:
+        heard[connection].append(decided + ms * 1000)
+    return {connection: max(due, key=lambda port: sum(matches(port, at) for at in moments)) for connection, moments in heard.items()}
+
+
+def traced(rows, path):
     by_port = flows(path)
-    packets = [of_miner(by_port[port]) for port in cell["load"]["ports"]]
-    every = [Traced(decided, ms, packets[connection]) for ms, _, connection, decided in cell["traced_rows"] if ms < 10_000]
-    return [tip for tip in every if tip.first < len(tip.packets)]
+    rows = [row for row in rows if row[0] != float("inf")]
+    ports = ports_of(rows, by_port)
+    if len(set(ports.values())) != len(ports):
+        raise RuntimeError("this machine is too busy: which packets brought the tips cannot be told")
+    tips = [Traced(ms, decided, by_port[ports[connection]]) for ms, _, connection, decided in rows]
+    return [tip for tip in tips if tip.sent]
 
 
-def report(carrier, cell, limit_ms):
+def report(rows, path, limit_ms):
     """Prints what the link did to the tips that took longer than `limit_ms` and to those that did not."""
-    tips = traced(cell, cell["trace"])
-    print(f"What became of the first packet to a miner after a tip was decided, {carrier}; late: after {limit_ms:.0f} ms\n")
-    print("| | tips | " + " | ".join(NAMES[fate] for fate in FATES) + " | until it entered the link, p50 | in the line's queue, p50 |")
+    tips = traced(rows, path)
+    print(f"What became of a tip's first packet over lanes; late: after {limit_ms:.0f} ms\n")
+    print("| | tips | " + " | ".join(NAMES.values()) + " | until it entered the link, p50 | between two that did, p50 |")
     print("|---|---|---|---|---|---|---|")
     for what, chosen in (("late", [t for t in tips if t.ms > limit_ms]), ("in time", [t for t in tips if t.ms <= limit_ms])):
-        if not chosen:
-            continue
-        shares = [f"{100 * sum(t.packet.fate == fate for t in chosen) / len(chosen):.1f} %" for fate in FATES]
-        entered = statistics.median((t.packet.at_us - t.decided_us) / 1000 for t in chosen)
-        queued = [(t.packet.due_us - t.packet.at_us) / 1000 - cell["delay_ms"] for t in chosen if t.packet.due_us]
-        print(f"| {what} | {len(chosen)} | {' | '.join(shares)} | {entered:.1f} ms | {statistics.median(queued) if queued else float('nan'):.1f} ms |")
-    by_time = sorted(tips, key=lambda t: t.ms)
+        if chosen:
+            fates = collections.Counter(tip.sent[0].fate for tip in chosen)
+            entered = statistics.median((tip.sent[0].at_us - tip.decided_us) / 1000 for tip in chosen)
+            apart = [(b.at_us - a.at_us) / 1000 for tip in chosen for a, b in zip(tip.sent, tip.sent[1:])]
+            print(f"| {what} | {len(chosen)} | {' | '.join(str(fates[fate]) for fate in NAMES)} | {entered:.1f} ms "
+                  f"| {statistics.median(apart or [0]):.1f} ms |")
+    tips.sort(key=lambda tip: tip.ms)
     print("\nThe tip at the 99th percentile:\n")
-    for line in by_time[int(0.99 * len(by_time))].story():
+    for line in tips[int(0.99 * len(tips))].story():
         print(f"    {line}")
     print()

@@ -50,22 +50,22 @@ def latencies(load, pool, connections):
 
 def measure(carrier, loss, options, folder, *, rate=0, bulk=False, mbit=0, queue_ms=0):
     link = {"delay_ms": DELAY_MS, "loss": loss / 100, "seed": options.seed}
-    if folder:
-        link["trace"] = os.path.join(folder, f"{carrier}-{loss}-{rate:.0f}-{bulk}")
+    if folder and carrier == "lanes":
+        link["trace"] = os.path.join(folder, f"{loss}-{rate:.0f}-{bulk}")
     if mbit:
         link.update(mbit=mbit, queue_ms=queue_ms)
     ends = Ends(carrier, link, "--tip-ms", TIP_MS, "--batch", options.batch, *(["--bulk", 1] if bulk else []))
     try:
         process = ends.start(ends.far, "load", "--url", ends.url, "--bulk-port", ends.bulk_port, "--connections",
                              options.tip_connections, "--in-flight", IN_FLIGHT, "--rate", rate, "--seconds", options.tip_seconds,
-                             *(["--bulk", 1] if bulk else []), *(["--in-order", 1] if folder else []))
+                             *(["--bulk", 1] if bulk else []))
         load, pool = json.loads(ends.say(process)), json.loads(ends.say(ends.pool, "\n"))
     finally:
         counted = ends.end()
     if load["lost"]:
         print(f"{carrier}: {load['lost']} connections were lost: {load['last_loss']}", file=sys.stderr)
     rows = latencies(load, pool, options.tip_connections)
-    return {"rows": [row[:3] for row in rows], "traced_rows": rows, "trace": link.get("trace"), "delay_ms": DELAY_MS,
+    return {"rows": [row[:3] for row in rows], "traced": rows, "trace": link.get("trace"),
             "load": {key: value for key, value in load.items() if key != "tips"}, "pool": pool["connections"],
             "link": counted}
 
@@ -76,7 +76,7 @@ def add_options(parser):
     parser.add_argument("--tip-seconds", type=float, default=19.2, help="of each cell of tips")
     parser.add_argument("--tip-losses", default="0,1,3", help="percent")
     parser.add_argument("--tip-loads", default="saturated,paced,bulk")
-    parser.add_argument("--tip-trace", action="store_true", help="tell what the link did to late tips")
+    parser.add_argument("--tip-trace", action="store_true", help="tell what the link did to late tips over lanes")
     parser.add_argument("--batch", type=int, default=1, help="shares that one answer of the pool of those cells answers")
     parser.add_argument("--mbit", type=float, default=24, help="the rate of the link with bulk on it, each way")
     parser.add_argument("--queue-ms", type=float, default=50, help="how long a packet waits there for its turn at most")
@@ -132,9 +132,9 @@ def report(measured):
                     **{name: [e.low, e.value, e.high] for name, e in estimates[carrier].items()},
                     "tips": len(cell["rows"]), "load": cell["load"], "link": cell["link"], "pool": cell["pool"]}
             print()
-            for carrier, cell in by_carrier.items():
-                if cell["trace"] and cell["load"].get("ports"):  # Iroh's.
-                    tip_trace.report(carrier, cell, late_limit_ms(cell, estimates[carrier]["p50_ms"].value))
+            lanes = by_carrier["lanes"]
+            if lanes["trace"]:
+                tip_trace.report(lanes["traced"], lanes["trace"], late_limit_ms(lanes, estimates["lanes"]["p50_ms"].value))
     return figures
 
 

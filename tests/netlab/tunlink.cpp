@@ -6,8 +6,7 @@
 // Makes the device `tunlink` in both (addresses are whoever started it to give), prints "ready", and carries until SIGTERM;
 // then prints one line of JSON with the counts of each direction. SIGUSR1 cuts the link, SIGUSR2 mends it. With --trace FILE it
 // writes there at its end what became of every packet from A to B, a line each: when it came (monotonic clock, us), its size, the
-// port it was for, the first byte behind UDP's header and the eight that follow, which are QUIC's short header (hex), and when it
-// was handed over (us), or `lost` or `overflowed`.
+// port it was for, and when it was due (us), or `lost` or `overflowed`.
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
@@ -77,12 +76,10 @@ class Trace {
   }
 
   void add(Clock::time_point now, const std::byte* bytes, std::size_t size, std::int64_t fate) {
-    constexpr std::size_t kIpv4 = 20;
-    constexpr std::size_t kUdp = 8;
-    Line line{.at = us(now), .size = size, .port = 0, .header = {}, .fate = fate};
-    if (size >= kIpv4 + kUdp) line.port = static_cast<unsigned>(bytes[kIpv4 + 2]) << 8 | static_cast<unsigned>(bytes[kIpv4 + 3]);
-    for (std::size_t i = 0; i < line.header.size() && kIpv4 + kUdp + i < size; ++i) line.header[i] = bytes[kIpv4 + kUdp + i];
-    lines_.push_back(line);
+    constexpr std::size_t kPort = 22;  // Behind IPv4's header without options, of UDP and of TCP.
+    unsigned port = 0;
+    if (size >= kPort + 2) port = static_cast<unsigned>(bytes[kPort]) << 8 | static_cast<unsigned>(bytes[kPort + 1]);
+    lines_.push_back({.at = us(now), .size = size, .port = port, .fate = fate});
   }
 
   void write(const std::string& path) const {
@@ -90,11 +87,10 @@ class Trace {
     if (file == nullptr) give_up(path);
     for (const Line& line : lines_) {
       std::fprintf(file, "%lld %zu %u ", static_cast<long long>(line.at), line.size, line.port);
-      for (const std::byte byte : line.header) std::fprintf(file, "%02x", static_cast<unsigned>(byte));
       if (line.fate >= 0)
-        std::fprintf(file, " %lld\n", static_cast<long long>(line.fate));
+        std::fprintf(file, "%lld\n", static_cast<long long>(line.fate));
       else
-        std::fputs(line.fate == kLost ? " lost\n" : " overflowed\n", file);
+        std::fputs(line.fate == kLost ? "lost\n" : "overflowed\n", file);
     }
     if (std::fclose(file) != 0) give_up(path);
   }
@@ -104,7 +100,6 @@ class Trace {
     std::int64_t at;
     std::size_t size;
     unsigned port;
-    std::array<std::byte, 9> header;
     std::int64_t fate;  // When it was due, or kLost, or kOverflowed.
   };
   std::vector<Line> lines_;
