@@ -1,6 +1,8 @@
 #include "bitcoin/hash.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace adit::bitcoin {
 namespace {
@@ -38,40 +40,79 @@ Hash256 HeaderMidstate::hash(std::span<const std::uint8_t, 16> last_bytes) const
   return hash;
 }
 
-std::array<Hash256, 2> HeaderMidstate::hash(const HeaderMidstate& first, std::span<const std::uint8_t, 16> first_last_bytes,
-                                            const HeaderMidstate& second, std::span<const std::uint8_t, 16> second_last_bytes) {
-  const Sha256Implementation& sha = sha256_implementation();
-  std::array<std::uint8_t, 128> blocks;
-  auto to = blocks.begin();
-  for (const auto last_bytes : {first_last_bytes, second_last_bytes}) {
-    to = std::copy(last_bytes.begin(), last_bytes.end(), to);
-    to = std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), to);
-  }
-  TwoHashes hashes;
-  sha.finish_twice_two(first.state_, blocks.data(), second.state_, blocks.data() + 64, 1, hashes);
-  return hashes;
+Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header) { return PaddedHeader(header).hash(); }
+
+namespace {
+
+/// A field as it stands in a header's word.
+std::uint32_t as_stored(std::uint32_t field) {
+  return std::endian::native == std::endian::big ? std::byteswap(field) : field;
 }
 
-Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header) {
-  const Sha256Implementation& sha = sha256_implementation();
-  std::array<std::uint8_t, 128> blocks;
-  std::copy(header.begin(), header.end(), blocks.begin());
-  std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), blocks.begin() + kHeaderSize);
+}  // namespace
+
+PaddedHeader::PaddedHeader(std::span<const std::uint8_t, kHeaderSize> header) {
+  auto* to = reinterpret_cast<std::uint8_t*>(words_.data());
+  to = std::copy(header.begin(), header.end(), to);
+  std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), to);
+}
+
+PaddedHeader PaddedHeader::with(std::uint32_t version, std::uint32_t ntime, std::uint32_t nonce) const {
+  PaddedHeader changed;
+  Word first = words_[0];
+  first[0] = as_stored(version);
+  Word last = words_[4];
+  last[1] = as_stored(ntime);
+  last[3] = as_stored(nonce);
+  changed.words_[0] = first;
+  for (std::size_t i : {1, 2, 3}) changed.words_[i] = words_[i];
+  changed.words_[4] = last;
+  for (std::size_t i : {5, 6, 7}) changed.words_[i] = words_[i];
+  return changed;
+}
+
+Hash256 PaddedHeader::merkle_root() const {
+  Hash256 root;
+  std::copy_n(bytes() + 36, root.size(), root.begin());
+  return root;
+}
+
+void PaddedHeader::set_merkle_root(const Hash256& root) {
+  // Bytes 36 to 67: the last three lanes of a word, a word, a lane.
+  std::array<std::uint32_t, 8> lanes;
+  std::memcpy(lanes.data(), root.data(), root.size());
+  Word first = words_[2];
+  Word last = words_[4];
+  for (std::size_t i : {1, 2, 3}) first[i] = lanes[i - 1];
+  last[0] = lanes[7];
+  words_[2] = first;
+  words_[3] = Word{lanes[3], lanes[4], lanes[5], lanes[6]};
+  words_[4] = last;
+}
+
+Hash256 PaddedHeader::hash() const {
   Hash256 hash;
-  sha.finish_twice(kSha256InitialState, blocks.data(), 2, hash);
+  sha256_implementation().finish_twice(kSha256InitialState, bytes(), 2, hash);
   return hash;
 }
 
-TwoHashes sha256d_headers(std::span<const std::uint8_t, kHeaderSize> first, std::span<const std::uint8_t, kHeaderSize> second) {
-  const Sha256Implementation& sha = sha256_implementation();
-  std::array<std::uint8_t, 256> blocks;
-  auto to = blocks.begin();
-  for (const auto header : {first, second}) {
-    to = std::copy(header.begin(), header.end(), to);
-    to = std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), to);
-  }
+Hash256 PaddedHeader::hash(const HeaderMidstate& midstate) const {
+  Hash256 hash;
+  sha256_implementation().finish_twice(midstate.state(), bytes() + 64, 1, hash);
+  return hash;
+}
+
+TwoHashes PaddedHeader::hash(const PaddedHeader& first, const PaddedHeader& second) {
   TwoHashes hashes;
-  sha.finish_twice_two(kSha256InitialState, blocks.data(), kSha256InitialState, blocks.data() + 128, 2, hashes);
+  sha256_implementation().finish_twice_two(kSha256InitialState, first.bytes(), kSha256InitialState, second.bytes(), 2, hashes);
+  return hashes;
+}
+
+TwoHashes PaddedHeader::hash(const PaddedHeader& first, const HeaderMidstate& first_midstate, const PaddedHeader& second,
+                             const HeaderMidstate& second_midstate) {
+  TwoHashes hashes;
+  sha256_implementation().finish_twice_two(first_midstate.state(), first.bytes() + 64, second_midstate.state(),
+                                           second.bytes() + 64, 1, hashes);
   return hashes;
 }
 

@@ -30,9 +30,7 @@ class HeaderMidstate {
   /// The block hash for the header's other 16 bytes: the merkle root's last four, ntime, nbits, nonce.
   [[nodiscard]] Hash256 hash(std::span<const std::uint8_t, 16> last_bytes) const;
 
-  /// Of two headers at once, each with a state of its own.
-  static std::array<Hash256, 2> hash(const HeaderMidstate& first, std::span<const std::uint8_t, 16> first_last_bytes,
-                                     const HeaderMidstate& second, std::span<const std::uint8_t, 16> second_last_bytes);
+  [[nodiscard]] const Sha256State& state() const { return state_; }
 
  private:
   Sha256State state_;
@@ -44,8 +42,35 @@ Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header);
 /// Of two things hashed at once, which costs little more than one where the CPU has instructions for SHA-256.
 using TwoHashes = std::array<Hash256, 2>;
 
-/// As sha256d_header, of two headers at once.
-TwoHashes sha256d_headers(std::span<const std::uint8_t, kHeaderSize> first, std::span<const std::uint8_t, kHeaderSize> second);
+/// A header as SHA-256 reads it: two blocks, padded, in the words of 16 bytes that are loaded at once. A word that was just put
+/// together from narrower ones would be waited for, so fields are changed in a word's register. A value; no allocation.
+class PaddedHeader {
+ public:
+  /// Of no header: every byte is anything.
+  PaddedHeader() = default;
+  explicit PaddedHeader(std::span<const std::uint8_t, kHeaderSize> header);
+
+  /// The same header but for what a miner changes.
+  [[nodiscard]] PaddedHeader with(std::uint32_t version, std::uint32_t ntime, std::uint32_t nonce) const;
+  [[nodiscard]] Hash256 merkle_root() const;
+  void set_merkle_root(const Hash256& root);
+
+  /// The block hash.
+  [[nodiscard]] Hash256 hash() const;
+  /// As hash(); `midstate` is of this header's first 64 bytes, which are not looked at.
+  [[nodiscard]] Hash256 hash(const HeaderMidstate& midstate) const;
+  /// Of two at once.
+  static TwoHashes hash(const PaddedHeader& first, const PaddedHeader& second);
+  static TwoHashes hash(const PaddedHeader& first, const HeaderMidstate& first_midstate, const PaddedHeader& second,
+                        const HeaderMidstate& second_midstate);
+
+ private:
+  using Word [[gnu::vector_size(16)]] = std::uint32_t;
+
+  [[nodiscard]] const std::uint8_t* bytes() const { return reinterpret_cast<const std::uint8_t*>(words_.data()); }
+
+  std::array<Word, 8> words_;  ///< In the order of their bytes.
+};
 
 /// The parent of two nodes of a merkle tree. No allocation.
 Hash256 merkle_pair(const Hash256& left, const Hash256& right);

@@ -42,15 +42,33 @@ TEST(Hash, EveryFastPathAgreesWithOpenSsl) {
     auto other = bytes;
     other[70] ^= 0x55;
     const Hash256 expected_other = openssl_sha256d(other);
-    EXPECT_EQ(sha256d_headers(std::span(bytes).first<80>(), std::span(other).first<80>()),
-              (TwoHashes{expected, expected_other}));
+    const auto padded = [](const auto& of) { return PaddedHeader(std::span(of).template first<80>()); };
+    EXPECT_EQ(PaddedHeader::hash(padded(bytes), padded(other)), (TwoHashes{expected, expected_other}));
     const auto midstate = [](const auto& of) { return HeaderMidstate(std::span(of).template first<64>()); };
+    EXPECT_EQ(padded(bytes).hash(midstate(bytes)), expected);
     auto third = other;
     third[3] ^= 0x11;
-    EXPECT_EQ(HeaderMidstate::hash(midstate(bytes), std::span(bytes).last<16>(), midstate(third), std::span(third).last<16>()),
+    EXPECT_EQ(PaddedHeader::hash(padded(bytes), midstate(bytes), padded(third), midstate(third)),
               (TwoHashes{expected, openssl_sha256d(third)}));
     EXPECT_EQ(merkle_pairs({left, right}, right), (TwoHashes{merkle_pair(left, right), merkle_pair(right, right)}));
   }
+}
+
+TEST(Hash, AHeadersFieldsAreChangedWhereTheyStand) {
+  std::array<std::uint8_t, kHeaderSize> bytes;
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 7 + 1);
+  PaddedHeader header(bytes);
+  header = header.with(0x2345'6789, 0xabcd'ef01, 0x1234'5678);
+  store_le(bytes.data(), 0x2345'6789U);
+  store_le(bytes.data() + 68, 0xabcd'ef01U);
+  store_le(bytes.data() + 76, 0x1234'5678U);
+  EXPECT_EQ(header.hash(), openssl_sha256d(bytes));
+  Hash256 root;
+  for (std::size_t i = 0; i < root.size(); ++i) root[i] = static_cast<std::uint8_t>(200 - i);
+  header.set_merkle_root(root);
+  EXPECT_EQ(header.merkle_root(), root);
+  std::ranges::copy(root, bytes.begin() + 36);
+  EXPECT_EQ(header.hash(), openssl_sha256d(bytes));
 }
 
 TEST(Hash, AHoleMayLieAnywhereInAMessage) {

@@ -54,7 +54,7 @@ FullExtranonce Channel::full_extranonce(const Terms& terms, Bytes extranonce) co
 void Channel::start(const Job& job, wire::FrameBuffer& out) {
   first_job_id_ = job.id;
   if (kind_ == ChannelKind::kStandard) {
-    job.push_standard(id_, root_of(job).merkle_root, /*future=*/true, out);
+    job.push_standard(id_, standard_header_of(job).header.merkle_root(), /*future=*/true, out);
   } else {
     job.push_extended(id_, /*future=*/true, out);
   }
@@ -71,7 +71,7 @@ void Channel::on_job(const Job& job) {
 void Channel::send_job(const Job& job, wire::FrameBuffer& out) {
   on_job(job);
   if (kind_ == ChannelKind::kStandard) {
-    job.push_standard(id_, root_of(job).merkle_root, job.new_tip, out);
+    job.push_standard(id_, standard_header_of(job).header.merkle_root(), job.new_tip, out);
   } else {
     job.push_extended(id_, job.new_tip, out);
   }
@@ -137,15 +137,16 @@ bool Channel::adjust(const JobSet& jobs, Instant now) {
   return corrected && set_hash_rate(*corrected, jobs);
 }
 
-const Channel::Root& Channel::root_of(const Job& job) {
-  if (roots_[0].job_id == job.id) return roots_[0];
-  if (roots_[1].job_id == job.id) return roots_[1];
-  Root& root = roots_[roots_[0].job_id < roots_[1].job_id ? 0 : 1];
-  root.job_id = job.id;
-  root.merkle_root = job.merkle_root(terms_of(job.id).extranonce);
-  const auto header = share_header(job.rules, {.version = job.rules.version}, root.merkle_root);
-  root.midstate = bitcoin::HeaderMidstate(std::span(header).first<64>());
-  return root;
+const Channel::StandardHeader& Channel::standard_header_of(const Job& job) {
+  auto& [first, second] = standard_headers_;
+  if (first.job_id == job.id) return first;
+  if (second.job_id == job.id) return second;
+  StandardHeader& older = first.job_id < second.job_id ? first : second;
+  const auto header = share_header(job.rules, {.version = job.rules.version}, job.merkle_root(terms_of(job.id).extranonce));
+  older = {.job_id = job.id,
+           .header = bitcoin::PaddedHeader(header),
+           .midstate = bitcoin::HeaderMidstate(std::span(header).first<64>())};
+  return older;
 }
 
 JudgedShare Channel::submit(const JobSet& jobs, const Share& share, UnixTime now) {
@@ -189,27 +190,19 @@ void Channel::prepare(const JobSet& jobs, const Share& share, UnixTime now, Prep
   out.target = terms->target;
   out.target_work = terms->work;
   if (out.extended) {
-    out.header = share_header(job->rules, share, bitcoin::Hash256{});
+    out.header = bitcoin::PaddedHeader(share_header(job->rules, share, bitcoin::Hash256{}));
     return;
   }
-  const Root& root = root_of(*job);
-  out.header = share_header(job->rules, share, root.merkle_root);
+  const StandardHeader& standard = standard_header_of(*job);
+  out.header = standard.header.with(share.version, share.ntime, share.nonce);
   out.has_midstate = share.version == job->rules.version;
-  if (out.has_midstate) out.midstate = root.midstate;
+  if (out.has_midstate) out.midstate = standard.midstate;
 }
-
-namespace {
-
-void put_root(PreparedShare& share, const bitcoin::Hash256& root) { std::ranges::copy(root, share.header.begin() + 36); }
-
-std::span<const std::uint8_t, 16> last_bytes(const PreparedShare& share) { return std::span(share.header).last<16>(); }
-
-}  // namespace
 
 void hash(PreparedShare& share) {
   if (!is_accepted(share.judged.verdict)) return;
-  if (share.extended) put_root(share, share.judged.job->merkle_root(share.judged.extranonce));
-  share.judged.hash = share.has_midstate ? share.midstate.hash(last_bytes(share)) : bitcoin::sha256d_header(share.header);
+  if (share.extended) share.header.set_merkle_root(share.judged.job->merkle_root(share.judged.extranonce));
+  share.judged.hash = share.has_midstate ? share.header.hash(share.midstate) : share.header.hash();
 }
 
 void hash(PreparedShare& first, PreparedShare& second) {
@@ -221,13 +214,12 @@ void hash(PreparedShare& first, PreparedShare& second) {
   }
   if (first.extended) {
     const auto roots = first.judged.job->merkle_roots(first.judged.extranonce, second.judged.extranonce);
-    put_root(first, roots[0]);
-    put_root(second, roots[1]);
+    first.header.set_merkle_root(roots[0]);
+    second.header.set_merkle_root(roots[1]);
   }
-  const auto hashes =
-      first.has_midstate && second.has_midstate
-          ? bitcoin::HeaderMidstate::hash(first.midstate, last_bytes(first), second.midstate, last_bytes(second))
-          : bitcoin::sha256d_headers(first.header, second.header);
+  const auto hashes = first.has_midstate && second.has_midstate
+                          ? bitcoin::PaddedHeader::hash(first.header, first.midstate, second.header, second.midstate)
+                          : bitcoin::PaddedHeader::hash(first.header, second.header);
   first.judged.hash = hashes[0];
   second.judged.hash = hashes[1];
 }

@@ -74,7 +74,7 @@ struct PreparedShare {
   JudgedShare judged;  ///< kAccepted until something else is known; then it needs no hash.
   Work target_work;
   bitcoin::U256 target;
-  std::array<std::uint8_t, bitcoin::kHeaderSize> header;  ///< Without its merkle root on an extended channel.
+  bitcoin::PaddedHeader header;  ///< Without its merkle root on an extended channel.
   bool extended = false;
   bool has_midstate = false;         ///< A standard channel's share with its job's own version:
   bitcoin::HeaderMidstate midstate;  ///< a third of the hashing was done when the job was given.
@@ -88,7 +88,7 @@ void hash(PreparedShare& first, PreparedShare& second);
 /// A standard or an extended channel. Its shares cost no allocation but the growth of what it has seen, which doubles.
 ///
 /// Jobs are the shard's (JobSet); the channel keeps only what is its own: the first job that it was given, the targets and
-/// extranonce prefixes of jobs, the merkle roots that were used last, the custom jobs that its client set. Lives on its shard;
+/// extranonce prefixes of jobs, the headers that were used last, the custom jobs that its client set. Lives on its shard;
 /// the policy must outlive it.
 class Channel {
  public:
@@ -179,10 +179,10 @@ class Channel {
     JobPtr job;
     Terms terms;
   };
-  /// A standard channel's merkle root of one job, and what is hashed of the headers whose version nobody rolled.
-  struct Root {
+  /// A standard channel's header of one job, and what is hashed of it when nobody rolls its version.
+  struct StandardHeader {
     std::uint32_t job_id = 0;
-    bitcoin::Hash256 merkle_root{};
+    bitcoin::PaddedHeader header;
     bitcoin::HeaderMidstate midstate;
   };
 
@@ -194,7 +194,7 @@ class Channel {
   void set_terms(Terms terms, const JobSet& jobs);
   [[nodiscard]] bitcoin::U256 target_from(double hash_rate_hps);
   bool set_hash_rate(double hash_rate_hps, const JobSet& jobs);
-  const Root& root_of(const Job& job);
+  const StandardHeader& standard_header_of(const Job& job);
   ShareVerdict judge_hash(PreparedShare& share);
 
   const ChannelPolicy* policy_;
@@ -212,8 +212,7 @@ class Channel {
   std::vector<Terms> past_terms_;       ///< Of earlier jobs of this tip, oldest first; mostly none.
   std::vector<CustomJob> custom_jobs_;  ///< Of this tip, oldest first; mostly none.
   ExtranonceLease lease_;
-  std::array<Root, 2>
-      roots_;  ///< Standard channels: the job just given and the one before; others are computed when asked for.
+  std::array<StandardHeader, 2> standard_headers_;  ///< Of the job just given and the one before; others when asked for.
   SeenShares seen_;
   Vardiff vardiff_;
   Acknowledgement batch_;
