@@ -52,29 +52,20 @@ std::uint32_t as_stored(std::uint32_t field) {
 }  // namespace
 
 PaddedHeader::PaddedHeader(std::span<const std::uint8_t, kHeaderSize> header) {
-  auto* to = reinterpret_cast<std::uint8_t*>(words_.data());
-  to = std::copy(header.begin(), header.end(), to);
-  std::copy(kPaddingAfterHeader.begin(), kPaddingAfterHeader.end(), to);
+  std::memcpy(words_.data(), header.data(), kHeaderSize);
+  std::memcpy(words_.data() + 5, kPaddingAfterHeader.data(), kPaddingAfterHeader.size());
 }
 
-PaddedHeader PaddedHeader::with(std::uint32_t version, std::uint32_t ntime, std::uint32_t nonce) const {
-  PaddedHeader changed;
-  Word first = words_[0];
-  first[0] = as_stored(version);
-  Word last = words_[4];
-  last[1] = as_stored(ntime);
-  last[3] = as_stored(nonce);
-  changed.words_[0] = first;
-  for (std::size_t i : {1, 2, 3}) changed.words_[i] = words_[i];
-  changed.words_[4] = last;
-  for (std::size_t i : {5, 6, 7}) changed.words_[i] = words_[i];
-  return changed;
-}
-
-Hash256 PaddedHeader::merkle_root() const {
-  Hash256 root;
-  std::copy_n(bytes() + 36, root.size(), root.begin());
-  return root;
+PaddedHeader::PaddedHeader(std::span<const std::uint8_t, kHeaderSize> header, std::uint32_t version, std::uint32_t ntime,
+                           std::uint32_t nonce) {
+  Word first;
+  std::memcpy(&first, header.data(), sizeof first);
+  words_[0] = __builtin_shufflevector(first, Word{as_stored(version)}, 4, 1, 2, 3);  // Lanes from 4 on are the second's.
+  std::memcpy(words_.data() + 1, header.data() + 16, 48);
+  Word last;
+  std::memcpy(&last, header.data() + 64, sizeof last);
+  words_[4] = __builtin_shufflevector(last, Word{as_stored(ntime), as_stored(nonce)}, 0, 4, 2, 5);
+  std::memcpy(words_.data() + 5, kPaddingAfterHeader.data(), kPaddingAfterHeader.size());
 }
 
 void PaddedHeader::set_merkle_root(const Hash256& root) {

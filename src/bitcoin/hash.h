@@ -49,10 +49,9 @@ class PaddedHeader {
   /// Of no header: every byte is anything.
   PaddedHeader() = default;
   explicit PaddedHeader(std::span<const std::uint8_t, kHeaderSize> header);
+  /// Of that header but for what a miner changes.
+  PaddedHeader(std::span<const std::uint8_t, kHeaderSize> header, std::uint32_t version, std::uint32_t ntime, std::uint32_t nonce);
 
-  /// The same header but for what a miner changes.
-  [[nodiscard]] PaddedHeader with(std::uint32_t version, std::uint32_t ntime, std::uint32_t nonce) const;
-  [[nodiscard]] Hash256 merkle_root() const;
   void set_merkle_root(const Hash256& root);
 
   /// The block hash.

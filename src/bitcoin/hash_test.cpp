@@ -57,8 +57,7 @@ TEST(Hash, EveryFastPathAgreesWithOpenSsl) {
 TEST(Hash, AHeadersFieldsAreChangedWhereTheyStand) {
   std::array<std::uint8_t, kHeaderSize> bytes;
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 7 + 1);
-  PaddedHeader header(bytes);
-  header = header.with(0x2345'6789, 0xabcd'ef01, 0x1234'5678);
+  PaddedHeader header(bytes, 0x2345'6789, 0xabcd'ef01, 0x1234'5678);
   store_le(bytes.data(), 0x2345'6789U);
   store_le(bytes.data() + 68, 0xabcd'ef01U);
   store_le(bytes.data() + 76, 0x1234'5678U);
@@ -66,7 +65,6 @@ TEST(Hash, AHeadersFieldsAreChangedWhereTheyStand) {
   Hash256 root;
   for (std::size_t i = 0; i < root.size(); ++i) root[i] = static_cast<std::uint8_t>(200 - i);
   header.set_merkle_root(root);
-  EXPECT_EQ(header.merkle_root(), root);
   std::ranges::copy(root, bytes.begin() + 36);
   EXPECT_EQ(header.hash(), openssl_sha256d(bytes));
 }

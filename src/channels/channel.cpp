@@ -54,7 +54,7 @@ FullExtranonce Channel::full_extranonce(const Terms& terms, Bytes extranonce) co
 void Channel::start(const Job& job, wire::FrameBuffer& out) {
   first_job_id_ = job.id;
   if (kind_ == ChannelKind::kStandard) {
-    job.push_standard(id_, standard_header_of(job).header.merkle_root(), /*future=*/true, out);
+    job.push_standard(id_, standard_header_of(job).merkle_root(), /*future=*/true, out);
   } else {
     job.push_extended(id_, /*future=*/true, out);
   }
@@ -71,7 +71,7 @@ void Channel::on_job(const Job& job) {
 void Channel::send_job(const Job& job, wire::FrameBuffer& out) {
   on_job(job);
   if (kind_ == ChannelKind::kStandard) {
-    job.push_standard(id_, standard_header_of(job).header.merkle_root(), job.new_tip, out);
+    job.push_standard(id_, standard_header_of(job).merkle_root(), job.new_tip, out);
   } else {
     job.push_extended(id_, job.new_tip, out);
   }
@@ -143,10 +143,14 @@ const Channel::StandardHeader& Channel::standard_header_of(const Job& job) {
   if (second.job_id == job.id) return second;
   StandardHeader& older = first.job_id < second.job_id ? first : second;
   const auto header = share_header(job.rules, {.version = job.rules.version}, job.merkle_root(terms_of(job.id).extranonce));
-  older = {.job_id = job.id,
-           .header = bitcoin::PaddedHeader(header),
-           .midstate = bitcoin::HeaderMidstate(std::span(header).first<64>())};
+  older = {.job_id = job.id, .header = header, .midstate = bitcoin::HeaderMidstate(std::span(header).first<64>())};
   return older;
+}
+
+bitcoin::Hash256 Channel::StandardHeader::merkle_root() const {
+  bitcoin::Hash256 root;
+  std::copy_n(header.begin() + 36, root.size(), root.begin());
+  return root;
 }
 
 JudgedShare Channel::submit(const JobSet& jobs, const Share& share, UnixTime now) {
@@ -194,7 +198,7 @@ void Channel::prepare(const JobSet& jobs, const Share& share, UnixTime now, Prep
     return;
   }
   const StandardHeader& standard = standard_header_of(*job);
-  out.header = standard.header.with(share.version, share.ntime, share.nonce);
+  out.header = bitcoin::PaddedHeader(standard.header, share.version, share.ntime, share.nonce);
   out.has_midstate = share.version == job->rules.version;
   if (out.has_midstate) out.midstate = standard.midstate;
 }

@@ -182,8 +182,10 @@ class Channel {
   /// A standard channel's header of one job, and what is hashed of it when nobody rolls its version.
   struct StandardHeader {
     std::uint32_t job_id = 0;
-    bitcoin::PaddedHeader header;
+    std::array<std::uint8_t, bitcoin::kHeaderSize> header{};
     bitcoin::HeaderMidstate midstate;
+
+    [[nodiscard]] bitcoin::Hash256 merkle_root() const;
   };
 
   Channel(const Config& config, std::string user_identity, ExtranonceLease lease, const ChannelPolicy& policy, Instant now);
