@@ -45,9 +45,7 @@ Hash256 sha256d_header(std::span<const std::uint8_t, kHeaderSize> header) { retu
 namespace {
 
 /// A field as it stands in a header's word.
-std::uint32_t as_stored(std::uint32_t field) {
-  return std::endian::native == std::endian::big ? std::byteswap(field) : field;
-}
+std::uint32_t as_stored(std::uint32_t field) { return std::endian::native == std::endian::big ? std::byteswap(field) : field; }
 
 }  // namespace
 

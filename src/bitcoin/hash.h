@@ -50,7 +50,8 @@ class PaddedHeader {
   PaddedHeader() = default;
   explicit PaddedHeader(std::span<const std::uint8_t, kHeaderSize> header);
   /// Of that header but for what a miner changes.
-  PaddedHeader(std::span<const std::uint8_t, kHeaderSize> header, std::uint32_t version, std::uint32_t ntime, std::uint32_t nonce);
+  PaddedHeader(std::span<const std::uint8_t, kHeaderSize> header, std::uint32_t version, std::uint32_t ntime,
+               std::uint32_t nonce);
 
   void set_merkle_root(const Hash256& root);
 

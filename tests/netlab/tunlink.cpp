@@ -5,8 +5,8 @@
 //
 // Makes the device `tunlink` in both (addresses are whoever started it to give), prints "ready", and carries until SIGTERM;
 // then prints one line of JSON with the counts of each direction. SIGUSR1 cuts the link, SIGUSR2 mends it. With --trace FILE it
-// writes there at its end what became of every packet from A to B, a line each: when it came (monotonic clock, us), its size, the
-// port it was for, and when it was due (us), or `lost` or `overflowed`.
+// writes there at its end what became of every packet from A to B, a line each: when it came (monotonic clock, us), its size,
+// the port it was for, and when it was due (us), or `lost` or `overflowed`.
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
