@@ -2,11 +2,14 @@
 // file of an executable of its own.
 #pragma once
 
+#include <execinfo.h>
 #include <malloc.h>
 
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <string>
 
 namespace adit::allocations {
 
@@ -15,8 +18,23 @@ inline thread_local bool count_this_thread = false;
 /// Made while either was true.
 inline std::atomic<long> made = 0;
 
+/// Whence the first of them came.
+inline std::array<void*, 24> first_callers;
+inline int first_depth = 0;
+
 inline void count() {
-  if (count_this_thread || count_all_threads.load(std::memory_order_relaxed)) made.fetch_add(1, std::memory_order_relaxed);
+  if (!count_this_thread && !count_all_threads.load(std::memory_order_relaxed)) return;
+  if (made.fetch_add(1, std::memory_order_relaxed) == 0)
+    first_depth = backtrace(first_callers.data(), static_cast<int>(first_callers.size()));
+}
+
+/// The callers of the first, a line each: for addr2line -Cfe, whose addresses are those in parentheses.
+inline std::string first_of_them() {
+  std::string lines;
+  char** symbols = backtrace_symbols(first_callers.data(), first_depth);
+  for (int i = 0; symbols != nullptr && i < first_depth; ++i) lines.append(symbols[i]).push_back('\n');
+  std::free(symbols);  // NOLINT(cppcoreguidelines-no-malloc): backtrace_symbols asks for it
+  return lines;
 }
 
 }  // namespace adit::allocations

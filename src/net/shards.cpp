@@ -11,8 +11,20 @@
 #include <boost/asio/use_awaitable.hpp>
 
 namespace adit::net {
+namespace {
 
-Shard::Shard(unsigned index) : index_(index), context_(1), work_(context_.get_executor()) {}
+constexpr std::size_t kScratchFrames = 1024;
+constexpr std::size_t kScratchBytes = std::size_t{64} * 1024;
+
+}  // namespace
+
+Shard::Shard(unsigned index) : index_(index), context_(1), work_(context_.get_executor()) {
+  // What a burst needs is there before it comes: buffers grown by the largest batch so far would be grown under load.
+  scratch_.frames.reserve(kScratchFrames);
+  scratch_.merged.reserve(kScratchFrames);
+  for (auto* const frames : {&scratch_.control, &scratch_.second}) frames->reserve(kScratchBytes);
+  scratch_.send.reserve(kScratchBytes);
+}
 
 void Shard::spawn(asio::awaitable<void> task) {
   const auto entry = tasks_.emplace(tasks_.end());
