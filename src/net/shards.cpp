@@ -29,7 +29,7 @@ Shard::Shard(unsigned index) : index_(index), context_(1), work_(context_.get_ex
 void Shard::spawn(asio::awaitable<void> task) {
   const auto entry = tasks_.emplace(tasks_.end());
   asio::co_spawn(context_, std::move(task),
-                 asio::bind_cancellation_slot(entry->slot(), [this, entry](std::exception_ptr failure) {
+                 asio::bind_cancellation_slot(entry->slot(), [this, entry](const std::exception_ptr& failure) {
                    tasks_.erase(entry);
                    if (tasks_.empty() && idle_) std::exchange(idle_, nullptr)();
                    if (!failure) return;
@@ -65,6 +65,7 @@ Shards::Shards(unsigned count) {
   for (unsigned index = 0; index < count; ++index) shards_.push_back(std::make_unique<Shard>(index));
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a lock or a promise that fails here leaves nothing to go on with
 Shards::~Shards() { stop(Duration::zero()); }
 
 void Shards::start() {

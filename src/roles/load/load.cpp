@@ -122,7 +122,6 @@ class Load::Part : public std::enable_shared_from_this<Part> {
     peer.session.start(part->options_.pool.transport, part->out_);
     peer.connection->send(part->out_);
     for (bool ready = false;;) {
-      // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): inside Asio, whose frame has its thread by then
       const auto batch = co_await peer.connection->receive();
       if (!batch) co_return part->lose(peer, ready, batch.error());
       const Now at = now_from_system();
