@@ -61,11 +61,12 @@ def ports_of(rows, by_port):
 
 
 def traced(rows, path):
+    """None if this machine was too busy to tell which packets brought the tips."""
     by_port = flows(path)
     rows = [row for row in rows if row[0] != float("inf")]
     ports = ports_of(rows, by_port)
     if len(set(ports.values())) != len(ports):
-        raise RuntimeError("this machine is too busy: which packets brought the tips cannot be told")
+        return None
     tips = [Traced(ms, decided, by_port[ports[connection]]) for ms, _, connection, decided in rows]
     return [tip for tip in tips if tip.sent]
 
@@ -73,6 +74,9 @@ def traced(rows, path):
 def report(rows, path, limit_ms):
     """Prints what the link did to the tips that took longer than `limit_ms` and to those that did not."""
     tips = traced(rows, path)
+    if not tips:
+        print("This machine was too busy to trace tips: which packets brought them cannot be told.\n")
+        return
     print(f"What became of a tip's first packet over lanes; late: after {limit_ms:.0f} ms\n")
     print("| | tips | " + " | ".join(NAMES.values()) + " | until it entered the link, p50 | between two that did, p50 |")
     print("|---|---|---|---|---|---|---|")

@@ -48,10 +48,10 @@ def latencies(load, pool, connections):
     return rows
 
 
-def measure(carrier, loss, options, folder, *, rate=0, bulk=False, mbit=0, queue_ms=0):
+def measure(carrier, loss, options, trace_folder, *, rate=0, bulk=False, mbit=0, queue_ms=0):
     link = {"delay_ms": DELAY_MS, "loss": loss / 100, "seed": options.seed}
-    if folder and carrier == "lanes":
-        link["trace"] = os.path.join(folder, f"{loss}-{rate:.0f}-{bulk}")
+    if options.tip_trace and carrier == "lanes":
+        link["trace"] = os.path.join(trace_folder, f"{loss}-{rate:.0f}-{bulk}")
     if mbit:
         link.update(mbit=mbit, queue_ms=queue_ms)
     ends = Ends(carrier, link, "--tip-ms", TIP_MS, "--batch", options.batch, *(["--bulk", 1] if bulk else []))
@@ -65,9 +65,8 @@ def measure(carrier, loss, options, folder, *, rate=0, bulk=False, mbit=0, queue
     if load["lost"]:
         print(f"{carrier}: {load['lost']} connections were lost: {load['last_loss']}", file=sys.stderr)
     rows = latencies(load, pool, options.tip_connections)
-    return {"rows": [row[:3] for row in rows], "traced": rows, "trace": link.get("trace"),
-            "load": {key: value for key, value in load.items() if key != "tips"}, "pool": pool["connections"],
-            "link": counted}
+    return {"rows": rows, "trace": link.get("trace"), "load": {key: value for key, value in load.items() if key != "tips"},
+            "pool": pool["connections"], "link": counted}
 
 
 def add_options(parser):
@@ -83,8 +82,8 @@ def add_options(parser):
     parser.add_argument("--bulk-rate", type=float, default=640, help="shares a second beside bulk, over all connections")
 
 
-def cells(options, say, folder):
-    """Every cell measured: {load: {loss: {carrier: cell}}}. Traces of the link go to `folder`, if there is one. Saturated comes first: sv2-m's goodput there is what pacing goes by."""
+def cells(options, say, trace_folder):
+    """Every cell measured: {load: {loss: {carrier: cell}}}. Saturated comes first: sv2-m's goodput there is what pacing goes by."""
     measured = {"saturated": {}, "paced": {}, "bulk": {}}
     for loss in map(int, options.tip_losses.split(",")):
         settings = {"saturated": {}, "bulk": {"bulk": True, "mbit": options.mbit, "queue_ms": options.queue_ms, "rate": options.bulk_rate}}
@@ -94,7 +93,7 @@ def cells(options, say, folder):
             measured[load][loss] = {}
             for carrier in CARRIERS:
                 say(f"tips, {load}, {loss} % lost, {carrier}")
-                measured[load][loss][carrier] = measure(carrier, loss, options, folder, **settings[load])
+                measured[load][loss][carrier] = measure(carrier, loss, options, trace_folder, **settings[load])
     return measured
 
 
@@ -105,10 +104,8 @@ def shown(estimate, scale=1, unit="", decimals=1):
 
 def run(options, say):
     """Measures, prints the tables and the bars; returns the figures."""
-    if not options.tip_trace:
-        return report(cells(options, say, None))
-    with tempfile.TemporaryDirectory() as folder:
-        return report(cells(options, say, folder))
+    with tempfile.TemporaryDirectory() as trace_folder:
+        return report(cells(options, say, trace_folder))
 
 
 def report(measured):
@@ -117,7 +114,7 @@ def report(measured):
         for loss, by_carrier in measured[load].items():
             if not by_carrier:
                 continue
-            estimates = {carrier: Sample(cell["rows"]).of(STATISTICS) for carrier, cell in by_carrier.items()}
+            estimates = {carrier: Sample([row[:3] for row in cell["rows"]]).of(STATISTICS) for carrier, cell in by_carrier.items()}
             print(f"Tips {title}, {DELAY_MS} ms each way, {loss} % lost\n")
             print("| | " + " | ".join(by_carrier) + " | lanes / sv2-m |")
             print("|---|" + "---|" * (len(by_carrier) + 1))
@@ -134,7 +131,7 @@ def report(measured):
             print()
             lanes = by_carrier["lanes"]
             if lanes["trace"]:
-                tip_trace.report(lanes["traced"], lanes["trace"], late_limit_ms(lanes, estimates["lanes"]["p50_ms"].value))
+                tip_trace.report(lanes["rows"], lanes["trace"], late_limit_ms(lanes, estimates["lanes"]["p50_ms"].value))
     return figures
 
 
@@ -155,7 +152,7 @@ def late_limit_ms(cell, p50_ms):
 def a_round_trip_late(cell, p50_ms):
     """Percent of the tips."""
     limit = late_limit_ms(cell, p50_ms)
-    return 100 * sum(value > limit for value, _, _ in cell["rows"]) / max(1, len(cell["rows"]))
+    return 100 * sum(value > limit for value, *_ in cell["rows"]) / max(1, len(cell["rows"]))
 
 
 def print_context(by_carrier, estimates):

@@ -80,6 +80,19 @@ tidy_files() {
   { git diff --name-only --diff-filter=d "$base" -- '*.cpp'; git ls-files --others --exclude-standard -- '*.cpp'; } | sort -u
 }
 
+# tidy FILE: what clang-tidy finds in it. Not what its analyzer says of a place in Asio's own header: it takes the thread of a coroutine,
+# which is set before the coroutine is resumed, for unset, and no NOLINT of ours can stand there.
+tidy() {
+  local found code=0
+  found=$(clang-tidy-19 --quiet -p "$ROOT/build/release" "$1" 2>/dev/null) || code=$?
+  # As it ends after findings it ends after its own failures, which print none.
+  if [ "$code" -ne 0 ] && ! grep -q ': error: ' <<<"$found"; then echo "clang-tidy failed on $1 ($code)" >&2; return 1; fi
+  awk '
+    /^[^ ]*:[0-9]+:[0-9]+: (error|warning): / { ours = !(/\/boost\/asio\// && /\[clang-analyzer-core\.CallAndMessage/); bad = bad || ours }
+    ours { print }
+    END { exit bad }' <<<"$found"
+}
+
 lint() {
   local failed=() files
   say 'lint: layout'
@@ -95,7 +108,9 @@ lint() {
     # Whatever was built last has the compile commands; configuring is enough for clang-tidy.
     [ -f "$ROOT/build/release/compile_commands.json" ] || { deps && configure release; }
     say "lint: clang-tidy on ${#files[@]} files"
-    printf '%s\0' "${files[@]}" | xargs -0 -r -n 1 -P "$(jobs)" clang-tidy-19 --quiet -p "$ROOT/build/release" 2>/dev/null || failed+=(clang-tidy)
+    export -f tidy
+    export ROOT
+    printf '%s\0' "${files[@]}" | xargs -0 -r -n 1 -P "$(jobs)" bash -c 'tidy "$1"' tidy || failed+=(clang-tidy)
   fi
   [ "${#failed[@]}" -eq 0 ] || die "lint: not clean: ${failed[*]}"
   say 'lint: clean'

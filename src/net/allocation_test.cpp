@@ -110,7 +110,7 @@ TEST(Allocations, AWarmSessionOverLanesAllocatesNothingPerBatch) {
   allocations::made = 0;
   shards[0].post([&] { shards[0].spawn(echo_over_lanes(shards[0], listener->port(), accepted, done)); });
   EXPECT_EQ(done.get_future().get(), 1100);
-  EXPECT_EQ(allocations::made, 0);
+  EXPECT_EQ(allocations::made, 0) << allocations::first_of_them();
   listener->stop();
   shards.stop(1s);
 }
@@ -130,7 +130,7 @@ TEST(Allocations, SharesUnderWayAllocateNothingOnceSoManyWere) {
   allocations::count_this_thread = true;
   for (int i = 0; i < 100; ++i) round();
   allocations::count_this_thread = false;
-  EXPECT_EQ(allocations::made, 0);
+  EXPECT_EQ(allocations::made, 0) << allocations::first_of_them();
   EXPECT_EQ(answered, 101u * 1001u);
 }
 
@@ -149,7 +149,7 @@ TEST(Allocations, AWarmConnectionAllocatesNothingPerBatch) {
         echo(shards[1], {.transport = TcpConfig{"127.0.0.1", listener->port()}, .authority = authority().public_key()}, done));
   });
   EXPECT_EQ(done.get_future().get(), 1100);
-  EXPECT_EQ(allocations::made, 0);
+  EXPECT_EQ(allocations::made, 0) << allocations::first_of_them();
   listener->stop();
   shards.stop(0s);
 }

@@ -13,8 +13,8 @@
 namespace adit::net {
 namespace {
 
-constexpr std::size_t kScratchFrames = 1024;
-constexpr std::size_t kScratchBytes = std::size_t{64} * 1024;
+constexpr std::size_t kScratchBytes = std::size_t{64} * 1024;  // As much as one read.
+constexpr std::size_t kScratchFrames = kScratchBytes / 30;     // The smallest share is a frame of 30 bytes.
 
 }  // namespace
 

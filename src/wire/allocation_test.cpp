@@ -42,7 +42,7 @@ TYPED_TEST(DecodingEveryMessage, AllocatesNothingListsIncluded) {
     if (decoded) std::apply([&](const auto&... field) { ((seen += sum((*decoded).*field.member)), ...); }, M::kFields);
     allocations::count_this_thread = false;
     ASSERT_TRUE(decoded);
-    EXPECT_EQ(allocations::made, 0) << to_string(message);
+    EXPECT_EQ(allocations::made, 0) << to_string(message) << '\n' << allocations::first_of_them();
     EXPECT_EQ(seen == 0, payload.empty());
   }
 }

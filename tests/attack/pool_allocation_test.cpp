@@ -50,7 +50,7 @@ TEST_P(Allocations, AWarmConnectionsSharesAllocateNothingFromBytesInToAnswerOut)
   on_shard(false);
   EXPECT_EQ(accepted, kCounted);
   EXPECT_EQ(refused, "invalid-job-id");
-  EXPECT_EQ(allocations::made, 0);
+  EXPECT_EQ(allocations::made, 0) << allocations::first_of_them();
 
   on_shard(true);
   Miner another(pool.server->tcp_port(), authority());

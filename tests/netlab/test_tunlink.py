@@ -1,7 +1,10 @@
 """The link of ours does what it is told: what arrives, in which order, is counted; how long it took only against its order."""
+import collections
 import json
+import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -81,6 +84,22 @@ class TunLink(unittest.TestCase):
                 self.assertEqual(counts["there"]["arrived"],
                                  counts["there"]["delivered"] + counts["there"]["overflowed"] + counts["there"]["waiting"])
                 self.assertEqual(told["got"][:20], list(range(20)))
+
+    def test_the_trace_tells_what_became_of_every_packet_there(self):
+        with tempfile.TemporaryDirectory() as folder:
+            trace = pathlib.Path(folder, "trace")
+            link, talk = self.link(delay_ms=40, loss=0.2, mbit=10, queue_ms=5, trace=trace)
+            talk(200, size=1000)
+            counts = link.end()["there"]
+            lines = [line.split() for line in trace.read_text().splitlines()]
+        self.assertEqual(len(lines), counts["arrived"])
+        fates = collections.Counter(fate for *_, fate in lines if not fate.isdigit())
+        self.assertEqual(fates, {"lost": counts["lost"], "overflowed": counts["overflowed"]})
+        self.assertGreater(min(fates.values()), 0)
+        for came, size, port, fate in lines:
+            self.assertEqual((int(size), port), (1028, "7000"), "1000 bytes behind the headers of IPv4 and UDP")
+            if fate.isdigit():
+                self.assertGreaterEqual(int(fate) - int(came), 40_000)
 
     def test_a_cut_link_carries_nothing_until_it_is_mended(self):
         link, talk = self.link()
