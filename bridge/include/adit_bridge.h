@@ -308,8 +308,10 @@ int32_t adit_connection_close_reason(adit_handle connection, adit_close_reason* 
 typedef struct adit_path {
   char remote[120]; /* "ip:port" or a relay's URL, terminated, its beginning if longer */
   uint32_t rtt_us;
-  uint16_t relayed;           /* 1: through a relay */
-  uint16_t selected;          /* 1: data goes this way now */
+  uint8_t relayed;            /* 1: through a relay */
+  uint8_t selected;           /* 1: data goes this way now */
+  uint8_t first;              /* 1: the handshake went this way */
+  uint8_t reserved;           /* 0 */
   uint32_t congestion_window; /* bytes that may be under way */
   uint32_t mtu;               /* of UDP payload, as found so far */
   uint64_t packets_lost;
@@ -323,6 +325,7 @@ typedef struct adit_connection_info {
   uint64_t bytes_received;
   uint64_t packets_sent; /* QUIC's, all paths, as the next */
   uint64_t packets_lost;
+  uint64_t moves;    /* times that data began to go another way, beginning with the handshake's */
   uint32_t incoming; /* 1: accepted, 0: dialled */
   uint32_t path_count;
   adit_path paths[ADIT_MAX_PATHS];

@@ -12,7 +12,7 @@ use std::{
 
 use iroh::{
     EndpointAddr, EndpointId, RelayUrl, TransportAddr,
-    endpoint::{ConnectOptions, Connection, ConnectionError, Side, VarInt},
+    endpoint::{ConnectOptions, Connection, ConnectionError, PathId, Side, VarInt},
 };
 use n0_future::StreamExt;
 use tokio::{
@@ -37,16 +37,27 @@ const MAX_PATHS: usize = 8;
 pub struct PathInfo {
     remote: [u8; 120],
     rtt_us: u32,
-    relayed: u16,
-    selected: u16,
+    relayed: u8,
+    selected: u8,
+    first: u8,
+    reserved: u8,
     congestion_window: u32,
     mtu: u32,
     packets_lost: u64,
 }
 
 impl PathInfo {
-    const NONE: Self =
-        Self { remote: [0; 120], rtt_us: 0, relayed: 0, selected: 0, congestion_window: 0, mtu: 0, packets_lost: 0 };
+    const NONE: Self = Self {
+        remote: [0; 120],
+        rtt_us: 0,
+        relayed: 0,
+        selected: 0,
+        first: 0,
+        reserved: 0,
+        congestion_window: 0,
+        mtu: 0,
+        packets_lost: 0,
+    };
 }
 
 /// `adit_connection_info`.
@@ -58,6 +69,7 @@ pub struct ConnectionInfo {
     bytes_received: u64,
     packets_sent: u64,
     packets_lost: u64,
+    moves: u64,
     incoming: u32,
     path_count: u32,
     paths: [PathInfo; MAX_PATHS],
@@ -87,12 +99,19 @@ pub struct Dial {
     pub alpns: Vec<Vec<u8>>,
 }
 
+/// Where data goes, and how often it began to go another way.
+#[derive(Default)]
+struct Way {
+    /// Until a path is selected the one that the handshake took; between two ways, the last one.
+    remote: Option<[u8; 120]>,
+    moves: u64,
+}
+
 pub struct ConnectionObject {
     pub source: Arc<Source>,
     connection: OnceLock<Connection>,
     published: Mutex<Option<ConnectionInfo>>,
-    /// Where data went when last a path was selected: between two ways there may be none.
-    way: Mutex<Option<[u8; 120]>>,
+    way: Mutex<Way>,
     publish: Notify,
     task: OnceLock<AbortHandle>,
     /// What the peer sees if the connection is still open when this goes.
@@ -106,7 +125,7 @@ impl ConnectionObject {
             source,
             connection: OnceLock::new(),
             published: Mutex::new(None),
-            way: Mutex::new(None),
+            way: Mutex::default(),
             publish: Notify::new(),
             task: OnceLock::new(),
             code: AtomicU64::new(0),
@@ -221,6 +240,7 @@ impl ConnectionObject {
             bytes_received: stats.udp_rx.bytes,
             packets_sent: stats.sent_packets,
             packets_lost: stats.lost_packets,
+            moves: 0,
             incoming: u32::from(connection.side() == Side::Server),
             path_count: 0,
             paths: [PathInfo::NONE; MAX_PATHS],
@@ -240,6 +260,7 @@ impl ConnectionObject {
             out.packets_lost = stats.lost_packets;
             out.relayed = path.is_relay().into();
             out.selected = path.is_selected().into();
+            out.first = (path.id() == PathId::ZERO).into();
             info.path_count += 1;
         }
         // A connection that has ended has no paths: the last ones stay.
@@ -248,10 +269,14 @@ impl ConnectionObject {
             info.path_count = last.path_count;
             info.paths = last.paths;
         }
-        let moved = info.selected().is_some_and(|now| {
-            let before = self.way.lock().expect("way lock").replace(now.remote);
-            before.is_some_and(|before| before != now.remote)
-        });
+        let mut way = self.way.lock().expect("way lock");
+        // The direct path may be selected before anyone looks: the handshake's is then all that is left of the way before it.
+        let first = || info.paths[..info.path_count as usize].iter().find(|path| path.first != 0).map(|path| path.remote);
+        let before = way.remote.or_else(first);
+        way.remote = info.selected().map(|path| path.remote).or(before);
+        let moved = before.is_some() && before != way.remote;
+        way.moves += u64::from(moved);
+        info.moves = way.moves;
         *published = Some(info);
         moved
     }

@@ -147,14 +147,11 @@ void Uplink::use(ReadyUpstream ready) {
 }
 
 void Uplink::on_ready() {
-  const auto metadata = link_->connection->metadata();
-  link_->path = metadata.path;
-  link_->source = metadata.source;
+  watch_path(*link_);
   status_.ready = true;
   ++status_.connects;
-  status_.metadata = metadata;
   status_.round_trip = link_->round_trip;
-  status_.round_trips[static_cast<std::size_t>(metadata.transport)].add(link_->round_trip);
+  status_.round_trips[static_cast<std::size_t>(status_.metadata->transport)].add(link_->round_trip);
 }
 
 // ---- Frames
@@ -400,7 +397,9 @@ bool Uplink::watch(Link& link, const Now& now) {
 void Uplink::watch_path(Link& link) {
   const auto metadata = link.connection->metadata();
   const auto changes = metadata.path_changes - std::exchange(link.path_changes, metadata.path_changes);
-  if (changes != 0) {
+  // What was before the first look, the connection itself has told.
+  const bool looked = link.path != Path::kUnknown;
+  if (looked && changes != 0) {
     status_.path_changes += changes;
     log::info(options_.events.path_changed, {{"url", link.url},
                                              {"from", to_string(link.path)},
@@ -408,7 +407,7 @@ void Uplink::watch_path(Link& link) {
                                              {"from_address", link.source},
                                              {"to_address", metadata.source}});
   }
-  if (changes != 0 || link.path == Path::kUnknown) {
+  if (changes != 0 || !looked) {
     link.path = metadata.path;
     link.source = metadata.source;
   }

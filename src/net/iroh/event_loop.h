@@ -80,7 +80,7 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   [[nodiscard]] adit_handle handle() const { return loop_.get(); }
 
   /// A connection's data goes another way than before; any thread may ask how often that was.
-  void count_move() { ++moves_; }
+  void count_moves(std::uint64_t more) { moves_ += more; }
   [[nodiscard]] std::uint64_t moves() const { return moves_; }
 
   void watch(adit_handle handle, Waiter& waiter) { waiters_[handle] = &waiter; }

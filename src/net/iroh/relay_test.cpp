@@ -84,7 +84,8 @@ TEST_F(RelayTest, AConnectionThatGoesDirectLosesNothingAndSaysSoOnce) {
   serve_echo(*pool);
   ASSERT_TRUE(connected(*pool));
   ASSERT_TRUE(connected(*miner));
-  // Dialled by the relay alone, so every word before the change goes through it.
+  // Dialled by the relay alone, so the handshake goes through it: a change is told even where the direct path was there before
+  // anyone looked.
   const auto known =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<ConnectionMetadata>> {
         ADIT_CO_TRY(const auto stream, co_await dial_stream(from, shard, to, 20s));

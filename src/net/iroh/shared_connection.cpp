@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include "base/hex.h"
@@ -15,6 +16,10 @@ constexpr std::uint64_t kToldMoves = 20;
 
 CarrierFigures figures_of(const adit_connection_info& info) {
   return {.heard = info.bytes_received, .packets_sent = info.packets_sent, .packets_lost = info.packets_lost};
+}
+
+std::span<const adit_path> paths_of(const adit_connection_info& info) {
+  return std::span(info.paths).first(std::min<std::size_t>(info.path_count, ADIT_MAX_PATHS));
 }
 
 }  // namespace
@@ -36,6 +41,10 @@ void OpenConnections::close_all() {
   }
 }
 
+SharedConnection::Way SharedConnection::way_of(const adit_path& path) {
+  return {path.relayed == 1 ? Path::kRelayed : Path::kDirect, path.remote};
+}
+
 SharedConnection::SharedConnection(std::shared_ptr<EventLoop> loop, BridgeHandle handle, std::shared_ptr<OpenConnections> open)
     : loop_(std::move(loop)), handle_(std::move(handle)), open_(std::move(open)), idle_(loop_->shard().context()) {
   std::array<std::uint8_t, 255> text;
@@ -44,9 +53,11 @@ SharedConnection::SharedConnection(std::shared_ptr<EventLoop> loop, BridgeHandle
     alpn_.assign(as_text(Bytes(text).first(std::min<std::size_t>(static_cast<std::size_t>(length), text.size()))));
   if (open_) open_->add(handle_.get());
   loop_->watch(handle_.get(), *this);
-  ConnectionMetadata begun;
-  describe(begun);
-  way_ = {begun.path, begun.source};
+  adit_connection_info info;
+  if (adit_connection_get_info(handle_.get(), &info) != ADIT_OK) return;
+  const auto known = paths_of(info);
+  if (const auto first = std::ranges::find(known, 1, &adit_path::first); first != known.end()) way_ = way_of(*first);
+  notice_moves();  // Those before it was watched raise no event here.
 }
 
 SharedConnection::~SharedConnection() {
@@ -71,27 +82,32 @@ void SharedConnection::describe(ConnectionMetadata& metadata) const {
   if (adit_connection_get_info(handle_.get(), &info) != ADIT_OK) return;
   metadata.peer = to_hex(info.remote_id);
   metadata.figures = figures_of(info);
-  const adit_path* const begin = info.paths;
-  const adit_path* const end = begin + std::min<std::uint32_t>(info.path_count, ADIT_MAX_PATHS);
-  const auto* path = std::find_if(begin, end, [](const adit_path& each) { return each.selected == 1; });
-  if (path == end && way_.path != Path::kUnknown) {  // Between two ways.
+  const auto known = paths_of(info);
+  auto path = std::ranges::find(known, 1, &adit_path::selected);
+  if (path == known.end() && way_.path != Path::kUnknown) {  // Between two ways.
     metadata.source = way_.remote;
     metadata.path = way_.path;
     return;
   }
-  if (path == end) path = begin;  // none is selected yet, or iroh does not say
-  if (path == end) return;
-  metadata.source = path->remote;
-  metadata.path = path->relayed == 1 ? Path::kRelayed : Path::kDirect;
+  if (path == known.end()) path = known.begin();  // none is selected yet, or iroh does not say
+  if (path == known.end()) return;
+  auto way = way_of(*path);
+  metadata.source = std::move(way.remote);
+  metadata.path = way.path;
   metadata.figures->congestion_window = path->congestion_window;
   metadata.figures->mtu = path->mtu;
   if (path->rtt_us != 0) metadata.path_rtt = std::chrono::microseconds(path->rtt_us);
 }
 
 void SharedConnection::on_event(std::uint32_t ready, std::int32_t) {
-  if ((ready & ADIT_READY_MOVED) == 0) return;
-  loop_->count_move();
-  ++path_changes_;
+  if ((ready & ADIT_READY_MOVED) != 0) notice_moves();
+}
+
+void SharedConnection::notice_moves() {
+  adit_connection_info info;
+  if (adit_connection_get_info(handle_.get(), &info) != ADIT_OK || info.moves <= path_changes_) return;
+  loop_->count_moves(info.moves - path_changes_);
+  path_changes_ = info.moves;
   const auto before = std::exchange(way_, {});
   ConnectionMetadata now;
   describe(now);

@@ -78,8 +78,11 @@ class SharedConnection final : public std::enable_shared_from_this<SharedConnect
     Path path = Path::kUnknown;
     std::string remote;
   };
+  static Way way_of(const adit_path& path);
 
   void on_event(std::uint32_t ready, std::int32_t result) override;
+  /// Counts and tells the moves that the bridge has counted since.
+  void notice_moves();
   void wait_for_session();
 
   std::shared_ptr<EventLoop> loop_;
