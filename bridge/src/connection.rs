@@ -78,7 +78,11 @@ pub struct ConnectionInfo {
 impl ConnectionInfo {
     /// The way that data goes now.
     fn selected(&self) -> Option<&PathInfo> {
-        self.paths[..self.path_count as usize].iter().find(|path| path.selected != 0)
+        self.which(|path| path.selected)
+    }
+
+    fn which(&self, flag: fn(&PathInfo) -> u8) -> Option<&PathInfo> {
+        self.paths[..self.path_count as usize].iter().find(|path| flag(path) != 0)
     }
 }
 
@@ -105,6 +109,18 @@ struct Way {
     /// Until a path is selected the one that the handshake took; between two ways, the last one.
     remote: Option<[u8; 120]>,
     moves: u64,
+}
+
+impl Way {
+    /// `first` is the way that the handshake took, `selected` where data goes now. True: another way than before.
+    fn follow(&mut self, first: Option<[u8; 120]>, selected: Option<[u8; 120]>) -> bool {
+        // The direct path may be selected before anyone looks: the handshake's is then all that is left of the way before it.
+        let before = self.remote.or(first);
+        self.remote = selected.or(before);
+        let moved = before.is_some() && before != self.remote;
+        self.moves += u64::from(moved);
+        moved
+    }
 }
 
 pub struct ConnectionObject {
@@ -270,12 +286,7 @@ impl ConnectionObject {
             info.paths = last.paths;
         }
         let mut way = self.way.lock().expect("way lock");
-        // The direct path may be selected before anyone looks: the handshake's is then all that is left of the way before it.
-        let first = || info.paths[..info.path_count as usize].iter().find(|path| path.first != 0).map(|path| path.remote);
-        let before = way.remote.or_else(first);
-        way.remote = info.selected().map(|path| path.remote).or(before);
-        let moved = before.is_some() && before != way.remote;
-        way.moves += u64::from(moved);
+        let moved = way.follow(info.which(|path| path.first).map(|path| path.remote), info.selected().map(|path| path.remote));
         info.moves = way.moves;
         *published = Some(info);
         moved
@@ -330,4 +341,40 @@ pub fn close_reason(connection: &Connection) -> Result<CloseReason, Failure> {
     out.reason[..len].copy_from_slice(&text[..len]);
     out.reason_len = len as u32;
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Way;
+
+    const RELAY: Option<[u8; 120]> = Some([1; 120]);
+    const HOME: Option<[u8; 120]> = Some([2; 120]);
+    const LAN: Option<[u8; 120]> = Some([3; 120]);
+
+    /// Of what follows one after the other, (first, selected), which were told as moves.
+    fn told(seen: &[(Option<[u8; 120]>, Option<[u8; 120]>)]) -> Vec<bool> {
+        let mut way = Way::default();
+        let told: Vec<_> = seen.iter().map(|(first, selected)| way.follow(*first, *selected)).collect();
+        assert_eq!(way.moves, told.iter().filter(|moved| **moved).count() as u64);
+        told
+    }
+
+    #[test]
+    fn a_connection_that_was_direct_before_anyone_looked_moved_there_from_its_handshakes_way() {
+        assert_eq!(told(&[(RELAY, HOME), (RELAY, HOME)]), [true, false]);
+        assert_eq!(told(&[(RELAY, None), (RELAY, HOME)]), [false, true]);
+        assert_eq!(told(&[(RELAY, RELAY), (RELAY, HOME)]), [false, true]);
+    }
+
+    #[test]
+    fn the_first_way_that_is_known_is_no_move() {
+        assert_eq!(told(&[(HOME, HOME)]), [false]);
+        assert_eq!(told(&[(None, None), (None, HOME), (None, HOME)]), [false, false, false]);
+    }
+
+    #[test]
+    fn between_two_ways_it_is_the_last_one_that_counts() {
+        assert_eq!(told(&[(RELAY, HOME), (RELAY, None), (RELAY, HOME)]), [true, false, false]);
+        assert_eq!(told(&[(RELAY, HOME), (None, None), (None, LAN), (None, RELAY)]), [true, false, true, true]);
+    }
 }
