@@ -723,6 +723,8 @@ static void a_connection_knows_its_peer_and_its_paths(void) {
   EQUAL(memcmp(info.remote_id, id_b, 32), 0);
   EQUAL(info.incoming, 0);
   EQUAL(info.paths[0].relayed, 0);
+  EQUAL(info.paths[0].first, 1);
+  EQUAL(info.moves, 0);
   EQUAL(strcmp(info.paths[0].remote, addr_b), 0);
   HOLDS(info.bytes_sent >= 1200 && info.bytes_received >= 1200); /* RFC 9000 §14.1 */
   close_pair(p);

@@ -71,6 +71,12 @@ enable_vardiff = true
     def listening(self):
         return self.test.wait_until("the translator listens", lambda: self.events("translator.listening"), 60)[0]
 
+    def path_changes(self):
+        """(from, to) of each that it told of."""
+        told = self.events("translator.path_changed")
+        assert all(event["from_address"] != event["to_address"] for event in told), told
+        return [(event["from"], event["to"]) for event in told]
+
     def path(self):
         """Where the connection to the pool lies now: "direct" or "relayed"; None as long as there is none."""
         return (self.last("translator.path") or {}).get("path")

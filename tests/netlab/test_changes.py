@@ -47,7 +47,7 @@ class Changes(InteropTest):
         self.wait_for_more_shares()
         self.assert_same_connection()
         self.assertEqual(self.miner.events("miner.disconnected"), [])
-        changes = [(event["from"], event["to"]) for event in self.translator.events("translator.path_changed")]
+        changes = self.translator.path_changes()
         for change in (("direct", "relayed"), ("relayed", "direct")):
             self.assertIn(change, changes)
         # Whatever was under way at a change was answered.

@@ -56,7 +56,9 @@ SharedConnection::SharedConnection(std::shared_ptr<EventLoop> loop, BridgeHandle
   adit_connection_info info;
   if (adit_connection_get_info(handle_.get(), &info) != ADIT_OK) return;
   const auto known = paths_of(info);
-  if (const auto first = std::ranges::find(known, 1, &adit_path::first); first != known.end()) way_ = way_of(*first);
+  auto begun = std::ranges::find(known, 1, &adit_path::first);
+  if (begun == known.end()) begun = std::ranges::find(known, 1, &adit_path::selected);  // the handshake's has been closed
+  if (begun != known.end()) way_ = way_of(*begun);
   notice_moves();  // Those before it was watched raise no event here.
 }
 
