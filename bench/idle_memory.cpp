@@ -49,11 +49,11 @@ double resident() {
 }
 
 /// Connects, opens a standard channel, waits for its job and previous hash.
-asio::awaitable<std::unique_ptr<net::NetworkConnection>> open(net::Shard& shard, net::Upstream pool) {
-  auto connection = co_await net::dial(shard, pool, {});
+asio::awaitable<std::unique_ptr<net::NetworkConnection>> open(net::Shard& shard, net::Peer pool) {
+  auto connection = co_await net::dial(shard, pool, wire::Protocol::kMining, {});
   if (!connection) broken(connection.error().message().c_str());
   wire::FrameBuffer out;
-  out.push(wire::SetupConnection{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2});
+  out.push(wire::SetupConnection{.protocol = std::to_underlying(wire::Protocol::kMining), .min_version = 2, .max_version = 2});
   wire::U256 easiest;
   easiest.fill(0xff);
   out.push(wire::OpenStandardMiningChannel{
@@ -75,8 +75,8 @@ void run_miners(int port_from, int ready_to, int release) {
   shards.start();
   std::promise<void> opened;
   std::vector<std::unique_ptr<net::NetworkConnection>> connections;
-  const net::Upstream pool{.transport = net::TcpConfig{"127.0.0.1", port},
-                           .authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key()};
+  const net::Peer pool{.transport = net::TcpConfig{"127.0.0.1", port},
+                       .authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key()};
   shards[0].post([&] {
     shards[0].spawn([](auto& held, auto& home, auto to, auto& done) -> asio::awaitable<void> {
       for (int i = 0; i < kConnections; ++i) held.push_back(co_await open(home, to));

@@ -33,14 +33,15 @@
 #include "base/hex.h"
 #include "log/log.h"
 #include "net/dial.h"
+#include "net/establish.h"
 #include "net/iroh/node.h"
-#include "net/lanes/connection.h"
-#include "net/session.h"
+#include "net/lane_connection.h"
 #include "net/tcp.h"
 #include "noise/certificate.h"
 #include "roles/load/load.h"
 #include "roles/pool/server.h"
 #include "template/embedded.h"
+#include "upstream/url.h"
 #include "wire/messages.h"
 
 namespace {
@@ -110,8 +111,9 @@ std::unique_ptr<net::IrohNodeManager> start_node(net::Shards& shards, std::size_
 class Wrapped : public net::IrohCarrier {
  public:
   explicit Wrapped(net::IrohNodeManager& inner) : inner_(inner) {}
-  asio::awaitable<Result<net::Link>> dial(net::Shard& shard, const net::IrohConfig& to, Duration deadline) override {
-    return inner_.dial(shard, to, deadline);
+  asio::awaitable<Result<net::Link>> dial(net::Shard& shard, net::IrohConfig to, wire::Protocol protocol,
+                                          Duration deadline) override {
+    return inner_.dial(shard, std::move(to), protocol, deadline);
   }
   Result<void> listen(std::vector<std::string> alpns, net::Admission admission, OnLink on_link) override {
     return inner_.listen(std::move(alpns), std::move(admission), std::move(on_link));
@@ -132,10 +134,10 @@ class Wrapped : public net::IrohCarrier {
 asio::awaitable<void> feed(net::Shard& shard, net::Link given, net::IrohCarrier::Place given_place) {
   auto link = std::move(given);
   const auto place = std::move(given_place);
-  net::Credentials credentials{.noise = noise::CertificateSource(authority(), 3600s, noise::system_random())};
+  net::Credentials credentials(authority_secret(), 3600s, std::nullopt);
   std::unique_ptr<net::NetworkConnection> connection;
   if (link.lanes()) {
-    connection = std::make_unique<net::LaneConnection>(shard, std::move(link.stream), std::move(link.second), link.protocol,
+    connection = std::make_unique<net::LaneConnection>(shard, std::move(link.stream), std::move(link.second), *link.protocol,
                                                        net::LaneOptions{});
   } else {
     auto accepted = co_await net::accept_session(shard, link, credentials, {});
@@ -165,8 +167,7 @@ class FeedsBulk final : public Wrapped {
     alpns.emplace_back(kAlpnTemplates);
     return inner_.listen(std::move(alpns), std::move(admission),
                          [on_link = std::move(on_link)](net::Shard& shard, net::Link link, Place place) {
-                           const bool templates = link.lanes() ? link.protocol == net::LaneProtocol::kTemplateDistribution
-                                                               : link.stream->metadata().alpn == kAlpnTemplates;
+                           const bool templates = link.protocol == wire::Protocol::kTemplateDistribution;
                            if (!templates) return on_link(shard, std::move(link), std::move(place));
                            shard.spawn(feed(shard, std::move(link), std::move(place)));
                          });
@@ -215,7 +216,7 @@ int run_pool(const Options& options) {
   std::optional<FeedsBulk> carrier;
   std::unique_ptr<net::TcpListener> bulk_listener;
   pool::ServerOptions wanted;
-  net::Upstream url{.transport = net::TcpConfig{}, .authority = authority().public_key()};
+  net::Peer url{.transport = net::TcpConfig{}, .authority = authority().public_key()};
   if (iroh) {
     node = start_node(shards, 1, address + ":0");
     carrier.emplace(*node);
@@ -238,9 +239,9 @@ int run_pool(const Options& options) {
   pool::PoolServer server(shards, source, std::move(wanted));
   if (auto started = server.start(); !started) broken(started.error().message());
   if (!iroh) url.transport = net::TcpConfig{address, server.tcp_port()};
-  std::printf("%s\n",
-              json::serialize(json::object{{"url", net::to_url(url)}, {"bulk_port", bulk_listener ? bulk_listener->port() : 0}})
-                  .c_str());
+  std::printf("%s\n", json::serialize(json::object{{"url", upstream::to_url(url)},
+                                                   {"bulk_port", bulk_listener ? bulk_listener->port() : 0}})
+                          .c_str());
   std::fflush(stdout);
   for (std::string line; std::getline(std::cin, line);) {
     json::array connections;
@@ -286,18 +287,18 @@ class Sites final : public Wrapped {
   Sites(net::Shards& shards, std::size_t count, bool bulk, bool apart)
       : Sites(start_node(shards, 2, "0.0.0.0:0"), shards, count, bulk, apart) {}
 
-  asio::awaitable<Result<net::Link>> dial(net::Shard& shard, const net::IrohConfig& given, Duration deadline) override {
-    const auto to = given;
+  asio::awaitable<Result<net::Link>> dial(net::Shard& shard, net::IrohConfig to, wire::Protocol protocol,
+                                          Duration deadline) override {
     const std::size_t at = next_++;
-    auto link = co_await nodes_[at % sites_]->dial(shard, to, deadline);
+    auto link = co_await nodes_[at % sites_]->dial(shard, to, protocol, deadline);
     if (!link || !bulk_) co_return link;
     auto beside = to;
     if (!link->lanes()) beside.alpn = kAlpnTemplates;
     auto& node = *nodes_[at % sites_ + (nodes_.size() - sites_)];
-    auto bulk = must(co_await node.dial_session(shard, beside, net::LaneProtocol::kTemplateDistribution, deadline));
+    auto bulk = must(co_await node.dial(shard, beside, wire::Protocol::kTemplateDistribution, deadline));
     std::unique_ptr<net::NetworkConnection> connection;
     if (bulk.lanes()) {
-      connection = std::make_unique<net::LaneConnection>(shard, std::move(bulk.stream), std::move(bulk.second), bulk.protocol,
+      connection = std::make_unique<net::LaneConnection>(shard, std::move(bulk.stream), std::move(bulk.second), *bulk.protocol,
                                                          net::LaneOptions{});
     } else {
       connection = must(co_await net::begin_session(shard, bulk, authority().public_key(), {}));
@@ -320,8 +321,9 @@ class Sites final : public Wrapped {
   std::size_t next_ = 0;
 };
 
-asio::awaitable<void> dial_bulk(net::Shard& shard, net::Upstream to) {
-  shard.spawn(swallow(must(co_await net::dial(shard, std::move(to), {.connect_deadline = 30s, .handshake_deadline = 30s}))));
+asio::awaitable<void> dial_bulk(net::Shard& shard, net::Peer to) {
+  shard.spawn(swallow(must(co_await net::dial(shard, std::move(to), wire::Protocol::kTemplateDistribution,
+                                              {.connect_deadline = 30s, .handshake_deadline = 30s}))));
 }
 
 json::object report(const load::Measured& measured, Instant begun, std::uint64_t bulk) {
@@ -353,7 +355,7 @@ void wait_for_end_of_input() {
   }
 }
 
-load::LoadOptions load_of(const Options& options, const net::Upstream& pool) {
+load::LoadOptions load_of(const Options& options, const net::Peer& pool) {
   load::LoadOptions wanted{.pool = pool};
   wanted.connections = static_cast<std::size_t>(options.number("--connections", 20));
   wanted.session.user = "bench";
@@ -363,7 +365,7 @@ load::LoadOptions load_of(const Options& options, const net::Upstream& pool) {
 int run_load(const Options& options) {
   const auto bulk_port = static_cast<std::uint16_t>(options.number("--bulk-port", 0));
   const bool bulk = options.number("--bulk", 0) != 0;
-  const auto pool = must(net::parse_url(options.text("--url")));
+  const auto pool = must(upstream::parse_url(options.text("--url")));
   net::Shards shards(1);
   auto wanted = load_of(options, pool);
   std::optional<Sites> sites;
@@ -402,7 +404,7 @@ int run_load(const Options& options) {
 }
 
 int run_open(const Options& options) {
-  const auto pool = must(net::parse_url(options.text("--url")));
+  const auto pool = must(upstream::parse_url(options.text("--url")));
   net::Shards shards(1);
   auto wanted = load_of(options, pool);
   auto warming = wanted;

@@ -17,8 +17,8 @@
 #include "bitcoin/hash.h"
 #include "bitcoin/merkle.h"
 #include "channels/job.h"
+#include "mining/server_session.h"
 #include "noise/session.h"
-#include "roles/pool/session.h"
 #include "timing.h"
 #include "wire/messages.h"
 #include "work.h"
@@ -35,8 +35,8 @@ constexpr int kWarmTips = 2;
 constexpr int kTips = 60;
 constexpr std::size_t kMerklePath = 12;
 
-struct NoEvents final : pool::PoolEvents {
-  void on_block_found(const pool::PoolSession&, const pool::BlockFound&) override { std::abort(); }
+struct NoEvents final : mining::ServerEvents {
+  void on_block_found(const mining::ServerSession&, const mining::BlockFound&) override { std::abort(); }
 };
 
 noise::Secret key(std::uint8_t fill) {
@@ -70,13 +70,22 @@ template <class Submit>
 Measured run() {
   constexpr bool kExtended = std::is_same_v<Submit, wire::SubmitSharesExtended>;
   // Shares per minute beyond all bounds make every hash a share; the network's target none a block.
-  const pool::SessionPolicy policy{.channel = {.shares_per_minute = 1e18, .share_batch_size = kBatch}};
+  const mining::ServerPolicy policy{.channel = {.shares_per_minute = 1e18, .share_batch_size = kBatch}};
   NoEvents events;
-  pool::PoolShard shard(policy, {}, events);
+  mining::ServerShard shard(policy, {}, events);
   channels::JobFactory factory({.payout_script = std::vector<std::uint8_t>(22, 0x14), .pool_signature = "bench"});
   shard.set_job(*factory.make(make_template(1, kMerklePath)));
   const Now now{Instant{}, from_u32(kNtime)};
-  pool::PoolSession session(shard, now.instant);
+  const session::ServerOptions options{.offers = {mining::ServerSession::offer(policy)}};
+  mining::ServerSession* mining_session = nullptr;
+  session::ServerSide session(
+      options, {},
+      [&](const session::AcceptedSetup& setup) {
+        auto made = std::make_unique<mining::ServerSession>(shard, setup.flags, now.instant);
+        mining_session = made.get();
+        return made;
+      },
+      now.instant);
 
   wire::FrameBuffer out;
   wire::FrameBuffer in;
@@ -109,7 +118,7 @@ Measured run() {
   std::uint32_t sequence = 0;
   for (int tip = 0; tip < kWarmTips + kTips; ++tip) {
     shard.set_job(*factory.make(make_template(2 + static_cast<std::uint64_t>(tip), kMerklePath)));
-    session.on_job(out);
+    mining_session->on_job(out);
     out.clear();
     const channels::Job& job = *shard.jobs().current();
     const std::uint64_t accepted_before = shard.counters().shares_accepted;

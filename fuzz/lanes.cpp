@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "net/lanes/order.h"
-#include "net/lanes/preface.h"
+#include "session/lane_order.h"
+#include "session/lane_preface.h"
 #include "wire/messages.h"
 
 namespace {
@@ -79,12 +79,12 @@ class Receiving {
     return receiver.on_second(frames, now, out);
   }
 
-  net::LaneReceiver receiver{net::LaneProtocol::kMining};
+  session::LaneReceiver receiver{wire::Protocol::kMining};
   std::vector<wire::FrameView> out;
 };
 
 void ours_to_ours(Input input) {
-  net::LaneSender sender(net::LaneProtocol::kMining);
+  session::LaneSender sender(wire::Protocol::kMining);
   wire::FrameBuffer frames, control, second;
   const std::uint32_t count = input.next() % 60;
   for (std::uint32_t number = 0; number < count; ++number) push(frames, input.next(), number, false);
@@ -95,8 +95,8 @@ void ours_to_ours(Input input) {
   std::vector<std::uint32_t> order;
   std::vector<bool> is_second(count), waits(count), handled(count);
   for (const auto& frame : frames) {
-    const auto& rule = net::lane_rule(frame.header);
-    is_second[number_of(frame)] = rule.lane == net::Lane::kData;
+    const auto& rule = session::lane_rule(frame.header);
+    is_second[number_of(frame)] = rule.lane == session::Lane::kData;
     waits[number_of(frame)] = rule.after_data;
   }
   const auto take = [&] {
@@ -155,7 +155,7 @@ void theirs_to_ours(Input input) {
       given += *taken;
     }
     got += receiving.out.size();
-    hold(got <= given && receiving.receiver.waiting() <= net::LaneReceiver::kMaxWaiting);
+    hold(got <= given && receiving.receiver.waiting() <= session::LaneReceiver::kMaxWaiting);
     receiving.out.clear();
     if (!receiving.receiver.on_tick(now)) return;
     hold(receiving.receiver.waiting_since().has_value() ||
@@ -164,20 +164,20 @@ void theirs_to_ours(Input input) {
 }
 
 void prefaces(Input input) {
-  net::LaneSessions sessions;
+  session::LaneSessions sessions;
   while (!input.empty()) {
-    std::array<std::uint8_t, net::LanePreface::kSize> bytes{};
+    std::array<std::uint8_t, session::LanePreface::kSize> bytes{};
     bytes[0] = input.next() % 8 == 0 ? 2 : 1;
     bytes[1] = input.next() % 5;
     bytes[2] = input.next() % 4;
     bytes[4] = input.next();
     bytes[11] = input.next() % 16 == 0 ? 1 : 0;
-    const auto preface = net::LanePreface::decode(bytes);
+    const auto preface = session::LanePreface::decode(bytes);
     if (!preface) continue;
     hold(preface->encode() == bytes);
     const auto complete = sessions.on_preface(*preface, {});
     if (!complete) return;
-    hold(sessions.size() <= net::LaneSessions::kMaxSessions);
+    hold(sessions.size() <= session::LaneSessions::kMaxSessions);
     if (input.next() % 2 == 0) sessions.on_end(preface->session_id);
   }
 }

@@ -3,9 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "roles/pool/session_model.h"
+#include "mining/server_model_testing.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  adit::pool::testing::SessionModel(adit::Bytes(data, size)).run();
+  adit::mining::testing::SessionModel(adit::Bytes(data, size)).run();
   return 0;
 }

@@ -8,12 +8,14 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "roles/translator/translator.h"
+#include "session/client_side.h"
 #include "sv1/parse.h"
 #include "sv1_lines.h"
 #include "wire/tlv.h"
@@ -35,7 +37,7 @@ void require(bool holds) {
 /// The upstream's own view of what is open.
 struct Channel {
   std::size_t extranonce_size = 0;
-  std::uint32_t next_sequence_number = net::StratumV2StreamHandler::kFirstSequenceNumber;
+  std::uint32_t next_sequence_number = session::StratumV2StreamHandler::kFirstSequenceNumber;
   Instant updated_at{};
 };
 
@@ -45,12 +47,12 @@ class World : public translator::TranslatorEvents {
     Options options;
     const std::uint8_t choice = source_.byte();
     options.aggregate = (choice & 1) != 0;
-    options.vardiff = (choice & 2) != 0;
-    if ((choice & 4) != 0) options.extensions = {wire::kWorkerTracking};
-    options.min_hash_rate_hps = 1;
+    options.miners.vardiff = (choice & 2) != 0;
+    if ((choice & 4) != 0) client_.extensions = {wire::kWorkerTracking};
+    options.miners.min_hash_rate_hps = 1;
     regtest_only_ = (choice & 8) != 0;
     translator_ = std::make_unique<Translator>(options, *this);
-    if ((choice & 16) == 0) begin(options);
+    if ((choice & 16) == 0) begin();
   }
 
   void run() {
@@ -63,17 +65,16 @@ class World : public translator::TranslatorEvents {
 
  private:
   /// Two miners at work, one channel each or one for both: bytes that find the way here are few.
-  void begin(const Options& options) {
-    connected_ = true;
-    translator_->on_upstream_connected("id", now_, regtest_only_);
+  void begin() {
+    connect();
     say(wire::SetupConnectionSuccess{.used_version = 2});
     const std::vector<std::uint16_t> granted = {wire::kWorkerTracking};
-    if (!options.extensions.empty()) say(wire::RequestExtensionsSuccess{.request_id = 1, .supported_extensions = granted});
+    if (!client_.extensions.empty()) say(wire::RequestExtensionsSuccess{.request_id = 1, .supported_extensions = granted});
     for (int i = 0; i < 2; ++i) {
       constexpr std::string_view kOpening =
           "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n"
           "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\",\"\"]}\n";
-      translator_->on_miner_bytes(translator_->add_miner("peer", now_), as_bytes(kOpening), now_);
+      translator_->add_miner("peer", now_).on_bytes(as_bytes(kOpening), now_);
     }
     check_upstream();
     for (std::uint32_t channel_id = 1; !opens_.empty(); ++channel_id) {
@@ -105,7 +106,7 @@ class World : public translator::TranslatorEvents {
       case 3:
         if (Miner* miner = any_miner()) {
           const std::string line = fuzz::miner_line(source_, kNtime);
-          translator_->on_miner_bytes(*miner, as_bytes(line), now_);
+          miner->on_bytes(as_bytes(line), now_);
         }
         return;
       case 4:
@@ -118,7 +119,8 @@ class World : public translator::TranslatorEvents {
         const auto passed = std::chrono::milliseconds(source_.byte() * 16);
         now_.instant += passed;
         now_.unix_time += std::chrono::duration_cast<std::chrono::seconds>(passed);
-        if (!translator_->on_tick(now_)) lose();
+        if (!translator_->on_tick(now_) || (connected_ && !begun_ && !side_->setup().on_tick(now_))) return lose();
+        if (connected_) became_ready();
         return;
       }
       default:
@@ -134,7 +136,7 @@ class World : public translator::TranslatorEvents {
 
   void lose() {
     check_upstream();
-    connected_ = false;
+    connected_ = begun_ = false;
     channels_.clear();
     opens_.clear();
     translator_->on_upstream_lost(now_);
@@ -144,8 +146,7 @@ class World : public translator::TranslatorEvents {
 
   void upstream() {
     if (!connected_) {
-      connected_ = true;
-      translator_->on_upstream_connected("id", now_, regtest_only_);
+      connect();
       check_upstream();
       if (source_.pick(8) != 0) say(wire::SetupConnectionSuccess{.used_version = 2, .flags = source_.pick(4) == 0 ? 1U : 0U});
       return;
@@ -235,7 +236,24 @@ class World : public translator::TranslatorEvents {
   }
   void send(const wire::FrameBuffer& buffer) {
     const std::vector<wire::FrameView> frames(buffer.begin(), buffer.end());
-    if (!translator_->on_upstream_frames(frames, now_)) lose();
+    if (!side_) return;
+    const auto handled = side_->on_frames(
+        frames, now_, translator_->upstream_output(),
+        [&](std::span<const wire::FrameView> run) { return translator_->on_upstream_frames(run, now_); },
+        [&] { became_ready(); });
+    if (!handled) lose();
+  }
+  /// SetupConnection goes out.
+  void connect() {
+    connected_ = true;
+    begun_ = false;
+    side_.emplace(client_, false, false);
+    wire::FrameBuffer ignored;
+    side_->start("192.0.2.1", 1, now_, ignored);
+  }
+  void became_ready() {
+    if (!side_->ready() || std::exchange(begun_, true)) return;
+    translator_->on_upstream_ready("id", side_->setup().agreement(), now_, regtest_only_);
   }
 
   [[nodiscard]] bool open_here(std::uint32_t channel_id) const {
@@ -294,6 +312,9 @@ class World : public translator::TranslatorEvents {
   Now now_{Instant(std::chrono::seconds(1000)), UnixTime(std::chrono::seconds(kNtime + 60))};
   bool regtest_only_ = false;
   bool connected_ = false;
+  bool begun_ = false;  ///< The session with the upstream is set up.
+  session::ClientOptions client_;
+  std::optional<session::ClientSide> side_;
   std::unique_ptr<Translator> translator_;
   sv1::Parser parser_;
   std::map<std::uint32_t, Channel> channels_;

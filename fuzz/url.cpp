@@ -1,5 +1,5 @@
 // A URL that parses is written back as one that parses to the same.
-#include "net/url.h"
+#include "upstream/url.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -7,9 +7,9 @@
 #include <string_view>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto parsed = adit::net::parse_url(std::string_view(reinterpret_cast<const char*>(data), size));
+  const auto parsed = adit::upstream::parse_url(std::string_view(reinterpret_cast<const char*>(data), size));
   if (!parsed) return 0;
-  const auto again = adit::net::parse_url(adit::net::to_url(*parsed));
+  const auto again = adit::upstream::parse_url(adit::upstream::to_url(*parsed));
   if (!again || *again != *parsed) std::abort();
   return 0;
 }

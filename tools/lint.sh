@@ -34,7 +34,11 @@ check_bridge_words() {
 }
 
 # A layer includes only itself and those before it (docs/design.md §2).
-LAYERS='base log bitcoin wire noise sv1 channels net template ledger monitor config roles cli'
+LAYERS='base log bitcoin wire noise sv1 channels session mining declaration net ledger upstream template monitor config roles cli'
+
+# Folders and files of engines: they do no I/O, so they include nothing of Asio.
+ENGINE_FOLDERS='bitcoin wire noise sv1 channels session mining declaration'
+ENGINE_FILES='src/roles/translator/translator src/roles/miner/session src/roles/load/session src/upstream/selection src/upstream/share_judge'
 
 check_layers() {
   sources h cpp | xargs -0 -r awk -v layers="$LAYERS" '
@@ -45,6 +49,41 @@ check_layers() {
       if (rank[parts[1]] > own) { printf "%s:%d: %s may not include %s\n", FILENAME, FNR, path[2], parts[1]; bad = 1 }
     }
     END { exit bad }' >&2
+}
+
+# The rules of the house that one include or one line would break (docs/design.md §2).
+check_house() {
+  local bad=0 folder file found
+  for folder in $ENGINE_FOLDERS; do
+    found=$(grep -rn '#include <boost/asio' "$ROOT/src/$folder" 2>/dev/null) && { say "lint: an engine includes Asio:"; echo "$found" >&2; bad=1; }
+  done
+  for file in $ENGINE_FILES; do
+    found=$(grep -n '#include <boost/asio' "$ROOT/$file".*) && { say "lint: an engine includes Asio:"; echo "$found" >&2; bad=1; }
+  done
+  # Roles share by the layers below them, not with each other. Tests may run one role against another.
+  sources h cpp | xargs -0 awk '
+    FILENAME !~ /^src\/roles\// || FILENAME ~ /(_test\.cpp|_testing\.h|test_support\.h)$/ { next }
+    /^#include "roles\// {
+      split(FILENAME, own, "/"); split($0, quoted, "\""); split(quoted[2], other, "/")
+      if (own[3] != other[2]) { printf "%s:%d: a role may not include another: %s\n", FILENAME, FNR, quoted[2]; bad = 1 }
+    }
+    /std::(promise|mutex|scoped_lock|lock_guard|unique_lock)/ {
+      printf "%s:%d: roles share by messages (net/service.h), not by locks or promises\n", FILENAME, FNR; bad = 1
+    }
+    END { exit bad }' >&2 || bad=1
+  # What every protocol shares knows none of them.
+  sources h cpp | xargs -0 awk '
+    FILENAME !~ /^src\/(net|upstream)\// || FILENAME ~ /(_test\.cpp|_testing\.h)$/ || FILENAME ~ /^src\/upstream\/mining_role/ { next }
+    /^#include "(mining|channels|declaration)\// || /^#include "wire\/(mining|job_declaration|template_distribution)_messages/ {
+      printf "%s:%d: transport and upstream know no protocol: %s\n", FILENAME, FNR, $2; bad = 1
+    }
+    END { exit bad }' >&2 || bad=1
+  # One place each.
+  found=$(grep -rlE '(frame\.as|decode)<wire::RequestExtensions>' "$ROOT/src" --include=*.cpp | grep -v _test | wc -l)
+  [ "$found" -eq 1 ] || { say "lint: RequestExtensions is handled in $found places"; bad=1; }
+  found=$(grep -rlE '0x207fffff' "$ROOT/src/mining" "$ROOT/src/roles" --include=*.cpp --include=*.h | grep -vE '_test|_testing|roles/pool/config' | wc -l)
+  [ "$found" -eq 1 ] || { say "lint: regtest is told by its nbits in $found places"; bad=1; }
+  return "$bad"
 }
 
 # docs/protocol.md: the last cell of each row of a table names its tests, and they are there. Python's tests are not named there.
@@ -101,6 +140,8 @@ lint() {
   check_bridge_words || failed+=("the bridge's words")
   say 'lint: layers'
   check_layers || failed+=(layers)
+  say 'lint: the rules of the house'
+  check_house || failed+=('the rules of the house')
   say 'lint: the tests that docs/protocol.md names'
   check_protocol_page || failed+=(docs/protocol.md)
   mapfile -t files < <(tidy_files "${1:-}" | grep -vE '^(fuzz|bench)/|_test\.cpp$' || true)

@@ -16,9 +16,9 @@
 
 #include "cli/serve.h"
 #include "config/keys.h"
-#include "net/url.h"
 #include "roles/pool/server.h"
 #include "template/embedded.h"
+#include "upstream/url.h"
 
 namespace adit::cli {
 namespace {
@@ -105,19 +105,19 @@ TEST_F(Cli, APingShowsPathCertificateRoundTripsAndClocks) {
   server.emplace(shards, chain, std::move(options));
   ASSERT_TRUE(server->start());
   const net::TcpConfig at{"127.0.0.1", server->tcp_port()};
-  const Ran good = adit("ping --count 2 " + net::to_url({.transport = at, .authority = key.public_key()}));
+  const Ran good = adit("ping --count 2 " + upstream::to_url({.transport = at, .authority = key.public_key()}));
   EXPECT_EQ(good.code, 0) << good.output;
   EXPECT_THAT(good.output, AllOf(HasSubstr("tcp 127.0.0.1"), HasSubstr("direct"), HasSubstr(noise::to_text(key.public_key())),
                                  HasSubstr("proved, valid until "), HasSubstr("round trips   2, "),
                                  HasSubstr("the peer's agrees with ours")));
   const auto other = noise::AuthorityKeyPair::generate(noise::system_random()).public_key();
-  const Ran impostor = adit("ping " + net::to_url({.transport = at, .authority = other}));
+  const Ran impostor = adit("ping " + upstream::to_url({.transport = at, .authority = other}));
   EXPECT_EQ(impostor.code, 1);
   EXPECT_THAT(impostor.output, HasSubstr("authority"));
   server->stop(std::chrono::seconds(1));
   server.reset();
   shards.stop(std::chrono::seconds(1));
-  const Ran nobody = adit("ping " + net::to_url({.transport = at, .authority = key.public_key()}));
+  const Ran nobody = adit("ping " + upstream::to_url({.transport = at, .authority = key.public_key()}));
   EXPECT_EQ(nobody.code, 1);
   EXPECT_THAT(nobody.output, HasSubstr("refused"));
 }

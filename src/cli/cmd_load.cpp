@@ -15,8 +15,8 @@
 #include "cli/duration.h"
 #include "cli/serve.h"
 #include "config/keys.h"
-#include "net/url.h"
 #include "roles/load/load.h"
+#include "upstream/url.h"
 
 namespace adit::cli {
 namespace {
@@ -167,7 +167,7 @@ void Report::print() const {
 }
 
 int run(const Global& global, const Options& options) {
-  auto pool = net::parse_url(options.url);
+  auto pool = upstream::parse_url(options.url);
   if (!pool) return give_up(kName, pool.error(), kUsage);
   if (pool->dialect != net::Dialect::kStratumV2)
     return give_up(kName, Error(net::Errc::kConfiguration, "a Stratum V2 URL is needed: stratum2+tcp://HOST:PORT/AUTHORITY"),

@@ -10,8 +10,8 @@
 #include "cli/duration.h"
 #include "cli/serve.h"
 #include "config/common.h"
-#include "net/url.h"
 #include "roles/miner/miner.h"
+#include "upstream/url.h"
 
 namespace adit::cli {
 namespace {
@@ -41,13 +41,13 @@ void log_stats(const miner::MinerStats& now, const miner::MinerStats& before, Du
 }
 
 int run(const Global& global, const Options& options) {
-  std::vector<net::Upstream> pools;
+  std::vector<net::Peer> pools;
   for (const auto& url : options.urls) {
-    auto pool = net::parse_url(url);
+    auto pool = upstream::parse_url(url);
     if (!pool) return give_up(kName, pool.error(), kUsage);
     pools.push_back(std::move(*pool));
   }
-  const auto is_sv1 = [](const net::Upstream& pool) { return pool.dialect == net::Dialect::kStratumV1; };
+  const auto is_sv1 = [](const net::Peer& pool) { return pool.dialect == net::Dialect::kStratumV1; };
   if (pools.size() > 1 && std::ranges::any_of(pools, is_sv1)) {
     return give_up(kName, Error(net::Errc::kConfiguration, "several pools are mined on over Stratum V2 only"), kUsage);
   }

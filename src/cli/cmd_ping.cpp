@@ -11,14 +11,12 @@
 
 #include "cli/command.h"
 #include "cli/serve.h"
-#include "net/adit_extension.h"
 #include "net/deadline.h"
 #include "net/dial.h"
 #include "net/health.h"
-#include "net/setup.h"
 #include "net/ticker.h"
-#include "net/url.h"
-#include "wire/common_messages.h"
+#include "session/client_side.h"
+#include "upstream/url.h"
 
 namespace adit::cli {
 namespace {
@@ -61,9 +59,9 @@ struct Report {
   std::optional<net::Health> health;
 };
 
-/// Reads until `done()`. Errors: those of receive; kTimedOut.
+/// Reads until `done()`. Errors: those of receive and of the session; kTimedOut.
 template <class Done>
-asio::awaitable<Result<void>> until(net::Shard& shard, net::NetworkConnection& connection, net::AditExtension& extension,
+asio::awaitable<Result<void>> until(net::Shard& shard, net::NetworkConnection& connection, session::ClientSide& side,
                                     Duration deadline, Done done) {
   const net::Deadline limit(shard.context(), connection, deadline);
   wire::FrameBuffer out;
@@ -74,48 +72,35 @@ asio::awaitable<Result<void>> until(net::Shard& shard, net::NetworkConnection& c
       co_return fail(batch.error());
     }
     out.clear();
-    ADIT_CO_CHECK(extension.on_received(*batch, now_from_system(), out));
+    ADIT_CO_CHECK(side.on_frames(*batch, now_from_system(), out, [](auto) -> Result<void> { return {}; }, [] {}));
     if (!out.empty()) connection.send(out);
   }
   co_return Result<void>();
 }
 
-asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::IrohCarrier* iroh, Options options,
-                                  Report& report) {
+asio::awaitable<Result<void>> ask(net::Shard& shard, net::Peer peer, net::IrohCarrier* iroh, Options options, Report& report) {
   const Duration deadline = std::chrono::seconds(options.deadline_s);
   auto begun = now_from_system().instant;
-  ADIT_CO_TRY(const auto connection,
-              co_await net::dial(shard, peer, {.connect_deadline = deadline, .handshake_deadline = deadline, .iroh = iroh}));
+  ADIT_CO_TRY(
+      const auto connection,
+      co_await net::dial(
+          shard, peer, wire::Protocol::kMining,
+          {.name = upstream::to_url(peer), .connect_deadline = deadline, .handshake_deadline = deadline, .iroh = iroh}));
   report.reached = now_from_system().instant - begun;
   report.metadata = connection->metadata();
 
+  session::ClientSide side({.program = "ping"}, report.metadata.lanes > 1, /*ask_for_adit=*/true);
+  auto& extension = side.extension();
+  const auto [host, port] = net::host_and_port(peer.transport);
   wire::FrameBuffer out;
-  net::push_setup_connection(peer.transport, {.program = "ping"}, out);
+  side.start(host, port, now_from_system(), out);
   begun = now_from_system().instant;
   connection->send(out);
-  {
-    const net::Deadline limit(shard.context(), *connection, deadline);
-    const auto batch = co_await connection->receive();
-    if (!batch) {
-      if (limit.passed()) co_return fail(net::Errc::kTimedOut, "SetupConnection was not answered in time");
-      co_return fail(batch.error());
-    }
-    report.setup = now_from_system().instant - begun;
-    const auto& first = batch->front();
-    if (const auto refusal = first.as<wire::SetupConnectionError>()) {
-      co_return fail(net::Errc::kDenied, "SetupConnection was refused: " + std::string(refusal->error_code.view()));
-    }
-    if (!first.is<wire::SetupConnectionSuccess>())
-      co_return fail(net::Errc::kProtocol, "SetupConnection was answered by another message");
-  }
-
-  net::AditExtension extension(report.metadata.lanes > 1);
-  out.clear();
-  if (!extension.agreed()) extension.request(out);
-  connection->send(out);
-  // Who does not know the question may not answer, or end the connection over it: neither is a fault.
+  ADIT_CO_CHECK(co_await until(shard, *connection, side, deadline, [&] { return side.ready(); }));
+  report.setup = now_from_system().instant - begun;
+  // A peer that does not know the question may not answer, or end the connection over it: neither is a fault.
   const auto negotiated =
-      co_await until(shard, *connection, extension, kExtensionDeadline, [&] { return !extension.asking(); });
+      co_await until(shard, *connection, side, kExtensionDeadline, [&] { return !side.setup().unanswered(); });
   report.extension = negotiated && extension.agreed();
   // Dead is a peer that leaves the deadline unused, whatever the steps before took.
   net::HealthMonitor monitor({.dead_after = std::max(deadline, kLeastDeadAfter)}, now_from_system().instant);
@@ -128,7 +113,7 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::Ir
     connection->send(out);
     monitor.on_ping(now_from_system().instant);
     std::optional<Duration> round_trip;
-    ADIT_CO_CHECK(co_await until(shard, *connection, extension, deadline,
+    ADIT_CO_CHECK(co_await until(shard, *connection, side, deadline,
                                  [&] { return (round_trip = extension.take_round_trip()).has_value(); }));
     monitor.on_frames(now_from_system().instant);
     monitor.on_round_trip(*round_trip);
@@ -141,12 +126,12 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Upstream peer, net::Ir
   co_return Result<void>();
 }
 
-asio::awaitable<void> ask_and_tell(net::Shard& shard, net::Upstream peer, net::IrohCarrier* iroh, Options options,
-                                   Report& report, std::promise<Result<void>>& told) {
+asio::awaitable<void> ask_and_tell(net::Shard& shard, net::Peer peer, net::IrohCarrier* iroh, Options options, Report& report,
+                                   std::promise<Result<void>>& told) {
   told.set_value(co_await ask(shard, std::move(peer), iroh, std::move(options), report));
 }
 
-void print(const Options& options, const net::Upstream& peer, const Report& report) {
+void print(const Options& options, const net::Peer& peer, const Report& report) {
   const auto& metadata = report.metadata;
   std::printf("%s\n", options.url.c_str());
   std::printf("  reached       %s %s, %s, in %.1f ms with its handshakes\n",
@@ -199,7 +184,7 @@ void print(const Options& options, const net::Upstream& peer, const Report& repo
 }
 
 int run(const Options& options) {
-  const auto peer = net::parse_url(options.url);
+  const auto peer = upstream::parse_url(options.url);
   if (!peer) return give_up(kName, peer.error(), kUsage);
   prepare_process();
   net::Shards shards(1);

@@ -13,11 +13,11 @@
 #include "cli/serve.h"
 #include "config/keys.h"
 #include "monitor/server.h"
-#include "net/url.h"
 #include "roles/pool/config.h"
 #include "roles/pool/server.h"
 #include "template/embedded.h"
 #include "template/rpc.h"
+#include "upstream/url.h"
 
 namespace adit::cli {
 namespace {
@@ -73,8 +73,8 @@ pool::ServerOptions server_options(const pool::PoolConfig& config, const noise::
   options.certificate_validity = config.cert_validity;
   options.session.channel.shares_per_minute = config.shares_per_minute;
   options.session.channel.share_batch_size = config.share_batch_size;
-  options.session.supported_extensions = config.supported_extensions;
-  options.session.required_extensions = config.required_extensions;
+  options.supported_extensions = config.supported_extensions;
+  options.required_extensions = config.required_extensions;
   options.jobs.payout_script = config.payout_script;
   options.jobs.pool_signature = config.pool_signature;
   options.server_id = config.server_id;
@@ -96,8 +96,8 @@ std::vector<Entrance> entrances(const pool::PoolConfig& config, const pool::Pool
   for (const std::string& host :
        config.listen_address ? reachable_hosts(config.listen_address->host) : std::vector<std::string>()) {
     const net::TcpConfig tcp{host, server.tcp_port()};
-    ways.push_back(
-        {"tcp", net::to_url({.dialect = net::Dialect::kStratumV2, .transport = tcp, .authority = authority}), host, tcp.port});
+    ways.push_back({"tcp", upstream::to_url({.dialect = net::Dialect::kStratumV2, .transport = tcp, .authority = authority}),
+                    host, tcp.port});
   }
   if (iroh != nullptr) {
     net::IrohConfig peer;
@@ -105,7 +105,7 @@ std::vector<Entrance> entrances(const pool::PoolConfig& config, const pool::Pool
     peer.addrs = iroh->local_addresses();
     for (const std::string& addr : config.iroh.external_addrs) peer.addrs.push_back(addr);
     if (std::string relay = home_relay(*iroh, config.iroh); !relay.empty()) peer.relay_url = std::move(relay);
-    ways.push_back({"iroh", net::to_url({.dialect = net::Dialect::kStratumV2, .transport = peer, .authority = authority}),
+    ways.push_back({"iroh", upstream::to_url({.dialect = net::Dialect::kStratumV2, .transport = peer, .authority = authority}),
                     peer.endpoint_id, 0});
   }
   return ways;

@@ -33,19 +33,19 @@ translator::ServerOptions server_options(const translator::TranslatorConfig& con
   }
   options.health = config.health;
   options.admission = config.admission.limits;
-  options.translator.handshake_timeout = config.admission.handshake_deadline;
+  options.translator.miners.handshake_timeout = config.admission.handshake_deadline;
   options.selection = config.selection;
   options.translator.verify_payout = config.verify_payout;
   options.translator.aggregate = config.aggregate_channels;
-  options.translator.extensions = config.supported_extensions;
-  options.translator.required_extensions = config.required_extensions;
-  std::erase(options.translator.extensions, wire::kExtensionsNegotiation);  // It is how the others are asked for.
-  std::erase(options.translator.required_extensions, wire::kExtensionsNegotiation);
-  options.translator.extranonce2_size = config.downstream_extranonce2_size;
-  options.translator.min_hash_rate_hps = config.min_individual_miner_hashrate_hps;
-  options.translator.shares_per_minute = config.shares_per_minute;
-  options.translator.vardiff = config.enable_vardiff;
-  options.translator.keepalive = config.job_keepalive_interval;
+  options.extensions = config.supported_extensions;
+  options.required_extensions = config.required_extensions;
+  std::erase(options.extensions, wire::kExtensionsNegotiation);  // It is how the others are asked for.
+  std::erase(options.required_extensions, wire::kExtensionsNegotiation);
+  options.translator.miners.extranonce2_size = config.downstream_extranonce2_size;
+  options.translator.miners.min_hash_rate_hps = config.min_individual_miner_hashrate_hps;
+  options.translator.miners.shares_per_minute = config.shares_per_minute;
+  options.translator.miners.vardiff = config.enable_vardiff;
+  options.translator.miners.keepalive = config.job_keepalive_interval;
   return options;
 }
 
@@ -61,7 +61,7 @@ class Watch {
   void look(const translator::ServerStats& stats) {
     connects_.resize(stats.upstreams.size());
     for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
-      const net::UplinkStatus& upstream = stats.upstreams[i];
+      const upstream::UplinkStatus& upstream = stats.upstreams[i];
       if (!upstream.ready || !upstream.metadata) continue;
       const net::ConnectionMetadata& metadata = *upstream.metadata;
       if (std::exchange(connects_[i], upstream.connects) != upstream.connects) {
@@ -94,7 +94,7 @@ void log_stats(log::Level level, const translator::ServerStats& stats) {
               {"shares_accepted", stats.counters.shares_accepted},
               {"shares_rejected", rejected(stats.counters)},
               {"blocks_found", stats.counters.blocks_found},
-              {"upstreams_ready", std::ranges::count(stats.upstreams, true, &net::UplinkStatus::ready)}});
+              {"upstreams_ready", std::ranges::count(stats.upstreams, true, &upstream::UplinkStatus::ready)}});
 }
 
 monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net::IrohCarrier* iroh) {
@@ -102,7 +102,7 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net
   monitor::Snapshot out;
   out.sv1 = monitor::Sv1Sample{.clients = stats.counters.miners, .hashrate_hps = stats.counters.hash_rate_hps};
   auto& upstream = out.server.emplace();
-  upstream.connections = static_cast<std::uint64_t>(std::ranges::count(stats.upstreams, true, &net::UplinkStatus::ready));
+  upstream.connections = static_cast<std::uint64_t>(std::ranges::count(stats.upstreams, true, &upstream::UplinkStatus::ready));
   upstream.blocks_found = stats.counters.blocks_found;
   for (const translator::MinerInfo& miner : server.miners()) {
     if (!miner.channel_id) continue;
@@ -157,15 +157,16 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net
     for (std::size_t i = 0; i < stats.upstreams.size(); ++i)
       add(name, i == 0 ? help : "", stats.upstreams[i].*member, {{"shard", std::to_string(i)}});
   };
-  of_shards("adit_upstream_connects_total", "Times that an upstream became ready", &net::UplinkStatus::connects);
+  of_shards("adit_upstream_connects_total", "Times that an upstream became ready", &upstream::UplinkStatus::connects);
   of_shards("adit_upstream_fallbacks_total", "Times that another upstream than the last became ready",
-            &net::UplinkStatus::fallbacks);
-  of_shards("adit_upstream_goodbyes_total", "Endings in which every Goodbye was acknowledged", &net::UplinkStatus::goodbyes);
+            &upstream::UplinkStatus::fallbacks);
+  of_shards("adit_upstream_goodbyes_total", "Endings in which every Goodbye was acknowledged",
+            &upstream::UplinkStatus::goodbyes);
   add_carrier(out, iroh);
   of_shards("adit_upstream_path_changes_total", "Times that a connection's data began to go another way",
-            &net::UplinkStatus::path_changes);
+            &upstream::UplinkStatus::path_changes);
   of_shards("adit_upstream_shares_unanswered_total", "Shares whose connection ended before the answer",
-            &net::UplinkStatus::shares_unanswered);
+            &upstream::UplinkStatus::shares_unanswered);
   const auto by_transport = [&](const char* name, const char* help, auto member) {
     bool first_of_name = true;
     for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
@@ -177,8 +178,8 @@ monitor::Snapshot snapshot(const translator::TranslatorServer& server, const net
     }
   };
   by_transport("adit_upstream_degraded_total", "Times that an upstream connection became degraded",
-               &net::UplinkStatus::degraded);
-  by_transport("adit_upstream_dead_total", "Upstream connections that were found dead", &net::UplinkStatus::dead);
+               &upstream::UplinkStatus::degraded);
+  by_transport("adit_upstream_dead_total", "Upstream connections that were found dead", &upstream::UplinkStatus::dead);
   bool first_health = true;
   for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
     const auto& status = stats.upstreams[i];
@@ -216,7 +217,7 @@ int serve(const translator::TranslatorConfig& config) {
   Watch watch;
   std::optional<Error> unusable;
   const auto still_usable = [&] {
-    for (const net::UplinkStatus& upstream : server.stats().upstreams) {
+    for (const upstream::UplinkStatus& upstream : server.stats().upstreams) {
       if (upstream.unusable) unusable = upstream.unusable;
     }
     return !unusable;

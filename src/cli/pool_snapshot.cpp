@@ -60,7 +60,7 @@ monitor::Snapshot pool_snapshot(const pool::PoolServer& server, const net::IrohC
       add(name, transport == net::Transport::kTcp ? help : "", stats.over(transport).*member, std::move(labels));
     }
   };
-  using Counted = pool::TransportCounters;
+  using Counted = net::TransportCounters;
   of_transports("adit_connections", "Open connections by transport", &Counted::open);
   of_transports("adit_connections_opened_total", "Connections past their handshake", &Counted::opened);
   of_transports("adit_handshakes_failed_total", "Connections that failed their handshake", &Counted::handshakes_failed);

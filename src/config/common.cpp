@@ -12,10 +12,10 @@ namespace {
 constexpr std::uint16_t kNegotiation = 0x0001;
 constexpr std::uint16_t kWorkerIdentities = 0x0002;
 
-// As net::parse_host_port; port 0 is the system's choice, which only a listener can use.
+// As upstream::parse_host_port; port 0 is the system's choice, which only a listener can use.
 Result<net::TcpConfig> parse_listen(std::string_view text) {
-  if (!text.ends_with(":0")) return net::parse_host_port(text);
-  auto parsed = net::parse_host_port(std::string(text.substr(0, text.size() - 1)) + "1");
+  if (!text.ends_with(":0")) return upstream::parse_host_port(text);
+  auto parsed = upstream::parse_host_port(std::string(text.substr(0, text.size() - 1)) + "1");
   if (parsed) parsed->port = 0;
   return parsed;
 }
@@ -80,7 +80,7 @@ void refuse_foreign_keys(Table& table) {
   }
 }
 
-std::optional<net::Upstream> read_iroh_peer(Table& entry, std::optional<noise::PublicKey> authority) {
+std::optional<net::Peer> read_iroh_peer(Table& entry, std::optional<noise::PublicKey> authority) {
   net::IrohConfig iroh;
   if (!entry.require("endpoint_id", "the pool's iroh endpoint id, 64 hexadecimal digits")) return std::nullopt;
   const auto id = entry.text("endpoint_id");
@@ -88,7 +88,7 @@ std::optional<net::Upstream> read_iroh_peer(Table& entry, std::optional<noise::P
   const auto addrs = read_socket_addresses(entry, "addrs");
   if (!id) return std::nullopt;
   // The URL's parser holds the rules; it is asked part by part so that a complaint finds its line.
-  auto parsed = net::parse_url("stratum2+iroh://" + *id);
+  auto parsed = upstream::parse_url("stratum2+iroh://" + *id);
   if (!parsed) {
     entry.report(Severity::kError, "endpoint_id", "`endpoint_id`: " + parsed.error().message());
     return std::nullopt;
@@ -100,10 +100,10 @@ std::optional<net::Upstream> read_iroh_peer(Table& entry, std::optional<noise::P
   }
   iroh.relay_url = relay;
   iroh.addrs = addrs;
-  return net::Upstream{.dialect = net::Dialect::kStratumV2, .transport = std::move(iroh), .authority = authority};
+  return net::Peer{.dialect = net::Dialect::kStratumV2, .transport = std::move(iroh), .authority = authority};
 }
 
-std::optional<net::Upstream> read_peer(Table& entry) {
+std::optional<net::Peer> read_peer(Table& entry) {
   constexpr std::string_view kParts[] = {"transport", "address", "port", "authority_pubkey", "endpoint_id", "relay", "addrs"};
   if (entry.has("url")) {
     const auto url = entry.text("url");
@@ -119,7 +119,7 @@ std::optional<net::Upstream> read_peer(Table& entry) {
     (void)entry.integer<std::uint16_t>("port");
     (void)entry.texts("addrs");
     if (!url) return std::nullopt;
-    auto parsed = net::parse_url(*url);
+    auto parsed = upstream::parse_url(*url);
     if (!parsed) {
       entry.report(Severity::kError, "url", "`url`: " + parsed.error().message());
       return std::nullopt;
@@ -156,7 +156,7 @@ std::optional<net::Upstream> read_peer(Table& entry) {
   const auto port = entry.integer<std::uint16_t>("port", 1);
   if (host && host->starts_with('[') && host->ends_with(']')) host = host->substr(1, host->size() - 2);
   if (!good || !host || !port) return std::nullopt;
-  return net::Upstream{.dialect = net::Dialect::kStratumV2, .transport = net::TcpConfig{*host, *port}, .authority = authority};
+  return net::Peer{.dialect = net::Dialect::kStratumV2, .transport = net::TcpConfig{*host, *port}, .authority = authority};
 }
 
 std::string extension_text(std::uint16_t extension) {
@@ -172,7 +172,7 @@ bool is_loopback(const net::TransportConfig& transport) {
 }
 
 // Things that work, and that the user should know.
-void warn_about_authority(Table& entry, const net::Upstream& peer) {
+void warn_about_authority(Table& entry, const net::Peer& peer) {
   const std::string_view key = entry.has("url") ? "url" : "authority_pubkey";
   if (is_loopback(peer.transport)) return;
   if (!peer.authority && std::holds_alternative<net::TcpConfig>(peer.transport)) {
@@ -213,7 +213,7 @@ IrohSettings read_iroh(Table& root, bool listens) {
   }
   settings.log_filter = table->text("log_filter").value_or(settings.log_filter);
   for (const std::string& text : table->texts("allowed_endpoint_ids").value_or(std::vector<std::string>())) {
-    if (const auto parsed = net::parse_url("stratum2+iroh://" + text); !parsed) {
+    if (const auto parsed = upstream::parse_url("stratum2+iroh://" + text); !parsed) {
       table->report(Severity::kError, "allowed_endpoint_ids", "`allowed_endpoint_ids`: " + parsed.error().message());
     } else {
       settings.allowed_endpoint_ids.push_back(std::get<net::IrohConfig>(parsed->transport).endpoint_id);
@@ -265,16 +265,16 @@ net::HealthPolicy read_health(Table& root) {
   return policy;
 }
 
-net::SelectionPolicy read_transport(Table& root) {
-  net::SelectionPolicy policy;
+upstream::SelectionPolicy read_transport(Table& root) {
+  upstream::SelectionPolicy policy;
   auto table = root.table("transport");
   if (!table) return policy;
   refuse_foreign_keys(*table);
   if (const auto prefer = table->text("prefer")) {
     if (*prefer == "iroh") {
-      policy.prefer = net::Prefer::kIroh;
+      policy.prefer = upstream::Prefer::kIroh;
     } else if (*prefer == "tcp") {
-      policy.prefer = net::Prefer::kTcp;
+      policy.prefer = upstream::Prefer::kTcp;
     } else {
       table->report(Severity::kError, "prefer",
                     "`prefer` must be \"iroh\" or \"tcp\", not \"" + *prefer +
@@ -315,7 +315,7 @@ std::vector<std::uint16_t> read_extensions(Table& root, std::string_view key, Se
   return here;
 }
 
-bool has_example_authority(const net::Upstream& peer) {
+bool has_example_authority(const net::Peer& peer) {
   return peer.authority && noise::to_text(*peer.authority) == kExampleAuthority;
 }
 

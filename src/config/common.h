@@ -12,9 +12,9 @@
 #include "config/document.h"
 #include "net/admission.h"
 #include "net/health.h"
-#include "net/selection.h"
 #include "net/transport_config.h"
-#include "net/url.h"
+#include "upstream/selection.h"
+#include "upstream/url.h"
 
 namespace adit::config {
 
@@ -68,14 +68,14 @@ net::HealthPolicy read_health(Table& root);
 
 /// One entry of [[upstreams]].
 struct UpstreamSettings {
-  net::Upstream peer;
+  net::Peer peer;
   std::string user_identity;
   bool goodbye = false;  ///< Ask it for extension 0x4AD1 over TCP too; over iroh that is always done.
 };
 
 /// Reads [transport]: `prefer` ("iroh" or "tcp": upstreams over that carrier come first; else the order listed holds) and
 /// `race_after_ms` (when the next one is tried beside one that has not answered).
-net::SelectionPolicy read_transport(Table& root);
+upstream::SelectionPolicy read_transport(Table& root);
 
 /// Reads [[upstreams]]: SRI's {address, port, authority_pubkey, user_identity}; or `url` in place of the first three; or
 /// `transport = "iroh"` with endpoint_id, relay, addrs, authority_pubkey. Entries that are wrong are reported and left out.
@@ -101,7 +101,7 @@ std::vector<std::uint16_t> read_extensions(Table& root, std::string_view key, Se
 inline constexpr std::string_view kExampleAuthority = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
 
 /// Whether the peer is to prove itself by that key, which anybody can: to be believed on regtest only.
-bool has_example_authority(const net::Upstream& peer);
+bool has_example_authority(const net::Peer& peer);
 
 /// A key that is read and has no effect yet, and the sentence that says so.
 struct NotYet {

@@ -11,7 +11,7 @@ using testing::HasSubstr;
 using namespace std::chrono_literals;
 
 struct Read {
-  net::SelectionPolicy policy;
+  upstream::SelectionPolicy policy;
   std::vector<UpstreamSettings> upstreams;
   std::string findings;
 };
@@ -29,10 +29,10 @@ Read read(std::string_view toml) {
 TEST(TransportTable, SaysWhichCarrierComesFirstAndWhenTheNextJoinsTheRace) {
   const auto got = read("[transport]\nprefer = \"iroh\"\nrace_after_ms = 250\n");
   EXPECT_EQ(got.findings, "");
-  EXPECT_EQ(got.policy.prefer, net::Prefer::kIroh);
+  EXPECT_EQ(got.policy.prefer, upstream::Prefer::kIroh);
   EXPECT_EQ(got.policy.race_after, 250ms);
-  EXPECT_EQ(read("[transport]\nprefer = \"tcp\"\n").policy.prefer, net::Prefer::kTcp);
-  EXPECT_EQ(read("").policy.prefer, net::Prefer::kAsListed);
+  EXPECT_EQ(read("[transport]\nprefer = \"tcp\"\n").policy.prefer, upstream::Prefer::kTcp);
+  EXPECT_EQ(read("").policy.prefer, upstream::Prefer::kAsListed);
 }
 
 TEST(TransportTable, EachFaultNamesItsLineAndTheNearestKey) {

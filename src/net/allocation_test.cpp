@@ -11,10 +11,10 @@
 #include "net/dial.h"
 #include "net/framed.h"
 #include "net/handshake.h"
-#include "net/lanes/connection.h"
-#include "net/shares.h"
+#include "net/lane_connection.h"
 #include "net/tcp.h"
 #include "noise/certificate.h"
+#include "session/shares.h"
 #include "wire/messages.h"
 
 namespace adit::net {
@@ -43,8 +43,8 @@ asio::awaitable<void> serve(Shard& shard, std::unique_ptr<ByteStream> stream, no
 }
 
 /// Echoes 64 bytes a thousand times after a warm-up of a hundred; how many came back.
-asio::awaitable<void> echo(Shard& shard, Upstream to, std::promise<int>& done) {
-  auto connection = co_await dial(shard, to, {});
+asio::awaitable<void> echo(Shard& shard, Peer to, std::promise<int>& done) {
+  auto connection = co_await dial(shard, to, wire::Protocol::kMining, {});
   wire::FrameBuffer out;
   const std::vector<std::uint8_t> payload(64);
   (void)out.push_raw({.message_type = 1}, payload);
@@ -70,8 +70,8 @@ asio::awaitable<void> echo_over_lanes(Shard& shard, std::uint16_t port, std::deq
     there[i] = std::move(accepted.front());
     accepted.pop_front();
   }
-  LaneConnection server(shard, std::move(there[0]), std::move(there[1]), LaneProtocol::kMining, {});
-  LaneConnection client(shard, std::move(here[0]), std::move(here[1]), LaneProtocol::kMining, {});
+  LaneConnection server(shard, std::move(there[0]), std::move(there[1]), wire::Protocol::kMining, {});
+  LaneConnection client(shard, std::move(here[0]), std::move(here[1]), wire::Protocol::kMining, {});
   wire::FrameBuffer out, back;
   out.push(wire::SubmitSharesStandard{.channel_id = 1});
   wire::FrameBuffer target;
@@ -116,7 +116,7 @@ TEST(Allocations, AWarmSessionOverLanesAllocatesNothingPerBatch) {
 }
 
 TEST(Allocations, SharesUnderWayAllocateNothingOnceSoManyWere) {
-  StratumV2StreamHandler shares;
+  session::StratumV2StreamHandler shares;
   std::uint64_t answered = 0;
   const auto round = [&] {
     for (int i = 0; i < 1000; ++i) shares.submit(1, Instant(1h));

@@ -23,11 +23,11 @@ class IrohCarrier {
  public:
   virtual ~IrohCarrier() = default;
 
-  /// A mining session with `to`: over lanes where both sides have them (on a connection that is there already, if this shard
-  /// has one), else one bi stream of a connection of its own. It lives on `shard`, on whose thread this must be called.
+  /// A session of `protocol` with `to`: over lanes where both sides have them (on a connection that is there already, if this
+  /// shard has one), else one bi stream of a connection of its own. It lives on `shard`, on whose thread this must be called.
   /// Errors: kTimedOut after `deadline`; kUnreachable (the message names relay and address settings); kRefused; kReset;
   /// kEndOfStream (it is shutting down); kDenied (the peer has none of the protocols, or lets this id not in); kUnsupported.
-  virtual asio::awaitable<Result<Link>> dial(Shard& shard, const IrohConfig& to, Duration deadline) = 0;
+  virtual asio::awaitable<Result<Link>> dial(Shard& shard, IrohConfig to, wire::Protocol protocol, Duration deadline) = 0;
 
   /// A session's place in the Admission, still that of a handshake: to be kept as long as the session. A connection of lanes
   /// shares one of its sessions' as long as it lives.

@@ -41,9 +41,10 @@ struct FramedConnection::State {
   bool pumping = false;
   bool slow_reader = false;
   bool closed = false;
-  bool receiving = false;                    ///< A receive() is under way.
-  bool draining = false;                     ///< What still comes is dropped.
-  asio::steady_timer* drain_step = nullptr;  ///< Of a drain() that waits for the queue to empty, then for the end.
+  bool receiving = false;  ///< A receive() is under way.
+  bool draining = false;   ///< What still comes is dropped.
+  /// Of a drain() that waits for the queue to empty, then for the end. Shared, since an abort unwinds that drain at any wait.
+  std::shared_ptr<asio::steady_timer> drain_step;
   std::unique_ptr<asio::steady_timer> rest;  ///< Of a receive() that waits for the queue to shrink.
 
   void end(CloseCode code) {
@@ -158,23 +159,23 @@ std::size_t FramedConnection::queued_bytes() const { return state_->writer.queue
 asio::awaitable<void> FramedConnection::drain(Duration deadline) {
   const auto state = state_;
   if (state->closed || std::exchange(state->draining, true)) co_return;
-  asio::steady_timer step(state->shard.context(), deadline);
-  state->drain_step = &step;
+  const auto step = std::make_shared<asio::steady_timer>(state->shard.context(), deadline);
+  state->drain_step = step;
   boost::system::error_code woken;
-  if (!state->writer.queue().empty()) co_await step.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+  if (!state->writer.queue().empty()) co_await step->async_wait(asio::redirect_error(asio::use_awaitable, woken));
   const bool flushed = state->writer.queue().empty();
   if (!state->closed && flushed) {
     state->stream->finish();
     // Bytes that nobody reads would turn the end into a reset, which can destroy what is still on its way to the peer: read
     // until the peer ends too.
     if (state->receiving) {
-      co_await step.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+      co_await step->async_wait(asio::redirect_error(asio::use_awaitable, woken));
     } else {
-      const Deadline limit(state->shard.context(), *state->stream, step.expiry() - now_from_system().instant);
+      const Deadline limit(state->shard.context(), *state->stream, step->expiry() - now_from_system().instant);
       (void)co_await receive();
     }
   }
-  state->drain_step = nullptr;
+  state->drain_step.reset();
   state->end(CloseCode::kShutdown);
 }
 

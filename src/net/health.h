@@ -1,5 +1,5 @@
 // How a connection is: healthy, degraded or dead, and why. An engine: no I/O, time is an argument. It knows no carrier: what it
-// is told are Pongs (net/adit_extension.h), frames, and what the carrier counts.
+// is told are Pongs (session/adit_extension.h), frames, and what the carrier counts.
 #pragma once
 
 #include <array>

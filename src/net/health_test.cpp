@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "net/adit_extension.h"
+#include "session/adit_extension.h"
 #include "wire/adit_messages.h"
 
 namespace adit::net {
@@ -280,8 +280,10 @@ TEST(Health, CountersThatBeginAnewAreNoLoss) {
 
 /// The wall clock is for the Pong's reader; nothing else may depend on it.
 TEST(Health, AClockThatStepsChangesNothing) {
-  AditExtension here(true);
-  AditExtension there(true);
+  session::AditExtension here;
+  session::AditExtension there;
+  here.agree();
+  there.agree();
   HealthMonitor monitor({}, Instant(1h));
   for (int second = 0; second < 600; ++second) {
     const auto instant = Instant(1h) + second * 1s;
@@ -293,8 +295,8 @@ TEST(Health, AClockThatStepsChangesNothing) {
       wire::FrameBuffer none;
       ASSERT_TRUE(here.ping(now, ping));
       monitor.on_ping(instant);
-      ASSERT_TRUE(there.on_received(std::vector<wire::FrameView>(ping.begin(), ping.end()), now, pong));
-      ASSERT_TRUE(here.on_received(std::vector<wire::FrameView>(pong.begin(), pong.end()), now, none));
+      ASSERT_TRUE(there.on_frame(*ping.begin(), now, pong));
+      ASSERT_TRUE(here.on_frame(*pong.begin(), now, none));
       const auto round_trip = here.take_round_trip();
       ASSERT_TRUE(round_trip);
       monitor.on_frames(instant);

@@ -15,14 +15,14 @@
 #include "base/time.h"
 #include "net/carrier.h"
 #include "net/connection.h"
-#include "net/lanes/table.h"
-#include "net/session.h"
+#include "net/establish.h"
+#include "session/protocols.h"
 
 namespace adit::net {
 
 /// A frame and the lane of its session that it belongs to (docs/lanes.md §4), also where one stream carries both.
 struct LaneFrame {
-  Lane lane = Lane::kControl;
+  session::Lane lane = session::Lane::kControl;
   wire::FrameView frame;
 };
 
@@ -62,11 +62,11 @@ class IrohWriteHalf {
 /// A session that has proved who is there. Ends when it and its halves are gone.
 class IrohConnection {
  public:
-  /// A mining session with `to`, on a connection that is there already if `shard` has one. Errors: those of IrohCarrier::dial
-  /// within `deadline`, then of begin_session.
+  /// A session of `protocol` with `to`, on a connection that is there already if `shard` has one. Errors: those of
+  /// IrohCarrier::dial within `deadline`, then of begin_session.
   static asio::awaitable<Result<IrohConnection>> connect(IrohCarrier& iroh, Shard& shard, IrohConfig to,
-                                                         std::optional<noise::PublicKey> authority, Duration deadline,
-                                                         SessionOptions options);
+                                                         wire::Protocol protocol, std::optional<noise::PublicKey> authority,
+                                                         Duration deadline, SessionOptions options);
 
   /// What IrohCarrier::listen handed over. Errors: those of accept_session.
   static asio::awaitable<Result<IrohConnection>> accept(Shard& shard, Link link, Credentials& credentials,

@@ -1,4 +1,5 @@
 // The transport over real loopback sockets between two that behave.
+#include "base/eventually_testing.h"
 #include "net/net_testing.h"
 
 namespace adit::net {
@@ -31,7 +32,7 @@ TEST_F(Net, TheMetadataNamesPeerTransportAndAuthority) {
 TEST_F(Net, TheLargestFrameOfTheFormatPassesInPieces) {
   EchoServer server(shards_, {.max_queued_bytes = 64 << 20});
   const auto back = on(shards_[0], [&]() -> asio::awaitable<Result<std::size_t>> {
-    auto connection = co_await dial(shards_[0], server.url(), {.max_queued_bytes = 64 << 20});
+    auto connection = co_await dial(shards_[0], server.url(), wire::Protocol::kMining, {.max_queued_bytes = 64 << 20});
     if (!connection) co_return fail(connection.error());
     co_return co_await echo(**connection, frame_of(wire::kMaxPayload));
   });
@@ -131,6 +132,33 @@ TEST_F(Net, WhatWasSentBeforeADrainArrives) {
     }
   });
   EXPECT_EQ(bytes, 8u << 20);
+}
+
+TEST_F(Net, AnAbortUnwindsADrainOfAPeerThatFloods) {
+  // More than one read takes: the drain's reads yield to others, which is where the abort meets them.
+  std::atomic<bool> drains = false;
+  auto listener = std::move(*TcpListener::bind(shards_[0], {"127.0.0.1", 0}));
+  listener->start(shards_, [&](Shard& shard, std::unique_ptr<ByteStream> stream) {
+    shard.spawn([](Shard& home, std::unique_ptr<ByteStream> held, std::atomic<bool>& began) -> asio::awaitable<void> {
+      FramedConnection connection(home, std::move(held), std::make_unique<wire::PlainCodec>(), {});
+      began = true;
+      co_await connection.drain(1h);
+    }(shard, std::move(stream), drains));
+  });
+  RawPeer flooder(listener->port());
+  std::atomic<bool> stop = false;
+  std::thread flood([&] {
+    const wire::FrameBuffer frames = frame_of(1 << 20);
+    while (!stop && flooder.try_write(as_text(frames.bytes()))) {
+    }
+  });
+  ASSERT_TRUE(eventually([&] { return drains.load(); }));
+  std::this_thread::sleep_for(50ms);
+  listener->stop();
+  shards_.stop(0s);
+  stop = true;
+  flooder.shut_down();
+  flood.join();
 }
 
 TEST_F(Net, StoppingEndsEveryTask) {

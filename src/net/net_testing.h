@@ -69,7 +69,7 @@ class EchoServer {
   }
 
   [[nodiscard]] std::uint16_t port() const { return listener_->port(); }
-  [[nodiscard]] Upstream url() const {
+  [[nodiscard]] Peer url() const {
     return {.transport = TcpConfig{"127.0.0.1", port()}, .authority = authority_of(7).public_key()};
   }
   [[nodiscard]] TcpListener& listener() { return *listener_; }
@@ -157,18 +157,18 @@ inline asio::awaitable<Result<std::size_t>> echo(NetworkConnection& connection, 
 }
 
 /// A healthy peer connects, echoes and leaves: "" or what went wrong.
-inline std::string healthy(Shard& shard, const Upstream& to) {
+inline std::string healthy(Shard& shard, const Peer& to) {
   return on(shard, [&shard, to]() -> asio::awaitable<std::string> {
-    auto connection = co_await dial(shard, to, {});
+    auto connection = co_await dial(shard, to, wire::Protocol::kMining, {});
     if (!connection) co_return connection.error().message();
     const auto back = co_await echo(**connection, frame_of(100));
     co_return back ? "" : back.error().message();
   });
 }
 
-inline Result<std::unique_ptr<NetworkConnection>> dial_on(Shard& shard, const Upstream& to, DialOptions options = {}) {
+inline Result<std::unique_ptr<NetworkConnection>> dial_on(Shard& shard, const Peer& to, DialOptions options = {}) {
   return on(shard, [&shard, to, options]() -> asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> {
-    co_return co_await dial(shard, to, options);
+    co_return co_await dial(shard, to, wire::Protocol::kMining, options);
   });
 }
 
@@ -195,6 +195,11 @@ class RawPeer {
   void write(std::string_view text) {
     EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
   }
+  /// False once the server has ended the connection.
+  bool try_write(std::string_view text) {
+    return ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+  }
+  void shut_down() { ::shutdown(fd_, SHUT_RDWR); }
   /// True if the server ends the connection (cleanly or by reset) within 10 s.
   bool is_cut_off() {
     char byte[512];

@@ -3,9 +3,7 @@
 
 #include <string_view>
 
-#include "base/error.h"
 #include "net/error.h"
-#include "net/selection.h"
 
 namespace adit::net {
 
@@ -54,15 +52,6 @@ constexpr std::string_view to_string(Recovery recovery) {
       break;
   }
   return "fix the configuration";
-}
-
-/// What is held against an upstream whose dial or connection ended with `error` (of this layer).
-inline Severity severity_of(const Error& error) {
-  if (error.is(Errc::kHandshake)) return Severity::kUntrusted;
-  if (error.is(Errc::kProtocol)) return Severity::kMisbehaved;
-  if (error.is(Errc::kDenied)) return Severity::kRefused;
-  if (error.is(Errc::kConfiguration) || error.is(Errc::kUnsupported)) return Severity::kUnusable;
-  return Severity::kLost;
 }
 
 }  // namespace adit::net

@@ -21,15 +21,5 @@ TEST(Recovery, EveryErrorHasANameOfItsOwnAndSaysWhatToDo) {
   EXPECT_EQ(std::size(kAll), static_cast<std::size_t>(Errc::kInternal) + 1) << "a value is missing here";
 }
 
-TEST(Recovery, OnlyWhatNoRetryCanMendIsNeverDialledAgain) {
-  for (const auto code : kAll) {
-    const auto severity = severity_of(Error(code, "x"));
-    if (severity == Severity::kUnusable) EXPECT_EQ(recovery_of(code), Recovery::kFixConfiguration) << error_name(code);
-    if (recovery_of(code) == Recovery::kFallBack) EXPECT_GT(cool_down(severity), Duration::zero()) << error_name(code);
-    if (recovery_of(code) == Recovery::kRetry) EXPECT_EQ(severity, Severity::kLost) << error_name(code);
-  }
-  EXPECT_EQ(severity_of(Error(Errc::kHandshake, "x")), Severity::kUntrusted) << "a clock or a key may be put right meanwhile";
-}
-
 }  // namespace
 }  // namespace adit::net

@@ -4,15 +4,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
-namespace adit::net {
+#include "noise/keys.h"
 
-/// ALPN of sessions over lanes (docs/lanes.md).
-inline constexpr const char* kAlpnLanes = "adit/sv2/1";
-/// ALPN of one SV2 mining connection in one bi stream, bytes as over TCP.
-inline constexpr const char* kAlpnMining = "sv2-m";
+namespace adit::net {
 
 /// Over TCP.
 struct TcpConfig {
@@ -26,10 +25,27 @@ struct IrohConfig {
   std::string endpoint_id;                 ///< 64 lower-case hex digits.
   std::optional<std::string> relay_url{};  ///< http:// or https://.
   std::vector<std::string> addrs{};        ///< "ip:port", "[ip6]:port".
-  std::string alpn{};  ///< The only one to offer; empty: lanes, and one stream for a peer that has no lanes.
+  std::string alpn{};  ///< The only one to offer; empty: lanes, and one stream of the protocol for a peer without lanes.
   bool operator==(const IrohConfig&) const = default;
 };
 
 using TransportConfig = std::variant<TcpConfig, IrohConfig>;
+
+/// What a client's SetupConnection calls the endpoint (SV2 03 §3.6.1): a name or address and a port; an endpoint id and 0.
+inline std::pair<std::string_view, std::uint16_t> host_and_port(const TransportConfig& to) {
+  if (const auto* tcp = std::get_if<TcpConfig>(&to)) return {tcp->host, tcp->port};
+  return {std::get<IrohConfig>(to).endpoint_id, std::uint16_t{0}};
+}
+
+/// What is spoken at a peer's address.
+enum class Dialect { kStratumV1, kStratumV2 };
+
+/// Whom to dial, and how it proves who it is.
+struct Peer {
+  Dialect dialect = Dialect::kStratumV2;
+  TransportConfig transport;
+  std::optional<noise::PublicKey> authority{};  ///< Whose certificate the peer must show. Stratum V2 only.
+  bool operator==(const Peer&) const = default;
+};
 
 }  // namespace adit::net

@@ -5,10 +5,8 @@
 
 namespace adit::wire {
 
-/// SetupConnection.protocol.
-inline constexpr std::uint8_t kMiningProtocol = 0;
-inline constexpr std::uint8_t kJobDeclarationProtocol = 1;
-inline constexpr std::uint8_t kTemplateDistributionProtocol = 2;
+/// The protocols of Stratum V2, by their number in SetupConnection.protocol (03 §3.6.1).
+enum class Protocol : std::uint8_t { kMining = 0, kJobDeclaration = 1, kTemplateDistribution = 2 };
 
 /// The only version in use.
 inline constexpr std::uint16_t kProtocolVersion = 2;
@@ -25,7 +23,7 @@ inline constexpr std::uint32_t kDeclareTxData = 1U << 0;
 
 /// 03 §3.6.1, client to server: the first message on a connection.
 struct SetupConnection {
-  std::uint8_t protocol = 0;  ///< kMiningProtocol, ...
+  std::uint8_t protocol = 0;  ///< The number of a Protocol.
   std::uint16_t min_version = 0;
   std::uint16_t max_version = 0;
   std::uint32_t flags = 0;   ///< Per protocol.

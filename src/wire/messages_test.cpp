@@ -66,7 +66,7 @@ TEST(Messages, SetupConnectionMatchesSv2Tp) {  // sv2-tp src/test/sv2_messages_t
   ASSERT_EQ(payload.size(), 82U);
   const auto setup = decode<SetupConnection>(payload);
   ASSERT_TRUE(setup);
-  EXPECT_EQ(setup->protocol, kTemplateDistributionProtocol);
+  EXPECT_EQ(setup->protocol, std::to_underlying(Protocol::kTemplateDistribution));
   EXPECT_EQ(setup->min_version, 2);
   EXPECT_EQ(setup->max_version, 2);
   EXPECT_EQ(setup->flags, 1U);

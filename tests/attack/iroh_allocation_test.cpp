@@ -87,9 +87,10 @@ class IrohAllocations : public ::testing::TestWithParam<const char*> {
   std::optional<pool::PoolServer> server_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Carriers, IrohAllocations, ::testing::Values(net::kAlpnLanes, net::kAlpnMining), [](const auto& info) {
-  return info.param == std::string_view(net::kAlpnLanes) ? "Lanes" : "OneStream";
-});
+INSTANTIATE_TEST_SUITE_P(Carriers, IrohAllocations, ::testing::Values(session::kAlpnLanes, session::kAlpnMining),
+                         [](const auto& info) {
+                           return info.param == std::string_view(session::kAlpnLanes) ? "Lanes" : "OneStream";
+                         });
 
 TEST_P(IrohAllocations, AWarmConnectionsSharesAllocateNothingFromBytesInToAnswerOut) {
   // As over TCP: what each of the two channels has seen has grown to 4096 slots with the first, and not beyond by the last,

@@ -161,8 +161,8 @@ class Miner {
   /// Connects and opens a channel on which one of `hashes_per_share` hashes is a share. "" or what went wrong.
   std::string start(std::string user, bool extended, float hashes_per_share, std::uint32_t flags = 0) {
     if (auto shaken = peer.handshake(authority_); !shaken) return shaken.error().message();
-    if (!peer.send(
-            wire::SetupConnection{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2, .flags = flags})) {
+    if (!peer.send(wire::SetupConnection{
+            .protocol = std::to_underlying(wire::Protocol::kMining), .min_version = 2, .max_version = 2, .flags = flags})) {
       return "the connection ended";
     }
     if (!until([](const Frame& frame) { return frame.header.is<wire::SetupConnectionSuccess>(); })) return "not set up";

@@ -21,7 +21,7 @@ INSTANTIATE_TEST_SUITE_P(Channels, Allocations, ::testing::Bool(),
 TEST_P(Allocations, AWarmConnectionsSharesAllocateNothingFromBytesInToAnswerOut) {
   constexpr int kWarm = 1100;  // What the channel has seen has grown to 4096 slots by then.
   constexpr int kCounted = 900;
-  Pool pool([](pool::ServerOptions& options) { options.session.supported_extensions = {wire::kWorkerTracking}; }, 1);
+  Pool pool([](pool::ServerOptions& options) { options.supported_extensions = {wire::kWorkerTracking}; }, 1);
   Miner miner(pool.server->tcp_port(), authority());
   miner.worker = "rig-1";
   ASSERT_EQ(miner.start("m", GetParam(), 4), "");

@@ -171,7 +171,8 @@ TEST_F(Attack, AFloodOfChannelOpensGetsItsBoundAndNoMoreWhoeverSendsIt) {
       floods.emplace_back([&] {
         Peer peer(pool_->server->tcp_port());
         if (!peer.handshake(authority())) return;
-        peer.send(wire::SetupConnection{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2});
+        peer.send(
+            wire::SetupConnection{.protocol = std::to_underlying(wire::Protocol::kMining), .min_version = 2, .max_version = 2});
         // None of them waits for an answer; these are read beside, or the pool would stop reading.
         std::thread reading([&] {
           std::uint64_t answers = 0;
@@ -363,7 +364,8 @@ TEST_F(Attack, ThereIsNoTalkingWithoutEncryption) {
   start();
   beside_healthy([&] {
     wire::FrameBuffer setup;
-    ASSERT_TRUE(setup.push(wire::SetupConnection{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2}));
+    ASSERT_TRUE(setup.push(
+        wire::SetupConnection{.protocol = std::to_underlying(wire::Protocol::kMining), .min_version = 2, .max_version = 2}));
     // Instead of the handshake, padded to its size,
     Peer plain(pool_->server->tcp_port());
     std::vector<std::uint8_t> bytes(setup.bytes().begin(), setup.bytes().end());

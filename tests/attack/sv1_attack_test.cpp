@@ -147,10 +147,10 @@ class Sv1Attack : public testing::TestWithParam<bool> {
     options.listen = {"127.0.0.1", 0};
     options.upstreams = {target_of(pool_)};
     options.translator.aggregate = GetParam();
-    options.translator.min_hash_rate_hps = 1;
-    options.translator.shares_per_minute = 6;
-    options.translator.vardiff = false;
-    options.translator.handshake_timeout = 10s;
+    options.translator.miners.min_hash_rate_hps = 1;
+    options.translator.miners.shares_per_minute = 6;
+    options.translator.miners.vardiff = false;
+    options.translator.miners.handshake_timeout = 10s;
     options.max_queued_bytes = 64 * 1024;
     options.stalled_deadline = 5s;
     server_.emplace(shards_, std::move(options));

@@ -22,7 +22,7 @@ using testing::Not;
 class ShownWorkers : public ::testing::Test {
  protected:
   /// One shard, so that all clients have to share what there is room for.
-  ShownWorkers() : pool_([](auto& options) { options.session.supported_extensions = {wire::kWorkerTracking}; }, 1) {
+  ShownWorkers() : pool_([](auto& options) { options.supported_extensions = {wire::kWorkerTracking}; }, 1) {
     auto started =
         monitor::Server::start({.address = {"127.0.0.1", 0}, .cache_refresh = std::chrono::seconds(0)},
                                [this](const monitor::Deliver& deliver) { deliver(cli::pool_snapshot(*pool_.server)); });
@@ -108,7 +108,7 @@ TEST_F(ShownWorkers, AClientThatNamesThousandsTakesNobodysPlaceAndForgesNothing)
   EXPECT_THAT(workers, HasSubstr("{\"total\":2003,")) << "rig-1, the forger, two thousand, and nobody";
   EXPECT_THAT(workers, HasSubstr("\"worker\":\"rig-1\""));
   EXPECT_THAT(workers, HasSubstr("\"worker\":\"x\\\"} 1e9 \\\\\""));
-  EXPECT_EQ(count(workers, "\"worker\":"), pool::ListLimits().workers);
+  EXPECT_EQ(count(workers, "\"worker\":"), mining::ListLimits().workers);
   const std::string metrics = get("/metrics");
   EXPECT_THAT(metrics, HasSubstr("\nadit_workers 2003\n"));
   EXPECT_EQ(count(metrics, "\nadit_workers "), 1u);
@@ -137,7 +137,7 @@ TEST_F(ShownWorkers, AClientThatOpensThousandsOfChannelsTakesNobodysPlaceInWhatI
   const auto connections = pool_.server->connections();
   std::size_t listed = 0;
   for (const auto& connection : connections.listed) listed += connection.channels.size();
-  EXPECT_EQ(listed, pool::ListLimits().channels);
+  EXPECT_EQ(listed, mining::ListLimits().channels);
   const std::string metrics = get("/metrics");
   EXPECT_THAT(metrics, HasSubstr("\nsv2_client_channels{channel_type=\"standard\"} 4095\n")) << "counted all the same";
   EXPECT_THAT(metrics, HasSubstr("user_identity=\"healthy\"} 1\n"));

@@ -7,9 +7,9 @@
 #include <random>
 #include <thread>
 
-#include "net/url.h"
 #include "roles/translator/server.h"
 #include "roles/translator/test_support.h"
+#include "upstream/url.h"
 
 #ifdef ADIT_HAS_IROH
 #include "net/iroh/test_support.h"
@@ -19,7 +19,7 @@ namespace adit::translator {
 namespace {
 
 using namespace test;
-using Kind = net::ShutdownBehavior::Kind;
+using Kind = session::ShutdownBehavior::Kind;
 
 int rounds() {
   const char* const asked = std::getenv("ADIT_ENDINGS");  // NOLINT(concurrency-mt-unsafe): nothing sets variables
@@ -72,7 +72,7 @@ class Mining {
     EXPECT_TRUE(every_session_goes_on(translators_.size()));
     if (over_ == Over::kLanes) EXPECT_EQ(pool_node_->counts().direct, 1u) << "not one connection";
     std::this_thread::sleep_for(after);
-    const net::ShutdownBehavior behavior{.kind = kind, .deadline = 20s};
+    const session::ShutdownBehavior behavior{.kind = kind, .deadline = 20s};
     if (who == Who::kOneTranslator) {
       translators_.front()->stop(behavior);
       EXPECT_TRUE(every_session_goes_on(translators_.size() - 1)) << "beside the one that ended";
@@ -115,16 +115,16 @@ class Mining {
         .goodbye = true};
     if (over_iroh()) {
       net::IrohConfig iroh{.endpoint_id = pool_node_->endpoint_id(), .addrs = pool_node_->local_addresses()};
-      if (over_ == Over::kOneStream) iroh.alpn = net::kAlpnMining;
+      if (over_ == Over::kOneStream) iroh.alpn = session::kAlpnMining;
       target.peer.transport = iroh;
     }
     ServerOptions options;
     options.listen = {"127.0.0.1", 0};
     options.upstreams = {target};
     options.iroh = translator_node_.get();
-    options.translator.min_hash_rate_hps = 1;
-    options.translator.shares_per_minute = 6000;
-    options.translator.vardiff = false;
+    options.translator.miners.min_hash_rate_hps = 1;
+    options.translator.miners.shares_per_minute = 6000;
+    options.translator.miners.vardiff = false;
     EXPECT_TRUE(translators_.emplace_back(std::make_unique<TranslatorServer>(translator_shards_, std::move(options)))->start());
   }
 
@@ -162,7 +162,7 @@ class Mining {
     });
   }
 
-  void stop(net::ShutdownBehavior behavior, bool pool, bool translators) {
+  void stop(session::ShutdownBehavior behavior, bool pool, bool translators) {
     std::vector<std::thread> stops;
     if (pool) stops.emplace_back([&] { pool_->stop(behavior); });
     if (translators) {

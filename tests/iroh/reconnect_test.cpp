@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "base/hex.h"
+#include "net/establish.h"
 #include "net/iroh/test_support.h"
-#include "net/session.h"
 #include "roles/translator/server.h"
 #include "roles/translator/test_support.h"
 #include "wire/messages.h"
@@ -30,11 +30,9 @@ struct RunningShards : net::Shards {
 };
 
 net::Credentials credentials_of(const net::IrohNodeManager& node) {
-  net::Credentials credentials{.noise = noise::CertificateSource(authority(), 3600s, noise::system_random())};
   std::array<std::uint8_t, 32> id{};
   EXPECT_TRUE(from_hex(node.endpoint_id(), id));
-  credentials.endpoint.emplace(authority(), id, 0, 3600s, noise::system_random());
-  return credentials;
+  return {authority().secret(), 3600s, id};
 }
 
 class ReconnectOverIroh : public testing::Test {
@@ -71,7 +69,7 @@ class ReconnectOverIroh : public testing::Test {
   /// A translator that prefers the restless pool, which asks for a connection to `host` and `port`; the honest one is its
   /// second.
   void start_translator(std::string host, std::uint16_t port) {
-    ASSERT_TRUE(restless_->listen({net::kAlpnLanes}, net::Admission({}),
+    ASSERT_TRUE(restless_->listen({session::kAlpnLanes}, net::Admission({}),
                                   [this, host, port](net::Shard& shard, net::Link link, net::IrohCarrier::Place) {
                                     ++sent_away_;
                                     shard.spawn(send_away(shard, std::move(link), *credentials_, host, port));

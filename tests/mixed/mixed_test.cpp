@@ -111,7 +111,7 @@ TEST_F(Mixed, UnderALoadOverBothCarriersNobodyStarves) {
   start_pool();
   Load tcp(load_shards_, over(net::Transport::kTcp));
   Load iroh(load_shards_, over(net::Transport::kIroh));
-  Load single(load_shards_, over(net::Transport::kIroh, kConnections, net::kAlpnMining));
+  Load single(load_shards_, over(net::Transport::kIroh, kConnections, session::kAlpnMining));
   for (Load* load : {&tcp, &iroh, &single}) {
     const auto opened = load->open();
     ASSERT_TRUE(opened) << opened.error().message();
@@ -143,7 +143,7 @@ TEST_F(Mixed, UnderALoadOverBothCarriersNobodyStarves) {
 
 TEST_F(Mixed, OneBoundHoldsForBothAndWhatOneCarrierGivesBackTheOtherTakes) {
   start_pool({.max_connections_per_source = 6});
-  Load iroh(load_shards_, over(net::Transport::kIroh, 2, net::kAlpnMining));
+  Load iroh(load_shards_, over(net::Transport::kIroh, 2, session::kAlpnMining));
   Load lanes(load_shards_, over(net::Transport::kIroh, 2));
   ASSERT_TRUE(iroh.open());
   ASSERT_TRUE(lanes.open());
@@ -151,7 +151,7 @@ TEST_F(Mixed, OneBoundHoldsForBothAndWhatOneCarrierGivesBackTheOtherTakes) {
     Load tcp(load_shards_, over(net::Transport::kTcp, 2));
     ASSERT_TRUE(tcp.open());
     EXPECT_EQ(server_->stats().admission.connections, 6u);
-    Load more(load_shards_, over(net::Transport::kIroh, 1, net::kAlpnMining));
+    Load more(load_shards_, over(net::Transport::kIroh, 1, session::kAlpnMining));
     EXPECT_FALSE(more.open()) << "127.0.0.1 has its six places";
     EXPECT_GE(pool_node_->counts().refused, 1u) << "at the first packet";
     Load more_lanes(load_shards_, over(net::Transport::kIroh, 1));
@@ -167,12 +167,13 @@ TEST_F(Mixed, OneBoundHoldsForBothAndWhatOneCarrierGivesBackTheOtherTakes) {
 }
 
 /// The first that a client hears which has said nothing for a while; over lanes Pings need no negotiation.
-net::asio::awaitable<std::string> set_up_late(net::Shard& shard, net::Upstream to, net::IrohCarrier& iroh) {
-  const auto connection = co_await net::dial(shard, to, {.connect_deadline = 10s, .iroh = &iroh});
+net::asio::awaitable<std::string> set_up_late(net::Shard& shard, net::Peer to, net::IrohCarrier& iroh) {
+  const auto connection = co_await net::dial(shard, to, wire::Protocol::kMining, {.connect_deadline = 10s, .iroh = &iroh});
   if (!connection) co_return connection.error().message();
   co_await net::sleep_for(1500ms);
   wire::FrameBuffer setup;
-  setup.push(wire::SetupConnection{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2});
+  setup.push(
+      wire::SetupConnection{.protocol = std::to_underlying(wire::Protocol::kMining), .min_version = 2, .max_version = 2});
   (*connection)->send(setup);
   const auto batch = co_await (*connection)->receive();
   co_return batch ? wire::to_string(batch->front()) : batch.error().message();
@@ -180,8 +181,8 @@ net::asio::awaitable<std::string> set_up_late(net::Shard& shard, net::Upstream t
 
 TEST_F(Mixed, WhoTakesTimeBeforeSetupConnectionIsNotAskedForWhatWouldEndItsSession) {
   start_pool({}, false, {.dead_after = 4s});
-  const net::Upstream to{.transport = net::test::address_of(*pool_node_),
-                         .authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key()};
+  const net::Peer to{.transport = net::test::address_of(*pool_node_),
+                     .authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key()};
   EXPECT_THAT(net::test::run_on(load_shards_[0], set_up_late(load_shards_[0], to, *load_node_)),
               testing::StartsWith("SetupConnection.Success"));
 }

@@ -17,9 +17,11 @@ namespace {
 constexpr Duration kAcceptTurn = std::chrono::hours(1);
 
 /// Of what waits on a connection: control goes before data, data before bulk (docs/lanes.md §2).
-std::int32_t priority_of(Lane lane) { return lane == Lane::kControl ? 2 : lane == Lane::kData ? 1 : 0; }
+std::int32_t priority_of(session::Lane lane) {
+  return lane == session::Lane::kControl ? 2 : lane == session::Lane::kData ? 1 : 0;
+}
 
-asio::awaitable<Result<void>> write_preface(ByteStream& stream, const LanePreface& preface) {
+asio::awaitable<Result<void>> write_preface(ByteStream& stream, const session::LanePreface& preface) {
   const auto bytes = preface.encode();
   Bytes rest(bytes);
   while (!rest.empty()) {
@@ -40,14 +42,14 @@ struct Accepting {
   /// A lane whose other has not come.
   struct Half {
     std::unique_ptr<IrohStream> stream;
-    Lane lane;
+    session::Lane lane;
     asio::steady_timer* patience;  ///< Cancelled when the other comes.
   };
 
   std::shared_ptr<SharedConnection> connection;
   Duration deadline;
   std::function<void(Link)> on_session;
-  LaneSessions sessions{};
+  session::LaneSessions sessions{};
   std::map<std::uint64_t, Half> halves{};
 };
 
@@ -55,14 +57,14 @@ void refuse(Accepting& accepting, const Error& error) {
   ConnectionMetadata peer;
   accepting.connection->describe(peer);
   log::debug("iroh.lanes_refused", {{"peer", peer.peer}, {"message", error.message()}});
-  accepting.connection->close(error.is(Errc::kOverloaded) ? CloseCode::kOverloaded : CloseCode::kProtocolError,
+  accepting.connection->close(error.is(session::Errc::kOverloaded) ? CloseCode::kOverloaded : CloseCode::kProtocolError,
                               error.message());
 }
 
 /// Until the other lane has come, or too late.
 asio::awaitable<void> wait_for_other(std::shared_ptr<Accepting> accepting, std::uint64_t id, std::unique_ptr<IrohStream> stream,
-                                     Lane lane) {
-  asio::steady_timer patience(accepting->connection->loop()->shard().context(), LaneSessions::kPairingTime);
+                                     session::Lane lane) {
+  asio::steady_timer patience(accepting->connection->loop()->shard().context(), session::LaneSessions::kPairingTime);
   accepting->halves.emplace(id, Accepting::Half{.stream = std::move(stream), .lane = lane, .patience = &patience});
   boost::system::error_code woken;
   co_await patience.async_wait(asio::redirect_error(asio::use_awaitable, woken));
@@ -77,7 +79,7 @@ asio::awaitable<void> wait_for_other(std::shared_ptr<Accepting> accepting, std::
 asio::awaitable<void> sort_in(std::shared_ptr<Accepting> accepting, std::unique_ptr<IrohStream> accepted) {
   auto stream = std::move(accepted);
   auto& shard = accepting->connection->loop()->shard();
-  std::array<std::uint8_t, LanePreface::kSize> bytes;
+  std::array<std::uint8_t, session::LanePreface::kSize> bytes;
   {
     const Deadline deadline(shard.context(), *stream, accepting->deadline);
     for (std::size_t got = 0; got < bytes.size();) {
@@ -90,7 +92,7 @@ asio::awaitable<void> sort_in(std::shared_ptr<Accepting> accepting, std::unique_
       if (!co_await stream->wait_readable()) co_return;
     }
   }
-  const auto preface = LanePreface::decode(bytes);
+  const auto preface = session::LanePreface::decode(bytes);
   if (!preface) co_return refuse(*accepting, preface.error());
   const auto id = preface->session_id;
   const auto complete = accepting->sessions.on_preface(*preface, now_from_system().instant);
@@ -109,18 +111,20 @@ asio::awaitable<void> sort_in(std::shared_ptr<Accepting> accepting, std::unique_
   stream->join(session);
   other.stream->join(session);
   Link link{.stream = std::move(stream), .second = std::move(other.stream), .protocol = preface->protocol};
-  if (other.lane == Lane::kControl) std::swap(link.stream, link.second);
+  if (other.lane == session::Lane::kControl) std::swap(link.stream, link.second);
   accepting->on_session(std::move(link));
 }
 
 }  // namespace
 
-asio::awaitable<Result<Link>> open_session(std::shared_ptr<SharedConnection> connection, LaneProtocol protocol, Instant until) {
+asio::awaitable<Result<Link>> open_session(std::shared_ptr<SharedConnection> connection, wire::Protocol protocol,
+                                           Instant until) {
   const auto session = connection->begin_session(nullptr);
   auto& shard = connection->loop()->shard();
-  LanePreface preface{.lane = Lane::kControl, .protocol = protocol, .session_id = connection->next_number()};
+  session::LanePreface preface{.lane = session::Lane::kControl, .protocol = protocol, .session_id = connection->next_number()};
   Link link{.stream = nullptr, .second = nullptr, .protocol = protocol};
-  const std::array both{std::pair{&link.stream, Lane::kControl}, std::pair{&link.second, second_lane(protocol)}};
+  const std::array both{std::pair{&link.stream, session::Lane::kControl},
+                        std::pair{&link.second, session::second_lane(protocol)}};
   for (const auto& [stream, lane] : both) {
     const auto left = until - now_from_system().instant;
     const auto& loop = connection->loop();

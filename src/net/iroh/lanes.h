@@ -14,24 +14,25 @@
 #include "base/time.h"
 #include "net/iroh/event_loop.h"
 #include "net/iroh/shared_connection.h"
-#include "net/lanes/preface.h"
 #include "net/link.h"
+#include "session/lane_preface.h"
 
 namespace adit::net {
 
 /// Streams that a listener lets a dialler have open at a time, and what each may have on its way. QUIC's windows of the
 /// connection are shared by all streams and know no priority: they must hold what every stream may fill.
-inline constexpr std::uint32_t kLaneStreams = 2 * LaneSessions::kMaxSessions;
+inline constexpr std::uint32_t kLaneStreams = 2 * session::LaneSessions::kMaxSessions;
 inline constexpr std::uint32_t kStreamWindow = 128 * 1024;
 inline constexpr std::uint32_t kReceiveWindow = kLaneStreams * kStreamWindow;
 inline constexpr std::uint32_t kSendWindow = 2 * kReceiveWindow;
 
 /// Sessions that a dialler begins on one connection before it makes another: far from the listener's bound, since it may hear
 /// late that one has ended.
-inline constexpr std::size_t kDialledSessions = LaneSessions::kMaxSessions / 2;
+inline constexpr std::size_t kDialledSessions = session::LaneSessions::kMaxSessions / 2;
 
 /// Opens both lanes of a new session and writes their prefaces. Errors: as adit_stream_open; kTimedOut.
-asio::awaitable<Result<Link>> open_session(std::shared_ptr<SharedConnection> connection, LaneProtocol protocol, Instant until);
+asio::awaitable<Result<Link>> open_session(std::shared_ptr<SharedConnection> connection, wire::Protocol protocol,
+                                           Instant until);
 
 /// What a listener does with a connection that speaks lanes, as long as it lives: `on_session` is called for each session that
 /// is complete. Whoever breaks the rules of §2 ends the connection (3 or 4); a stream without its preface, or a session without
@@ -44,8 +45,10 @@ class DialPool {
  public:
   /// A dial that everybody who wants the same waits for.
   struct Attempt {
-    explicit Attempt(asio::io_context& context) : done(context, asio::steady_timer::time_point::max()) {}
+    Attempt(asio::io_context& context, wire::Protocol dialled_for)
+        : done(context, asio::steady_timer::time_point::max()), protocol(dialled_for) {}
     asio::steady_timer done;  ///< Cancelled when finished.
+    wire::Protocol protocol;  ///< Whose single stream was offered beside lanes.
     bool finished = false;
     std::optional<Error> failure;
     std::shared_ptr<SharedConnection> lanes;  ///< What was dialled speaks lanes.

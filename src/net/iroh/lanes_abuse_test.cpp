@@ -42,7 +42,7 @@ class RawPeer {
 
     std::array<std::uint8_t, 32> id{};
     EXPECT_TRUE(from_hex(to.endpoint_id, id));
-    const auto addr = bridge_view(to.addrs.front()), alpn = bridge_view(kAlpnLanes);
+    const auto addr = bridge_view(to.addrs.front()), alpn = bridge_view(session::kAlpnLanes);
     adit_dial target{};
     target.endpoint_id = id.data();
     target.addrs = &addr;
@@ -68,8 +68,8 @@ class RawPeer {
     if (done(handle) == ADIT_OK) write(handle, bytes);  // else the connection is closed already
     return handle;
   }
-  adit_handle lane(Lane lane, std::uint64_t session) {
-    return stream(LanePreface{.lane = lane, .protocol = LaneProtocol::kMining, .session_id = session}.encode());
+  adit_handle lane(session::Lane lane, std::uint64_t session) {
+    return stream(session::LanePreface{.lane = lane, .protocol = wire::Protocol::kMining, .session_id = session}.encode());
   }
 
   void write(adit_handle stream, Bytes bytes) {
@@ -157,7 +157,8 @@ TEST_F(IrohLanes, WhoBreaksTheRulesOfPrefacesLosesTheConnectionAndNobodyElse) {
                           {"number 0", {preface(1, 1, 0, 0, 0)}, 3},
                           {"a number far ahead", {preface(1, 1, 0, 0, 200)}, 3},
                           {"sessions without end", {}, 4}};
-  for (std::uint8_t i = 1; i <= LaneSessions::kMaxSessions + 1; ++i) cases.back().streams.push_back(preface(1, 1, 0, 0, i));
+  for (std::uint8_t i = 1; i <= session::LaneSessions::kMaxSessions + 1; ++i)
+    cases.back().streams.push_back(preface(1, 1, 0, 0, i));
   for (const auto& each : cases) {
     RawPeer peer(address_of(*server_));
     for (const auto& bytes : each.streams) (void)peer.stream(bytes);
@@ -175,10 +176,11 @@ TEST_F(IrohLanes, WhoeverStopsBeforeItsSessionIsThereIsSentAwayInTime) {
   const auto healthy = begin(upstream());
   ASSERT_TRUE(healthy) << healthy.error().message();
   RawPeer silent(address_of(*server_), 9), slow(address_of(*server_), 10);
-  (void)slow.lane(Lane::kControl, 1);
-  const auto data = slow.lane(Lane::kData, 1);
+  (void)slow.lane(session::Lane::kControl, 1);
+  const auto data = slow.lane(session::Lane::kData, 1);
   ASSERT_TRUE(slow.exchange(data));
-  const auto preface = LanePreface{.lane = Lane::kControl, .protocol = LaneProtocol::kMining, .session_id = 2}.encode();
+  const auto preface =
+      session::LanePreface{.lane = session::Lane::kControl, .protocol = wire::Protocol::kMining, .session_id = 2}.encode();
   EXPECT_EQ(slow.end_of(slow.stream(Bytes(preface).first(6))), 3) << "half a preface";
   EXPECT_TRUE(slow.exchange(data)) << "the session beside it, on the same connection";
   EXPECT_EQ(silent.closed(), 1u) << "a connection without a session";
@@ -192,7 +194,7 @@ TEST_F(IrohLanes, AnErrorOfOneSessionEndsThatAlone) {
   std::uint64_t session = 0;
   const auto begun = [&] {
     ++session;
-    return std::pair{peer.lane(Lane::kControl, session), peer.lane(Lane::kData, session)};
+    return std::pair{peer.lane(session::Lane::kControl, session), peer.lane(session::Lane::kData, session)};
   };
   const auto [healthy_control, healthy_data] = begun();
   ASSERT_TRUE(peer.exchange(healthy_data));
@@ -229,7 +231,7 @@ TEST_F(IrohLanes, AnErrorOfOneSessionEndsThatAlone) {
     lanes.push_back(begun());
     each.harm(lanes.back().first, lanes.back().second);
   }
-  const auto lonely = peer.lane(Lane::kControl, ++session);  // its other lane never comes
+  const auto lonely = peer.lane(session::Lane::kControl, ++session);  // its other lane never comes
   for (std::size_t i = 0; i < cases.size(); ++i) {
     // Whoever resets a lane himself is answered by an end of either kind: the reset may outrun the preface.
     const bool own = i + 1 == cases.size();
@@ -276,7 +278,7 @@ TEST_F(IrohLanes, ACertificateThatDoesNotHoldIsRefusedAndNothingIsSaidToWhoShows
                                 {sign(authority(), id, 0, now - 60s, now + 7200s), "longer than 3600 seconds"}};
   std::atomic<const Case*> current{nullptr};
   std::promise<std::string> heard;
-  ASSERT_TRUE(server_->listen({kAlpnLanes}, admission_, [&](Shard& shard, Link link, IrohCarrier::Place place) {
+  ASSERT_TRUE(server_->listen({session::kAlpnLanes}, admission_, [&](Shard& shard, Link link, IrohCarrier::Place place) {
     if (const auto* lie = current.load())
       shard.spawn(show(shard, std::move(link), lie->shown, heard));
     else

@@ -23,28 +23,28 @@ TEST_F(IrohLanes, AreChosenWhereBothSidesHaveThemAndTheMetadataSaysSo) {
   ASSERT_TRUE(lanes) << lanes.error().message();
   EXPECT_EQ(try_out(**lanes), "");
   const auto metadata = on_client([&]() -> asio::awaitable<ConnectionMetadata> { co_return (*lanes)->metadata(); });
-  EXPECT_EQ(metadata.alpn, kAlpnLanes);
+  EXPECT_EQ(metadata.alpn, session::kAlpnLanes);
   EXPECT_EQ(metadata.lanes, 2u);
   EXPECT_EQ(metadata.sessions, 1u);
   EXPECT_EQ(metadata.authority_key, noise::to_text(authority().public_key()));
   EXPECT_TRUE(metadata.certificate_until);
 
-  const auto single = begin(upstream(kAlpnMining));
+  const auto single = begin(upstream(session::kAlpnMining));
   ASSERT_TRUE(single) << single.error().message();
   EXPECT_EQ(try_out(**single), "");
   const auto other = on_client([&]() -> asio::awaitable<ConnectionMetadata> { co_return (*single)->metadata(); });
-  EXPECT_EQ(other.alpn, kAlpnMining);
+  EXPECT_EQ(other.alpn, session::kAlpnMining);
   EXPECT_EQ(other.lanes, 1u);
 }
 
 TEST_F(IrohLanes, APeerWithOneStreamIsServedByOne) {
-  listen({kAlpnMining});
+  listen({session::kAlpnMining});
   for (int i = 0; i < 2; ++i) {
     const auto session = begin(upstream());
     ASSERT_TRUE(session) << session.error().message();
     EXPECT_EQ(try_out(**session), "");
     const auto metadata = on_client([&]() -> asio::awaitable<ConnectionMetadata> { co_return (*session)->metadata(); });
-    EXPECT_EQ(metadata.alpn, kAlpnMining);
+    EXPECT_EQ(metadata.alpn, session::kAlpnMining);
     EXPECT_EQ(metadata.sessions, 1u);
   }
 }
@@ -58,7 +58,7 @@ TEST_F(IrohLanes, TwoDialsAtOnceAndALaterOneShareOneConnection) {
     home().post([&] {
       home().spawn(
           [](IrohNodeManager& from, Shard& shard, IrohConfig to, std::promise<Result<Link>>& done) -> asio::awaitable<void> {
-            done.set_value(co_await from.dial(shard, to, 10s));
+            done.set_value(co_await from.dial(shard, to, wire::Protocol::kMining, 10s));
           }(*client_, home(), address_of(*server_), promise));
     });
   }
@@ -67,8 +67,9 @@ TEST_F(IrohLanes, TwoDialsAtOnceAndALaterOneShareOneConnection) {
     ASSERT_TRUE(link) << link.error().message();
     links_.push_back(std::move(*link));
   }
-  auto third = on_client(
-      [this]() -> asio::awaitable<Result<Link>> { co_return co_await client_->dial(home(), address_of(*server_), 10s); });
+  auto third = on_client([this]() -> asio::awaitable<Result<Link>> {
+    co_return co_await client_->dial(home(), address_of(*server_), wire::Protocol::kMining, 10s);
+  });
   ASSERT_TRUE(third) << third.error().message();
   links_.push_back(std::move(*third));
   const auto sessions = on_client([this]() -> asio::awaitable<std::vector<unsigned>> {
@@ -92,7 +93,7 @@ TEST_F(IrohLanes, AFailedDialFailsBothThatWaitForIt) {
     home().post([&, to] {
       home().spawn(
           [](IrohNodeManager& from, Shard& shard, IrohConfig wrong, std::promise<Result<Link>>& done) -> asio::awaitable<void> {
-            done.set_value(co_await from.dial(shard, wrong, 3s));
+            done.set_value(co_await from.dial(shard, wrong, wire::Protocol::kMining, 3s));
           }(*client_, home(), to, promise));
     });
   }
@@ -139,8 +140,9 @@ TEST_F(IrohLanes, ATipArrivesWhileEveryOtherLaneOfTheConnectionIsUnreadAndFull) 
   const auto healthy = begin(upstream());
   ASSERT_TRUE(healthy) << healthy.error().message();
   for (std::size_t i = 0; i + 1 < kDialledSessions; ++i) {
-    auto link = on_client(
-        [this]() -> asio::awaitable<Result<Link>> { co_return co_await client_->dial(home(), address_of(*server_), 10s); });
+    auto link = on_client([this]() -> asio::awaitable<Result<Link>> {
+      co_return co_await client_->dial(home(), address_of(*server_), wire::Protocol::kMining, 10s);
+    });
     ASSERT_TRUE(link) << link.error().message();
     links_.push_back(std::move(*link));
   }
@@ -170,25 +172,27 @@ TEST_F(IrohLanes, ATipArrivesWhileEveryOtherLaneOfTheConnectionIsUnreadAndFull) 
 }
 
 TEST_F(IrohLanes, AConnectionSplitsIntoAHalfThatTagsFramesByLaneAndOneThatRoutesThem) {
-  ASSERT_TRUE(server_->listen({kAlpnLanes, kAlpnMining}, admission_, [this](Shard& shard, Link link, IrohCarrier::Place) {
-    shard.spawn([](Shard& here, Link given, Credentials& credentials) -> asio::awaitable<void> {
-      auto accepted = co_await IrohConnection::accept(here, std::move(given), credentials, {});
-      if (!accepted) co_return;
-      auto [reading, writing] = accepted->split();
-      for (;;) {
-        const auto frames = co_await reading.read();
-        if (!frames) co_return;
-        wire::FrameBuffer back;
-        for (const auto& each : *frames) (void)back.push_raw(each.frame.header, each.frame.payload);
-        writing.write(back);
-      }
-    }(shard, std::move(link), credentials_[shard.index()]));
-  }));
-  for (const char* alpn : {kAlpnLanes, kAlpnMining}) {
+  ASSERT_TRUE(server_->listen({session::kAlpnLanes, session::kAlpnMining}, admission_,
+                              [this](Shard& shard, Link link, IrohCarrier::Place) {
+                                shard.spawn([](Shard& here, Link given, Credentials& credentials) -> asio::awaitable<void> {
+                                  auto accepted = co_await IrohConnection::accept(here, std::move(given), credentials, {});
+                                  if (!accepted) co_return;
+                                  auto [reading, writing] = accepted->split();
+                                  for (;;) {
+                                    const auto frames = co_await reading.read();
+                                    if (!frames) co_return;
+                                    wire::FrameBuffer back;
+                                    for (const auto& each : *frames) (void)back.push_raw(each.frame.header, each.frame.payload);
+                                    writing.write(back);
+                                  }
+                                }(shard, std::move(link), credentials_[shard.index()]));
+                              }));
+  for (const char* alpn : {session::kAlpnLanes, session::kAlpnMining}) {
     const auto saw = on_client([this, alpn]() -> asio::awaitable<std::string> {
       auto to = address_of(*server_);
       to.alpn = alpn;
-      auto connected = co_await IrohConnection::connect(*client_, home(), to, authority().public_key(), 10s, {});
+      auto connected =
+          co_await IrohConnection::connect(*client_, home(), to, wire::Protocol::kMining, authority().public_key(), 10s, {});
       if (!connected) co_return connected.error().message();
       if (connected->metadata().alpn != alpn) co_return "another protocol";
       auto [reading, writing] = connected->split();
@@ -199,7 +203,7 @@ TEST_F(IrohLanes, AConnectionSplitsIntoAHalfThatTagsFramesByLaneAndOneThatRoutes
         if (!frames) co_return frames.error().message();
         for (const auto& each : *frames) {
           const bool data = each.frame.is<wire::SubmitSharesStandard>();
-          if (data != (each.lane == Lane::kData)) co_return "a wrong tag";
+          if (data != (each.lane == session::Lane::kData)) co_return "a wrong tag";
           lanes += data ? 'd' : 'c';
         }
       }

@@ -14,8 +14,8 @@
 #include "base/eventually_testing.h"
 #include "base/hex.h"
 #include "net/dial.h"
+#include "net/establish.h"
 #include "net/iroh/node_testing.h"
-#include "net/session.h"
 #include "noise/certificate.h"
 #include "wire/adit_messages.h"
 #include "wire/messages.h"
@@ -110,8 +110,7 @@ class IrohLanes : public IrohNodes {
     server_ = node(loopback(1));
     client_ = node(loopback(2));
     for (unsigned i = 0; i < 2; ++i) {
-      credentials_.push_back({.noise = noise::CertificateSource(authority(), 3600s, noise::system_random())});
-      credentials_.back().endpoint.emplace(authority(), id_of(*server_), 0, 3600s, noise::system_random());
+      credentials_.emplace_back(authority().secret(), 3600s, id_of(*server_));
     }
   }
   void TearDown() override {
@@ -125,22 +124,23 @@ class IrohLanes : public IrohNodes {
     IrohNodes::TearDown();
   }
 
-  void listen(std::vector<std::string> alpns = {kAlpnLanes, kAlpnMining}) {
+  void listen(std::vector<std::string> alpns = {session::kAlpnLanes, session::kAlpnMining}) {
     ASSERT_TRUE(server_->listen(std::move(alpns), admission_, [this](Shard& shard, Link link, IrohCarrier::Place place) {
       shard.spawn(serve(shard, std::move(link), std::move(place), credentials_[shard.index()]));
     }));
   }
 
-  [[nodiscard]] Upstream upstream(std::string alpn = {}) const {
+  [[nodiscard]] Peer upstream(std::string alpn = {}) const {
     auto to = address_of(*server_);
     to.alpn = std::move(alpn);
     return {.transport = to, .authority = authority().public_key()};
   }
 
   /// A session that lasts until the test ends.
-  Result<NetworkConnection*> begin(Upstream to) {
+  Result<NetworkConnection*> begin(Peer to) {
     return on_client([this, to]() -> asio::awaitable<Result<NetworkConnection*>> {
-      ADIT_CO_TRY(auto connection, co_await dial(home(), to, {.connect_deadline = 10s, .iroh = client_.get()}));
+      ADIT_CO_TRY(auto connection,
+                  co_await dial(home(), to, wire::Protocol::kMining, {.connect_deadline = 10s, .iroh = client_.get()}));
       kept_.push_back(std::move(connection));
       co_return kept_.back().get();
     });

@@ -44,6 +44,14 @@ Error dial_error(std::int32_t result, adit_handle handle, const std::string& end
                         : Error(result == ADIT_TIMED_OUT ? Errc::kTimedOut : Errc::kUnreachable, error.message() + advice);
 }
 
+/// What both sides of the connection agreed on; empty: unknown, or longer than any of ours.
+std::string alpn_of(adit_handle connection) {
+  std::array<std::uint8_t, 32> bytes{};
+  const auto length = adit_connection_alpn(connection, bytes.data(), bytes.size());
+  if (length <= 0 || static_cast<std::size_t>(length) > bytes.size()) return {};
+  return std::string(as_text(Bytes(bytes).first(static_cast<std::size_t>(length))));
+}
+
 /// The end of a dial, whoever still waits for it.
 asio::awaitable<void> finish_dial(std::shared_ptr<DialPool> pool, std::string key, std::shared_ptr<DialPool::Attempt> attempt,
                                   std::shared_ptr<EventLoop> loop, BridgeHandle connection,
@@ -55,10 +63,7 @@ asio::awaitable<void> finish_dial(std::shared_ptr<DialPool> pool, std::string ke
   if (result != ADIT_OK) {
     attempt->failure = dial_error(result, handle, endpoint_id, no_relay);
   } else {
-    std::array<std::uint8_t, 32> alpn{};
-    const auto length = adit_connection_alpn(handle, alpn.data(), alpn.size());
-    if (length > 0 &&
-        as_text(Bytes(alpn).first(std::min<std::size_t>(static_cast<std::size_t>(length), alpn.size()))) == kAlpnLanes) {
+    if (alpn_of(handle) == session::kAlpnLanes) {
       attempt->lanes = std::make_shared<SharedConnection>(loop, std::move(connection), std::move(open));
       attempt->lanes->linger(linger);
     } else {
@@ -187,10 +192,8 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
                                   bridge_view("this endpoint id is not on the list of those that may connect"));
       co_return;
     }
-    std::array<std::uint8_t, 32> alpn{};
-    const auto length = adit_connection_alpn(connection.get(), alpn.data(), alpn.size());
-    if (length == static_cast<std::int64_t>(std::string_view(kAlpnLanes).size()) &&
-        as_text(Bytes(alpn).first(static_cast<std::size_t>(length))) == kAlpnLanes) {
+    const auto alpn = alpn_of(connection.get());
+    if (alpn == session::kAlpnLanes) {
       auto shared = std::make_shared<SharedConnection>(loop, std::move(connection), self->open_);
       co_return co_await serve_lanes(self, std::move(shared), std::make_shared<Admission::Token>(place.take()));
     }
@@ -198,7 +201,8 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
     if (adit_stream_accept(connection.get(), bridge_ms(self->accept_deadline_), &handle) != ADIT_OK) co_return;
     BridgeHandle stream(handle);
     if (co_await loop->done(handle) != ADIT_OK) co_return;  // silent for too long, or gone
-    Link link{.stream = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream))};
+    Link link{.stream = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream)),
+              .protocol = session::protocol_of_alpn(alpn)};
     self->hand_over(loop->shard(), std::move(link), std::make_shared<Admission::Token>(place.take()));
   }
 
@@ -394,7 +398,8 @@ adit_handle IrohNodeManager::endpoint() const {
 
 /// Begins a dial, or joins the one that is under way to the same peer, and waits for it.
 asio::awaitable<Result<std::shared_ptr<DialPool::Attempt>>> IrohNodeManager::connect(Shard& shard, const IrohConfig& to,
-                                                                                     std::string key, Duration deadline) {
+                                                                                     wire::Protocol protocol, std::string key,
+                                                                                     Duration deadline) {
   const auto pool = pools_[shard.index()];
   const bool no_relay = config_.relay_mode == IrohRelays::kNone;
   auto attempt = pool->attempt(key);
@@ -403,8 +408,9 @@ asio::awaitable<Result<std::shared_ptr<DialPool::Attempt>>> IrohNodeManager::con
     if (!from_hex(to.endpoint_id, id))
       co_return fail(Errc::kConfiguration, "an endpoint id is 64 hex digits, not '" + to.endpoint_id + "'");
     const auto addrs = bridge_views(to.addrs);
-    const std::vector<std::string> offered =
-        to.alpn.empty() ? std::vector<std::string>{kAlpnLanes, kAlpnMining} : std::vector<std::string>{to.alpn};
+    const std::vector<std::string> offered = to.alpn.empty()
+                                                 ? std::vector<std::string>{session::kAlpnLanes, session::row_of(protocol).alpn}
+                                                 : std::vector<std::string>{to.alpn};
     const auto alpns = bridge_views(offered);
     adit_dial target{};
     target.endpoint_id = id.data();
@@ -419,7 +425,7 @@ asio::awaitable<Result<std::shared_ptr<DialPool::Attempt>>> IrohNodeManager::con
         result != ADIT_OK) {
       co_return fail(dial_error(result, 0, to.endpoint_id, no_relay));
     }
-    attempt = std::make_shared<DialPool::Attempt>(shard.context());
+    attempt = std::make_shared<DialPool::Attempt>(shard.context(), protocol);
     pool->begin(key, attempt);
     // On its own: whoever began it may stop waiting, and others may wait too.
     shard.spawn(finish_dial(pool, key, attempt, loop, BridgeHandle(handle), std::make_unique<EventLoop::Done>(loop, handle),
@@ -428,12 +434,12 @@ asio::awaitable<Result<std::shared_ptr<DialPool::Attempt>>> IrohNodeManager::con
   if (!attempt->finished)
     (void)co_await attempt->done.async_wait(asio::cancel_after(deadline, asio::as_tuple(asio::use_awaitable)));
   if (!attempt->finished) co_return fail(dial_error(ADIT_TIMED_OUT, 0, to.endpoint_id, no_relay));
-  if (attempt->failure) co_return fail(*attempt->failure);
+  // What another protocol's dial met without lanes says nothing of this one's.
+  if (attempt->failure && attempt->protocol == protocol) co_return fail(*attempt->failure);
   co_return attempt;
 }
 
-asio::awaitable<Result<Link>> IrohNodeManager::dial_session(Shard& shard, IrohConfig to, LaneProtocol protocol,
-                                                            Duration deadline) {
+asio::awaitable<Result<Link>> IrohNodeManager::dial(Shard& shard, IrohConfig to, wire::Protocol protocol, Duration deadline) {
   const auto loop = loops_[shard.index()];
   const auto pool = pools_[shard.index()];
   const auto until = now_from_system().instant + deadline;
@@ -444,8 +450,9 @@ asio::awaitable<Result<Link>> IrohNodeManager::dial_session(Shard& shard, IrohCo
     auto lanes = pool->find(key);
     const bool known = lanes != nullptr;
     if (!lanes) {
-      ADIT_CO_TRY(const auto attempt, co_await connect(shard, to, key, left()));
+      ADIT_CO_TRY(const auto attempt, co_await connect(shard, to, protocol, key, left()));
       lanes = attempt->lanes;
+      if (!lanes && attempt->protocol != protocol) continue;
       if (!lanes) {
         auto connection = std::move(attempt->single);
         if (connection.get() == 0) continue;  // somebody else who waited has taken it
@@ -457,7 +464,8 @@ asio::awaitable<Result<Link>> IrohNodeManager::dial_session(Shard& shard, IrohCo
           co_return fail(
               open_error(*loop, connection.get(), result, handle).in("cannot connect to " + to.endpoint_id.substr(0, 10)));
         }
-        co_return Link{.stream = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream))};
+        co_return Link{.stream = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream)),
+                       .protocol = protocol};
       }
       if (lanes->sessions() >= kDialledSessions) continue;  // many waited for it
     }

@@ -86,11 +86,7 @@ class IrohNodeManager final : public IrohCarrier {
 
   /// Besides those of IrohCarrier: kHandshake (another endpoint answers there), kConfiguration (no such id, our own, a bad
   /// address).
-  asio::awaitable<Result<Link>> dial(Shard& shard, const IrohConfig& to, Duration deadline) override {
-    return dial_session(shard, to, LaneProtocol::kMining, deadline);
-  }
-  /// As dial. `protocol`: of the session, if it is one over lanes.
-  asio::awaitable<Result<Link>> dial_session(Shard& shard, IrohConfig to, LaneProtocol protocol, Duration deadline);
+  asio::awaitable<Result<Link>> dial(Shard& shard, IrohConfig to, wire::Protocol protocol, Duration deadline) override;
   /// Not from within on_link: neither is stop_listening. Errors: kConfiguration.
   Result<void> listen(std::vector<std::string> alpns, Admission admission, OnLink on_link) override;
   void stop_listening() override;
@@ -112,7 +108,8 @@ class IrohNodeManager final : public IrohCarrier {
   void watch(const std::stop_token& stop);
   void rebuild();
   [[nodiscard]] adit_handle endpoint() const;
-  asio::awaitable<Result<std::shared_ptr<DialPool::Attempt>>> connect(Shard& shard, const IrohConfig& to, std::string key,
+  asio::awaitable<Result<std::shared_ptr<DialPool::Attempt>>> connect(Shard& shard, const IrohConfig& to,
+                                                                      wire::Protocol protocol, std::string key,
                                                                       Duration deadline);
 
   Shards& shards_;

@@ -69,7 +69,7 @@ TEST_F(IrohNode, ConnectionsAreSpreadOverTheShards) {
   std::mutex mutex;
   std::set<unsigned> used;
   unsigned accepted = 0;
-  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}), [&](Shard& shard, Link link, IrohCarrier::Place) {
+  ASSERT_TRUE(server->listen({session::kAlpnMining}, Admission({}), [&](Shard& shard, Link link, IrohCarrier::Place) {
     const std::scoped_lock lock(mutex);
     used.insert(shard.index());
     if (++accepted == 4) promise.set_value(used);
@@ -84,22 +84,21 @@ TEST_F(IrohNode, ConnectionsAreSpreadOverTheShards) {
 
 TEST_F(IrohNode, SessionsOfTwoProtocolsShareAConnection) {
   const auto server = node(loopback(1)), client = node(loopback(2));
-  std::promise<LaneProtocol> first;
-  std::promise<LaneProtocol> second;
-  ASSERT_TRUE(server->listen({kAlpnLanes}, Admission({}), [&](Shard&, const Link& link, IrohCarrier::Place) {
-    (link.protocol == LaneProtocol::kMining ? first : second).set_value(link.protocol);
+  std::promise<wire::Protocol> first;
+  std::promise<wire::Protocol> second;
+  ASSERT_TRUE(server->listen({session::kAlpnLanes}, Admission({}), [&](Shard&, const Link& link, IrohCarrier::Place) {
+    (link.protocol == wire::Protocol::kMining ? first : second).set_value(link.protocol.value());
   }));
   const auto sessions =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<unsigned>> {
-        ADIT_CO_TRY(const auto mining, co_await from.dial_session(shard, to, LaneProtocol::kMining, kPatience));
-        ADIT_CO_TRY(const auto templates,
-                    co_await from.dial_session(shard, to, LaneProtocol::kTemplateDistribution, kPatience));
+        ADIT_CO_TRY(const auto mining, co_await from.dial(shard, to, wire::Protocol::kMining, kPatience));
+        ADIT_CO_TRY(const auto templates, co_await from.dial(shard, to, wire::Protocol::kTemplateDistribution, kPatience));
         co_return templates.stream->metadata().sessions;
       }(*client, shards_[0], address_of(*server)));
   ASSERT_TRUE(sessions) << sessions.error().message();
   EXPECT_EQ(*sessions, 2U);
-  EXPECT_EQ(first.get_future().get(), LaneProtocol::kMining);
-  EXPECT_EQ(second.get_future().get(), LaneProtocol::kTemplateDistribution);
+  EXPECT_EQ(first.get_future().get(), wire::Protocol::kMining);
+  EXPECT_EQ(second.get_future().get(), wire::Protocol::kTemplateDistribution);
 }
 
 TEST_F(IrohNode, AFinishIsACleanEndAndBytesAreCounted) {
@@ -144,7 +143,7 @@ TEST_F(IrohNode, MetadataNamesThePeerAndItsDirectPath) {
 
 TEST_F(IrohNode, ACloseDeliversWhatWasWrittenAndItsCode) {
   const auto server = node(loopback(1)), client = node(loopback(2));
-  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}), [](Shard& shard, Link link, IrohCarrier::Place) {
+  ASSERT_TRUE(server->listen({session::kAlpnMining}, Admission({}), [](Shard& shard, Link link, IrohCarrier::Place) {
     shard.spawn([](std::unique_ptr<ByteStream> peer) -> asio::awaitable<void> {
       if (!co_await read_some(*peer)) co_return;
       (void)co_await write_all(*peer, as_bytes("no more of you"));
@@ -188,7 +187,7 @@ TEST_F(IrohNode, ASilentPeerIsDroppedAtItsDeadlineAndNeverHandedOver) {
   config.accept_deadline = 300ms;
   const auto server = node(std::move(config)), client = node(loopback(2));
   std::atomic<int> handed_over{0};
-  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}), [&](Shard&, Link, IrohCarrier::Place) { ++handed_over; }));
+  ASSERT_TRUE(server->listen({session::kAlpnMining}, Admission({}), [&](Shard&, Link, IrohCarrier::Place) { ++handed_over; }));
   // The stream is opened and nothing is written: the peer does not even see it.
   const auto end =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, IrohConfig to) -> asio::awaitable<Result<std::string>> {
@@ -268,7 +267,7 @@ TEST_F(IrohNode, ADialToSilenceEndsAtItsDeadline) {
 TEST_F(IrohNode, ANodeThatGoesEndsItsStreamsAndTellsThePeer) {
   auto server = node(loopback(1)), client = node(loopback(2));
   std::promise<std::string> peer_saw;
-  ASSERT_TRUE(server->listen({kAlpnMining}, Admission({}), [&](Shard& shard, Link link, IrohCarrier::Place) {
+  ASSERT_TRUE(server->listen({session::kAlpnMining}, Admission({}), [&](Shard& shard, Link link, IrohCarrier::Place) {
     shard.spawn([](std::unique_ptr<ByteStream> peer, std::promise<std::string>& saw) -> asio::awaitable<void> {
       for (;;) {
         const auto got = co_await read_some(*peer);

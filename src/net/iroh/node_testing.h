@@ -26,7 +26,8 @@ class IrohNodes : public testing::Test {
     return started ? std::move(*started) : nullptr;
   }
 
-  static void serve_echo(IrohNodeManager& node, Admission admission = Admission({}), const std::string& alpn = kAlpnMining) {
+  static void serve_echo(IrohNodeManager& node, Admission admission = Admission({}),
+                         const std::string& alpn = session::kAlpnMining) {
     const auto listening = node.listen({alpn}, std::move(admission), [](Shard& shard, Link link, IrohCarrier::Place) {
       shard.spawn(echo(std::move(link.stream)));
     });

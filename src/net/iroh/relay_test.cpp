@@ -124,7 +124,7 @@ TEST_F(RelayTest, EverySessionOfAnAllowListedEndpointCountsByItsIdAndNotByTheRel
   config.accept.allowed = {first->endpoint_id(), second->endpoint_id()};
   const auto pool = node(std::move(config));
   Admission admission({.max_connections_per_source = 2});
-  ASSERT_TRUE(pool->listen({kAlpnLanes}, admission, [](Shard& shard, Link link, IrohCarrier::Place place) {
+  ASSERT_TRUE(pool->listen({session::kAlpnLanes}, admission, [](Shard& shard, Link link, IrohCarrier::Place place) {
     shard.spawn(let_in(std::move(link), std::move(place)));
   }));
   ASSERT_TRUE(connected(*pool));
@@ -133,7 +133,7 @@ TEST_F(RelayTest, EverySessionOfAnAllowListedEndpointCountsByItsIdAndNotByTheRel
     return run_on(
         shards_[0],
         [](IrohNodeManager& node, Shard& shard, IrohConfig to, std::vector<Link>& kept) -> asio::awaitable<std::string> {
-          auto link = co_await node.dial(shard, to, 20s);
+          auto link = co_await node.dial(shard, to, wire::Protocol::kMining, 20s);
           if (!link) co_return link.error().message();
           auto said = co_await read_some(*link->stream);
           kept.push_back(std::move(*link));

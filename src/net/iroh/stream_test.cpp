@@ -49,7 +49,7 @@ class IrohStreams : public IrohNodes {
     auto server = IrohNodeManager::start(shards_, loopback(1)), client = IrohNodeManager::start(shards_, loopback(2));
     EXPECT_TRUE(server && client);
     std::promise<Result<std::string>> accepted;
-    EXPECT_TRUE((*server)->listen({kAlpnMining}, Admission({}), [&](Shard& shard, Link link, IrohCarrier::Place) {
+    EXPECT_TRUE((*server)->listen({session::kAlpnMining}, Admission({}), [&](Shard& shard, Link link, IrohCarrier::Place) {
       shard.spawn([](std::unique_ptr<ByteStream> owned, Side& side,
                      std::promise<Result<std::string>>& outcome) -> asio::awaitable<void> {
         outcome.set_value(co_await side(dynamic_cast<IrohStream&>(*owned)));

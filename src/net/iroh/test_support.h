@@ -98,8 +98,8 @@ inline asio::awaitable<Result<std::string>> say(ByteStream& stream, std::string 
 /// A dial for one bi stream of a connection of its own, whatever the peer could have instead.
 inline asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_stream(IrohNodeManager& from, Shard& shard, IrohConfig to,
                                                                         Duration deadline) {
-  if (to.alpn.empty()) to.alpn = kAlpnMining;
-  ADIT_CO_TRY(auto link, co_await from.dial(shard, to, deadline));
+  if (to.alpn.empty()) to.alpn = session::kAlpnMining;
+  ADIT_CO_TRY(auto link, co_await from.dial(shard, to, wire::Protocol::kMining, deadline));
   co_return std::move(link.stream);
 }
 

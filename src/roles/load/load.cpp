@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cerrno>
 #include <ctime>
-#include <future>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -18,6 +17,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "net/dial.h"
+#include "upstream/url.h"
 
 namespace adit::load {
 namespace {
@@ -44,10 +44,10 @@ Duration own_cpu() {
 }  // namespace
 
 /// The connections of one shard. Everything but the constructor and the counts runs on the shard's thread.
-class Load::Part : public std::enable_shared_from_this<Part> {
+class Load::Part final : public net::ServicePart {
   struct Peer {
     Peer(std::unique_ptr<net::NetworkConnection> to, const SessionOptions& options, Meter& meter, std::uint32_t number)
-        : connection(std::move(to)), session(options, meter, number) {}
+        : connection(std::move(to)), session(options, meter, connection->metadata().lanes > 1, number) {}
     std::unique_ptr<net::NetworkConnection> connection;
     Session session;
     bool alive = true;
@@ -55,26 +55,26 @@ class Load::Part : public std::enable_shared_from_this<Part> {
 
  public:
   Part(LoadOptions options, net::Shard& shard, std::size_t connections, std::size_t first_number)
-      : options_(std::move(options)),
-        shard_(shard),
+      : net::ServicePart(shard),
+        options_(std::move(options)),
         wanted_(connections),
         first_number_(static_cast<std::uint32_t>(first_number)) {}
 
   /// Opens the part's connections, `at_once` at a time.
   void open(std::size_t at_once) {
     peers_.reserve(wanted_);
-    for (std::size_t i = 0; i < std::min(at_once, wanted_); ++i) shard_.spawn(open_some(shared_from_this()));
+    for (std::size_t i = 0; i < std::min(at_once, wanted_); ++i) shard().spawn(open_some(self()));
   }
 
-  void begin() {
+  void begin_shares() {
     meter_ = Meter{};
     lost_ = 0;
     submitting_ = true;
     ++turn_;
     if (options_.flood) {
-      shard_.spawn(flood(shared_from_this(), turn_));
+      shard().spawn(flood(self(), turn_));
     } else if (options_.rate > 0) {
-      shard_.spawn(pace(shared_from_this(), turn_));
+      shard().spawn(pace(self(), turn_));
     }
   }
 
@@ -102,24 +102,33 @@ class Load::Part : public std::enable_shared_from_this<Part> {
   [[nodiscard]] const Error& failure() const { return *failure_; }
 
  private:
+  std::shared_ptr<Part> self() { return std::static_pointer_cast<Part>(shared_from_this()); }
+
+  void begin() override {}
+  void drain(const session::ShutdownBehavior&) override { close(); }
+  void cut_off() override { close(); }
+
   static asio::awaitable<void> open_some(std::shared_ptr<Part> part) {
     while (part->dialled_ < part->wanted_) {
       ++part->dialled_;
-      auto connection =
-          co_await net::dial(part->shard_, part->options_.pool,
-                             {.connect_deadline = kNoProgress, .handshake_deadline = kNoProgress, .iroh = part->options_.iroh});
+      auto connection = co_await net::dial(part->shard(), part->options_.pool, wire::Protocol::kMining,
+                                           {.name = upstream::to_url(part->options_.pool),
+                                            .connect_deadline = kNoProgress,
+                                            .handshake_deadline = kNoProgress,
+                                            .iroh = part->options_.iroh});
       if (!connection) co_return part->give_up(std::move(connection.error()));
       if (part->wanted_ == 0) co_return;  // closed meanwhile
       const auto number = part->first_number_ + static_cast<std::uint32_t>(part->peers_.size());
       auto& peer = part->peers_.emplace_back(
           std::make_unique<Peer>(std::move(*connection), part->options_.session, part->meter_, number));
-      part->shard_.spawn(serve(part, *peer));
+      part->shard().spawn(serve(part, *peer));
     }
   }
 
   static asio::awaitable<void> serve(std::shared_ptr<Part> part, Peer& peer) {
     part->out_.clear();
-    peer.session.start(part->options_.pool.transport, part->out_);
+    const auto [host, port] = net::host_and_port(part->options_.pool.transport);
+    peer.session.start(host, port, now_from_system(), part->out_);
     peer.connection->send(part->out_);
     for (bool ready = false;;) {
       const auto batch = co_await peer.connection->receive();
@@ -127,9 +136,7 @@ class Load::Part : public std::enable_shared_from_this<Part> {
       const Now at = now_from_system();
       wire::FrameBuffer& out = part->out_;
       out.clear();
-      for (const wire::FrameView& frame : *batch) {
-        if (auto handled = peer.session.on_frame(frame, at, out); !handled) co_return part->lose(peer, ready, handled.error());
-      }
+      if (auto handled = peer.session.on_frames(*batch, at, out); !handled) co_return part->lose(peer, ready, handled.error());
       if (part->submitting_ && part->options_.flood) peer.session.submit(part->options_.session.in_flight, at.instant, out);
       peer.connection->send(out);
       if (!ready && peer.session.ready()) {
@@ -161,14 +168,14 @@ class Load::Part : public std::enable_shared_from_this<Part> {
   static asio::awaitable<void> flood(std::shared_ptr<Part> part, unsigned turn) {
     for (std::size_t i = 0; i < part->peers_.size() && part->submits_in(turn); ++i) {
       part->submit(*part->peers_[i], part->options_.session.in_flight);
-      if (i % kPeersPerTurn == kPeersPerTurn - 1) co_await asio::post(part->shard_.context(), asio::use_awaitable);
+      if (i % kPeersPerTurn == kPeersPerTurn - 1) co_await asio::post(part->shard().context(), asio::use_awaitable);
     }
   }
 
   static asio::awaitable<void> pace(std::shared_ptr<Part> part, unsigned turn) {
     const double rate =
         part->options_.rate * static_cast<double>(part->peers_.size()) / static_cast<double>(part->options_.connections);
-    asio::steady_timer timer(part->shard_.context());
+    asio::steady_timer timer(part->shard().context());
     Instant last = now();
     double due = 0;
     for (std::size_t next = 0; part->submits_in(turn);) {
@@ -196,8 +203,7 @@ class Load::Part : public std::enable_shared_from_this<Part> {
   }
 
   const LoadOptions options_;  ///< A copy: tasks may end after the load.
-  net::Shard& shard_;
-  std::size_t wanted_;  ///< 0 once closed.
+  std::size_t wanted_;         ///< 0 once closed.
   std::uint32_t first_number_;
   std::size_t dialled_ = 0;
   std::vector<std::unique_ptr<Peer>> peers_;
@@ -213,38 +219,24 @@ class Load::Part : public std::enable_shared_from_this<Part> {
   std::atomic<bool> failed_{false};
 };
 
-Load::Load(net::Shards& shards, LoadOptions options) : shards_(shards), options_(std::move(options)) {
+Load::Load(net::Shards& shards, LoadOptions options) : options_(std::move(options)), service_(shards) {
   std::size_t first = 0;
-  for (unsigned i = 0; i < shards_.size(); ++i) {
-    const std::size_t share = options_.connections / shards_.size() + (i < options_.connections % shards_.size() ? 1 : 0);
-    parts_.push_back(std::make_shared<Part>(options_, shards_[i], share, first));
+  service_.start([&](net::Shard& shard) {
+    const std::size_t share =
+        options_.connections / shards.size() + (shard.index() < options_.connections % shards.size() ? 1 : 0);
+    auto part = std::make_shared<Part>(options_, shard, share, first);
     first += share;
-  }
-}
-
-template <class Ask>
-auto Load::ask(Ask ask) const {
-  using Answer = std::invoke_result_t<Ask, Part&>;
-  std::vector<std::future<Answer>> pending;
-  for (unsigned i = 0; i < parts_.size(); ++i) {
-    auto promise = std::make_shared<std::promise<Answer>>();
-    pending.push_back(promise->get_future());
-    shards_[i].post([part = parts_[i], promise, ask] { promise->set_value(ask(*part)); });
-  }
-  std::vector<Answer> answers;
-  answers.reserve(pending.size());
-  for (auto& future : pending) answers.push_back(future.get());
-  return answers;
+    return part;
+  });
+  for (unsigned i = 0; i < shards.size(); ++i) parts_.push_back(service_.on(shards[i]));
 }
 
 // NOLINTNEXTLINE(bugprone-exception-escape): a lock or a promise that fails here leaves nothing to go on with
 Load::~Load() {
-  ask([](Part& part) {
-    part.close();
-    return true;
-  });
+  service_.stop({.kind = session::ShutdownBehavior::Kind::kImmediate});
   // The last to let go of a part is its shard's thread, where its connections live.
-  for (unsigned i = 0; i < parts_.size(); ++i) shards_[i].post([part = std::move(parts_[i])] {});
+  service_.clear();
+  for (auto& part : parts_) part->shard().post([part = std::move(part)] {});
 }
 
 Result<Opened> Load::open() {
@@ -258,11 +250,8 @@ Result<Opened> Load::open() {
     ADIT_TRY(memory, pool_->resident());
   }
   const Instant begun = now();
-  const std::size_t at_once = std::max<std::size_t>(1, options_.dialling / shards_.size());
-  ask([at_once](Part& part) {
-    part.open(at_once);
-    return true;
-  });
+  const std::size_t at_once = std::max<std::size_t>(1, options_.dialling / service_.shards().size());
+  service_.post([at_once](Part& part) { part.open(at_once); });
   std::size_t ready = 0;
   for (Instant progress = begun; ready < options_.connections;) {
     std::this_thread::sleep_for(5ms);
@@ -293,8 +282,8 @@ Result<void> Load::begin() {
   }
   own_cpu_begun_ = own_cpu();
   begun_ = now();
-  ask([](Part& part) {
-    part.begin();
+  (void)service_.ask([](Part& part) {
+    part.begin_shares();
     return true;
   });
   return {};
@@ -302,7 +291,7 @@ Result<void> Load::begin() {
 
 Result<Measured> Load::finish() {
   Measured measured;
-  auto answers = ask([](Part& part) { return part.finish(); });
+  auto answers = service_.ask([](Part& part) { return part.finish(); });
   measured.taken = now() - begun_;
   measured.own_cpu = own_cpu() - own_cpu_begun_;
   if (pool_) {

@@ -13,15 +13,15 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/carrier.h"
+#include "net/service.h"
 #include "net/shards.h"
-#include "net/url.h"
 #include "roles/load/meter.h"
 #include "roles/load/session.h"
 
 namespace adit::load {
 
 struct LoadOptions {
-  net::Upstream pool;
+  net::Peer pool;
   net::IrohCarrier* iroh = nullptr;  ///< Needed for an iroh pool; outlives the load.
   std::size_t connections = 1000;
   std::size_t dialling = 64;  ///< At once, over all shards: below the accept backlog of 128 that pools have.
@@ -71,11 +71,9 @@ class Load {
 
  private:
   class Part;
-  template <class Ask>
-  auto ask(Ask ask) const;
 
-  net::Shards& shards_;
   LoadOptions options_;
+  net::Service<Part> service_;
   std::optional<ProcessMeter> pool_;
   std::vector<std::shared_ptr<Part>> parts_;
   Instant begun_{};

@@ -5,17 +5,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/time.h"
 #include "bitcoin/hash.h"
 #include "bitcoin/u256.h"
 #include "channels/client.h"
-#include "net/shares.h"
-#include "net/transport_config.h"
+#include "mining/channel_client.h"
 #include "roles/load/meter.h"
+#include "session/client_side.h"
 #include "wire/frame.h"
 
 namespace adit::load {
@@ -27,24 +28,33 @@ struct SessionOptions {
   /// What the channel is opened with. Near 0 a pool gives the easiest target it has, which real shares meet at any rate.
   float nominal_hash_rate_hps = 1e-3F;
   std::size_t in_flight = 32;  ///< Shares sent and not answered. More than the pool's batch, or nothing is ever answered.
+
+  [[nodiscard]] session::ClientOptions client() const {
+    return {.program = "load", .flags = mining::ChannelClient::setup_flags(extended)};
+  }
+  [[nodiscard]] mining::ChannelClientOptions channel() const {
+    return {.user = user, .nominal_hash_rate_hps = nominal_hash_rate_hps, .extended = extended};
+  }
 };
 
 /// One channel on one connection. Its shares are real: each is hashed, meets its job's target, and is no block (where the
 /// network's target leaves room for that), so that a load on a test network moves no tip.
-class Session {
+class Session final : private mining::ChannelClientHandler {
  public:
   /// Hashes tried for one share before giving up.
   static constexpr std::uint32_t kMaxTries = 1 << 16;
 
-  /// Both outlive the session. `number`: of the connection, in what the meter keeps of tips.
-  Session(const SessionOptions& options, Meter& meter, std::uint32_t number = 0);
+  /// `options` and `meter` outlive the session. `lanes`: the connection has lanes. `number`: of the connection, in what the
+  /// meter keeps of tips.
+  Session(const SessionOptions& options, Meter& meter, bool lanes = false, std::uint32_t number = 0);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
-  /// Appends SetupConnection. Once, when the connection to `pool` stands.
-  void start(const net::TransportConfig& pool, wire::FrameBuffer& out);
+  /// Appends SetupConnection. Once, when the connection to `host` stands.
+  void start(std::string_view host, std::uint16_t port, const Now& now, wire::FrameBuffer& out);
 
-  /// Unknown messages are ignored. Errors, which end the connection: kRefused, kClosed; wire's and channels' for what breaks
-  /// the protocol.
-  Result<void> on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
+  /// Unknown messages are ignored. Errors (session::Errc), which end the connection: kRefused, kClosed, kProtocol.
+  Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out);
 
   /// Whether there is work: channel, job and previous hash have come.
   [[nodiscard]] bool ready() const { return search_.has_value(); }
@@ -65,22 +75,19 @@ class Session {
     std::uint32_t next_nonce = 0;
   };
 
-  template <class M>
-  Result<void> on(const M& message, Instant now, wire::FrameBuffer& out);
-  template <class... Messages>
-  Result<void> dispatch(const wire::FrameView& frame, Instant now, wire::FrameBuffer& out);
-  template <class Opened>
-  Result<void> open(const Opened& message);
-  Result<void> work_on(Result<const channels::ClientJob*> job);
+  void on_job(const channels::ClientJob& job) override;
+  void on_tip(const wire::SetNewPrevHash& message) override;
+  void on_accepted(std::uint64_t shares, std::optional<Duration> round_trip) override;
+  void on_rejected(std::string_view code) override { meter_.on_rejected(code); }
   std::optional<std::uint32_t> find_nonce();
-  [[nodiscard]] bool is_ours(std::uint32_t channel_id) const { return channel_ && channel_->addressed_by(channel_id); }
 
-  const SessionOptions& options_;
+  const std::size_t in_flight_;
   Meter& meter_;
   std::uint32_t number_;
-  std::optional<channels::ClientChannel> channel_;
+  session::ClientSide side_;
+  mining::ChannelClient client_;
+  Instant now_{};  ///< Of the call that is under way.
   std::optional<Search> search_;
-  net::StratumV2StreamHandler shares_;
 };
 
 }  // namespace adit::load

@@ -21,10 +21,10 @@ constexpr std::uint32_t kHard = 0x1d00ffff;
 
 class LoadSession : public testing::Test {
  protected:
-  void begin(bool extended, std::uint32_t nbits) {
+  void begin(bool extended, std::uint32_t nbits, bool lanes = false) {
     options_ = {.user = "load", .extended = extended, .in_flight = 8};
-    session_.emplace(options_, meter_, kNumber);
-    session_->start(net::TcpConfig{"127.0.0.1", 1}, out_);
+    session_.emplace(options_, meter_, lanes, kNumber);
+    session_->start("127.0.0.1", 1, {at_, kUnixTime}, out_);
     ASSERT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
     if (extended) {
       const auto open = (*out_.begin()).as<wire::OpenExtendedMiningChannel>();
@@ -64,7 +64,8 @@ class LoadSession : public testing::Test {
     wire::FrameBuffer frames;
     EXPECT_TRUE(frames.push(message));
     out_.clear();
-    return session_->on_frame(*frames.begin(), {at_, kUnixTime}, out_);
+    const std::vector<wire::FrameView> views(frames.begin(), frames.end());
+    return session_->on_frames(views, {at_, kUnixTime}, out_);
   }
 
   template <class M>
@@ -128,7 +129,7 @@ TEST_F(LoadSession, AnAnswerToWhatWasNeverSentIsCountedAndHarmsNothing) {
 }
 
 TEST_F(LoadSession, APingIsAnswered) {
-  begin(/*extended=*/false, kHard);
+  begin(/*extended=*/false, kHard, /*lanes=*/true);
   ASSERT_TRUE(receive(wire::Ping{.nonce = 7, .time_ms = 1}));
   const auto pong = (*out_.begin()).as<wire::Pong>();
   ASSERT_TRUE(pong);
@@ -163,12 +164,12 @@ TEST_F(LoadSession, ATargetOutOfReachIsCountedNotSearchedForEver) {
 
 TEST_F(LoadSession, WhatThePoolRefusesEndsTheSessionInItsWords) {
   options_ = {.user = "load"};
-  session_.emplace(options_, meter_, kNumber);
-  session_->start(net::TcpConfig{"127.0.0.1", 1}, out_);
+  session_.emplace(options_, meter_, false, kNumber);
+  session_->start("127.0.0.1", 1, {at_, kUnixTime}, out_);
   ASSERT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
   const auto refused = receive(wire::OpenMiningChannelError{.request_id = 1, .error_code = "channel-capacity-exhausted"});
   ASSERT_FALSE(refused);
-  EXPECT_TRUE(refused.error().is(Errc::kRefused));
+  EXPECT_TRUE(refused.error().is(session::Errc::kRefused));
   EXPECT_NE(refused.error().message().find("channel-capacity-exhausted"), std::string::npos);
 }
 

@@ -5,6 +5,7 @@
 
 #include "log/log.h"
 #include "net/tcp.h"
+#include "upstream/url.h"
 
 namespace adit::miner {
 namespace {
@@ -42,14 +43,13 @@ class Miner::Events final : public Sv2Handler {
     log::warn("miner.share_rejected", {{"code", code}});
   }
 
-  void on_connected(const net::Upstream& peer) override {
-    miner_.uplink_->on_ready();
+  void on_connected(const net::Peer& peer) override {
     const auto& metadata = *miner_.uplink_->status().metadata;
     log::info("miner.connected", {{"transport", to_string(metadata.transport)},
                                   {"path", to_string(metadata.path)},
                                   {"peer", metadata.peer},
                                   {"authority", metadata.authority_key},
-                                  {"url", net::to_url(peer)}});
+                                  {"url", upstream::to_url(peer)}});
     miner_.last_error_.clear();
   }
   void on_disconnected(const Error& why, bool used) override {
@@ -98,21 +98,14 @@ void Miner::start_sv2() {
   auto regtest_only = config_.regtest_only;
   regtest_only.resize(config_.pools.size());
   sv2_.emplace(
-      SessionOptions{
+      mining::ChannelClientOptions{
           .user = config_.user, .nominal_hash_rate_hps = config_.nominal_hash_rate_hps, .extended = config_.extended},
       std::move(regtest_only), *events_);
-  net::Uplink::Options options;
+  upstream::Uplink::Options options;
   for (const auto& pool : config_.pools) options.targets.push_back({.peer = pool, .goodbye = config_.goodbye});
-  options.events = {.dial = "miner.dial",
-                    .upstream_switched = "miner.upstream_switched",
-                    .upstream_closed = "miner.upstream_closed",
-                    .path_changed = "miner.path_changed",
-                    .health = "miner.health",
-                    .goodbye = "miner.goodbye",
-                    .goodbye_heard = "miner.goodbye_heard",
-                    .reconnect = "miner.reconnect",
-                    .reconnect_refused = "miner.reconnect_refused"};
-  options.setup = {.program = "cpu", .flags = Sv2Session::setup_flags(config_.extended)};
+  options.name = "miner";
+  options.client.program = "cpu";
+  options.client.flags = mining::ChannelClient::setup_flags(config_.extended);
   options.selection = config_.selection;
   options.selection.longest_retry = config_.longest_retry;
   options.selection.first_retry = std::min(options.selection.first_retry, config_.longest_retry);
@@ -121,19 +114,16 @@ void Miner::start_sv2() {
                   .max_queued_bytes = kMaxQueuedBytes,
                   .iroh = config_.iroh};
   options.health = config_.health;
-  uplink_ = std::make_shared<net::Uplink>(shard_, std::move(options), *sv2_);
+  uplink_ = std::make_shared<upstream::Uplink>(shard_, std::move(options), *sv2_);
   submit_ = [this](const Solution& solution) {
     sv2_->submit(solution, now_from_system());
     uplink_->send();
   };
-  ticker_.emplace(shard_, kTick, [this] {
-    const auto now = now_from_system();
-    uplink_->on_tick(now, sv2_->on_tick(now));
-  });
+  ticker_.emplace(shard_, kTick, [this] { uplink_->on_tick(now_from_system()); });
   uplink_->start();
 }
 
-void Miner::stop(net::ShutdownBehavior behavior) {
+void Miner::stop(session::ShutdownBehavior behavior) {
   shard_.post([this, behavior] {
     stopping_ = true;
     workers_->pause();
@@ -158,7 +148,7 @@ asio::awaitable<void> Miner::run_sv1() {
     workers_->pause();
     if (stopping_) break;
     last_error_ = ended ? "the pool ended the connection" : ended.error().message();
-    if (!ended && ended.error().is(Errc::kConfiguration)) {
+    if (!ended && ended.error().is(session::Errc::kConfiguration)) {
       log::error("miner.unusable", {{"message", last_error_}});
       unusable_ = true;
       break;
@@ -179,7 +169,7 @@ asio::awaitable<Result<void>> Miner::mine_sv1() {
   log::info("miner.connected", {{"transport", "tcp"}, {"peer", stream->metadata().peer}});
   last_error_.clear();
 
-  Sv1Session session({.user = config_.user}, *events_);
+  Sv1Session session(config_.user, *events_);
   // What is written here is a line a share: a pool that takes none of it any more is as good as gone.
   Result<void> written;
   const auto flush = [&] {

@@ -12,31 +12,31 @@
 #include "base/backoff.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "net/adit_extension.h"
 #include "net/carrier.h"
 #include "net/health.h"
-#include "net/selection.h"
 #include "net/shards.h"
 #include "net/ticker.h"
-#include "net/uplink.h"
-#include "net/url.h"
 #include "roles/miner/session.h"
 #include "roles/miner/sv2.h"
 #include "roles/miner/workers.h"
+#include "session/adit_extension.h"
+#include "upstream/selection.h"
+#include "upstream/uplink.h"
+#include "upstream/url.h"
 
 namespace adit::miner {
 
 struct MinerConfig {
   /// In order of preference, at least one. Over Stratum V1 exactly one.
-  std::vector<net::Upstream> pools;
+  std::vector<net::Peer> pools;
   std::string user;
   unsigned threads = 1;
   double nominal_hash_rate_hps = 0;                   ///< 0: what a short measurement at the start shows.
   bool extended = false;                              ///< Stratum V2: an extended channel instead of a standard one.
-  std::vector<bool> regtest_only{};                   ///< Stratum V2, by pool: SessionOptions::regtest_only. Empty: none.
+  std::vector<bool> regtest_only{};                   ///< Stratum V2, by pool: ChannelClientOptions::regtest_only. Empty: none.
   bool goodbye = false;                               ///< Stratum V2: ask for extension 0x4AD1 over TCP too.
   Duration longest_retry = std::chrono::seconds(30);  ///< Between two dials of one pool.
-  net::SelectionPolicy selection{};                   ///< Stratum V2: which pool is used when. Its retries are as above.
+  upstream::SelectionPolicy selection{};              ///< Stratum V2: which pool is used when. Its retries are as above.
   net::HealthPolicy health{};                         ///< Stratum V2: when a pool is degraded, when it is dead.
   net::IrohCarrier* iroh = nullptr;                   ///< Needed for an iroh upstream; outlives the miner.
 };
@@ -61,7 +61,7 @@ class Miner {
 
   /// Ends the connection in that manner: a Goodbye, so that every share is answered, else the last answers within a second;
   /// the shard's stop then waits for that. Any thread.
-  void stop(net::ShutdownBehavior behavior = {});
+  void stop(session::ShutdownBehavior behavior = {});
 
   /// Any thread.
   [[nodiscard]] MinerStats stats() const;
@@ -88,7 +88,7 @@ class Miner {
   std::unique_ptr<Events> events_;
   net::Shard& shard_;
   std::optional<Sv2Role> sv2_;  ///< Stratum V2, as the next two.
-  std::shared_ptr<net::Uplink> uplink_;
+  std::shared_ptr<upstream::Uplink> uplink_;
   std::optional<net::Ticker> ticker_;
   std::unique_ptr<HashWorkers> workers_;
 };

@@ -57,7 +57,7 @@ struct Pool {
     return options;
   }
   [[nodiscard]] std::uint64_t shares() const { return server->stats().pool.shares_accepted; }
-  [[nodiscard]] net::Upstream upstream(std::uint8_t seed = 7) const {
+  [[nodiscard]] net::Peer upstream(std::uint8_t seed = 7) const {
     return {.transport = net::TcpConfig{"127.0.0.1", server->tcp_port()}, .authority = authority(seed)};
   }
 
@@ -68,7 +68,7 @@ struct Pool {
 
 class MinerTest : public testing::Test {
  protected:
-  void mine(std::vector<net::Upstream> pools, bool goodbye = true) {
+  void mine(std::vector<net::Peer> pools, bool goodbye = true) {
     shards_.start();
     MinerConfig config{.pools = std::move(pools), .user = "m", .nominal_hash_rate_hps = 200, .longest_retry = 100ms};
     config.goodbye = goodbye;
@@ -77,7 +77,7 @@ class MinerTest : public testing::Test {
     miner_.emplace(std::move(config), shards_[0]);
     miner_->start();
   }
-  void stop(net::ShutdownBehavior behavior = {}) {
+  void stop(session::ShutdownBehavior behavior = {}) {
     miner_->stop(behavior);
     shards_.stop(20s);
   }
@@ -154,7 +154,7 @@ class ScriptedPool {
     listener_->stop();
     shards_.stop(5s);
   }
-  [[nodiscard]] net::Upstream upstream() const {
+  [[nodiscard]] net::Peer upstream() const {
     return {.transport = net::TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority()};
   }
 

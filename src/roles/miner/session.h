@@ -10,26 +10,13 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "channels/client.h"
-#include "net/shares.h"
+#include "mining/channel_client.h"
 #include "roles/miner/hasher.h"
 #include "roles/miner/workers.h"
 #include "sv1/client.h"
-#include "wire/common_messages.h"
 #include "wire/frame.h"
-#include "wire/mining_messages.h"
 
 namespace adit::miner {
-
-/// Errors that end a connection of the miner.
-enum class Errc {
-  kRefused,        ///< The pool refused the connection, the channel or the user: the sentence has its words.
-  kProtocol,       ///< The pool broke the protocol.
-  kClosed,         ///< The pool closed the channel: dial again.
-  kConfiguration,  ///< Not to be mined for until somebody changes the configuration: do not dial again.
-};
-constexpr std::string_view error_layer(Errc) { return "miner"; }
-std::string_view error_name(Errc code);
 
 /// What a session tells the miner. Calls come from inside the session's functions; none may destroy it.
 class SessionHandler {
@@ -41,57 +28,44 @@ class SessionHandler {
   virtual void on_rejected(std::string_view code) = 0;
 };
 
-struct SessionOptions {
-  std::string user;
-  double nominal_hash_rate_hps = 0;  ///< What the channel is opened with.
-  bool extended = false;      ///< An extended channel, of which this miner rolls the extranonce, instead of a standard one.
-  bool regtest_only = false;  ///< The pool's authority key is one whose secret everybody has: believed on regtest alone.
-};
-
-/// One channel of Stratum V2, from the answer to SetupConnection on. The driver sends what `out` holds after each call.
-class Sv2Session {
+/// One channel of Stratum V2. The driver sends what `out` holds after each call.
+class Sv2Session final : private mining::ChannelClientHandler {
  public:
   /// `handler` outlives the session.
-  Sv2Session(SessionOptions options, SessionHandler& handler);
+  Sv2Session(mining::ChannelClientOptions options, SessionHandler& handler)
+      : handler_(handler), client_(std::move(options), *this) {}
+  Sv2Session(const Sv2Session&) = delete;
+  Sv2Session& operator=(const Sv2Session&) = delete;
 
-  /// What SetupConnection has to ask for.
-  static std::uint32_t setup_flags(bool extended) { return extended ? 0 : wire::kRequiresStandardJobs; }
+  /// As ChannelClient::open.
+  Result<void> open(const session::Agreement& agreement, wire::FrameBuffer& out) { return client_.open(agreement, out); }
+  /// As ChannelClient::on_frame.
+  Result<void> on_frame(const wire::FrameView& frame, const Now& now) { return client_.on_frame(frame, now); }
 
-  /// Errors: those of Errc, and of channels::ClientChannel: end the connection. Unknown messages and extensions, and messages
-  /// for channels that are not ours, are ignored.
-  Result<void> on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
-
-  /// A thread found something. Checked as the pool would check it; what it would refuse (stale, duplicate) is dropped here.
+  /// A thread found something. It is checked as the pool would check it; what the pool would refuse (stale, duplicate) is
+  /// dropped.
   void on_solution(const Solution& solution, const Now& now, wire::FrameBuffer& out);
 
-  /// Queues CloseChannel, if the channel is open, and hands over the shares whose answers may still come. The last call.
-  net::StratumV2StreamHandler stop(wire::FrameBuffer& out);
+  /// As ChannelClient::stop. The last call.
+  session::StratumV2StreamHandler stop(wire::FrameBuffer& out) { return client_.stop("shutdown", out); }
 
  private:
-  template <class M>
-  Result<void> on(const M& message, const Now& now, wire::FrameBuffer& out);
-  template <class... Messages>
-  Result<void> dispatch(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
-  template <class M>
-  Result<void> opened(const M& message);
-  Result<void> hash(Result<const channels::ClientJob*> job);
-  [[nodiscard]] bool is_ours(std::uint32_t channel_id) const { return channel_ && channel_->addressed_by(channel_id); }
+  void on_job(const channels::ClientJob& job) override;
+  void on_accepted(std::uint64_t shares, std::optional<Duration>) override { handler_.on_accepted(shares); }
+  void on_rejected(std::string_view code) override { handler_.on_rejected(code); }
 
-  SessionOptions options_;
   SessionHandler& handler_;
-  bool set_up_ = false;
-  std::optional<channels::ClientChannel> channel_;
+  mining::ChannelClient client_;
   std::array<std::uint8_t, 32> extranonce_{};  ///< Of the present work, on an extended channel.
   std::uint64_t work_id_ = 0;
   std::uint32_t work_job_id_ = 0;   ///< The job behind work_id_.
   std::uint32_t work_version_ = 0;  ///< The header's version in it.
-  net::StratumV2StreamHandler shares_;
 };
 
 /// A Stratum V1 connection. The driver writes what output() holds after each call, then clears it.
 class Sv1Session final : sv1::ClientHandler {
  public:
-  Sv1Session(SessionOptions options, SessionHandler& handler);
+  Sv1Session(std::string user, SessionHandler& handler);
 
   void start() { client_.start(); }
   Result<void> receive(Bytes bytes) { return client_.receive(bytes); }

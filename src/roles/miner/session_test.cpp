@@ -30,7 +30,7 @@ class Sv2SessionTest : public testing::Test {
     wire::FrameBuffer frames;
     EXPECT_TRUE(frames.push(message));
     out_.clear();
-    return session_.on_frame(*frames.begin(), kNow, out_);
+    return session_.on_frame(*frames.begin(), kNow);
   }
 
   template <class M>
@@ -42,7 +42,7 @@ class Sv2SessionTest : public testing::Test {
   }
 
   void open_channel() {
-    EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+    EXPECT_TRUE(session_.open({}, out_));
     wire::OpenStandardMiningChannelSuccess opened{.request_id = 1, .channel_id = 5, .group_channel_id = 1};
     opened.target.fill(0xff);
     EXPECT_TRUE(receive(opened));
@@ -63,8 +63,8 @@ class Sv2SessionTest : public testing::Test {
 };
 
 TEST_F(Sv2SessionTest, SetsUpForStandardJobsThenOpensOneChannelForItsUser) {
-  EXPECT_EQ(Sv2Session::setup_flags(false), wire::kRequiresStandardJobs);
-  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_EQ(mining::ChannelClient::setup_flags(false), wire::kRequiresStandardJobs);
+  EXPECT_TRUE(session_.open({}, out_));
   const auto open = sent<wire::OpenStandardMiningChannel>();
   EXPECT_EQ(std::string_view(open.user_identity), "alice");
   EXPECT_FLOAT_EQ(open.nominal_hash_rate, 5e6F);
@@ -115,14 +115,14 @@ TEST_F(Sv2SessionTest, AnswersAreCountedAndRefusalsEndTheSession) {
   EXPECT_EQ(recorder_.rejected, std::vector<std::string>{"stale-share"});
   const auto closed = receive(wire::CloseChannel{.channel_id = 5, .reason_code = "shutdown"});
   ASSERT_FALSE(closed);
-  EXPECT_TRUE(closed.error().is(Errc::kClosed));
+  EXPECT_TRUE(closed.error().is(session::Errc::kClosed));
 }
 
 TEST_F(Sv2SessionTest, ARefusedUserIsToldByItsName) {
-  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_TRUE(session_.open({}, out_));
   const auto refused = receive(wire::OpenMiningChannelError{.request_id = 1, .error_code = "unknown-user"});
   ASSERT_FALSE(refused);
-  EXPECT_TRUE(refused.error().is(Errc::kRefused));
+  EXPECT_TRUE(refused.error().is(session::Errc::kRefused));
   EXPECT_NE(refused.error().message().find("alice"), std::string::npos);
 }
 
@@ -137,7 +137,7 @@ TEST_F(Sv2SessionTest, MessagesForOtherChannelsAndUnknownOnesAreIgnored) {
   wire::FrameBuffer frames;
   frames.push_raw({.extension_type = 0x4ad1, .channel_message = true, .message_type = 0x20},
                   std::vector<std::uint8_t>{5, 0, 0});
-  EXPECT_TRUE(session_.on_frame(*frames.begin(), kNow, out_));
+  EXPECT_TRUE(session_.on_frame(*frames.begin(), kNow));
   EXPECT_EQ(recorder_.works.size(), works);
 }
 
@@ -156,14 +156,12 @@ TEST_F(Sv2SessionTest, AClosedGroupClosesItsChannel) {
   open_channel();
   const auto closed = receive(wire::CloseChannel{.channel_id = 1, .reason_code = "bye"});
   ASSERT_FALSE(closed);
-  EXPECT_TRUE(closed.error().is(Errc::kClosed));
+  EXPECT_TRUE(closed.error().is(session::Errc::kClosed));
 }
 
 TEST_F(Sv2SessionTest, APoolThatBreaksTheProtocolEndsTheSession) {
   EXPECT_FALSE(receive(wire::OpenStandardMiningChannelSuccess{.request_id = 1, .channel_id = 5})) << "before it was set up";
-  EXPECT_FALSE(receive(wire::SetupConnectionSuccess{.used_version = 3}));
-  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
-  EXPECT_FALSE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_TRUE(session_.open({}, out_));
   EXPECT_FALSE(receive(wire::OpenExtendedMiningChannelSuccess{.request_id = 1, .channel_id = 5, .extranonce_size = 8}));
   EXPECT_FALSE(receive(wire::OpenStandardMiningChannelSuccess{.request_id = 2, .channel_id = 5}));
 }
@@ -175,14 +173,14 @@ TEST(ExampleKey, IsMinedUnderOnRegtestAlone) {
   const auto receive = [&](const auto& message) {
     wire::FrameBuffer frames;
     EXPECT_TRUE(frames.push(message));
-    return session.on_frame(*frames.begin(), kNow, out);
+    return session.on_frame(*frames.begin(), kNow);
   };
-  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_TRUE(session.open({}, out));
   EXPECT_TRUE(receive(wire::OpenStandardMiningChannelSuccess{.request_id = 1, .channel_id = 5, .group_channel_id = 1}));
   EXPECT_TRUE(receive(wire::NewMiningJob{.channel_id = 5, .job_id = 9}));
   const auto refused = receive(wire::SetNewPrevHash{.channel_id = 5, .job_id = 9, .nbits = 0x1d00ffff});
   ASSERT_FALSE(refused);
-  EXPECT_TRUE(refused.error().is(Errc::kConfiguration));
+  EXPECT_TRUE(refused.error().is(session::Errc::kConfiguration));
   EXPECT_TRUE(recorder.works.empty());
   EXPECT_TRUE(receive(wire::SetNewPrevHash{.channel_id = 5, .job_id = 9, .nbits = 0x207fffff}));
   EXPECT_EQ(recorder.works.size(), 1U);
@@ -195,7 +193,7 @@ class ExtendedSessionTest : public testing::Test {
     wire::FrameBuffer frames;
     EXPECT_TRUE(frames.push(message));
     out_.clear();
-    return session_.on_frame(*frames.begin(), kNow, out_);
+    return session_.on_frame(*frames.begin(), kNow);
   }
   Recorder recorder_;
   wire::FrameBuffer out_;
@@ -203,8 +201,8 @@ class ExtendedSessionTest : public testing::Test {
 };
 
 TEST_F(ExtendedSessionTest, RollsItsExtranonceForEachWorkAndSubmitsIt) {
-  EXPECT_EQ(Sv2Session::setup_flags(true), 0U);
-  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_EQ(mining::ChannelClient::setup_flags(true), 0U);
+  EXPECT_TRUE(session_.open({}, out_));
   EXPECT_EQ((*out_.begin()).as<wire::OpenExtendedMiningChannel>()->min_extranonce_size, 4);
   const std::vector<std::uint8_t> prefix = {0xaa};
   wire::OpenExtendedMiningChannelSuccess opened{
@@ -236,7 +234,7 @@ TEST_F(ExtendedSessionTest, RollsItsExtranonceForEachWorkAndSubmitsIt) {
 }
 
 TEST_F(ExtendedSessionTest, AnExtranonceBeyond32BytesEndsIt) {
-  EXPECT_TRUE(receive(wire::SetupConnectionSuccess{.used_version = 2}));
+  EXPECT_TRUE(session_.open({}, out_));
   const std::vector<std::uint8_t> prefix(20);
   EXPECT_FALSE(receive(wire::OpenExtendedMiningChannelSuccess{
       .request_id = 1, .channel_id = 5, .extranonce_size = 13, .extranonce_prefix = prefix}));
@@ -246,7 +244,7 @@ TEST_F(ExtendedSessionTest, AnExtranonceBeyond32BytesEndsIt) {
 // A conversation as cgminer's manuals print it: extranonce1 08000002, extranonce2 of 4 bytes.
 TEST(Sv1SessionTest, HashesWhatWasNotifiedAndSubmitsWithItsExtranonce2) {
   Recorder recorder;
-  Sv1Session session({.user = "bob.1"}, recorder);
+  Sv1Session session("bob.1", recorder);
   session.start();
   EXPECT_NE(session.output().find("mining.subscribe"), std::string::npos);
   session.output().clear();

@@ -90,7 +90,7 @@ std::optional<net::TcpConfig> read_rpc_url(Table& table, std::optional<bitcoin::
   if (rest.find('/') != std::string::npos) return complain("mining needs no path behind the port");
   const bool has_port = rest.starts_with('[') ? rest.find("]:") != std::string::npos : rest.find(':') != std::string::npos;
   if (!has_port) rest += ":" + std::to_string(default_rpc_port(network.value_or(bitcoin::Network::kMainnet)));
-  auto node = net::parse_host_port(rest);
+  auto node = upstream::parse_host_port(rest);
   if (!node) return complain(node.error().message());
   return *node;
 }

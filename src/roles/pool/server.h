@@ -1,5 +1,5 @@
-// The pool's driver: listeners, handshakes, one PoolSession per connection, templates fanned out to all of them, found blocks
-// handed on.
+// The pool's driver: listeners, handshakes, one mining::ServerSession per connection, templates fanned out to all of them,
+// found blocks handed on.
 #pragma once
 
 #include <array>
@@ -13,15 +13,17 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "channels/job.h"
-#include "net/adit_extension.h"
+#include "mining/server_session.h"
 #include "net/admission.h"
 #include "net/carrier.h"
 #include "net/health.h"
 #include "net/shards.h"
 #include "net/transport_config.h"
 #include "noise/keys.h"
-#include "roles/pool/session.h"
 #include "roles/pool/stats.h"
+#include "session/adit_extension.h"
+#include "session/protocols.h"
+#include "session/shutdown.h"
 #include "template/source.h"
 
 namespace adit::pool {
@@ -29,10 +31,13 @@ namespace adit::pool {
 struct ServerOptions {
   std::optional<net::TcpConfig> listen{};  ///< TCP; port 0: the system's choice; absent: no TCP.
   net::IrohCarrier* iroh = nullptr;        ///< Listens on it too, if given; must outlive the server.
-  std::vector<std::string> alpns{net::kAlpnLanes, net::kAlpnMining};
-  noise::Secret authority_secret;  ///< Signs the certificates; from_secret must hold.
+  std::vector<std::string> alpns{session::kAlpnLanes, session::kAlpnMining};
+  noise::Secret authority_secret;  ///< Signs the certificates; AuthorityKeyPair::from_secret must accept it.
   std::chrono::seconds certificate_validity{3600};
-  SessionPolicy session;
+  mining::ServerPolicy session;
+  std::vector<std::uint16_t> supported_extensions;    ///< That a client may ask for, beside 0x0001 and 0x4AD1.
+  std::vector<std::uint16_t> required_extensions;     ///< Without these a client may open no channel.
+  Duration setup_timeout = std::chrono::seconds(10);  ///< From a connection to its SetupConnection.
   channels::JobFactory::Config jobs;
   std::uint16_t server_id = 0;  ///< Part of every extranonce: pools on one chain that pay one script must differ in it.
   std::size_t max_past_jobs = channels::kMaxPastJobs;
@@ -40,7 +45,7 @@ struct ServerOptions {
   net::HealthPolicy health;
   Duration handshake_deadline = std::chrono::seconds(10);
   Duration tick = std::chrono::seconds(1);  ///< How often sessions look at their deadlines, late acknowledgements and vardiff.
-  std::size_t max_queued_bytes = 2 << 20;   ///< Unsent bytes of one connection; more: cut off. See net::FramedOptions.
+  std::size_t max_queued_bytes = 2 << 20;   ///< Unsent bytes of one connection; more: it is cut off. See net::FramedOptions.
   std::uint32_t max_payload = 128 * 1024;   ///< Of one frame from a miner: SetCustomMiningJob's two fields of 64 KiB at most.
 };
 
@@ -60,9 +65,9 @@ class PoolServer {
   /// To be called before the shards are stopped. In two phases: takes in nothing more; then sends what is due (late
   /// acknowledgements too), ends each connection in that manner and waits for its peer's end, at most `behavior.deadline`.
   /// Blocks that were found are with the source before that is stopped. Idempotent.
-  void stop(net::ShutdownBehavior behavior);
+  void stop(session::ShutdownBehavior behavior);
   /// As stop({kGoodbye, patience}).
-  void stop(Duration patience) { stop(net::ShutdownBehavior{.deadline = patience}); }
+  void stop(Duration patience) { stop(session::ShutdownBehavior{.deadline = patience}); }
 
   /// Of the TCP listener; 0 without one.
   [[nodiscard]] std::uint16_t tcp_port() const;
@@ -72,14 +77,11 @@ class PoolServer {
   [[nodiscard]] ServerStats stats() const;
 
   /// Asks every shard.
-  [[nodiscard]] Connections connections(const ListLimits& limits = {}) const;
+  [[nodiscard]] Connections connections(const mining::ListLimits& limits = {}) const;
 
  private:
   struct Core;
-  class Home;
-  struct Member;
-  template <class Ask>
-  auto ask(Ask ask) const;
+  class Part;
 
   std::shared_ptr<Core> core_;
 };

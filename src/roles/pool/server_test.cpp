@@ -34,11 +34,11 @@ noise::Secret authority_secret() {
 /// A miner with one standard channel, as a test drives it. Lives on one shard.
 class Miner {
  public:
-  Miner(net::Shard& shard, net::Upstream pool) : shard_(shard), pool_(std::move(pool)) {}
+  Miner(net::Shard& shard, net::Peer pool) : shard_(shard), pool_(std::move(pool)) {}
 
   /// Connects and sets up; "" or what went wrong.
-  asio::awaitable<std::string> connect(std::uint8_t protocol = wire::kMiningProtocol) {
-    auto connection = co_await net::dial(shard_, pool_, {});
+  asio::awaitable<std::string> connect(std::uint8_t protocol = std::to_underlying(wire::Protocol::kMining)) {
+    auto connection = co_await net::dial(shard_, pool_, wire::Protocol::kMining, {});
     if (!connection) co_return connection.error().message();
     connection_ = std::move(*connection);
     out_.clear();
@@ -128,7 +128,7 @@ class Miner {
   }
 
   net::Shard& shard_;
-  net::Upstream pool_;
+  net::Peer pool_;
   std::unique_ptr<net::NetworkConnection> connection_;
   std::optional<channels::ClientChannel> channel_;
   wire::FrameBuffer out_;
@@ -147,7 +147,7 @@ class FakeCarrier final : public net::IrohCarrier {
   explicit FakeCarrier(net::Shards& shards)
       : shards_(shards), listener_(std::move(*net::TcpListener::bind(shards[0], {"127.0.0.1", 0}))) {}
 
-  asio::awaitable<Result<net::Link>> dial(net::Shard&, const net::IrohConfig&, Duration) override {
+  asio::awaitable<Result<net::Link>> dial(net::Shard&, net::IrohConfig, wire::Protocol, Duration) override {
     co_return fail(net::Errc::kUnsupported, "not in this test");
   }
   Result<void> listen(std::vector<std::string> alpns, net::Admission admission, OnLink on_link) override {
@@ -221,7 +221,7 @@ class Server : public testing::Test {
     ASSERT_TRUE(started) << started.error().message();
   }
 
-  [[nodiscard]] net::Upstream upstream(std::uint16_t port) const {
+  [[nodiscard]] net::Peer upstream(std::uint16_t port) const {
     return {.transport = net::TcpConfig{"127.0.0.1", port},
             .authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key()};
   }
@@ -322,7 +322,8 @@ TEST_F(Server, ASetupForAnotherProtocolIsAnsweredBeforeTheEnd) {
   ASSERT_EQ(mine(add_miner()), "");
   auto& wrong = add_miner();
   const auto end = on(shards_[0], [&]() -> asio::awaitable<std::string> {
-    if (auto problem = co_await wrong.connect(wire::kMiningProtocol + 1); !problem.empty()) co_return problem;
+    if (auto problem = co_await wrong.connect(std::to_underlying(wire::Protocol::kMining) + 1); !problem.empty())
+      co_return problem;
     co_return co_await wrong.until([] { return false; });
   });
   EXPECT_EQ(end, "end_of_stream");
@@ -334,14 +335,14 @@ TEST_F(Server, ASetupForAnotherProtocolIsAnsweredBeforeTheEnd) {
 
 TEST_F(Server, SilenceAfterEachStepIsCutOffAndTheHealthyMinerGoesOn) {
   options_.handshake_deadline = 200ms;
-  options_.session.setup_timeout = 200ms;
+  options_.setup_timeout = 200ms;
   options_.session.channel_timeout = 200ms;
   start();
   ASSERT_EQ(mine(add_miner()), "");
   auto& without_channel = add_miner();
   const auto ends = on(shards_[0], [&]() -> asio::awaitable<std::string> {
     auto before_handshake = co_await net::dial_tcp(shards_[0], {"127.0.0.1", server_->tcp_port()}, 5s);
-    auto before_setup = co_await net::dial(shards_[0], upstream(server_->tcp_port()), {});
+    auto before_setup = co_await net::dial(shards_[0], upstream(server_->tcp_port()), wire::Protocol::kMining, {});
     if (!before_handshake || !before_setup) co_return "no connection";
     if (auto problem = co_await without_channel.connect(); !problem.empty()) co_return problem;
     const auto third = co_await without_channel.until([] { return false; });
@@ -371,7 +372,8 @@ TEST_F(Server, AMessageThatBreaksTheProtocolEndsThatConnectionAlone) {
   ASSERT_EQ(mine(bad), "");
   const auto end = on(shards_[0], [&]() -> asio::awaitable<std::string> {
     wire::FrameBuffer out;
-    out.push(wire::SetupConnection{.protocol = wire::kMiningProtocol, .min_version = 2, .max_version = 2});
+    out.push(
+        wire::SetupConnection{.protocol = std::to_underlying(wire::Protocol::kMining), .min_version = 2, .max_version = 2});
     bad.connection().send(out);
     co_return co_await bad.until([] { return false; });
   });

@@ -12,12 +12,9 @@ namespace {
 class AggregatedTest : public TranslatorTest {
  protected:
   void SetUp() override {
-    make({.extranonce2_size = 4,
-          .aggregate = true,
-          .min_hash_rate_hps = 1e6,
-          .shares_per_minute = 6,
-          .extensions = {0x0002},
-          .keepalive = Duration::zero()});
+    client.extensions = {0x0002};
+    make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6, .keepalive = Duration::zero()},
+          .aggregate = true});
   }
   void up() {
     upstream_up();

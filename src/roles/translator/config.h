@@ -15,7 +15,7 @@ namespace adit::translator {
 struct TranslatorConfig {
   net::TcpConfig downstream;                        ///< Where Stratum V1 miners connect. Port 0: the system's choice.
   std::vector<config::UpstreamSettings> upstreams;  ///< In order of preference, at least one.
-  net::SelectionPolicy selection;                   ///< Of [transport].
+  upstream::SelectionPolicy selection;              ///< Of [transport].
   net::HealthPolicy health;
   config::AdmissionSettings admission;  ///< Of SV1 miners: subscribing and authorizing is their handshake.
   config::IrohSettings iroh;            ///< Enabled whenever an upstream is reached over iroh.

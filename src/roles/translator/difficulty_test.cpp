@@ -11,7 +11,7 @@ namespace adit::translator {
 namespace {
 
 TEST_F(TranslatorTest, TheMinerGetsAPowerOfTwoNotHarderThanTheUpstreamAsks) {
-  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e12, .shares_per_minute = 6});
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e12, .shares_per_minute = 6}});
   upstream_up();
   auto& test = mining(2, bitcoin::target_from_difficulty(1000));
   EXPECT_EQ(test.works[0]->difficulty, 512);
@@ -19,7 +19,7 @@ TEST_F(TranslatorTest, TheMinerGetsAPowerOfTwoNotHarderThanTheUpstreamAsks) {
 }
 
 TEST_F(TranslatorTest, ANewTargetCountsFromTheNextJobOn) {
-  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e12, .shares_per_minute = 6});
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e12, .shares_per_minute = 6}});
   upstream_up();
   auto& test = mining(2, bitcoin::target_from_difficulty(64));
   const auto heard = test.heard.size();
@@ -30,7 +30,7 @@ TEST_F(TranslatorTest, ANewTargetCountsFromTheNextJobOn) {
 }
 
 TEST_F(TranslatorTest, ATargetThatNothingMeetsIsSaidInNumbers) {  // found by the fuzzer: the difficulty of 0 is infinite
-  make({.extranonce2_size = 4, .vardiff = false});
+  make({.miners = {.extranonce2_size = 4, .vardiff = false}});
   upstream_up();
   auto& test = mining(2, bitcoin::target_from_difficulty(64));
   EXPECT_TRUE(upstream(wire::SetTarget{.channel_id = kGroup}));
@@ -40,7 +40,7 @@ TEST_F(TranslatorTest, ATargetThatNothingMeetsIsSaidInNumbers) {  // found by th
 }
 
 TEST_F(TranslatorTest, AQuietMinerGetsItsJobAgainWithALaterTime) {
-  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .vardiff = false, .keepalive = seconds(60)});
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .vardiff = false, .keepalive = seconds(60)}});
   upstream_up();
   auto& quiet = mining(2);
   EXPECT_TRUE(tick(seconds(59)));
@@ -60,12 +60,12 @@ TEST_F(TranslatorTest, AJobGivenAgainWithinASecondStillHasANewTime) {
   auto& test = mining(2);
   const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[0.0001]}\n";
   // The upstream asks for any hash; what the miner suggests is harder, so nothing changes for it.
-  translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
+  test.miner->on_bytes(as_bytes(suggest), now);
   pump();
   EXPECT_EQ(test.works.size(), 1u);
   const std::string configure =
       "{\"id\":51,\"method\":\"mining.configure\",\"params\":[[\"minimum-difficulty\"],{\"minimum-difficulty.value\":16}]}\n";
-  translator->on_miner_bytes(*test.miner, as_bytes(configure), now);
+  test.miner->on_bytes(as_bytes(configure), now);
   pump();
   ASSERT_EQ(test.works.size(), 2u);
   EXPECT_EQ(test.works[1]->difficulty, 16);
@@ -73,7 +73,7 @@ TEST_F(TranslatorTest, AJobGivenAgainWithinASecondStillHasANewTime) {
 }
 
 TEST_F(TranslatorTest, AMinerWithoutSharesIsMadeEasierAndTheUpstreamIsTold) {
-  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6, .keepalive = Duration::zero()});
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6, .keepalive = Duration::zero()}});
   upstream_up();
   sv1::Client::Options options{.user = "w", .suggest_difficulty = 4096};
   auto& test = connect(options);
@@ -109,7 +109,7 @@ TEST_F(TranslatorTest, AMinerWithoutSharesIsMadeEasierAndTheUpstreamIsTold) {
 }
 
 TEST_F(TranslatorTest, AFastMinerIsMadeHarderAndTheUpstreamIsTold) {
-  make({.extranonce2_size = 4, .min_hash_rate_hps = 1, .shares_per_minute = 60, .keepalive = Duration::zero()});
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1, .shares_per_minute = 60, .keepalive = Duration::zero()}});
   upstream_up();
   auto& test = mining(2, bitcoin::target_from_difficulty(1e6));
   const double before = test.works.back()->difficulty;
@@ -123,7 +123,7 @@ TEST_F(TranslatorTest, AFastMinerIsMadeHarderAndTheUpstreamIsTold) {
 }
 
 TEST_F(TranslatorTest, HoweverFastNoMinerIsMadeHarderThanTheUpstreamAsks) {
-  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e18, .shares_per_minute = 1});
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e18, .shares_per_minute = 1}});
   upstream_up();
   auto& test = mining(2, bitcoin::target_from_difficulty(0.5));
   EXPECT_EQ(test.works.back()->difficulty, 0.5);
@@ -134,7 +134,7 @@ TEST_F(TranslatorTest, SuggestionsInASecondGiveOneUpdate) {
   auto& test = mining(2);
   for (int i = 1; i <= 20; ++i) {
     const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[" + std::to_string(i) + "]}\n";
-    translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
+    test.miner->on_bytes(as_bytes(suggest), now);
   }
   EXPECT_TRUE(tick(seconds(1)));
   next<wire::UpdateChannel>();
@@ -147,7 +147,7 @@ TEST_F(TranslatorTest, AbsurdSuggestionsStayFinite) {
   for (const auto* value : {"1e300", "1e-300", "0.0000000001"}) {
     const std::string suggest =
         "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[" + std::string(value) + "]}\n";
-    translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
+    test.miner->on_bytes(as_bytes(suggest), now);
     EXPECT_TRUE(std::isfinite(static_cast<float>(test.miner->hash_rate_hps()))) << value;
     EXPECT_GE(test.miner->hash_rate_hps(), 1e6);
   }
@@ -159,7 +159,7 @@ TEST_F(TranslatorTest, ANewDifficultyIsFollowedByANotify) {
   auto& test = mining(2, bitcoin::target_from_difficulty(1e9));
   const auto works = test.works.size();
   const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[4096]}\n";
-  translator->on_miner_bytes(*test.miner, as_bytes(suggest), now);
+  test.miner->on_bytes(as_bytes(suggest), now);
   pump();
   ASSERT_EQ(test.works.size(), works + 1);
   EXPECT_EQ(test.works.back()->difficulty, 4096);

@@ -16,8 +16,8 @@ constexpr std::string_view kAddress = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt
 class VerifiedPayout : public TranslatorTest {
  protected:
   void begin(bool aggregate = false) {
-    make({.aggregate = aggregate, .min_hash_rate_hps = 1e6, .verify_payout = true});
-    translator->on_upstream_connected("sri/solo/" + std::string(kAddress) + "/w", now);
+    make({.miners = {.min_hash_rate_hps = 1e6}, .aggregate = aggregate, .verify_payout = true});
+    upstream_connected("sri/solo/" + std::string(kAddress) + "/w");
     ASSERT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2}));
   }
   /// Jobs from now on pay `ours` satoshis to the miner and as many to the pool as are left of a thousand.

@@ -13,30 +13,30 @@
 #include "net/carrier.h"
 #include "net/metadata.h"
 #include "net/shards.h"
-#include "net/url.h"
 #include "roles/translator/translator.h"
 #include "roles/translator/upstream_role.h"
+#include "upstream/url.h"
 
 namespace adit::translator {
 
 struct ServerOptions {
-  net::TcpConfig listen;                  ///< For SV1 miners. Port 0: the system's choice.
-  std::vector<UpstreamTarget> upstreams;  ///< In order of preference, at least one.
-  net::IrohCarrier* iroh = nullptr;       ///< Needed for upstreams over iroh; must outlive the server.
-  Options translator;                     ///< Without the numbers, which the server sets.
-  net::AdmissionLimits admission;         ///< A handshake here is what comes before a miner is authorized.
-  /// Unsent bytes of one miner; more: it does not read, and is cut off. From an eighth of it on nothing more is read of it, so
-  /// that one which asks much before it reads an answer is slowed down instead.
-  std::size_t max_queued_bytes = 256 * 1024;
-  Duration stalled_deadline = std::chrono::seconds(30);  ///< So long without taking a queued byte: cut off likewise.
+  net::TcpConfig listen;                                 ///< For SV1 miners. Port 0: the system's choice.
+  std::vector<UpstreamTarget> upstreams;                 ///< In order of preference, at least one.
+  net::IrohCarrier* iroh = nullptr;                      ///< Needed for upstreams over iroh; must outlive the server.
+  Options translator;                                    ///< Without the numbers, which the server sets.
+  std::vector<std::uint16_t> extensions{};               ///< Asked of the upstream (ext 0x0001); of them we know 0x0002.
+  std::vector<std::uint16_t> required_extensions{};      ///< Asked for too; without one of them the upstream is not used.
+  net::AdmissionLimits admission;                        ///< A handshake here is what comes before a miner is authorized.
+  std::size_t max_queued_bytes = 256 * 1024;             ///< See net::LineHostOptions.
+  Duration stalled_deadline = std::chrono::seconds(30);  ///< Likewise.
   net::HealthPolicy health;                              ///< Of the upstreams.
-  net::SelectionPolicy selection;                        ///< Which of the upstreams is used when.
+  upstream::SelectionPolicy selection;                   ///< Which of the upstreams is used when.
 };
 
 /// Everything that a monitor shows of a translator.
 struct ServerStats {
-  Counters counters;                         ///< Over all shards.
-  std::vector<net::UplinkStatus> upstreams;  ///< One per shard.
+  Counters counters;                              ///< Over all shards.
+  std::vector<upstream::UplinkStatus> upstreams;  ///< One per shard.
   net::Admission::Counts admission;
   std::uint64_t slow_readers = 0;  ///< Miners cut off because they did not read.
 };
@@ -70,22 +70,23 @@ class TranslatorServer {
 
   /// Takes in nothing more, ends the miners, closes their channels, and ends the upstream connections in that manner; waits for
   /// that at most `behavior.deadline`, and two seconds more. Idempotent.
-  void stop(net::ShutdownBehavior behavior);
+  void stop(session::ShutdownBehavior behavior);
   /// As stop({kGoodbye, patience}).
-  void stop(Duration patience) { stop(net::ShutdownBehavior{.deadline = patience}); }
+  void stop(Duration patience) { stop(session::ShutdownBehavior{.deadline = patience}); }
 
   [[nodiscard]] std::uint16_t port() const;   ///< Of the listener, after start().
   [[nodiscard]] std::string address() const;  ///< "ip:port" as bound, after start().
 
-  /// At most a second old; exact after stop().
+  /// Asks every shard; after stop() what they counted last.
   [[nodiscard]] ServerStats stats() const;
 
   /// Asks every shard; at most `limit` miners of each.
+  /// A shard that hangs is left out.
   [[nodiscard]] std::vector<MinerInfo> miners(std::size_t limit = 1000) const;
 
  private:
   struct Core;
-  class Home;
+  class Part;
 
   std::shared_ptr<Core> core_;
 };

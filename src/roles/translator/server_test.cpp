@@ -39,7 +39,7 @@ class TranslatorServerTest : public testing::Test {
     shards.stop(1s);
   }
 
-  net::SelectionPolicy selection{.first_retry = 50ms, .longest_retry = 200ms};
+  upstream::SelectionPolicy selection{.first_retry = 50ms, .longest_retry = 200ms};
   net::Shards shards{1};
   std::optional<TranslatorServer> server;
 };
@@ -111,7 +111,7 @@ TEST_F(TranslatorServerTest, ThePreferredPoolIsReturnedToWhenItIsBackAndEverySha
     ASSERT_TRUE(eventually([&] {
       miner.pump();
       const auto stats = server->stats();
-      return stats.upstreams[0].ready && stats.upstreams[0].url == net::to_url(second.target().peer);
+      return stats.upstreams[0].ready && stats.upstreams[0].url == upstream::to_url(second.target().peer);
     })) << server->stats().upstreams[0].last_error;
     EXPECT_TRUE(eventually(
         [&] { return miner.pump_until([&] { return miner.works.back()->job.clean_jobs; }) && miner.find_block() == 0; }));
@@ -119,7 +119,7 @@ TEST_F(TranslatorServerTest, ThePreferredPoolIsReturnedToWhenItIsBackAndEverySha
     ASSERT_TRUE(eventually([&] {
       miner.pump();
       const auto stats = server->stats();
-      return stats.upstreams[0].ready && stats.upstreams[0].url == net::to_url(first->target().peer);
+      return stats.upstreams[0].ready && stats.upstreams[0].url == upstream::to_url(first->target().peer);
     })) << "the preferred one is back, and is used again while the other is well";
     EXPECT_TRUE(eventually([&] { return miner.find_block() == 0; }));
   }
@@ -149,7 +149,7 @@ TEST_F(TranslatorServerTest, AnUpstreamThatDoesNotAnswerSetupIsOvertakenInTheRac
   TestMiner miner(server->port());
   ASSERT_TRUE(miner.has_work());
   EXPECT_EQ(miner.find_block(), 0);
-  EXPECT_TRUE(eventually([&] { return server->stats().upstreams[0].url == net::to_url(pool.target().peer); }));
+  EXPECT_TRUE(eventually([&] { return server->stats().upstreams[0].url == upstream::to_url(pool.target().peer); }));
   listener->stop();
   quiet.stop(0s);
   streams.clear();
@@ -238,6 +238,30 @@ struct Silent {
     return on;
   }};
 };
+
+TEST(TranslatorServer, AShardThatHangsKeepsNeitherTheListNorTheStopWaiting) {
+  net::Shards shards(2);
+  shards.start();
+  ServerOptions options;
+  options.listen = {"127.0.0.1", 0};
+  options.upstreams = {{.peer = {.transport = net::TcpConfig{"127.0.0.1", 1}}, .user_identity = "test"}};
+  auto server = std::make_optional<TranslatorServer>(shards, std::move(options));
+  ASSERT_TRUE(server->start());
+  std::promise<void> release;
+  auto released = release.get_future();
+  std::promise<void> hangs;
+  shards[1].post([&] {
+    hangs.set_value();
+    released.wait();
+  });
+  hangs.get_future().wait();
+  EXPECT_TRUE(server->miners().empty());
+  EXPECT_EQ(server->stats().upstreams.size(), 1u) << "of the shard that answers";
+  server->stop(0s);
+  server.reset();
+  release.set_value();
+  shards.stop(5s);
+}
 
 TEST_F(TranslatorServerTest, APoolThatDidNotAnswerWhetherItKnowsGoodbyeIsNotAskedAgain) {
   Silent silent;

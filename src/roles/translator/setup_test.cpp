@@ -16,7 +16,7 @@ TEST_F(TranslatorTest, MessagesOfUnknownExtensionsAreIgnoredWithAndWithoutTheCha
   const auto heard = test.heard.size();
   for (const bool for_channel : {true, false}) {
     for (const std::vector<std::uint8_t>& payload : {std::vector<std::uint8_t>{2, 0, 0, 0, 9, 9}, {77, 0, 0, 0}, {1}, {}}) {
-      EXPECT_TRUE(upstream_raw({.extension_type = 0x4ad1, .channel_message = for_channel, .message_type = 0x1f}, payload));
+      EXPECT_TRUE(upstream_raw({.extension_type = 0x4ad2, .channel_message = for_channel, .message_type = 0x1f}, payload));
     }
   }
   EXPECT_EQ(test.heard.size(), heard) << "no SV2 byte reaches an SV1 miner";
@@ -28,7 +28,7 @@ TEST_F(TranslatorTest, MessagesOfUnknownExtensionsAreIgnoredWithAndWithoutTheCha
 // ---- Extension negotiation (ext 0x0001).
 
 TEST_F(TranslatorTest, ExtensionsAreRequestedBeforeAnythingElse) {
-  make({.extensions = {0x0002}});
+  client.extensions = {0x0002};
   auto& test = connect();
   upstream_up();
   const auto request = next<wire::RequestExtensions>();
@@ -53,7 +53,8 @@ TEST_F(TranslatorTest, ExtensionsAreRequestedBeforeAnythingElse) {
 }
 
 TEST_F(TranslatorTest, AServerThatIgnoresNegotiationIsUsedWithoutExtensions) {
-  make({.extensions = {0x0002}, .negotiation_timeout = seconds(3)});
+  client.extensions = {0x0002};
+  client.negotiation_timeout = seconds(3);
   auto& test = connect();
   upstream_up();
   const std::uint16_t request_id = next<wire::RequestExtensions>().request_id;
@@ -71,7 +72,8 @@ TEST_F(TranslatorTest, AServerThatIgnoresNegotiationIsUsedWithoutExtensions) {
 }
 
 TEST_F(TranslatorTest, ARequiredExtensionThatIsNotThereRefusesTheUpstream) {
-  make({.required_extensions = {0x0002}, .negotiation_timeout = seconds(3)});
+  client.required_extensions = {0x0002};
+  client.negotiation_timeout = seconds(3);
   upstream_up();
   const std::uint16_t request_id = next<wire::RequestExtensions>().request_id;
   const std::vector<std::uint16_t> unsupported = {0x0002};
@@ -85,7 +87,7 @@ TEST_F(TranslatorTest, ARequiredExtensionThatIsNotThereRefusesTheUpstream) {
 }
 
 TEST_F(TranslatorTest, AnErrorWithoutRequirementsIsGoneOnFromAndOneWithThemIsNot) {
-  make({.extensions = {0x0002}});
+  client.extensions = {0x0002};
   upstream_up();
   const std::vector<std::uint16_t> list = {0x0002};
   EXPECT_TRUE(upstream(
@@ -108,7 +110,7 @@ TEST_F(TranslatorTest, NoExtensionIsAskedForByDefault) {
 
 // SV2 03 §3.6.4.
 TEST_F(TranslatorTest, AChangedEndpointIsAskedForItsExtensionsAnew) {
-  make({.extensions = {0x0002}});
+  client.extensions = {0x0002};
   auto& test = connect();
   upstream_up();
   const std::vector<std::uint16_t> granted = {0x0002};
@@ -127,14 +129,15 @@ TEST_F(TranslatorTest, AChangedEndpointIsAskedForItsExtensionsAnew) {
 
 // ext 0x0002 §1.1: at most 32 bytes of UTF-8, not padded.
 TEST(WorkerIdentity, IsCutBetweenCharactersAndIsAlwaysUtf8) {
-  EXPECT_EQ(worker_identity("Worker_001", "miner1"), "Worker_001");
-  EXPECT_EQ(worker_identity("", "miner1"), "miner1");
-  EXPECT_EQ(worker_identity(std::string(40, 'a'), ""), std::string(32, 'a'));
-  EXPECT_EQ(worker_identity(std::string(31, 'a') + "\u00e9", ""), std::string(31, 'a')) << "half a character is none";
-  EXPECT_EQ(worker_identity(std::string(30, 'a') + "\u00e9", ""), std::string(30, 'a') + "\u00e9");
-  EXPECT_EQ(worker_identity("\xe9t\xe9", ""), "?t?") << "Latin-1";
-  EXPECT_EQ(worker_identity("a\nb\x7f\xc2\x85", ""), "a?b???") << "control characters";
-  EXPECT_EQ(worker_identity("\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80", ""), "?????????") << "overlong, surrogate, too large";
+  EXPECT_EQ(mining::worker_identity("Worker_001", "miner1"), "Worker_001");
+  EXPECT_EQ(mining::worker_identity("", "miner1"), "miner1");
+  EXPECT_EQ(mining::worker_identity(std::string(40, 'a'), ""), std::string(32, 'a'));
+  EXPECT_EQ(mining::worker_identity(std::string(31, 'a') + "\u00e9", ""), std::string(31, 'a')) << "half a character is none";
+  EXPECT_EQ(mining::worker_identity(std::string(30, 'a') + "\u00e9", ""), std::string(30, 'a') + "\u00e9");
+  EXPECT_EQ(mining::worker_identity("\xe9t\xe9", ""), "?t?") << "Latin-1";
+  EXPECT_EQ(mining::worker_identity("a\nb\x7f\xc2\x85", ""), "a?b???") << "control characters";
+  EXPECT_EQ(mining::worker_identity("\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80", ""), "?????????")
+      << "overlong, surrogate, too large";
 }
 
 // ---- The published example key (docs/design.md §7).

@@ -76,7 +76,7 @@ TEST_F(TranslatorTest, ADuplicateInOtherSpellingIsADuplicate) {
   const auto id = test.works[0]->job.job_id;
   const auto say = [&](std::string_view params) {
     const std::string line = "{\"id\":77,\"method\":\"mining.submit\",\"params\":[\"w\"," + std::string(params) + "]}\n";
-    translator->on_miner_bytes(*test.miner, as_bytes(line), now);
+    test.miner->on_bytes(as_bytes(line), now);
     return std::exchange(test.miner->output(), {});
   };
   EXPECT_NE(say("\"" + id + "\",\"abcdef01\",\"6553f164\",\"deadbeef\",\"00000000\"").find("true"), std::string::npos);
@@ -87,7 +87,7 @@ TEST_F(TranslatorTest, ADuplicateInOtherSpellingIsADuplicate) {
 
 TEST_F(TranslatorTest, AShareEasierThanTheUpstreamAsksIsTakenCountedAndNotSent) {
   // A miner of 1 hash/s at a share a second is told to send any hash.
-  make({.extranonce2_size = 4, .min_hash_rate_hps = 1, .shares_per_minute = 60});
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1, .shares_per_minute = 60}});
   upstream_up();
   auto& test = mining(2, bitcoin::target_from_difficulty(1e6));
   int accepted = 0;
@@ -101,7 +101,7 @@ TEST_F(TranslatorTest, AShareEasierThanTheUpstreamAsksIsTakenCountedAndNotSent) 
 }
 
 TEST_F(TranslatorTest, AShareBelowWhatTheMinerWasToldIsLowDifficulty) {
-  make({.extranonce2_size = 4, .min_hash_rate_hps = 1e15, .shares_per_minute = 6});
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e15, .shares_per_minute = 6}});
   upstream_up();
   auto& test = mining(2, bitcoin::target_from_difficulty(1e6));
   EXPECT_EQ(submit(test, 1), 23);
@@ -204,7 +204,7 @@ TEST_F(TranslatorTest, BitsRolledByAMinerThatNeverConfiguredCount) {
   first_job(2, 5);
   const std::string share = "{\"id\":77,\"method\":\"mining.submit\",\"params\":[\"w\",\"" + test.works[0]->job.job_id +
                             "\",\"abcdef01\",\"6553f164\",\"deadbeef\",\"00c00000\"]}\n";
-  translator->on_miner_bytes(*test.miner, as_bytes(share), now);
+  test.miner->on_bytes(as_bytes(share), now);
   pump();
   EXPECT_EQ(next<wire::SubmitSharesExtended>().version, 0x20c00000u);
 }

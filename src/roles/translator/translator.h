@@ -14,15 +14,18 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "channels/client.h"
-#include "net/shares.h"
-#include "roles/translator/miner.h"
+#include "mining/sv1_miner.h"
 #include "roles/translator/options.h"
-#include "roles/translator/setup.h"
-#include "sv1/parse.h"
+#include "session/client_setup.h"
+#include "session/error.h"
+#include "session/shares.h"
 #include "wire/frame.h"
 #include "wire/mining_messages.h"
 
 namespace adit::translator {
+
+using mining::Sv1Channel;
+using Miner = mining::Sv1Miner;
 
 /// What the driver hears, for its log. Called from inside the translator's calls, into which it must not call back.
 class TranslatorEvents {
@@ -45,45 +48,43 @@ class TranslatorEvents {
 ///
 /// Not thread-safe. Each call takes the time; after each call the driver sends upstream_output() and the outputs of
 /// take_touched().
-class Translator {
+class Translator final : public mining::Sv1Owner {
  public:
   /// `events` must outlive the translator.
   Translator(const Options& options, TranslatorEvents& events)
-      : options_(options), events_(events), setup_(options_), next_number_(options.first_number) {}
+      : options_(options), events_(events), shared_(options.miners), next_number_(options.first_number) {}
   Translator(const Translator&) = delete;
   Translator& operator=(const Translator&) = delete;
 
   // ---- Miners.
   /// The miner lives until remove_miner. `peer` names it in logs.
   Miner& add_miner(std::string peer, const Now& now);
-  /// Takes any chunk of what `miner` sent. What is wrong with it ends the miner (Miner::ended).
-  void on_miner_bytes(Miner& miner, Bytes bytes, const Now& now);
   /// The connection is gone: closes its channel, or tells the upstream what the channel has lost.
   void remove_miner(Miner& miner, const Now& now);
-  /// Miners that have output, or ended, since the last call.
-  std::vector<Miner*> take_touched();
+  /// Miners that have output, or ended, since the last call; valid until the next one, or until a miner is removed.
+  std::span<Miner* const> take_touched();
   [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<Miner>>& miners() const { return miners_; }
 
   // ---- The upstream.
-  /// SetupConnection was sent to an upstream; its answer comes by on_upstream_frames. Channels will be opened for
-  /// `user_identity`, with ".minerN" behind it where each miner has its own. `regtest_only`: its authority key is one whose
-  /// secret everybody has, so it is believed on regtest alone (kConfiguration elsewhere, before any miner gets its work).
-  void on_upstream_connected(std::string user_identity, const Now& now, bool regtest_only = false);
-  /// Errors (see Errc): send what is queued, close the connection, call on_upstream_lost, try another.
+  /// A session with an upstream is set up. Channels are opened for `user_identity`, with ".minerN" behind it where each miner
+  /// has its own. `agreement` is valid until on_upstream_lost. `regtest_only`: the upstream's authority key is one whose secret
+  /// everybody has, so it is believed on regtest alone (kConfiguration elsewhere, before any miner gets its work).
+  void on_upstream_ready(std::string user_identity, const session::Agreement& agreement, const Now& now,
+                         bool regtest_only = false);
+  /// Errors (session::Errc kProtocol, kRefused, kConfiguration): send what is queued, close the connection, call
+  /// on_upstream_lost, try another.
   Result<void> on_upstream_frames(std::span<const wire::FrameView> frames, const Now& now);
   /// The session is over. Hands over the shares whose answers may still come to whoever goes on reading.
-  net::StratumV2StreamHandler on_upstream_lost(const Now& now);
-  [[nodiscard]] bool upstream_ready() const { return setup_.ready(); }
+  session::StratumV2StreamHandler on_upstream_lost(const Now& now);
+  [[nodiscard]] bool upstream_ready() const { return agreement_ != nullptr; }
   [[nodiscard]] wire::FrameBuffer& upstream_output() { return output_; }
 
-  /// About once a second: vardiff, keepalive, deadlines. Errors: kTimedOut, kRefused, as on_upstream_frames.
+  /// About once a second: vardiff, keepalive, deadlines. Errors: session::Errc::kTimedOut, as on_upstream_frames.
   Result<void> on_tick(const Now& now);
 
   [[nodiscard]] Counters counters() const;
 
  private:
-  friend class Miner;
-
   /// A future job that was sent to a group: a channel that joined the group after it must know it too when its SetNewPrevHash
   /// comes.
   struct GroupJob {
@@ -95,8 +96,12 @@ class Translator {
   };
   static constexpr std::size_t kMaxGroupJobs = 16;
 
+  // Sv1Owner
+  void on_subscribed(Miner& miner) override { join(miner); }
+  void on_share(Miner& miner, const channels::Share& share, std::string_view worker, bool block) override;
+  void on_touched(Miner& miner) override;
+
   Result<void> on_frame(const wire::FrameView& frame);
-  void become_ready();
   Result<void> handle(const wire::OpenExtendedMiningChannelSuccess& message);
   Result<void> handle(const wire::OpenMiningChannelError& message);
   Result<void> handle(const wire::NewExtendedMiningJob& message);
@@ -109,50 +114,46 @@ class Translator {
   Result<void> handle(const wire::CloseChannel& message);
   Result<void> handle(const wire::SubmitSharesSuccess& message);
   Result<void> handle(const wire::SubmitSharesError& message);
-  Result<void> handle(const wire::ChannelEndpointChanged& message);
-  template <class... Messages>
-  Result<void> dispatch(const wire::FrameView& frame);
 
   /// Gives `miner` a channel, or its place in the one that all share, if it wants one and the upstream is ready.
   void join(Miner& miner);
   /// Takes it back; a channel without miners is closed.
   void leave(Miner& miner, std::string_view reason);
   void close(std::uint32_t channel_id, std::string_view reason);
-  void drop(UpstreamChannel& link);
-  void update(UpstreamChannel& link);
+  void drop(Sv1Channel& link);
+  void update(Sv1Channel& link);
   /// The channels that a message with that channel_id addresses, itself or its group; counts it if there is none.
-  std::vector<UpstreamChannel*> addressed_by(std::uint32_t channel_id);
-  UpstreamChannel* by_channel(std::uint32_t channel_id);
+  std::vector<Sv1Channel*> addressed_by(std::uint32_t channel_id);
+  Sv1Channel* by_channel(std::uint32_t channel_id);
   Miner* by_number(std::uint64_t number);
   /// Makes the group's future job that `message` names known to a channel that joined later. False if there is none.
   /// Errors: as check_payout.
-  Result<bool> give_group_job(UpstreamChannel& link, const wire::SetNewPrevHash& message);
+  Result<bool> give_group_job(Sv1Channel& link, const wire::SetNewPrevHash& message);
   std::optional<std::uint16_t> take_local_index();
-  void touch(Miner& miner);
 
   const Options options_;
   TranslatorEvents& events_;
-  sv1::Parser parser_;
-  Now now_{};
+  mining::Sv1Shared shared_;
   wire::FrameBuffer output_;
+  wire::ByteBuffer fields_;  ///< The TLV fields of one share.
 
-  UpstreamSetup setup_;
-  net::StratumV2StreamHandler shares_;  ///< Tagged with their miners' numbers.
+  const session::Agreement* agreement_ = nullptr;  ///< With the upstream; null: there is none.
+  session::StratumV2StreamHandler shares_;         ///< Tagged with their miners' numbers.
   std::string user_identity_;
   bool regtest_only_ = false;
-  std::uint32_t version_mask_ = sv1::kVersionRollingMask;  ///< 0 if the upstream requires a fixed version.
   std::uint32_t next_request_id_ = 1;
   std::vector<GroupJob> group_jobs_;  ///< Oldest first.
-  std::vector<std::unique_ptr<UpstreamChannel>> links_;
-  std::unordered_map<std::uint32_t, UpstreamChannel*> by_channel_;
-  std::unordered_map<std::uint32_t, UpstreamChannel*> by_request_;
-  UpstreamChannel* shared_ = nullptr;      ///< The one of all miners, where they share one.
+  std::vector<std::unique_ptr<Sv1Channel>> links_;
+  std::unordered_map<std::uint32_t, Sv1Channel*> by_channel_;
+  std::unordered_map<std::uint32_t, Sv1Channel*> by_request_;
+  Sv1Channel* common_ = nullptr;           ///< The one of all miners, where they share one.
   std::set<std::uint16_t> local_indices_;  ///< Taken on it.
   std::uint16_t last_local_index_ = 0;
 
   std::uint64_t next_number_;
   std::map<std::uint64_t, std::unique_ptr<Miner>> miners_;
   std::vector<Miner*> touched_;
+  std::vector<Miner*> handed_out_;  ///< By the last take_touched().
   Counters totals_;
 };
 

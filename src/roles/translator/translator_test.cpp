@@ -11,7 +11,7 @@ TEST_F(TranslatorTest, AMinerBecomesAnExtendedChannel) {
   auto& test = connect();
   EXPECT_TRUE(sent.empty()) << "no upstream yet";
   EXPECT_EQ(test.heard.find("\"id\":2"), std::string::npos) << "subscribe waits for the extranonce";
-  translator->on_upstream_connected("id", now);
+  upstream_connected("id");
   EXPECT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2}));
   const auto open = next<wire::OpenExtendedMiningChannel>();
   EXPECT_EQ(open.user_identity, "id.miner1");
@@ -236,12 +236,12 @@ TEST_F(TranslatorTest, AnUpstreamThatIsLostDuringAnOpenLeavesTheMinerWaitingForT
 }
 
 TEST_F(TranslatorTest, ABrokenUpstreamIsGivenUpWithAReason) {
-  translator->on_upstream_connected("id", now);
+  upstream_connected("id");
   EXPECT_EQ(code_of(upstream(wire::NewExtendedMiningJob{})), "protocol") << "before SetupConnection was answered";
   EXPECT_EQ(code_of(upstream(wire::SetupConnectionSuccess{.used_version = 3})), "protocol");
   EXPECT_EQ(code_of(upstream(wire::SetupConnectionError{.flags = 4, .error_code = "unsupported-feature-flags"})), "refused");
   translator->on_upstream_lost(now);
-  translator->on_upstream_connected("id", now);
+  upstream_connected("id");
   EXPECT_EQ(code_of(tick(seconds(11))), "timed_out");
   translator->on_upstream_lost(now);
   sent.clear();
@@ -310,9 +310,9 @@ TEST_F(TranslatorTest, OneAbusiveMinerCostsTheOthersNothing) {
   for (const auto& line : {std::string(1 << 20, 'x'), std::string(20000, '['),
                            "nonsense\n" + std::string(100, '\n') + "{}\n{}\n{}\n{}\n{}\n{}\n{}\n"}) {
     auto& abusive = translator->add_miner("192.0.2.66:1", now);
-    translator->on_miner_bytes(abusive, as_bytes(line), now);
+    abusive.on_bytes(as_bytes(line), now);
     EXPECT_NE(abusive.ended(), "");
-    translator->on_miner_bytes(abusive, as_bytes(line), now);
+    abusive.on_bytes(as_bytes(line), now);
     translator->remove_miner(abusive, now);
   }
   EXPECT_EQ(submit(healthy, 1), 0);

@@ -13,6 +13,7 @@
 #include "base/hex.h"
 #include "bitcoin/merkle.h"
 #include "roles/translator/translator.h"
+#include "session/client_side.h"
 #include "sv1/client.h"
 #include "wire/tlv.h"
 
@@ -46,7 +47,7 @@ class TestMiner : public sv1::ClientHandler {
 class TranslatorTest : public testing::Test, public TranslatorEvents {
  protected:
   void make(Options options) { translator.emplace(options, *this); }
-  void SetUp() override { make({.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6}); }
+  void SetUp() override { make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6}}); }
 
   // ---- Miners.
   TestMiner& connect(sv1::Client::Options options = {.user = "w"}, bool takes_set_extranonce = true) {
@@ -71,7 +72,7 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
       for (auto& test : miners) {
         if (test->miner == nullptr) continue;
         if (auto out = std::exchange(test->client.output(), {}); !out.empty()) {
-          translator->on_miner_bytes(*test->miner, as_bytes(out), now);
+          test->miner->on_bytes(as_bytes(out), now);
           moved = true;
         }
         if (auto in = std::exchange(test->miner->output(), {}); !in.empty()) {
@@ -99,10 +100,20 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
   Result<void> upstream(const M& message) {
     wire::FrameBuffer buffer;
     EXPECT_TRUE(buffer.push(message));
-    std::vector<wire::FrameView> frames(buffer.begin(), buffer.end());
-    auto handled = translator->on_upstream_frames(frames, now);
+    return hear(buffer);
+  }
+  /// What an uplink does with frames.
+  Result<void> hear(const wire::FrameBuffer& buffer) {
+    const std::vector<wire::FrameView> frames(buffer.begin(), buffer.end());
+    auto handled = side->on_frames(
+        frames, now, translator->upstream_output(),
+        [&](std::span<const wire::FrameView> run) { return translator->on_upstream_frames(run, now); }, [&] { begin(); });
     pump();
     return handled;
+  }
+  void begin() {
+    if (!side->ready() || std::exchange(begun, true)) return;
+    translator->on_upstream_ready(user_identity, side->setup().agreement(), now, regtest_only);
   }
   /// The next message that the translator sent up, which must be an M. Its views live until the next call.
   template <wire::Message M>
@@ -117,18 +128,24 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
     EXPECT_TRUE(message) << "wanted " << M::kName;
     return message ? *message : M{};
   }
-  void upstream_up(std::uint32_t flags = 0, bool regtest_only = false) {
-    translator->on_upstream_connected("id", now, regtest_only);
+  /// SetupConnection is sent to an upstream.
+  void upstream_connected(std::string user = "id", bool example_key = false) {
+    user_identity = std::move(user);
+    regtest_only = example_key;
+    begun = false;
+    side.emplace(client, false, false);
+    wire::FrameBuffer ignored;
+    side->start("192.0.2.2", 3333, now, ignored);
+  }
+  void upstream_up(std::uint32_t flags = 0, bool example_key = false) {
+    upstream_connected("id", example_key);
     EXPECT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2, .flags = flags}));
   }
   /// A frame as it is.
   Result<void> upstream_raw(wire::FrameHeader header, std::vector<std::uint8_t> payload) {
     wire::FrameBuffer buffer;
     EXPECT_TRUE(buffer.push_raw(header, payload));
-    const std::vector<wire::FrameView> frames(buffer.begin(), buffer.end());
-    auto handled = translator->on_upstream_frames(frames, now);
-    pump();
-    return handled;
+    return hear(buffer);
   }
   /// The TLV fields behind the share that was sent next.
   std::vector<std::uint8_t> next_share_fields() {
@@ -196,6 +213,10 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
   Result<void> tick(Duration after = seconds(1)) {
     pass(after);
     auto ticked = translator->on_tick(now);
+    if (ticked && side && !begun) {
+      ticked = side->setup().on_tick(now);
+      begin();
+    }
     pump();
     return ticked;
   }
@@ -203,6 +224,11 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
   void on_share_rejected(const Miner&, std::string_view code) override { rejected.emplace_back(code); }
 
   Now now{Instant(seconds(1000)), UnixTime(seconds(1'700'000'100))};
+  session::ClientOptions client;  ///< Of upstreams from upstream_connected() on.
+  std::optional<session::ClientSide> side;
+  std::string user_identity;
+  bool regtest_only = false;
+  bool begun = false;
   std::optional<Translator> translator;
   std::vector<std::unique_ptr<TestMiner>> miners;
   std::deque<Sent> sent;

@@ -1,28 +1,23 @@
 #include "roles/translator/upstream_role.h"
 
 #include "log/log.h"
+#include "upstream/url.h"
 
 namespace adit::translator {
 
-net::Uplink::Options UpstreamRole::uplink_options(const std::vector<UpstreamTarget>& targets) {
-  net::Uplink::Options options;
+upstream::Uplink::Options UpstreamRole::uplink_options(const std::vector<UpstreamTarget>& targets) {
+  upstream::Uplink::Options options;
+  options.name = "translator";
+  options.client.program = "translator";
   for (const auto& target : targets) options.targets.push_back({.peer = target.peer, .goodbye = target.goodbye});
-  options.events = {.dial = "translator.dial",
-                    .upstream_switched = "translator.upstream_switched",
-                    .upstream_closed = "translator.upstream_closed",
-                    .path_changed = "translator.path_changed",
-                    .health = "translator.health",
-                    .goodbye = "translator.goodbye",
-                    .goodbye_heard = "translator.goodbye_heard",
-                    .reconnect = "translator.reconnect",
-                    .reconnect_refused = "translator.reconnect_refused"};
-  options.setup = {.program = "translator"};
   return options;
 }
 
-void UpstreamRole::begin(std::size_t candidate, const net::Upstream&, const Now& now) {
+Result<void> UpstreamRole::begin_mining(std::size_t candidate, const net::Peer&, const session::Agreement& agreement,
+                                        const Now& now) {
   const auto& target = targets_[candidate];
-  engine_.on_upstream_connected(target.user_identity, now, target.regtest_only);
+  engine_.on_upstream_ready(target.user_identity, agreement, now, target.regtest_only);
+  return {};
 }
 
 void UpstreamRole::on_late_answer(const wire::SubmitSharesSuccess& message) {
@@ -30,24 +25,17 @@ void UpstreamRole::on_late_answer(const wire::SubmitSharesSuccess& message) {
   late_work_ += message.new_shares_sum;
 }
 
-void UpstreamRole::on_lost(const net::Upstream& peer, const Error& why) {
-  const std::string url = net::to_url(peer);
-  if (severity_of(why) == net::Severity::kUnusable) {
+void UpstreamRole::on_lost(const net::Peer& peer, const Error& why) {
+  const std::string url = upstream::to_url(peer);
+  if (upstream::severity_of(why) == upstream::Severity::kUnusable) {
     log::error("translator.upstream_unusable", {{"url", url}, {"message", why.message()}});
   } else {
     log::warn("translator.upstream_lost", {{"url", url}, {"error", why.name()}, {"message", why.message()}});
   }
 }
 
-void UpstreamRole::on_attempt_failed(const net::Upstream& peer, const Error& why) {
-  log::warn("translator.upstream_failed", {{"url", net::to_url(peer)}, {"error", why.name()}, {"message", why.message()}});
-}
-
-net::Severity UpstreamRole::severity_of(const Error& error) const {
-  if (error.is(Errc::kProtocol)) return net::Severity::kMisbehaved;
-  if (error.is(Errc::kRefused) || error.is(Errc::kTimedOut)) return net::Severity::kRefused;
-  if (error.is(Errc::kConfiguration)) return net::Severity::kUnusable;
-  return net::severity_of(error);
+void UpstreamRole::on_attempt_failed(const net::Peer& peer, const Error& why) {
+  log::warn("translator.upstream_failed", {{"url", upstream::to_url(peer)}, {"error", why.name()}, {"message", why.message()}});
 }
 
 }  // namespace adit::translator

@@ -1,0 +1,484 @@
+#include "mining/server_session.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "channels/custom_job.h"
+#include "channels/payout.h"
+#include "session/dispatch.h"
+#include "wire/messages.h"
+#include "wire/tlv.h"
+
+namespace adit::mining {
+namespace {
+
+using channels::Channel;
+using channels::ChannelKind;
+using channels::ShareVerdict;
+
+// Error codes as SRI words them (mining_sv2, common_messages_sv2); free text since sv2-spec #194.
+constexpr std::string_view kInvalidChannelId = "invalid-channel-id";
+constexpr std::string_view kInvalidHashRate = "invalid-nominal-hashrate";
+constexpr std::string_view kMaxTargetOutOfRange = "max-target-out-of-range";
+constexpr std::string_view kMinExtranonceTooLarge = "min-extranonce-size-too-large";
+constexpr std::string_view kInvalidUserIdentity = "invalid-user-identity";
+constexpr std::string_view kNoExtendedChannels = "extended-channels-not-supported-for-standard-jobs";
+constexpr std::string_view kCapacityExhausted = "channel-capacity-exhausted";
+constexpr std::string_view kNoStandardChannels = "standard-channels-not-supported-for-custom-work";
+constexpr std::string_view kJobDeclarationNotSupported = "jd-not-supported";
+constexpr std::string_view kTooManyCustomJobs = "too-many-custom-jobs";
+
+std::unexpected<Error> protocol_error(const wire::FrameView& frame, std::string_view what) {
+  return fail(session::Errc::kProtocol, std::string(wire::message_name(frame.header)) + ": " + std::string(what));
+}
+
+/// "sri/..." and "<address>[.worker]" ask for a payout of the client's own (SRI's solo and donation patterns). Everything is
+/// paid to the pool here, which is what plain "sri/donate[/worker]" asks for; anything else must be refused rather than paid
+/// otherwise than asked.
+bool payout_is_ours(std::string_view user_identity) {
+  constexpr std::string_view kPattern = "sri/";
+  constexpr std::string_view kDonate = "sri/donate";
+  if (!user_identity.starts_with(kPattern))
+    return !channels::script_of_any_network(user_identity.substr(0, user_identity.find('.')));
+  if (!user_identity.starts_with(kDonate)) return false;
+  user_identity.remove_prefix(kDonate.size());
+  return user_identity.empty() || (user_identity[0] == '/' && user_identity.find('/', 1) == std::string_view::npos);
+}
+
+channels::Share to_share(const auto& message) {
+  channels::Share share{.job_id = message.job_id,
+                        .sequence_number = message.sequence_number,
+                        .nonce = message.nonce,
+                        .ntime = message.ntime,
+                        .version = message.version,
+                        .extranonce = {}};
+  if constexpr (requires { message.extranonce; }) share.extranonce = message.extranonce;
+  return share;
+}
+
+void push_acknowledgement(Channel& channel, bool flush, wire::FrameBuffer& out) {
+  if (const auto batch = channel.take_acknowledgement(flush)) {
+    out.push(wire::SubmitSharesSuccess{.channel_id = channel.id(),
+                                       .last_sequence_number = batch->last_sequence_number,
+                                       .new_submits_accepted_count = batch->accepted_count,
+                                       .new_shares_sum = batch->work_sum.whole()});
+  }
+}
+
+bool is_plain_text(std::string_view text) {
+  return text.size() <= 255 &&
+         std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+void push_target(const Channel& channel, wire::FrameBuffer& out) {
+  out.push(wire::SetTarget{.channel_id = channel.id(), .maximum_target = channel.target().to_le()});
+}
+
+}  // namespace
+
+std::uint64_t ServerCounters::shares_rejected_total() const {
+  return std::accumulate(shares_rejected.begin(), shares_rejected.end(), std::uint64_t{0});
+}
+
+void ServerShard::set_job(channels::JobPtr job) {
+  if (job->new_tip) extranonces_.on_new_tip();
+  jobs_.add(std::move(job));
+}
+
+session::ProtocolOffer ServerSession::offer(const ServerPolicy& policy) {
+  return {.protocol = wire::Protocol::kMining,
+          .supported_flags = wire::kRequiresStandardJobs | wire::kRequiresVersionRolling |
+                             (policy.custom_jobs == nullptr ? 0 : wire::kRequiresWorkSelection)};
+}
+
+ServerSession::ServerSession(ServerShard& shard, std::uint32_t setup_flags, Instant now)
+    : shard_(shard),
+      without_channel_since_(now),
+      last_flush_(now),
+      standard_jobs_((setup_flags & wire::kRequiresStandardJobs) != 0),
+      work_selection_((setup_flags & wire::kRequiresWorkSelection) != 0) {
+  ++shard_.counters_.sessions;
+}
+
+ServerSession::~ServerSession() {
+  for (const Channel& channel : channels_) count_channel(channel, -1);
+  --shard_.counters_.sessions;
+}
+
+Result<void> ServerSession::on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) {
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    const auto two_of = [&]<class Submit>(std::type_identity<Submit>) {
+      return i + 1 < frames.size() && frames[i].is<Submit>() && frames[i + 1].is<Submit>();
+    };
+    if (two_of(std::type_identity<wire::SubmitSharesExtended>())) {
+      ADIT_CHECK(on_submits<wire::SubmitSharesExtended>(frames[i], frames[i + 1], now, out));
+      ++i;
+    } else if (two_of(std::type_identity<wire::SubmitSharesStandard>())) {
+      ADIT_CHECK(on_submits<wire::SubmitSharesStandard>(frames[i], frames[i + 1], now, out));
+      ++i;
+    } else {
+      ADIT_CHECK(on_frame(frames[i], now, out));
+    }
+  }
+  return {};
+}
+
+void ServerSession::on_extensions(std::span<const std::uint16_t> granted) {
+  if (workers_ != nullptr || std::ranges::find(granted, wire::kWorkerTracking) == granted.end()) return;
+  workers_ = std::make_unique<channels::WorkerAccounts>(shard_.policy_.max_workers);
+}
+
+Result<void> ServerSession::on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+  // What this end does not know is not for it (SV2 03 §3.4.1).
+  if (frame.header.extension_type != wire::kCore) return {};
+  if (frame.is<wire::SubmitSharesStandard>()) return on_submit<wire::SubmitSharesStandard>(frame, now, out);
+  if (frame.is<wire::SubmitSharesExtended>()) return on_submit<wire::SubmitSharesExtended>(frame, now, out);
+  ADIT_TRY(const bool handled,
+           (session::dispatch<wire::UpdateChannel, wire::OpenStandardMiningChannel, wire::OpenExtendedMiningChannel,
+                              wire::CloseChannel, wire::SetCustomMiningJob>(
+               frame, [&](const auto& message) { return on(message, now, out); })));
+  if (handled) return {};
+  if (frame.is<wire::SetupConnection>()) return protocol_error(frame, "sent twice");
+  // A type that a later revision of the protocol may have added is ignored; a known one that is not a client's is an error.
+  if (!wire::with_message_type(frame.header, [](auto) {})) return {};
+  return protocol_error(frame, "not a message that a client of the mining protocol sends");
+}
+
+std::string_view ServerSession::refuse_open(ChannelKind kind, std::string_view user_identity, const wire::U256& max_target,
+                                            std::size_t min_extranonce_size) const {
+  if (kind == ChannelKind::kExtended && standard_jobs_) return kNoExtendedChannels;
+  if (kind == ChannelKind::kStandard && work_selection_) return kNoStandardChannels;
+  const ServerPolicy& policy = shard_.policy_;
+  const ServerCounters& counters = shard_.counters_;
+  if (channels_.size() >= policy.max_channels || opened_on_tip_ >= 2 * policy.max_channels ||
+      counters.standard_channels + counters.extended_channels >= policy.max_channels_per_shard) {
+    return kCapacityExhausted;
+  }
+  if (min_extranonce_size > channels::kRollableExtranonceSize) return kMinExtranonceTooLarge;
+  if (max_target == wire::U256{}) return kMaxTargetOutOfRange;
+  if (!payout_is_ours(user_identity)) return kInvalidUserIdentity;
+  return {};
+}
+
+template <class Open>
+Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::FrameBuffer& out) {
+  constexpr bool kExtended = std::is_same_v<Open, wire::OpenExtendedMiningChannel>;
+  constexpr auto kKind = kExtended ? ChannelKind::kExtended : ChannelKind::kStandard;
+  std::size_t min_extranonce_size = 0;
+  if constexpr (kExtended) min_extranonce_size = message.min_extranonce_size;
+  const auto refuse = [&](std::string_view code) -> Result<void> {
+    out.push(wire::OpenMiningChannelError{.request_id = message.request_id, .error_code = code});
+    return {};
+  };
+  if (const auto code = refuse_open(kKind, message.user_identity, message.max_target, min_extranonce_size); !code.empty()) {
+    return refuse(code);
+  }
+  auto lease = shard_.extranonces_.allocate();
+  if (!lease) return refuse(kCapacityExhausted);
+  auto opened =
+      Channel::open({.kind = kKind,
+                     .id = next_channel_id_,
+                     .nominal_hash_rate_hps = message.nominal_hash_rate,
+                     .max_target = bitcoin::U256::from_le(message.max_target)},
+                    std::string(message.user_identity.view()), std::move(*lease), shard_.policy_.channel, now.instant);
+  if (!opened) return refuse(kInvalidHashRate);
+
+  ++next_channel_id_;
+  ++opened_on_tip_;
+  Channel& channel = channels_.emplace_back(std::move(*opened));
+  count_channel(channel, +1);
+  if constexpr (kExtended) {
+    out.push(wire::OpenExtendedMiningChannelSuccess{.request_id = message.request_id,
+                                                    .channel_id = channel.id(),
+                                                    .target = channel.target().to_le(),
+                                                    .extranonce_size = static_cast<std::uint16_t>(channel.extranonce_size()),
+                                                    .extranonce_prefix = channel.extranonce_prefix(),
+                                                    .group_channel_id = channels::kGroupChannelId});
+  } else {
+    out.push(wire::OpenStandardMiningChannelSuccess{.request_id = message.request_id,
+                                                    .channel_id = channel.id(),
+                                                    .target = channel.target().to_le(),
+                                                    .extranonce_prefix = channel.extranonce_prefix(),
+                                                    .group_channel_id = channels::kGroupChannelId});
+  }
+  if (const channels::Job* job = shard_.jobs_.current(); job != nullptr && !work_selection_) channel.start(*job, out);
+  shard_.events_.on_channel_opened(*this, channel);
+  return {};
+}
+
+Result<void> ServerSession::on(const wire::OpenStandardMiningChannel& message, const Now& now, wire::FrameBuffer& out) {
+  return on_open(message, now, out);
+}
+
+Result<void> ServerSession::on(const wire::OpenExtendedMiningChannel& message, const Now& now, wire::FrameBuffer& out) {
+  return on_open(message, now, out);
+}
+
+struct ServerSession::Submission {
+  std::uint32_t channel_id = 0;
+  channels::Share share;
+  Channel* channel = nullptr;  ///< nullptr: there is no such channel of that kind.
+  channels::WorkerAccounts::Account* worker = nullptr;
+  channels::PreparedShare prepared;
+};
+
+template <class Submit>
+Result<void> ServerSession::begin_submit(const wire::FrameView& frame, const Now& now, Submission& submission) {
+  constexpr bool kExtended = std::is_same_v<Submit, wire::SubmitSharesExtended>;
+  Bytes fields;  // Of extensions, behind the message's own.
+  ADIT_TRY(const Submit message, session::decode<Submit>(frame, kExtended && workers_ != nullptr ? &fields : nullptr));
+  if (kExtended && workers_ != nullptr) {
+    submission.worker =
+        &workers_->of(wire::find_tlv(fields, wire::kWorkerTracking, wire::kUserIdentityField).value_or(Bytes()));
+  }
+  submission.channel_id = message.channel_id;
+  submission.share = to_share(message);
+  Channel* channel = find(message.channel_id);
+  if (channel != nullptr && (channel->kind() == ChannelKind::kExtended) == kExtended) {
+    submission.channel = channel;
+    channel->prepare(shard_.jobs_, submission.share, now.unix_time, submission.prepared);
+  } else {
+    submission.prepared.judged.verdict = ShareVerdict::kInvalidChannel;
+  }
+  return {};
+}
+
+void ServerSession::end_submit(Submission& submission, Instant now, wire::FrameBuffer& out) {
+  const channels::JudgedShare& judged = submission.prepared.judged;
+  if (submission.channel != nullptr) submission.channel->judge(submission.prepared, submission.share.sequence_number);
+  ServerCounters& counters = shard_.counters_;
+  if (channels::is_accepted(judged.verdict)) {
+    ++counters.shares_accepted;
+    counters.work_sum += judged.work;
+    if (submission.worker != nullptr) submission.worker->accept(judged.work, now);
+    if (judged.verdict == ShareVerdict::kBlock) report_block(*submission.channel, submission.share, judged);
+    push_acknowledgement(*submission.channel, /*flush=*/false, out);
+    return;
+  }
+  ++counters.shares_rejected[static_cast<std::size_t>(judged.verdict)];
+  if (submission.worker != nullptr) ++submission.worker->rejected;
+  out.push(wire::SubmitSharesError{.channel_id = submission.channel_id,
+                                   .sequence_number = submission.share.sequence_number,
+                                   .error_code = channels::share_error_code(judged.verdict)});
+}
+
+template <class Submit>
+Result<void> ServerSession::on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+  Submission submission;
+  ADIT_CHECK(begin_submit<Submit>(frame, now, submission));
+  channels::hash(submission.prepared);
+  end_submit(submission, now.instant, out);
+  return {};
+}
+
+template <class Submit>
+Result<void> ServerSession::on_submits(const wire::FrameView& first, const wire::FrameView& second, const Now& now,
+                                       wire::FrameBuffer& out) {
+  Submission one;
+  Submission two;
+  ADIT_CHECK(begin_submit<Submit>(first, now, one));
+  const auto begun = begin_submit<Submit>(second, now, two);
+  if (begun) {
+    channels::hash(one.prepared, two.prepared);
+  } else {
+    channels::hash(one.prepared);
+  }
+  end_submit(one, now.instant, out);
+  ADIT_CHECK(begun);
+  end_submit(two, now.instant, out);
+  return {};
+}
+
+void ServerSession::report_block(const Channel& channel, const channels::Share& share, const channels::JudgedShare& judged) {
+  ++shard_.counters_.blocks_found;
+  const BlockFound found{.block_template = judged.job->block_template,
+                         .solution = {.version = share.version,
+                                      .ntime = share.ntime,
+                                      .nonce = share.nonce,
+                                      .coinbase = judged.job->coinbase_with(judged.extranonce)},
+                         .hash = judged.hash,
+                         .channel_id = channel.id(),
+                         .user_identity = channel.user_identity()};
+  if (judged.job->transactions_known) {
+    shard_.events_.on_block_found(*this, found);
+  } else {
+    shard_.events_.on_custom_block_found(*this, found);
+  }
+}
+
+Result<void> ServerSession::on(const wire::SetCustomMiningJob& message, const Now& now, wire::FrameBuffer& out) {
+  const auto refuse = [&](std::string_view code) -> Result<void> {
+    out.push(
+        wire::SetCustomMiningJobError{.channel_id = message.channel_id, .request_id = message.request_id, .error_code = code});
+    return {};
+  };
+  const ServerPolicy& policy = shard_.policy_;
+  if (policy.custom_jobs == nullptr || !work_selection_) return refuse(kJobDeclarationNotSupported);
+
+  // Standard channels of a group are passed over (SV2 05 §5.3.18). All others get the job under one id.
+  std::uint32_t id = 0;
+  std::size_t members = 0;
+  std::size_t valid = 0;
+  for (const Channel& channel : channels_) {
+    valid += channel.custom_jobs();
+    if (channel.kind() != ChannelKind::kExtended || !addresses(message.channel_id, channel)) continue;
+    id = std::max(id, channel.next_custom_job_id());
+    ++members;
+  }
+  if (members == 0) return refuse(kInvalidChannelId);
+  if (valid + members > policy.max_custom_jobs) return refuse(kTooManyCustomJobs);
+  const channels::Job* tip = shard_.jobs_.current();
+  if (tip == nullptr) return refuse("stale-chain-tip");
+  auto job = channels::make_custom_job(message, id, *tip, nullptr, now.unix_time);
+  if (!job) return refuse(job.error());
+  const auto verdict = policy.custom_jobs->check(*this, message);
+  if (!verdict.error_code.empty()) return refuse(verdict.error_code);
+  if (verdict.block_template != nullptr) {
+    job = channels::make_custom_job(message, id, *tip, verdict.block_template, now.unix_time);
+    if (!job) return refuse(job.error());
+  }
+  for (Channel& channel : channels_) {
+    if (channel.kind() != ChannelKind::kExtended || !addresses(message.channel_id, channel)) continue;
+    channel.add_custom_job(*job, shard_.jobs_.max_past_jobs() + 1);
+  }
+  out.push(wire::SetCustomMiningJobSuccess{.channel_id = message.channel_id, .request_id = message.request_id, .job_id = id});
+  return {};
+}
+
+Result<void> ServerSession::on(const wire::UpdateChannel& message, const Now& now, wire::FrameBuffer& out) {
+  const auto refuse = [&](std::string_view code) -> Result<void> {
+    out.push(wire::UpdateChannelError{.channel_id = message.channel_id, .error_code = code});
+    return {};
+  };
+  Channel* channel = find(message.channel_id);
+  if (channel == nullptr) return refuse(kInvalidChannelId);
+  if (message.maximum_target == wire::U256{}) return refuse(kMaxTargetOutOfRange);
+  const auto changed =
+      channel->update(message.nominal_hash_rate, bitcoin::U256::from_le(message.maximum_target), shard_.jobs_, now.instant);
+  if (!changed) return refuse(kInvalidHashRate);
+  if (*changed) push_target(*channel, out);
+  return {};
+}
+
+Result<void> ServerSession::on(const wire::CloseChannel& message, const Now& now, wire::FrameBuffer& out) {
+  close_channels(message.channel_id, now, out);
+  return {};
+}
+
+bool ServerSession::addresses(std::uint32_t channel_id, const Channel& channel) const {
+  return channel.id() == channel_id || (grouped() && channel.group_id() == channel_id);
+}
+
+void ServerSession::close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out) {
+  std::erase_if(channels_, [&](Channel& channel) {
+    if (!addresses(channel_id, channel)) return false;
+    push_acknowledgement(channel, /*flush=*/true, out);
+    count_channel(channel, -1);
+    return true;
+  });
+  std::erase_if(groups_, [&](std::uint32_t group) {
+    return group != channels::kGroupChannelId && std::ranges::find(channels_, group, &Channel::group_id) == channels_.end();
+  });
+  if (channels_.empty()) without_channel_since_ = now.instant;
+}
+
+Result<void> ServerSession::close(std::uint32_t channel_id, std::string_view reason, const Now& now, wire::FrameBuffer& out) {
+  if (std::ranges::none_of(channels_, [&](const Channel& channel) { return addresses(channel_id, channel); })) {
+    return fail(session::Errc::kCannot, "there is no channel " + std::to_string(channel_id));
+  }
+  if (!is_plain_text(reason)) return fail(session::Errc::kCannot, "a reason has at most 255 bytes and no control characters");
+  close_channels(channel_id, now, out);
+  out.push(wire::CloseChannel{.channel_id = channel_id, .reason_code = reason});
+  return {};
+}
+
+Result<void> ServerSession::reconnect(std::string_view host, std::uint16_t port, wire::FrameBuffer& out) {
+  if (!is_plain_text(host)) return fail(session::Errc::kCannot, "a host has at most 255 bytes and no control characters");
+  out.push(wire::Reconnect{.new_host = host, .new_port = port});
+  return {};
+}
+
+Result<void> ServerSession::change_prefix(std::uint32_t channel_id, wire::FrameBuffer& out) {
+  Channel* channel = find(channel_id);
+  if (channel == nullptr) return fail(session::Errc::kCannot, "there is no channel " + std::to_string(channel_id));
+  auto lease = shard_.extranonces_.allocate();
+  if (!lease) return fail(session::Errc::kCannot, lease.error().message());
+  channel->set_prefix(std::move(*lease), shard_.jobs_);
+  out.push(wire::SetExtranoncePrefix{.channel_id = channel_id, .extranonce_prefix = channel->extranonce_prefix()});
+  return {};
+}
+
+Result<std::uint32_t> ServerSession::regroup(std::span<const std::uint32_t> channel_ids, wire::FrameBuffer& out) {
+  if (!grouped()) return fail(session::Errc::kCannot, "a connection that requires standard jobs has no groups");
+  if (groups_.size() >= kMaxGroups) return fail(session::Errc::kCannot, "the connection has too many groups");
+  if (channel_ids.empty() || channel_ids.size() > 0xffff) return fail(session::Errc::kCannot, "a group has 1 to 65535 members");
+  for (const std::uint32_t id : channel_ids) {
+    if (find(id) == nullptr) return fail(session::Errc::kCannot, "there is no channel " + std::to_string(id));
+  }
+  // Groups and channels share their ids (SV2 05 §5.2.3).
+  const std::uint32_t group = next_channel_id_++;
+  for (const std::uint32_t id : channel_ids) find(id)->set_group(group);
+  groups_.push_back(group);
+  out.push(wire::SetGroupChannel{.group_channel_id = group, .channel_ids = channel_ids});
+  return group;
+}
+
+void ServerSession::on_job(wire::FrameBuffer& out) {
+  const channels::Job* job = shard_.jobs_.current();
+  if (job == nullptr) return;
+  if (job->new_tip) opened_on_tip_ = 0;
+  if (work_selection_) {
+    for (Channel& channel : channels_) channel.on_job(*job);
+    return;
+  }
+  if (grouped()) {
+    for (const std::uint32_t group : groups_) {
+      const auto listens = [group](const Channel& channel) { return channel.started() && channel.group_id() == group; };
+      if (std::ranges::any_of(channels_, listens)) job->push_group(group, out);
+    }
+  }
+  for (Channel& channel : channels_) {
+    if (!channel.started()) {
+      channel.start(*job, out);
+    } else if (grouped()) {
+      channel.on_job(*job);
+    } else {
+      channel.send_job(*job, out);
+    }
+  }
+}
+
+void ServerSession::finish(wire::FrameBuffer& out) {
+  for (Channel& channel : channels_) push_acknowledgement(channel, /*flush=*/true, out);
+}
+
+Result<void> ServerSession::on_tick(const Now& now, wire::FrameBuffer& out) {
+  const ServerPolicy& policy = shard_.policy_;
+  if (channels_.empty() && now.instant - without_channel_since_ >= policy.channel_timeout) {
+    return fail(session::Errc::kIdle, "no channel opened within the time allowed");
+  }
+  const bool flush = now.instant - last_flush_ >= policy.max_ack_delay;
+  if (flush) last_flush_ = now.instant;
+  for (Channel& channel : channels_) {
+    if (flush) push_acknowledgement(channel, /*flush=*/true, out);
+    if (channel.started() && channel.adjust(shard_.jobs_, now.instant)) push_target(channel, out);
+  }
+  return {};
+}
+
+Channel* ServerSession::find(std::uint32_t channel_id) {
+  const auto found = std::ranges::lower_bound(channels_, channel_id, {}, &Channel::id);
+  return found == channels_.end() || found->id() != channel_id ? nullptr : &*found;
+}
+
+void ServerSession::count_channel(const Channel& channel, int by) {
+  auto& count =
+      channel.kind() == ChannelKind::kStandard ? shard_.counters_.standard_channels : shard_.counters_.extended_channels;
+  count += static_cast<std::size_t>(by);
+}
+
+}  // namespace adit::mining

@@ -1,0 +1,212 @@
+// The mining protocol's server on one downstream connection: what a pool, and a job declarator client towards its miners,
+// answer after the session is set up. No socket, no clock, no thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "bitcoin/block.h"
+#include "channels/channel.h"
+#include "channels/extranonce.h"
+#include "channels/job.h"
+#include "channels/workers.h"
+#include "session/error.h"
+#include "session/server_side.h"
+#include "wire/frame.h"
+#include "wire/mining_messages.h"
+#include "wire/tlv.h"
+
+namespace adit::mining {
+
+class ServerSession;
+
+/// Decides which custom jobs are paid for: a job declaration server's part. Called on each shard, inside a session's call: it
+/// answers at once from what that shard was told, and touches no session.
+class CustomJobValidator {
+ public:
+  struct Verdict {
+    std::string_view error_code;          ///< For SetCustomMiningJob.Error; empty: the pool commits itself to pay for the job.
+    bitcoin::TemplatePtr block_template;  ///< As declared, with its transactions; null where only the client has them.
+  };
+  virtual ~CustomJobValidator() = default;
+  /// The message is about this tip and otherwise sound. A token that was good once is not asked about again by the session.
+  virtual Verdict check(const ServerSession& session, const wire::SetCustomMiningJob& message) = 0;
+};
+
+/// What applies to every session of a role.
+struct ServerPolicy {
+  channels::ChannelPolicy channel;
+  /// How long a connection may be without any channel. Long, because a translator connects before its first miner does and
+  /// stays when the last one leaves (SRI's gives its upstream up for good when it is cut off); admission bounds how many idle
+  /// ones a source has.
+  Duration channel_timeout = std::chrono::hours(1);
+  Duration max_ack_delay =
+      std::chrono::seconds(2);  ///< An accepted share is acknowledged after this long even if its batch is not full.
+  std::size_t max_channels =
+      4096;  ///< Per session. Twice as many may be opened between two tips, since prefixes rest that long.
+  std::size_t max_channels_per_shard = 1 << 18;  ///< Of all its sessions: bounds the memory that strangers can take.
+  std::size_t max_workers = 4096;                ///< Names that one session's shares are counted by (extension 0x0002).
+  CustomJobValidator* custom_jobs = nullptr;     ///< Outlives the sessions. nullptr: there are no custom jobs.
+  std::size_t max_custom_jobs = 64;              ///< Valid at once, per session: each may take 70 kB.
+};
+
+/// Totals of one shard since it started; read on the shard's thread.
+struct ServerCounters {
+  std::uint64_t shares_accepted = 0;
+  std::array<std::uint64_t, channels::kShareVerdicts>
+      shares_rejected{};  ///< By channels::ShareVerdict; share_error_code() names them.
+  std::uint64_t blocks_found = 0;
+  channels::Work work_sum;            ///< Of all accepted shares.
+  std::size_t sessions = 0;           ///< Now.
+  std::size_t standard_channels = 0;  ///< Now.
+  std::size_t extended_channels = 0;  ///< Now.
+
+  [[nodiscard]] std::uint64_t shares_rejected_total() const;
+};
+
+/// A share that is a block; bitcoin::assemble_block(*block_template, solution) makes it one.
+struct BlockFound {
+  bitcoin::TemplatePtr block_template;
+  bitcoin::BlockSolution solution;
+  bitcoin::Hash256 hash{};
+  std::uint32_t channel_id = 0;
+  std::string_view user_identity;  ///< Valid during the call.
+};
+
+/// What the driver hears while a session handles frames, on the shard's thread, inside the session's call: it must not touch
+/// sessions from there.
+class ServerEvents {
+ public:
+  virtual ~ServerEvents() = default;
+  /// To be made durable and submitted at once.
+  virtual void on_block_found(const ServerSession& session, const BlockFound& block) = 0;
+  /// A block on a custom job whose transactions only the client has: it submits the block itself, the template here has none.
+  virtual void on_custom_block_found(const ServerSession&, const BlockFound&) {}
+  virtual void on_channel_opened(const ServerSession&, const channels::Channel&) {}
+};
+
+/// What the sessions of one shard share. No locks: one thread. Outlives its sessions.
+class ServerShard {
+ public:
+  /// `policy` and `events` must outlive the shard.
+  ServerShard(const ServerPolicy& policy, const channels::ExtranonceAllocator::Config& extranonce, ServerEvents& events,
+              std::size_t max_past_jobs = channels::kMaxPastJobs)
+      : policy_(policy), events_(events), extranonces_(extranonce), jobs_(max_past_jobs) {}
+
+  /// Makes `job` the current one. The caller then calls on_job of every session, and sends what they wrote, before it hands a
+  /// frame to any of them: at a new tip nothing goes out before SetNewPrevHash.
+  void set_job(channels::JobPtr job);
+
+  [[nodiscard]] const ServerCounters& counters() const { return counters_; }
+  [[nodiscard]] const channels::JobSet& jobs() const { return jobs_; }
+
+ private:
+  friend class ServerSession;
+  const ServerPolicy& policy_;
+  ServerEvents& events_;
+  channels::ExtranonceAllocator extranonces_;
+  channels::JobSet jobs_;
+  ServerCounters counters_;
+};
+
+/// One downstream connection. Lives on its shard's thread.
+class ServerSession final : public session::ProtocolServer {
+ public:
+  /// What servers of the mining protocol offer under `policy`, without extensions.
+  static session::ProtocolOffer offer(const ServerPolicy& policy);
+
+  /// `setup_flags`: those of the client's SetupConnection, which offer() has.
+  ServerSession(ServerShard& shard, std::uint32_t setup_flags, Instant now);
+  ServerSession(const ServerSession&) = delete;
+  ServerSession& operator=(const ServerSession&) = delete;
+  ~ServerSession() override;
+
+  /// Extension 0x0002 makes it count shares by worker.
+  void on_extensions(std::span<const std::uint16_t> granted) override;
+
+  /// Handles the frames in order and appends the answers to `out`. On an error the connection is to be closed after `out` is
+  /// sent; no further call but the destructor. Errors: session::Errc::kProtocol. Allocates nothing for shares, once warm.
+  Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) override;
+
+  /// The shard's current job changed (ServerShard::set_job): appends it for every channel.
+  void on_job(wire::FrameBuffer& out);
+
+  /// Acknowledges every accepted share now, without waiting for a batch to fill: the session is about to end.
+  void finish(wire::FrameBuffer& out) override;
+
+  /// To be called about once a second: vardiff, late acknowledgements, deadlines. Error: session::Errc::kIdle.
+  Result<void> on_tick(const Now& now, wire::FrameBuffer& out) override;
+
+  // What a role may do to a session of its own accord. Error of each: session::Errc::kCannot, with nothing changed.
+
+  /// Gives a channel another extranonce prefix, for jobs from the next one on, and says so (SV2 05 §5.3.10). No such channel,
+  /// or no prefix is left.
+  Result<void> change_prefix(std::uint32_t channel_id, wire::FrameBuffer& out);
+  /// Makes those channels a group of their own, which later jobs address by the id returned, and says so (SV2 05 §5.3.22). No
+  /// such channel, no channel, a connection that requires standard jobs, or kMaxGroups are there.
+  Result<std::uint32_t> regroup(std::span<const std::uint32_t> channel_ids, wire::FrameBuffer& out);
+  /// Closes a channel, or a group's, after acknowledging its shares. No such channel; `reason` over 255 bytes or with control
+  /// characters.
+  Result<void> close(std::uint32_t channel_id, std::string_view reason, const Now& now, wire::FrameBuffer& out);
+  /// Asks the client to come back, elsewhere if `host` is not empty or `port` not 0: to a server under the same authority,
+  /// which is all that a client accepts (SV2 03 §3.6.5). `host` over 255 bytes or with control characters.
+  static Result<void> reconnect(std::string_view host, std::uint16_t port, wire::FrameBuffer& out);
+
+  static constexpr std::size_t kMaxGroups = 16;
+
+  /// Ascending by id.
+  [[nodiscard]] std::span<const channels::Channel> channels() const { return channels_; }
+  /// By worker, if the client tells them (extension 0x0002); else nullptr.
+  [[nodiscard]] const channels::WorkerAccounts* workers() const { return workers_.get(); }
+
+ private:
+  Result<void> on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
+  /// Why a channel may not be opened: an error code for OpenMiningChannel.Error, or "".
+  [[nodiscard]] std::string_view refuse_open(channels::ChannelKind kind, std::string_view user_identity,
+                                             const wire::U256& max_target, std::size_t min_extranonce_size) const;
+  Result<void> on(const wire::OpenStandardMiningChannel& message, const Now& now, wire::FrameBuffer& out);
+  Result<void> on(const wire::OpenExtendedMiningChannel& message, const Now& now, wire::FrameBuffer& out);
+  Result<void> on(const wire::UpdateChannel& message, const Now& now, wire::FrameBuffer& out);
+  Result<void> on(const wire::CloseChannel& message, const Now& now, wire::FrameBuffer& out);
+  Result<void> on(const wire::SetCustomMiningJob& message, const Now& now, wire::FrameBuffer& out);
+  template <class Open>
+  Result<void> on_open(const Open& message, const Now& now, wire::FrameBuffer& out);
+  /// A submitted share on its way: decoded and prepared, then hashed, then judged and answered.
+  struct Submission;
+  template <class Submit>
+  Result<void> begin_submit(const wire::FrameView& frame, const Now& now, Submission& submission);
+  void end_submit(Submission& submission, Instant now, wire::FrameBuffer& out);
+  template <class Submit>
+  Result<void> on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
+  /// Two shares behind one another, hashed together.
+  template <class Submit>
+  Result<void> on_submits(const wire::FrameView& first, const wire::FrameView& second, const Now& now, wire::FrameBuffer& out);
+
+  [[nodiscard]] channels::Channel* find(std::uint32_t channel_id);
+  void report_block(const channels::Channel& channel, const channels::Share& share, const channels::JudgedShare& judged);
+  /// Whether a message about `channel_id` is about that channel: itself, or its group.
+  [[nodiscard]] bool addresses(std::uint32_t channel_id, const channels::Channel& channel) const;
+  void close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out);
+  void count_channel(const channels::Channel& channel, int by);
+  [[nodiscard]] bool grouped() const { return !standard_jobs_; }
+
+  ServerShard& shard_;
+  Instant without_channel_since_;
+  Instant last_flush_;
+  std::uint32_t next_channel_id_ = channels::kFirstChannelId;
+  std::uint32_t opened_on_tip_ = 0;
+  bool standard_jobs_;   ///< The client asked for REQUIRES_STANDARD_JOBS: no group, no extended channels.
+  bool work_selection_;  ///< REQUIRES_WORK_SELECTION: it brings its own jobs and is sent none (as SRI).
+  std::vector<channels::Channel> channels_;
+  std::vector<std::uint32_t> groups_{channels::kGroupChannelId};
+  std::unique_ptr<channels::WorkerAccounts> workers_;  ///< If extension 0x0002 was agreed upon.
+};
+
+}  // namespace adit::mining

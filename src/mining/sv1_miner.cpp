@@ -1,0 +1,322 @@
+#include "mining/sv1_miner.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "sv1/difficulty.h"
+#include "wire/tlv.h"
+
+namespace adit::mining {
+
+namespace {
+
+constexpr double kMinHashRate = 1;
+constexpr double kMaxHashRate = 1e21;  // A thousand times the whole network of 2026; beyond it is no number to plan with.
+constexpr std::size_t kMaxExtranonce = 32;
+
+double clamp_hash_rate(double hash_rate_hps, double min_hash_rate_hps) {
+  return std::clamp(hash_rate_hps, std::clamp(min_hash_rate_hps, kMinHashRate, kMaxHashRate), kMaxHashRate);
+}
+
+std::string hex_of(std::uint32_t id) {
+  std::array<char, 8> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), id, 16).ptr;
+  return {text.data(), end};
+}
+
+std::optional<std::uint32_t> id_of_hex(std::string_view text) {
+  std::uint32_t id = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), id, 16);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
+  return id;
+}
+
+sv1::Reject reject_of(channels::ShareVerdict verdict) {
+  using channels::ShareVerdict;
+  switch (verdict) {
+    case ShareVerdict::kStale:
+    case ShareVerdict::kInvalidJob:
+      return sv1::Reject::kJobNotFound;
+    case ShareVerdict::kDuplicate:
+      return sv1::Reject::kDuplicateShare;
+    case ShareVerdict::kTooEasy:
+      return sv1::Reject::kLowDifficulty;
+    default:
+      return sv1::Reject::kOther;
+  }
+}
+
+/// Bytes of the character that `text` (not empty) starts with, 0 if it is no UTF-8 (RFC 3629) or a control character.
+std::size_t character_size(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const std::uint8_t first = at(0);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  const std::size_t size = first >= 0xc2 && first < 0xe0   ? 2
+                           : first >= 0xe0 && first < 0xf0 ? 3
+                           : first >= 0xf0 && first < 0xf5 ? 4
+                                                           : 0;
+  if (size == 0 || text.size() < size) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  }
+  // Overlong forms, surrogates, beyond U+10FFFF; C1 controls.
+  if ((first == 0xe0 && at(1) < 0xa0) || (first == 0xed && at(1) >= 0xa0) || (first == 0xf0 && at(1) < 0x90) ||
+      (first == 0xf4 && at(1) >= 0x90) || (first == 0xc2 && at(1) < 0xa0)) {
+    return 0;
+  }
+  return size;
+}
+
+}  // namespace
+
+std::string worker_identity(std::string_view worker, std::string_view otherwise) {
+  std::string identity;
+  while (!worker.empty()) {
+    const std::size_t size = character_size(worker);
+    if (identity.size() + std::max<std::size_t>(size, 1) > wire::kMaxUserIdentity) break;
+    if (size == 0) {
+      identity += '?';
+    } else {
+      identity.append(worker.substr(0, size));
+    }
+    worker.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  return identity.empty() ? std::string(otherwise.substr(0, wire::kMaxUserIdentity)) : identity;
+}
+
+double Sv1Channel::hash_rate_hps() const {
+  double sum = 0;
+  for (const Sv1Miner* miner : members) sum += miner->hash_rate_hps();
+  return std::min(sum, kMaxHashRate);
+}
+
+Sv1Miner::Sv1Miner(Sv1Owner& owner, Sv1Shared& shared, std::uint64_t number, std::string peer)
+    : owner_(owner),
+      shared_(shared),
+      number_(number),
+      peer_(std::move(peer)),
+      server_(shared.parser, *this, hex_of(static_cast<std::uint32_t>(number))),
+      connected_at_(shared.now.instant),
+      hash_rate_(clamp_hash_rate(shared.policy.min_hash_rate_hps, 0)),
+      vardiff_(shared.now.instant) {
+  server_.allow_version_rolling(shared.version_mask);
+}
+
+void Sv1Miner::on_bytes(Bytes bytes, const Now& now) {
+  shared_.now = now;
+  if (!ended_.empty()) return;
+  const auto received = server_.receive(bytes);
+  if (!received) end(received.error().message());
+  owner_.on_touched(*this);
+}
+
+void Sv1Miner::on_subscribe(std::string_view) {
+  subscribed_ = true;
+  owner_.on_subscribed(*this);
+}
+
+void Sv1Miner::attach(Sv1Channel& channel, std::uint16_t local_index) {
+  link_ = &channel;
+  local_index_ = local_index;
+}
+
+void Sv1Miner::renew_version_mask() { server_.allow_version_rolling(shared_.version_mask); }
+
+bool Sv1Miner::on_authorize(std::string_view, std::string_view) { return true; }
+
+void Sv1Miner::on_suggest_difficulty(double difficulty) {
+  if (!shared_.policy.vardiff) return;
+  vardiff_.reset(shared_.now.instant);
+  set_hash_rate(bitcoin::hash_rate_from_target(bitcoin::target_from_difficulty(difficulty), shared_.policy.shares_per_minute));
+}
+
+void Sv1Miner::on_minimum_difficulty(double difficulty) {
+  minimum_difficulty_ = difficulty;
+  renew_job();
+}
+
+void Sv1Miner::on_ready() {
+  vardiff_.reset(shared_.now.instant);
+  if (const auto* job = channel() ? channel()->current() : nullptr) notify(*job, true);
+}
+
+void Sv1Miner::on_channel_open() {
+  owner_.on_touched(*this);
+  if (server_.awaits_subscribe_answer()) {
+    const auto answered = server_.subscribed(extranonce1(channel()->extranonce_prefix()), shared_.policy.extranonce2_size);
+    if (!answered) end(answered.error().message());
+  } else if (const auto* job = channel()->current()) {
+    notify(*job, true);  // A channel that others mine on already: it is told what they mine.
+  }
+}
+
+sv1::Extranonce Sv1Miner::extranonce1(Bytes prefix) const {
+  std::array<std::uint8_t, kMaxExtranonce> bytes{};
+  auto end = std::ranges::copy(prefix, bytes.begin()).out;
+  for (std::size_t i = link_->index_size; i > 0; --i) *end++ = static_cast<std::uint8_t>(local_index_ >> (8 * (i - 1)));
+  return sv1::Extranonce(Bytes(bytes).first(prefix.size() + channel()->extranonce_size() - shared_.policy.extranonce2_size));
+}
+
+std::optional<sv1::Reject> Sv1Miner::on_submit(const sv1::Submit& submit) {
+  const auto reject = judge(submit);
+  if (reject) {
+    ++shares_rejected_;
+    ++shared_.counters.rejected_local[static_cast<int>(*reject)];
+  }
+  return reject;
+}
+
+std::optional<sv1::Reject> Sv1Miner::judge(const sv1::Submit& submit) {
+  const auto id = id_of_hex(submit.job_id);
+  const auto sent = std::ranges::find_if(sent_jobs_, [&](const SentJob& job) { return id == job.id; });
+  if (sent == sent_jobs_.end() || channel() == nullptr) {
+    if (id && *id != 0 && *id <= left_job_id_) ++shared_.counters.shares_orphaned;
+    return sv1::Reject::kJobNotFound;
+  }
+
+  std::array<std::uint8_t, kMaxExtranonce> extranonce{};
+  const std::size_t size = link_->channel->extranonce_size();
+  for (std::size_t i = 0; i < link_->index_size; ++i) {
+    extranonce[i] = static_cast<std::uint8_t>(local_index_ >> (8 * (link_->index_size - 1 - i)));
+  }
+  std::ranges::copy(submit.extranonce2.bytes(),
+                    extranonce.begin() + static_cast<std::ptrdiff_t>(size - submit.extranonce2.size()));
+
+  channels::Share share;
+  share.job_id = sent->upstream_id;
+  share.nonce = submit.nonce;
+  share.ntime = submit.ntime;
+  share.version = sent->version | (submit.version_bits.value_or(0) & sent->version_mask);  // BIP310
+  share.extranonce = Bytes(extranonce).first(size);
+
+  const auto checked = link_->channel->check(share, shared_.now.unix_time);
+  const bool as_told = checked.hash <= sent->target;
+  if (channels::is_accepted(checked.verdict)) {
+    const bool block = checked.verdict == channels::ShareVerdict::kBlock;
+    ++shared_.counters.shares_submitted;
+    if (block) ++shared_.counters.blocks_found;
+    if (as_told) vardiff_.on_share(sent->difficulty);  // Else a block that came by luck, beside the share rate.
+    owner_.on_share(*this, share, submit.user, block);
+    return std::nullopt;
+  }
+  if (checked.verdict == channels::ShareVerdict::kTooEasy && (as_told || checked.hash <= told_target_)) {
+    // Easier than the upstream asks for, but what the miner was told: it counts for vardiff, and goes nowhere.
+    switch (local_seen_.insert(checked.hash.limbs()[0])) {
+      case channels::SeenShares::Outcome::kNew:
+        break;
+      case channels::SeenShares::Outcome::kSeen:
+        return sv1::Reject::kDuplicateShare;
+      case channels::SeenShares::Outcome::kFull:
+        return sv1::Reject::kOther;
+    }
+    ++shared_.counters.shares_local;
+    vardiff_.on_share(as_told ? sent->difficulty : bitcoin::difficulty_from_target(told_target_));
+    return std::nullopt;
+  }
+  return reject_of(checked.verdict);
+}
+
+double Sv1Miner::difficulty_for(const bitcoin::U256& upstream_target) const {
+  // Never harder than the upstream asks for: a share withheld is work unpaid.
+  // A target of 0, which no hash meets, has a difficulty that JSON cannot say: the next one is as good.
+  double difficulty = bitcoin::difficulty_from_target(std::max(upstream_target, bitcoin::U256(1)));
+  if (shared_.policy.vardiff) {
+    const auto wanted = bitcoin::target_from_hash_rate(hash_rate_, shared_.policy.shares_per_minute);
+    difficulty = std::min(difficulty, bitcoin::difficulty_from_target(wanted));
+  }
+  difficulty = sv1::difficulty_for_firmware(difficulty);
+  return std::max(difficulty, minimum_difficulty_);
+}
+
+void Sv1Miner::notify(const channels::ClientJob& job, bool clean) {
+  if (!server_.ready() || !ended_.empty()) return;
+  owner_.on_touched(*this);
+
+  // BIP310's mask before the job it applies to; then the extranonce and the difficulty, which count from the next notify on.
+  const std::uint32_t allowed = job.rules.version_mask & shared_.version_mask;
+  server_.allow_version_rolling(allowed);
+  if (!server_.set_extranonce(extranonce1(job.prefix()), shared_.policy.extranonce2_size)) {
+    end("its extranonce changed and it takes no mining.set_extranonce: it has to subscribe again");
+    return;
+  }
+  const double difficulty = difficulty_for(job.target);
+  told_target_ = bitcoin::target_from_difficulty(difficulty);
+  server_.set_difficulty(difficulty);
+
+  if (clean) {
+    sent_jobs_.clear();
+    local_seen_.clear();
+  }
+  // A job given again must differ in its time, or the miner would repeat the search it did.
+  const auto elapsed = std::chrono::duration_cast<std::chrono::seconds>(shared_.now.instant - link_->job_since);
+  std::uint32_t ntime = job.ntime + static_cast<std::uint32_t>(std::max<std::int64_t>(elapsed.count(), 0));
+  for (const SentJob& sent : sent_jobs_) {
+    if (sent.upstream_id == job.id) ntime = std::max(ntime, sent.ntime + 1);
+  }
+  // What may be rolled starts at zero: firmware sets bits (the BM1366's and its successors', in ESP-Miner) or submits the
+  // difference (NerdQAxePlus), which is the value only then (frstrtr/c2pool#1393).
+  const std::uint32_t version = job.rules.version & ~allowed;
+  if (sent_jobs_.size() == kMaxSentJobs) sent_jobs_.erase(sent_jobs_.begin());
+  sent_jobs_.push_back({++last_job_id_, job.id, ntime, version, server_.version_mask(), difficulty, told_target_});
+
+  sv1::Notify notify;
+  notify.job_id = hex_of(last_job_id_);
+  notify.prev_hash = job.rules.prev_hash;
+  notify.coinbase1 = job.work->coinbase_prefix;
+  notify.coinbase2 = job.work->coinbase_suffix;
+  notify.merkle_path = job.work->merkle_path;
+  notify.version = version;
+  notify.nbits = job.rules.nbits;
+  notify.ntime = ntime;
+  notify.clean_jobs = clean;
+  server_.notify(notify);
+  notified_at_ = shared_.now.instant;
+}
+
+void Sv1Miner::renew_job() {
+  if (const auto* job = channel() ? channel()->current() : nullptr) notify(*job, false);
+}
+
+void Sv1Miner::set_hash_rate(double hash_rate_hps) {
+  hash_rate_ = clamp_hash_rate(hash_rate_hps, shared_.policy.min_hash_rate_hps);
+  if (link_ != nullptr) link_->update_due = true;
+  const auto* job = channel() ? channel()->current() : nullptr;
+  if (job != nullptr && bitcoin::target_from_difficulty(difficulty_for(job->target)) != told_target_) notify(*job, false);
+}
+
+void Sv1Miner::detach() {
+  link_ = nullptr;
+  left_job_id_ = last_job_id_;
+  sent_jobs_.clear();
+  local_seen_.clear();
+}
+
+void Sv1Miner::end(std::string reason) {
+  if (!ended_.empty()) return;
+  server_.refuse_subscribe(reason);
+  ended_ = std::move(reason);
+  owner_.on_touched(*this);
+}
+
+void Sv1Miner::on_tick() {
+  if (!ended_.empty()) return;
+  const Instant now = shared_.now.instant;
+  const Sv1Policy& policy = shared_.policy;
+  if (!server_.ready()) {
+    if (now - connected_at_ >= policy.handshake_timeout) {
+      end(server_.awaits_subscribe_answer() ? "no pool to work for" : "it did not subscribe and authorize in time");
+    }
+    return;
+  }
+  if (channel() == nullptr) return;
+  if (policy.vardiff && !sent_jobs_.empty()) {
+    if (const auto corrected = vardiff_.update(now, hash_rate_, clamp_hash_rate(policy.min_hash_rate_hps, 0))) {
+      set_hash_rate(*corrected);
+    }
+  }
+  if (policy.keepalive > Duration::zero() && now - notified_at_ >= policy.keepalive) renew_job();
+}
+
+}  // namespace adit::mining

@@ -1,0 +1,199 @@
+// One SV1 miner downstream: its connection, the jobs that it was sent, its shares. A role that gives it work is its owner. No
+// I/O, time is an argument.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "channels/client.h"
+#include "channels/seen_shares.h"
+#include "channels/vardiff.h"
+#include "session/line_session.h"
+#include "sv1/parse.h"
+#include "sv1/server.h"
+
+namespace adit::mining {
+
+class Sv1Miner;
+
+/// What applies to every SV1 miner of a role.
+struct Sv1Policy {
+  std::uint8_t extranonce2_size = 4;              ///< Bytes that a miner rolls.
+  double min_hash_rate_hps = 1e6;                 ///< Of the weakest miner: what it is taken to have at first.
+  double shares_per_minute = 6;                   ///< Of one miner.
+  bool vardiff = true;                            ///< False: difficulty is that of the channel.
+  Duration keepalive = std::chrono::seconds(60);  ///< A miner without news for so long gets its job anew; 0: never.
+  /// From a miner's connection until it is subscribed and authorized: cgminer gives up after 60 s itself.
+  Duration handshake_timeout = std::chrono::seconds(90);
+};
+
+/// What the miners of one owner have done since the start.
+struct Sv1Counters {
+  std::uint64_t shares_submitted = 0;           ///< Handed to the owner.
+  std::uint64_t shares_local = 0;               ///< Accepted from a miner but easier than the channel's target: not handed on.
+  std::uint64_t blocks_found = 0;               ///< Shares handed on that met the network's target.
+  std::map<int, std::uint64_t> rejected_local;  ///< By SV1 code.
+  std::uint64_t shares_orphaned = 0;            ///< Of these: for jobs of a channel that had been left by then; code 21.
+};
+
+/// What the miners of one owner share. `now` is the time of the call that is under way.
+struct Sv1Shared {
+  explicit Sv1Shared(Sv1Policy miners) : policy(miners) {}
+
+  const Sv1Policy policy;
+  sv1::Parser parser;
+  Now now{};
+  Sv1Counters counters;
+  std::uint32_t version_mask = sv1::kVersionRollingMask;  ///< Bits that miners may roll at most (BIP310); 0: none.
+};
+
+/// An extended channel upstream, or the open of one that has no answer yet, and the miners whose shares go to it. Owned by the
+/// miners' owner.
+///
+/// The extranonce of a share, as the upstream sees it (SV2 05 §5.2.3):
+///
+///     upstream's prefix | local index | zeros | miner's extranonce2
+///     \____________ extranonce1 ____________/
+///
+/// The local index has index_size bytes and tells the miners of one channel apart; zeros fill what the upstream gave beyond.
+struct Sv1Channel {
+  std::uint32_t request_id = 0;  ///< Of its open.
+  Instant open_sent{};
+  std::size_t index_size = 0;
+  std::vector<Sv1Miner*> members;
+  std::optional<channels::ClientChannel> channel;  ///< Once the open is answered.
+  Instant job_since{};                             ///< When the channel's current job became active.
+  bool update_due = false;                         ///< The hash rate of the members changed.
+  Instant updated_at{};
+
+  [[nodiscard]] double hash_rate_hps() const;
+};
+
+/// What a miner asks of its owner. Calls come from inside the miner's functions; none may destroy it.
+class Sv1Owner {
+ public:
+  virtual ~Sv1Owner() = default;
+  /// The miner has subscribed: it is to be attached to a channel, now or once there is one.
+  virtual void on_subscribed(Sv1Miner& miner) = 0;
+  /// A share of the miner's channel that meets the channel's target. `worker` is the user that it was submitted for.
+  virtual void on_share(Sv1Miner& miner, const channels::Share& share, std::string_view worker, bool block) = 0;
+  /// The miner has output, or has ended.
+  virtual void on_touched(Sv1Miner& miner) = 0;
+};
+
+/// One SV1 connection. Owned by its owner.
+class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
+ public:
+  /// `owner` and `shared` must outlive the miner. `number` tells it apart in logs and names, and is part of its SV1 session id.
+  Sv1Miner(Sv1Owner& owner, Sv1Shared& shared, std::uint64_t number, std::string peer);
+  Sv1Miner(const Sv1Miner&) = delete;
+  Sv1Miner& operator=(const Sv1Miner&) = delete;
+
+  // ---- The connection.
+  void on_bytes(Bytes bytes, const Now& now) override;
+  [[nodiscard]] std::string& output() override { return server_.output(); }
+  [[nodiscard]] const std::string& ended() const override { return ended_; }
+  [[nodiscard]] bool established() const override { return server_.ready(); }
+
+  // ---- What the owner does.
+  /// Its shares go to `channel` from now on; on_channel_open() is called once that is open. `local_index` is its own there.
+  void attach(Sv1Channel& channel, std::uint16_t local_index);
+  /// It has no channel any more; the connection stays.
+  void detach();
+  /// Its channel is open: answers the subscribe that waits for it.
+  void on_channel_open();
+  /// Sends `job`, of its channel, with the difficulty and extranonce that go with it.
+  void notify(const channels::ClientJob& job, bool clean);
+  /// BIP310's mask has changed (Sv1Shared::version_mask).
+  void renew_version_mask();
+  /// The connection is to be closed for that reason.
+  void end(std::string reason);
+  /// About once a second: vardiff, keepalive, deadlines.
+  void on_tick();
+  /// For the owner's list of miners with output: true if it was marked before.
+  bool mark() { return std::exchange(marked_, true); }
+  void unmark() { marked_ = false; }
+  void count_accepted() { ++shares_accepted_; }
+  void count_rejected() { ++shares_rejected_; }
+
+  // ---- What is known of it.
+  [[nodiscard]] std::uint64_t number() const { return number_; }
+  [[nodiscard]] const std::string& peer() const { return peer_; }
+  [[nodiscard]] const sv1::Server& server() const { return server_; }
+  /// It has subscribed, and is not sent away.
+  [[nodiscard]] bool wants_channel() const { return subscribed_ && ended_.empty(); }
+  /// What it is attached to; null: nothing.
+  [[nodiscard]] Sv1Channel* link() const { return link_; }
+  /// The channel that takes its shares; null while there is none.
+  [[nodiscard]] const channels::ClientChannel* channel() const { return link_ && link_->channel ? &*link_->channel : nullptr; }
+  [[nodiscard]] std::uint16_t local_index() const { return local_index_; }
+  [[nodiscard]] double hash_rate_hps() const { return hash_rate_; }
+  [[nodiscard]] std::uint64_t shares_accepted() const { return shares_accepted_; }
+  [[nodiscard]] std::uint64_t shares_rejected() const { return shares_rejected_; }
+
+ private:
+  /// A job as the miner knows it.
+  struct SentJob {
+    std::uint32_t id = 0;  ///< Of the notify, in hex; never used twice on a connection.
+    std::uint32_t upstream_id = 0;
+    std::uint32_t ntime = 0;
+    std::uint32_t version = 0;       ///< Without the bits that may be rolled.
+    std::uint32_t version_mask = 0;  ///< The bits that may be rolled.
+    double difficulty = 0;           ///< That the miner was sent.
+    bitcoin::U256 target;            ///< Of that difficulty: a share is accepted from it.
+  };
+  static constexpr std::size_t kMaxSentJobs = 64;
+
+  void on_subscribe(std::string_view user_agent) override;
+  bool on_authorize(std::string_view user, std::string_view password) override;
+  void on_suggest_difficulty(double difficulty) override;
+  void on_minimum_difficulty(double difficulty) override;
+  void on_ready() override;
+  std::optional<sv1::Reject> on_submit(const sv1::Submit& submit) override;
+  std::optional<sv1::Reject> judge(const sv1::Submit& submit);
+  void renew_job();
+  void set_hash_rate(double hash_rate_hps);
+  [[nodiscard]] double difficulty_for(const bitcoin::U256& channel_target) const;
+  /// `prefix`, the local index, zeros.
+  [[nodiscard]] sv1::Extranonce extranonce1(Bytes prefix) const;
+
+  Sv1Owner& owner_;
+  Sv1Shared& shared_;
+  std::uint64_t number_;
+  std::string peer_;
+  sv1::Server server_;
+  Instant connected_at_;
+  std::string ended_;
+
+  bool subscribed_ = false;
+  bool marked_ = false;  ///< By the owner.
+  Sv1Channel* link_ = nullptr;
+  std::uint16_t local_index_ = 0;  ///< Big-endian in the link's index_size bytes.
+
+  double hash_rate_;
+  double minimum_difficulty_ = 0;  ///< Asked for by the miner (mining.configure).
+  channels::Vardiff vardiff_;
+
+  std::vector<SentJob> sent_jobs_;  ///< Oldest first.
+  std::uint32_t last_job_id_ = 0;
+  std::uint32_t left_job_id_ = 0;  ///< Up to this one they are of channels that were left.
+  bitcoin::U256 told_target_;      ///< Of the last difficulty sent.
+  Instant notified_at_{};
+  channels::SeenShares local_seen_;
+
+  std::uint64_t shares_accepted_ = 0;
+  std::uint64_t shares_rejected_ = 0;
+};
+
+/// What TLV field 0x0002 carries of a worker's name: its first 32 bytes of UTF-8, cut between characters; bytes that are not
+/// UTF-8, and control characters, become '?'. `otherwise` where nothing is left.
+std::string worker_identity(std::string_view worker, std::string_view otherwise);
+
+}  // namespace adit::mining

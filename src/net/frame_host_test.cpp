@@ -1,0 +1,160 @@
+// Template distribution over TCP and over lanes, by what all roles share alone: no code of the mining protocol is linked here.
+#include "net/frame_host.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "net/dial.h"
+#include "net/net_testing.h"
+#include "session/client_side.h"
+#include "session/dispatch.h"
+#include "wire/template_distribution_messages.h"
+
+namespace adit::net {
+namespace {
+
+/// Answers each RequestTransactionData by an error that names its template.
+class TemplateServer final : public session::ProtocolServer {
+ public:
+  Result<void> on_frames(std::span<const wire::FrameView> frames, const Now&, wire::FrameBuffer& out) override {
+    for (const auto& frame : frames) {
+      ADIT_TRY(const auto request, session::decode<wire::RequestTransactionData>(frame));
+      out.push(wire::RequestTransactionDataError{.template_id = request.template_id, .error_code = "template-id-not-found"});
+    }
+    return {};
+  }
+  Result<void> on_tick(const Now&, wire::FrameBuffer&) override { return {}; }
+};
+
+/// A part that serves template distribution to whoever its test hands over.
+class TemplatePart final : public ServicePart, private FrameHostRole {
+ public:
+  TemplatePart(Shard& home, std::shared_ptr<const FrameHostOptions> options)
+      : ServicePart(home), host_(*this, std::move(options), Admission({}), std::array<std::uint8_t, 32>{9}, *this) {}
+
+  void take(Link link) { host_.take(std::move(link), serving_); }
+  [[nodiscard]] HostCounters counters() const { return host_.counters(); }
+
+ private:
+  void begin() override {}
+  void drain(const session::ShutdownBehavior& behavior) override { host_.drain(behavior); }
+  void cut_off() override { host_.cut_off(); }
+  std::unique_ptr<session::ProtocolServer> serve(const session::AcceptedSetup&, HostedConnection&) override {
+    return std::make_unique<TemplateServer>();
+  }
+
+  const session::ServerOptions serving_{.offers = {{.protocol = wire::Protocol::kTemplateDistribution}}};
+  FrameHost host_;
+};
+
+class FrameHostTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    shards_.start();
+    auto options = std::make_shared<FrameHostOptions>();
+    options->name = "templates";
+    options->authority_secret = authority_of(7).secret().copy();
+    options->last_id = &last_id_;
+    options->protocols = {wire::Protocol::kTemplateDistribution};
+    service_.start([&](Shard& shard) { return std::make_shared<TemplatePart>(shard, options); });
+    listener_ = std::move(*TcpListener::bind(shards_[0], {"127.0.0.1", 0}));
+    listener_->start(shards_, [this](Shard& shard, std::unique_ptr<ByteStream> stream) { accept(shard, std::move(stream)); });
+  }
+  void TearDown() override {
+    listener_->stop();
+    service_.stop({.kind = session::ShutdownBehavior::Kind::kImmediate});
+    shards_.stop(5s);
+  }
+  /// Over lanes two streams make one session; they come to one shard, as both are of one connection.
+  void accept(Shard& shard, std::unique_ptr<ByteStream> stream) {
+    if (!lanes_) return service_.on(shard)->take({.stream = std::move(stream)});
+    if (!first_) {
+      first_ = std::move(stream);
+      return;
+    }
+    service_.on(shard)->take(
+        {.stream = std::move(first_), .second = std::move(stream), .protocol = wire::Protocol::kTemplateDistribution});
+  }
+
+  /// Sets a session up as a client of `protocol` and asks for the transactions of a template: the error's code.
+  static asio::awaitable<std::string> ask(NetworkConnection& connection, wire::Protocol protocol) {
+    session::ClientSide side({.protocol = protocol, .program = "test"}, connection.metadata().lanes > 1, false);
+    wire::FrameBuffer out;
+    side.start("127.0.0.1", 1, now_from_system(), out);
+    connection.send(out);
+    std::string code;
+    bool asked = false;
+    while (code.empty()) {
+      const auto batch = co_await connection.receive();
+      if (!batch) co_return "lost: " + batch.error().message();
+      out.clear();
+      const auto handled = side.on_frames(
+          *batch, now_from_system(), out,
+          [&](std::span<const wire::FrameView> frames) -> Result<void> {
+            ADIT_TRY(const auto error, session::decode<wire::RequestTransactionDataError>(frames.front()));
+            code = std::string(error.error_code.view()) + " " + std::to_string(error.template_id);
+            return {};
+          },
+          [] {});
+      if (!handled) co_return handled.error().message();
+      if (side.ready() && !std::exchange(asked, true)) out.push(wire::RequestTransactionData{.template_id = 42});
+      connection.send(out);
+    }
+    co_return code;
+  }
+
+  Shards shards_{1};
+  std::atomic<std::uint32_t> last_id_{0};
+  Service<TemplatePart> service_{shards_};
+  std::unique_ptr<TcpListener> listener_;
+  bool lanes_ = false;
+  std::unique_ptr<ByteStream> first_;
+};
+
+TEST_F(FrameHostTest, AnyProtocolIsServedOverTcp) {
+  const Peer to{.transport = TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority_of(7).public_key()};
+  const auto dialled = [&](wire::Protocol protocol) {
+    return on(shards_[0], [&, protocol]() -> asio::awaitable<std::string> {
+      auto connection = co_await dial(shards_[0], to, protocol, {});
+      if (!connection) co_return connection.error().message();
+      co_return co_await ask(**connection, protocol);
+    });
+  };
+  EXPECT_EQ(dialled(wire::Protocol::kTemplateDistribution), "template-id-not-found 42");
+  EXPECT_THAT(dialled(wire::Protocol::kJobDeclaration), HasSubstr("unsupported-protocol"));
+}
+
+TEST_F(FrameHostTest, AnyProtocolIsServedOverLanes) {
+  lanes_ = true;
+  const auto answer = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    auto control = co_await dial_tcp(shards_[0], {"127.0.0.1", listener_->port()}, 5s);
+    auto bulk = co_await dial_tcp(shards_[0], {"127.0.0.1", listener_->port()}, 5s);
+    if (!control || !bulk) co_return "not connected";
+    Link link{.stream = std::move(*control), .second = std::move(*bulk), .protocol = wire::Protocol::kTemplateDistribution};
+    auto connection = co_await begin_session(shards_[0], link, std::nullopt, {});
+    if (!connection) co_return connection.error().message();
+    co_return co_await ask(**connection, wire::Protocol::kTemplateDistribution);
+  });
+  EXPECT_EQ(answer, "template-id-not-found 42");
+}
+
+TEST_F(FrameHostTest, APayloadThatDoesNotDecodeCountsAsABreachOfTheProtocol) {
+  const Peer to{.transport = TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority_of(7).public_key()};
+  const auto end = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    auto connection = co_await dial(shards_[0], to, wire::Protocol::kTemplateDistribution, {});
+    if (!connection) co_return connection.error().message();
+    if (const auto code = co_await ask(**connection, wire::Protocol::kTemplateDistribution); code.empty())
+      co_return "no answer";
+    wire::FrameBuffer cut;
+    (void)cut.push_raw({.message_type = wire::RequestTransactionData::kType}, std::vector<std::uint8_t>(3));
+    (*connection)->send(cut);
+    const auto batch = co_await (*connection)->receive();
+    co_return batch ? "an answer" : std::string(batch.error().name());
+  });
+  EXPECT_EQ(end, "end_of_stream");
+  const auto counted = service_.ask([](TemplatePart& part) { return part.counters(); }).at(0);
+  EXPECT_EQ(counted[static_cast<std::size_t>(Transport::kTcp)].protocol_errors, 1u);
+}
+
+}  // namespace
+}  // namespace adit::net

@@ -1,0 +1,190 @@
+#include "net/line_host.h"
+
+#include <optional>
+#include <utility>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace adit::net {
+
+/// One connection. Shared by its reader and its writer.
+struct LineHost::Peer {
+  Peer(std::uint64_t id, Shard& shard, std::unique_ptr<ByteStream> from, Admission::Token place)
+      : connection(id), stream(std::move(from)), token(std::move(place)), drained(shard.context()) {
+    drained.expires_at(asio::steady_timer::time_point::max());
+  }
+
+  void close(CloseCode code) {
+    closed = true;
+    drained.cancel();
+    stream->close(code);
+  }
+
+  std::uint64_t connection;
+  std::unique_ptr<ByteStream> stream;
+  Admission::Token token;
+  session::LineSession* session = nullptr;  ///< Null once the role let it go.
+  std::string queued;                       ///< Not yet taken by the carrier.
+  Instant moved_at{};                       ///< The carrier took a byte, or nothing was queued.
+  bool writing = false;                     ///< A writer waits for the carrier.
+  bool closed = false;                      ///< By us.
+  asio::steady_timer drained;               ///< Never expires: it is cancelled when more may be read.
+  bool established = false;
+  std::optional<Instant> last_message;  ///< The peer was sent away: it is closed then at the latest.
+};
+
+LineHost::LineHost(ServicePart& part, LineHostOptions options, Admission admission, LineHostRole& role)
+    : part_(part),
+      options_(std::move(options)),
+      admission_(std::move(admission)),
+      role_(role),
+      more_complaints_(event("more_complaints")),
+      complaints_(more_complaints_) {}
+
+LineHost::~LineHost() = default;
+
+std::string LineHost::event(std::string_view what) const { return options_.name + "." + std::string(what); }
+
+void LineHost::complain(std::string_view what, std::string_view peer, std::string_view message) {
+  complaints_.warn(event(what), {{"peer", peer}, {"message", message}});
+}
+
+void LineHost::take(std::unique_ptr<ByteStream> stream) {
+  const auto metadata = stream->metadata();
+  auto token = admission_.admit(metadata.source.empty() ? metadata.peer : metadata.source);
+  if (part_.stopping() || !token) {
+    if (!token) complain("refused", metadata.peer, token.error().message());
+    return stream->close(CloseCode::kOverloaded);
+  }
+  auto peer = std::make_shared<Peer>(++last_connection_, part_.shard(), std::move(stream), std::move(*token));
+  part_.shard().spawn(serve(part_.shared_from_this(), *this, std::move(peer)));
+}
+
+asio::awaitable<void> LineHost::serve(std::shared_ptr<ServicePart> part, LineHost& host, PeerPtr peer) {
+  const TaskGate::Token running(part->gate());
+  const auto name = peer->stream->metadata().peer;
+  peer->session = &host.role_.join(peer->connection, name, now_from_system());
+  host.peers_[peer->connection] = peer;
+  std::string reason;
+  while (true) {
+    while (host.is_full(*peer) && !peer->closed) {
+      boost::system::error_code woken;
+      co_await peer->drained.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    }
+    const auto count = peer->stream->try_read(host.read_buffer_);
+    if (count) {
+      if (peer->session == nullptr) break;
+      peer->session->on_bytes(Bytes(host.read_buffer_).first(*count), now_from_system());
+      host.role_.flush();
+      continue;
+    }
+    if (!count.error().is(Errc::kWouldBlock)) {
+      reason = count.error().message();
+      break;
+    }
+    if (const auto readable = co_await peer->stream->wait_readable(); !readable) {
+      reason = readable.error().message();
+      break;
+    }
+  }
+  if (peer->session != nullptr) {
+    if (!peer->session->ended().empty()) reason = peer->session->ended();
+    host.peers_.erase(peer->connection);
+    peer->session = nullptr;
+    host.role_.leave(peer->connection, reason, now_from_system());
+    host.role_.flush();
+  }
+  peer->close(CloseCode::kShutdown);
+}
+
+void LineHost::flush(std::uint64_t connection) {
+  const auto found = peers_.find(connection);
+  if (found != peers_.end()) flush(found->second);
+}
+
+void LineHost::flush(const PeerPtr& peer) {
+  auto& session = *peer->session;
+  if (peer->queued.empty()) peer->moved_at = now_from_system().instant;
+  peer->queued += session.output();
+  session.output().clear();
+  if (!peer->established && session.established()) {
+    peer->established = true;
+    peer->token.established();
+  }
+  if (!session.ended().empty() && !peer->last_message) {
+    peer->last_message = now_from_system().instant + kLastMessageDeadline;
+    complain("miner_sent_away", peer->stream->metadata().peer, session.ended());
+  }
+  write(peer);
+}
+
+void LineHost::write(const PeerPtr& peer) {
+  std::size_t taken_in_all = 0;
+  while (taken_in_all < peer->queued.size()) {
+    const auto taken = peer->stream->try_write(as_bytes(peer->queued).subspan(taken_in_all));
+    if (taken) {
+      taken_in_all += *taken;
+    } else if (taken.error().is(Errc::kWouldBlock)) {
+      break;
+    } else {
+      peer->queued.clear();  // The reader hears of it too.
+      peer->drained.cancel();
+      return;
+    }
+  }
+  if (taken_in_all != 0) {
+    peer->queued.erase(0, taken_in_all);
+    peer->moved_at = now_from_system().instant;
+  }
+  if (peer->queued.size() > options_.max_queued_bytes) return cut_off(peer);
+  if (!is_full(*peer)) peer->drained.cancel();
+  if (!peer->queued.empty()) {
+    if (!std::exchange(peer->writing, true)) part_.shard().spawn(run_writer(part_.shared_from_this(), *this, peer));
+  } else if (peer->last_message) {
+    // The peer reads the rest and closes; if not, tick() does.
+    peer->stream->finish();
+  }
+}
+
+/// Its send queue is full: reading is paused.
+bool LineHost::is_full(const Peer& peer) const { return peer.queued.size() >= options_.max_queued_bytes / 8; }
+
+void LineHost::cut_off(const PeerPtr& peer) {
+  ++slow_readers_;
+  complain("slow_reader", peer->stream->metadata().peer, "it does not read: cut off");
+  peer->queued.clear();
+  peer->close(CloseCode::kOverloaded);
+}
+
+asio::awaitable<void> LineHost::run_writer(std::shared_ptr<ServicePart> part, LineHost& host, PeerPtr peer) {
+  const TaskGate::Token running(part->gate());
+  const auto writable = co_await peer->stream->wait_writable();
+  peer->writing = false;
+  if (writable) host.write(peer);
+}
+
+void LineHost::tick(const Now& now) {
+  for (const auto& [connection, peer] : peers_) {
+    if (peer->closed) continue;
+    if (peer->last_message && now.instant >= *peer->last_message) {
+      peer->close(CloseCode::kShutdown);
+    } else if (!peer->queued.empty() && now.instant - peer->moved_at >= options_.stalled_deadline) {
+      cut_off(peer);
+    }
+  }
+  complaints_.tick();
+}
+
+void LineHost::drain() {
+  const auto now = now_from_system();
+  const auto peers = std::exchange(peers_, {});
+  for (const auto& [connection, peer] : peers) {
+    peer->session = nullptr;
+    role_.leave(connection, "the " + options_.name + " stops", now);
+    peer->close(CloseCode::kShutdown);
+  }
+}
+
+}  // namespace adit::net
