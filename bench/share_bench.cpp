@@ -36,7 +36,7 @@ constexpr int kTips = 60;
 constexpr std::size_t kMerklePath = 12;
 
 struct NoEvents final : mining::ServerEvents {
-  void on_block_found(const mining::ServerSession&, const mining::BlockFound&) override { std::abort(); }
+  bool on_block_found(const mining::ServerSession&, const mining::BlockFound&) override { std::abort(); }
 };
 
 noise::Secret key(std::uint8_t fill) {

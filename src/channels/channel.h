@@ -18,6 +18,7 @@
 #include "channels/job.h"
 #include "channels/seen_shares.h"
 #include "channels/share.h"
+#include "channels/share_record.h"
 #include "channels/vardiff.h"
 #include "channels/work.h"
 #include "wire/frame.h"
@@ -44,7 +45,8 @@ struct ChannelPolicy {
 struct Acknowledgement {
   std::uint32_t last_sequence_number = 0;
   std::uint32_t accepted_count = 0;
-  Work work_sum;  ///< Of the batch; the message says its whole difficulty, rounded down as SRI does.
+  Work work_sum;                ///< Of the batch; the message says its whole difficulty, rounded down as SRI does.
+  LedgerPosition position = 0;  ///< Of its last share that was recorded.
 };
 
 /// What a channel has done so far, for logs and metrics.
@@ -154,8 +156,16 @@ class Channel {
   /// The rest of the rules, in order of the shares; keeps the account.
   void judge(PreparedShare& share, std::uint32_t sequence_number);
 
+  /// The ledger has the share that was accepted last at that position.
+  void recorded(LedgerPosition position) { batch_.position = position; }
+
   /// The batch to acknowledge, if it is full, if a block is in it, or (`flush`) if there is anything; starts the next batch.
+  /// It may be sent once its position is durable.
   std::optional<Acknowledgement> take_acknowledgement(bool flush = false);
+
+  /// Whether a batch that was taken is not sent yet. Meanwhile no other is to be taken, so that what waits stays small.
+  [[nodiscard]] bool acknowledgement_waits() const { return acknowledgement_waits_; }
+  void set_acknowledgement_waits(bool waits) { acknowledgement_waits_ = waits; }
 
   /// Accepted shares that no acknowledgement covers yet.
   [[nodiscard]] std::uint32_t unacknowledged() const { return batch_.accepted_count; }
@@ -204,6 +214,7 @@ class Channel {
   std::uint32_t id_;
   ChannelKind kind_;
   bool block_in_batch_ = false;
+  bool acknowledgement_waits_ = false;
   std::uint32_t group_id_ = kGroupChannelId;
   std::uint32_t first_job_id_ = 0;  ///< 0: none yet.
   std::uint32_t last_custom_job_id_ = kFirstCustomJobId - 1;

@@ -26,7 +26,7 @@ using wire::FrameBuffer;
 using wire::FrameView;
 
 struct NoEvents final : ServerEvents {
-  void on_block_found(const ServerSession&, const BlockFound&) override {}
+  bool on_block_found(const ServerSession&, const BlockFound&) override { return false; }
 };
 
 /// Every hash is a share and none a block; the target never moves, so that vardiff has no say.

@@ -34,12 +34,18 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
 
   void run() {
     while (!script_.empty() && alive_) step();
-    // Nothing accepted is lost: what was not acknowledged yet is at the end.
+    // Nothing accepted is lost: what was not acknowledged yet is at the end, as far as the ledger has it.
     if (alive_) {
       now_.instant += policy_.max_ack_delay;
       alive_ = side_.on_tick(now_, out_).has_value();
       read_answers();
-      for (const auto& [id, channel] : channels_) require(channel.acknowledged == channel.accepted);
+      if (!ledger_fails_) {
+        if (session_ != nullptr) session_->finish(out_);
+        move_ledger(last_position_);
+        for (const auto& [id, channel] : channels_) require(channel.acknowledged == channel.accepted.size());
+        for (const auto& [id, channel] : closed_) require(channel.acknowledged == channel.accepted.size());
+        require(session_ == nullptr || session_->settled());
+      }
     }
     require(shard_.counters().shares_accepted == hashes_.size());
     require(shard_.counters().shares_rejected_total() == rejected_);
@@ -51,7 +57,19 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   /// How often each refusal came, and each of the rarer actions was taken.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& reached() const { return reached_; }
 
-  void on_block_found(const ServerSession&, const BlockFound&) override { std::abort(); }
+  bool on_block_found(const ServerSession&, const BlockFound&) override { std::abort(); }
+  channels::LedgerPosition on_share(const ServerSession&, const channels::ShareRecord& share) override {
+    require(share.work > channels::Work() && !share.block && share.user_identity == "m");
+    if (ledger_delays_ || durable_ != last_position_) ++last_position_;
+    return positions_[share.sequence_number] = last_position_;
+  }
+  void on_answers(ServerSession& session, const wire::FrameBuffer& frames) override {
+    require(&session == session_);
+    for (const wire::FrameView& frame : frames) {
+      require(frame.is<wire::SubmitSharesSuccess>());
+      read(frame);
+    }
+  }
   Verdict check(const ServerSession&, const wire::SetCustomMiningJob& message) override {
     return {.error_code = message.mining_job_token.empty() ? "invalid-mining-job-token" : "", .block_template = nullptr};
   }
@@ -80,8 +98,8 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     std::vector<JobModel> jobs;     ///< Valid ones, oldest first.
     std::set<std::uint32_t> given;  ///< All ids that it ever heard.
     std::optional<wire::SetNewPrevHash> tip;
-    std::uint32_t accepted = 0;
-    std::uint32_t acknowledged = 0;
+    std::vector<std::uint64_t> accepted;  ///< Where the ledger has each share.
+    std::size_t acknowledged = 0;
   };
   static constexpr std::uint32_t kPastJobs = 3;
   static constexpr std::size_t kMaxCustomJobs = 5;
@@ -162,6 +180,9 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
       case 11:
       case 12:
         set_custom_job(some_id());
+        break;
+      case 13:
+        ledger();
         break;
       default:
         submit();
@@ -248,8 +269,11 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     }
     read_answers();  // What was accepted is acknowledged before the channel goes.
     if (!alive_ || !any) return;
-    for (const auto& [channel_id, channel] : channels_) {
-      if (addresses(id, channel_id, channel)) require(channel.acknowledged == channel.accepted);
+    for (const auto& entry : channels_) {
+      if (!is_addressed(entry)) continue;
+      const ChannelModel& channel = entry.second;
+      require(channel.acknowledged == channel.accepted.size() || channel.accepted.back() > durable_);
+      closed_.insert(entry);
     }
     std::erase_if(channels_, is_addressed);
     require(session_->channels().size() == channels_.size());
@@ -308,6 +332,23 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     if (const auto job = frame.as<wire::NewMiningJob>()) return !job->min_ntime.has_value();
     const auto job = frame.as<wire::NewExtendedMiningJob>();
     return job && !job->min_ntime.has_value();
+  }
+
+  /// Begins to delay, ends it, makes some or all of it durable, or fails for good.
+  void ledger() {
+    const std::uint8_t how = byte();
+    if (how < 4) ledger_fails_ = true;
+    ledger_delays_ = how % 2 == 0;
+    if (last_position_ == durable_) return;
+    ++reached_["the ledger lags"];
+    move_ledger(how % 4 == 3 ? last_position_ : durable_ + how % (last_position_ - durable_ + 1));
+  }
+
+  void move_ledger(std::uint64_t position) {
+    if (ledger_fails_) return;
+    read_answers();
+    durable_ = position;
+    shard_.on_durable(position);
   }
 
   void change_prefix(std::uint32_t id) {
@@ -492,7 +533,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
       const auto found = refused.find(submission.share.sequence_number);
       require((found == refused.end() ? "" : found->second) == expected);
       if (expected.empty()) {
-        ++channels_.at(submission.channel_id).accepted;
+        channels_.at(submission.channel_id).accepted.push_back(positions_.at(submission.share.sequence_number));
       } else {
         ++rejected_;
         ++reached_[std::string(expected)];
@@ -542,33 +583,36 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   static std::uint32_t tip_ntime(const JobModel& job) { return job.min_ntime; }
 
   void read_answers() {
-    for (const wire::FrameView& frame : out_) {
-      require(wire::message_name(frame.header) != "unknown");
-      if (const auto success = frame.as<wire::SubmitSharesSuccess>()) {
-        ChannelModel& channel = channels_.at(success->channel_id);
-        channel.acknowledged += success->new_submits_accepted_count;
-        require(success->new_submits_accepted_count != 0 && channel.acknowledged <= channel.accepted);
-      } else if (const auto standard = frame.as<wire::NewMiningJob>()) {
-        ChannelModel& channel = channels_.at(standard->channel_id);
-        require(channel.kind == channels::ChannelKind::kStandard);
-        give(channel, {.id = standard->job_id, .version = standard->version, .root = standard->merkle_root},
-             standard->min_ntime);
-      } else if (const auto job = frame.as<wire::NewExtendedMiningJob>()) {
-        for_each(job->channel_id, [&](ChannelModel& channel) {
-          JobModel made{.id = job->job_id, .version = job->version};
-          made.coinbase_prefix.assign(job->coinbase_tx_prefix.begin(), job->coinbase_tx_prefix.end());
-          made.coinbase_suffix.assign(job->coinbase_tx_suffix.begin(), job->coinbase_tx_suffix.end());
-          for (const wire::U256& node : job->merkle_path) made.path.push_back(node);
-          give(channel, std::move(made), job->min_ntime);
-        });
-      } else if (const auto tip = frame.as<wire::SetNewPrevHash>()) {
-        for_each(tip->channel_id, [&](ChannelModel& channel) { activate(channel, *tip); });
-      } else if (const auto target = frame.as<wire::SetTarget>()) {
-        channels_.at(target->channel_id).target = bitcoin::U256::from_le(target->maximum_target);
-        require(channels_.at(target->channel_id).target <= channels_.at(target->channel_id).max_target);
-      }
-    }
+    for (const wire::FrameView& frame : out_) read(frame);
     out_.clear();
+  }
+
+  void read(const wire::FrameView& frame) {
+    require(wire::message_name(frame.header) != "unknown");
+    if (const auto success = frame.as<wire::SubmitSharesSuccess>()) {
+      const auto found = channels_.find(success->channel_id);
+      ChannelModel& channel = found == channels_.end() ? closed_.at(success->channel_id) : found->second;
+      channel.acknowledged += success->new_submits_accepted_count;
+      require(success->new_submits_accepted_count != 0 && channel.acknowledged <= channel.accepted.size());
+      require(channel.accepted[channel.acknowledged - 1] <= durable_);  // Never ahead of the ledger.
+    } else if (const auto standard = frame.as<wire::NewMiningJob>()) {
+      ChannelModel& channel = channels_.at(standard->channel_id);
+      require(channel.kind == channels::ChannelKind::kStandard);
+      give(channel, {.id = standard->job_id, .version = standard->version, .root = standard->merkle_root}, standard->min_ntime);
+    } else if (const auto job = frame.as<wire::NewExtendedMiningJob>()) {
+      for_each(job->channel_id, [&](ChannelModel& channel) {
+        JobModel made{.id = job->job_id, .version = job->version};
+        made.coinbase_prefix.assign(job->coinbase_tx_prefix.begin(), job->coinbase_tx_prefix.end());
+        made.coinbase_suffix.assign(job->coinbase_tx_suffix.begin(), job->coinbase_tx_suffix.end());
+        for (const wire::U256& node : job->merkle_path) made.path.push_back(node);
+        give(channel, std::move(made), job->min_ntime);
+      });
+    } else if (const auto tip = frame.as<wire::SetNewPrevHash>()) {
+      for_each(tip->channel_id, [&](ChannelModel& channel) { activate(channel, *tip); });
+    } else if (const auto target = frame.as<wire::SetTarget>()) {
+      channels_.at(target->channel_id).target = bitcoin::U256::from_le(target->maximum_target);
+      require(channels_.at(target->channel_id).target <= channels_.at(target->channel_id).max_target);
+    }
   }
 
   /// A message to that id reaches a channel, or the members of a group, and somebody at least.
@@ -644,7 +688,13 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   std::uint32_t sequence_ = 0;
   std::uint64_t rejected_ = 0;
   std::map<std::string, std::uint64_t> reached_;
+  bool ledger_delays_ = false;
+  bool ledger_fails_ = false;
+  std::uint64_t last_position_ = 0;
+  std::uint64_t durable_ = 0;
+  std::map<std::uint32_t, std::uint64_t> positions_;  ///< Where the ledger has shares, by their numbers.
   std::map<std::uint32_t, ChannelModel> channels_;
+  std::map<std::uint32_t, ChannelModel> closed_;
   std::set<std::vector<std::uint8_t>> prefixes_;  ///< Used on this tip.
   std::set<bitcoin::Hash256> hashes_;             ///< Of all accepted shares.
   channels::Work work_;

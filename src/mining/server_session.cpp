@@ -60,13 +60,11 @@ channels::Share to_share(const auto& message) {
   return share;
 }
 
-void push_acknowledgement(Channel& channel, bool flush, wire::FrameBuffer& out) {
-  if (const auto batch = channel.take_acknowledgement(flush)) {
-    out.push(wire::SubmitSharesSuccess{.channel_id = channel.id(),
-                                       .last_sequence_number = batch->last_sequence_number,
-                                       .new_submits_accepted_count = batch->accepted_count,
-                                       .new_shares_sum = batch->work_sum.whole()});
-  }
+void push_acknowledgement(std::uint32_t channel_id, const channels::Acknowledgement& batch, wire::FrameBuffer& out) {
+  out.push(wire::SubmitSharesSuccess{.channel_id = channel_id,
+                                     .last_sequence_number = batch.last_sequence_number,
+                                     .new_submits_accepted_count = batch.accepted_count,
+                                     .new_shares_sum = batch.work_sum.whole()});
 }
 
 bool is_plain_text(std::string_view text) {
@@ -89,6 +87,29 @@ void ServerShard::set_job(channels::JobPtr job) {
   jobs_.add(std::move(job));
 }
 
+void ServerShard::on_durable(channels::LedgerPosition position) {
+  if (position <= durable_) return;
+  durable_ = position;
+  release();
+}
+
+void ServerShard::on_block_kept(const bitcoin::Hash256& hash) {
+  bool any = false;
+  for (ServerSession* session : waiting_) {
+    any = std::erase_if(session->unkept_, [&](const auto& block) { return block.hash == hash; }) != 0 || any;
+  }
+  if (any) release();
+}
+
+void ServerShard::release() {
+  for (ServerSession* session : waiting_) {
+    out_.clear();
+    session->release(out_);
+    if (!out_.empty()) events_.on_answers(*session, out_);
+  }
+  std::erase_if(waiting_, [](const ServerSession* session) { return session->settled(); });
+}
+
 session::ProtocolOffer ServerSession::offer(const ServerPolicy& policy) {
   return {.protocol = wire::Protocol::kMining,
           .supported_flags = wire::kRequiresStandardJobs | wire::kRequiresVersionRolling |
@@ -107,6 +128,7 @@ ServerSession::ServerSession(ServerShard& shard, std::uint32_t setup_flags, Inst
 ServerSession::~ServerSession() {
   for (const Channel& channel : channels_) count_channel(channel, -1);
   --shard_.counters_.sessions;
+  if (!waiting_.empty()) std::erase(shard_.waiting_, this);
 }
 
 Result<void> ServerSession::on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) {
@@ -223,6 +245,7 @@ struct ServerSession::Submission {
   channels::Share share;
   Channel* channel = nullptr;  ///< nullptr: there is no such channel of that kind.
   channels::WorkerAccounts::Account* worker = nullptr;
+  Now now{};  ///< When it came.
   channels::PreparedShare prepared;
 };
 
@@ -236,6 +259,7 @@ Result<void> ServerSession::begin_submit(const wire::FrameView& frame, const Now
         &workers_->of(wire::find_tlv(fields, wire::kWorkerTracking, wire::kUserIdentityField).value_or(Bytes()));
   }
   submission.channel_id = message.channel_id;
+  submission.now = now;
   submission.share = to_share(message);
   Channel* channel = find(message.channel_id);
   if (channel != nullptr && (channel->kind() == ChannelKind::kExtended) == kExtended) {
@@ -247,16 +271,28 @@ Result<void> ServerSession::begin_submit(const wire::FrameView& frame, const Now
   return {};
 }
 
-void ServerSession::end_submit(Submission& submission, Instant now, wire::FrameBuffer& out) {
+void ServerSession::end_submit(Submission& submission, wire::FrameBuffer& out) {
   const channels::JudgedShare& judged = submission.prepared.judged;
   if (submission.channel != nullptr) submission.channel->judge(submission.prepared, submission.share.sequence_number);
   ServerCounters& counters = shard_.counters_;
   if (channels::is_accepted(judged.verdict)) {
     ++counters.shares_accepted;
     counters.work_sum += judged.work;
-    if (submission.worker != nullptr) submission.worker->accept(judged.work, now);
-    if (judged.verdict == ShareVerdict::kBlock) report_block(*submission.channel, submission.share, judged);
-    push_acknowledgement(*submission.channel, /*flush=*/false, out);
+    if (submission.worker != nullptr) submission.worker->accept(judged.work, submission.now.instant);
+    Channel& channel = *submission.channel;
+    const bool block = judged.verdict == ShareVerdict::kBlock;
+    const auto position =
+        shard_.events_.on_share(*this, {.user_identity = channel.user_identity(),
+                                        .worker = submission.worker == nullptr ? std::string_view() : submission.worker->name(),
+                                        .channel_id = channel.id(),
+                                        .sequence_number = submission.share.sequence_number,
+                                        .work = judged.work,
+                                        .hash = judged.hash,
+                                        .block = block,
+                                        .time = submission.now.unix_time});
+    channel.recorded(position);
+    if (block) report_block(channel, submission, position);
+    acknowledge(channel, /*flush=*/false, out);
     return;
   }
   ++counters.shares_rejected[static_cast<std::size_t>(judged.verdict)];
@@ -271,7 +307,7 @@ Result<void> ServerSession::on_submit(const wire::FrameView& frame, const Now& n
   Submission submission;
   ADIT_CHECK(begin_submit<Submit>(frame, now, submission));
   channels::hash(submission.prepared);
-  end_submit(submission, now.instant, out);
+  end_submit(submission, out);
   return {};
 }
 
@@ -287,13 +323,15 @@ Result<void> ServerSession::on_submits(const wire::FrameView& first, const wire:
   } else {
     channels::hash(one.prepared);
   }
-  end_submit(one, now.instant, out);
+  end_submit(one, out);
   ADIT_CHECK(begun);
-  end_submit(two, now.instant, out);
+  end_submit(two, out);
   return {};
 }
 
-void ServerSession::report_block(const Channel& channel, const channels::Share& share, const channels::JudgedShare& judged) {
+void ServerSession::report_block(const Channel& channel, const Submission& submission, channels::LedgerPosition position) {
+  const channels::Share& share = submission.share;
+  const channels::JudgedShare& judged = submission.prepared.judged;
   ++shard_.counters_.blocks_found;
   const BlockFound found{.block_template = judged.job->block_template,
                          .solution = {.version = share.version,
@@ -304,7 +342,7 @@ void ServerSession::report_block(const Channel& channel, const channels::Share& 
                          .channel_id = channel.id(),
                          .user_identity = channel.user_identity()};
   if (judged.job->transactions_known) {
-    shard_.events_.on_block_found(*this, found);
+    if (shard_.events_.on_block_found(*this, found)) unkept_.push_back({judged.hash, channel.id(), position});
   } else {
     shard_.events_.on_custom_block_found(*this, found);
   }
@@ -376,7 +414,7 @@ bool ServerSession::addresses(std::uint32_t channel_id, const Channel& channel) 
 void ServerSession::close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out) {
   std::erase_if(channels_, [&](Channel& channel) {
     if (!addresses(channel_id, channel)) return false;
-    push_acknowledgement(channel, /*flush=*/true, out);
+    if (const auto last = channel.take_acknowledgement(/*flush=*/true)) push_or_wait(channel.id(), *last, out);
     count_channel(channel, -1);
     return true;
   });
@@ -453,7 +491,50 @@ void ServerSession::on_job(wire::FrameBuffer& out) {
 }
 
 void ServerSession::finish(wire::FrameBuffer& out) {
-  for (Channel& channel : channels_) push_acknowledgement(channel, /*flush=*/true, out);
+  finishing_ = true;
+  for (Channel& channel : channels_) acknowledge(channel, /*flush=*/true, out);
+}
+
+void ServerSession::acknowledge(Channel& channel, bool flush, wire::FrameBuffer& out) {
+  if (channel.acknowledgement_waits()) return;
+  const auto batch = channel.take_acknowledgement(flush);
+  if (!batch) return;
+  channel.set_acknowledgement_waits(!push_or_wait(channel.id(), *batch, out));
+}
+
+bool ServerSession::push_or_wait(std::uint32_t channel_id, const channels::Acknowledgement& batch, wire::FrameBuffer& out) {
+  if (may_acknowledge(channel_id, batch.position)) {
+    push_acknowledgement(channel_id, batch, out);
+    return true;
+  }
+  if (waiting_.empty()) shard_.waiting_.push_back(this);
+  waiting_.push_back({channel_id, batch});
+  return false;
+}
+
+bool ServerSession::may_acknowledge(std::uint32_t channel_id, channels::LedgerPosition position) const {
+  return position <= shard_.durable_ && std::ranges::none_of(unkept_, [&](const UnkeptBlock& block) {
+           return block.channel_id == channel_id && block.position <= position;
+         });
+}
+
+void ServerSession::release(wire::FrameBuffer& out) {
+  const std::size_t count = waiting_.size();  // What its channels begin to wait for now comes behind.
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Waiting next = waiting_[i];
+    if (!may_acknowledge(next.channel_id, next.batch.position)) {
+      waiting_[kept++] = next;
+      continue;
+    }
+    push_acknowledgement(next.channel_id, next.batch, out);
+    if (Channel* channel = find(next.channel_id)) {
+      channel->set_acknowledgement_waits(false);
+      acknowledge(*channel, finishing_, out);
+    }
+  }
+  const auto first = waiting_.begin();
+  waiting_.erase(first + static_cast<std::ptrdiff_t>(kept), first + static_cast<std::ptrdiff_t>(count));
 }
 
 Result<void> ServerSession::on_tick(const Now& now, wire::FrameBuffer& out) {
@@ -464,7 +545,7 @@ Result<void> ServerSession::on_tick(const Now& now, wire::FrameBuffer& out) {
   const bool flush = now.instant - last_flush_ >= policy.max_ack_delay;
   if (flush) last_flush_ = now.instant;
   for (Channel& channel : channels_) {
-    if (flush) push_acknowledgement(channel, /*flush=*/true, out);
+    if (flush) acknowledge(channel, /*flush=*/true, out);
     if (channel.started() && channel.adjust(shard_.jobs_, now.instant)) push_target(channel, out);
   }
   return {};

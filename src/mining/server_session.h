@@ -16,6 +16,7 @@
 #include "channels/channel.h"
 #include "channels/extranonce.h"
 #include "channels/job.h"
+#include "channels/share_record.h"
 #include "channels/workers.h"
 #include "session/error.h"
 #include "session/server_side.h"
@@ -85,11 +86,17 @@ struct BlockFound {
 class ServerEvents {
  public:
   virtual ~ServerEvents() = default;
-  /// To be made durable and submitted at once.
-  virtual void on_block_found(const ServerSession& session, const BlockFound& block) = 0;
+  /// A share was accepted. Returns where the ledger has it: it is acknowledged once ServerShard::on_durable has told that
+  /// position or a later one. 0: at once, which is what a role without a ledger says.
+  virtual channels::LedgerPosition on_share(const ServerSession&, const channels::ShareRecord&) { return 0; }
+  /// To be made durable and submitted at once. True: the share is acknowledged only once ServerShard::on_block_kept is called.
+  virtual bool on_block_found(const ServerSession& session, const BlockFound& block) = 0;
   /// A block on a custom job whose transactions only the client has: it submits the block itself, the template here has none.
   virtual void on_custom_block_found(const ServerSession&, const BlockFound&) {}
   virtual void on_channel_opened(const ServerSession&, const channels::Channel&) {}
+  /// What waited for the ledger or for a block is to be sent to the session's client: `frames`, valid during the call. Comes
+  /// from inside ServerShard's on_durable and on_block_kept.
+  virtual void on_answers(ServerSession&, const wire::FrameBuffer& /*frames*/) {}
 };
 
 /// What the sessions of one shard share. No locks: one thread. Outlives its sessions.
@@ -104,6 +111,14 @@ class ServerShard {
   /// frame to any of them: at a new tip nothing goes out before SetNewPrevHash.
   void set_job(channels::JobPtr job);
 
+  /// All shares up to that position are in the ledger for good: tells the answers that waited for it
+  /// (ServerEvents::on_answers). Lower than before: nothing.
+  void on_durable(channels::LedgerPosition position);
+
+  /// A block that ServerEvents::on_block_found answered true for is on disk, or a node has answered, or it is lost for good and
+  /// its finder is paid all the same: tells the answers that waited for it. A block of another shard: nothing.
+  void on_block_kept(const bitcoin::Hash256& hash);
+
   [[nodiscard]] const ServerCounters& counters() const { return counters_; }
   [[nodiscard]] const channels::JobSet& jobs() const { return jobs_; }
 
@@ -112,12 +127,18 @@ class ServerShard {
   const ServerPolicy& policy_;
   ServerEvents& events_;
   channels::ExtranonceAllocator extranonces_;
+  /// Tells what is due of every session that waits.
+  void release();
+
   channels::JobSet jobs_;
   ServerCounters counters_;
+  channels::LedgerPosition durable_ = 0;
+  std::vector<ServerSession*> waiting_;  ///< With answers that wait for the ledger or for a block.
+  wire::FrameBuffer out_;
 };
 
-/// One downstream connection. Lives on its shard's thread.
-class ServerSession final : public session::ProtocolServer {
+/// One downstream connection. Lives on its shard's thread. A role derives from it what it has to know of the connection.
+class ServerSession : public session::ProtocolServer {
  public:
   /// What servers of the mining protocol offer under `policy`, without extensions.
   static session::ProtocolOffer offer(const ServerPolicy& policy);
@@ -138,8 +159,11 @@ class ServerSession final : public session::ProtocolServer {
   /// The shard's current job changed (ServerShard::set_job): appends it for every channel.
   void on_job(wire::FrameBuffer& out);
 
-  /// Acknowledges every accepted share now, without waiting for a batch to fill: the session is about to end.
+  /// Acknowledges every accepted share now, without waiting for a batch to fill: the session is about to end. What waits for
+  /// the ledger or for a block is acknowledged as soon as it may be.
   void finish(wire::FrameBuffer& out) override;
+  /// False while accepted shares wait for the ledger or for a block.
+  [[nodiscard]] bool settled() const override { return waiting_.empty(); }
 
   /// To be called about once a second: vardiff, late acknowledgements, deadlines. Error: session::Errc::kIdle.
   Result<void> on_tick(const Now& now, wire::FrameBuffer& out) override;
@@ -182,7 +206,7 @@ class ServerSession final : public session::ProtocolServer {
   struct Submission;
   template <class Submit>
   Result<void> begin_submit(const wire::FrameView& frame, const Now& now, Submission& submission);
-  void end_submit(Submission& submission, Instant now, wire::FrameBuffer& out);
+  void end_submit(Submission& submission, wire::FrameBuffer& out);
   template <class Submit>
   Result<void> on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   /// Two shares behind one another, hashed together.
@@ -190,12 +214,32 @@ class ServerSession final : public session::ProtocolServer {
   Result<void> on_submits(const wire::FrameView& first, const wire::FrameView& second, const Now& now, wire::FrameBuffer& out);
 
   [[nodiscard]] channels::Channel* find(std::uint32_t channel_id);
-  void report_block(const channels::Channel& channel, const channels::Share& share, const channels::JudgedShare& judged);
+  void report_block(const channels::Channel& channel, const Submission& submission, channels::LedgerPosition position);
+  /// Sends what is due of the channel, or lets it wait.
+  void acknowledge(channels::Channel& channel, bool flush, wire::FrameBuffer& out);
+  /// False: it waits.
+  bool push_or_wait(std::uint32_t channel_id, const channels::Acknowledgement& batch, wire::FrameBuffer& out);
+  [[nodiscard]] bool may_acknowledge(std::uint32_t channel_id, channels::LedgerPosition position) const;
+  /// Appends what waited and may be sent by now.
+  void release(wire::FrameBuffer& out);
   /// Whether a message about `channel_id` is about that channel: itself, or its group.
   [[nodiscard]] bool addresses(std::uint32_t channel_id, const channels::Channel& channel) const;
   void close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out);
   void count_channel(const channels::Channel& channel, int by);
   [[nodiscard]] bool grouped() const { return !standard_jobs_; }
+
+  friend class ServerShard;
+  /// A batch that is not sent yet: of a channel one, and one more if the channel was closed.
+  struct Waiting {
+    std::uint32_t channel_id = 0;
+    channels::Acknowledgement batch;
+  };
+  /// A block that is not kept yet. No share of its channel from this one on is acknowledged.
+  struct UnkeptBlock {
+    bitcoin::Hash256 hash{};
+    std::uint32_t channel_id = 0;
+    channels::LedgerPosition position = 0;
+  };
 
   ServerShard& shard_;
   Instant without_channel_since_;
@@ -207,6 +251,9 @@ class ServerSession final : public session::ProtocolServer {
   std::vector<channels::Channel> channels_;
   std::vector<std::uint32_t> groups_{channels::kGroupChannelId};
   std::unique_ptr<channels::WorkerAccounts> workers_;  ///< If extension 0x0002 was agreed upon.
+  std::vector<Waiting> waiting_;                       ///< In the order of their shares. While there are any, the shard knows.
+  std::vector<UnkeptBlock> unkept_;                    ///< Mostly none.
+  bool finishing_ = false;
 };
 
 }  // namespace adit::mining

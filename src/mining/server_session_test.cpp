@@ -328,6 +328,126 @@ TEST_F(SessionTest, AFoundBlockIsReportedWholeAndAcknowledgedAtOnce) {
   EXPECT_EQ(shard_.counters().blocks_found, 1u);
 }
 
+// The ledger.
+
+/// The counts of those acknowledgements, by channel.
+std::map<std::uint32_t, std::uint32_t> acknowledged(const wire::FrameBuffer& frames) {
+  std::map<std::uint32_t, std::uint32_t> counts;
+  for (const wire::FrameView& frame : frames) {
+    const auto success = frame.as<wire::SubmitSharesSuccess>();
+    EXPECT_TRUE(success) << wire::to_string(frame);
+    if (success) counts[success->channel_id] += success->new_submits_accepted_count;
+  }
+  return counts;
+}
+using Counts = std::map<std::uint32_t, std::uint32_t>;
+
+TEST_F(SessionTest, ABatchIsAcknowledgedOnceTheLedgerHasItsLastShare) {
+  events_.last_position = 0;
+  Peer peer(options(), shard_, now_);
+  peer.set_up();
+  const std::uint32_t one = open_standard_on(peer);
+  const std::uint32_t two = open_standard_on(peer);
+  for (const std::uint32_t sequence : {1, 2, 3, 4, 5}) {
+    ASSERT_TRUE(peer.send(standard_share(peer, one, sequence)));
+    EXPECT_TRUE(peer.out.empty());
+  }
+  EXPECT_EQ(events_.shares.back().sequence_number, 5u);
+  EXPECT_EQ(events_.shares.back().channel_id, one);
+  ASSERT_TRUE(peer.send(standard_share(peer, two, 6)));
+  ASSERT_TRUE(peer.send(standard_share(peer, two, 7)));
+  EXPECT_FALSE(peer.session().settled());
+  shard_.on_durable(1);
+  EXPECT_TRUE(events_.answers.empty()) << "the batch has a second share";
+  shard_.on_durable(5);
+  EXPECT_EQ(acknowledged(events_.answers[&peer.session()]), (Counts{{one, 5}})) << "what came meanwhile follows at once";
+  shard_.on_durable(7);
+  EXPECT_EQ(acknowledged(events_.answers[&peer.session()]), (Counts{{one, 5}, {two, 2}}));
+  EXPECT_TRUE(peer.session().settled());
+  now_.instant += policy_.max_ack_delay;
+  ASSERT_TRUE(peer.tick());
+  EXPECT_TRUE(peer.out.empty());
+}
+
+TEST_F(SessionTest, WhatALedgerNeverHasIsNeverAcknowledgedNotEvenAtTheEnd) {
+  events_.last_position = 0;
+  Peer peer(options(), shard_, now_);
+  peer.set_up();
+  const std::uint32_t id = open_standard_on(peer);
+  ASSERT_TRUE(peer.send(standard_share(peer, id, 1)));
+  wire::FrameBuffer out;
+  peer.session().finish(out);
+  EXPECT_TRUE(out.empty());
+  now_.instant += policy_.max_ack_delay * 10;
+  ASSERT_TRUE(peer.tick());
+  EXPECT_TRUE(peer.out.empty());
+  EXPECT_FALSE(peer.session().settled());
+}
+
+TEST_F(SessionTest, SharesOfAClosedChannelAreAcknowledgedWhenTheLedgerHasThem) {
+  events_.last_position = 0;
+  Peer peer(options(), shard_, now_);
+  peer.set_up();
+  const std::uint32_t id = open_standard_on(peer);
+  for (const std::uint32_t sequence : {1, 2, 3}) ASSERT_TRUE(peer.send(standard_share(peer, id, sequence)));
+  ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = id, .reason_code = {}}));
+  EXPECT_TRUE(peer.out.empty());
+  shard_.on_durable(2);
+  EXPECT_EQ(acknowledged(events_.answers[&peer.session()]), (Counts{{id, 2}}));
+  shard_.on_durable(3);
+  EXPECT_EQ(acknowledged(events_.answers[&peer.session()]), (Counts{{id, 3}}));
+  EXPECT_TRUE(peer.session().settled());
+}
+
+TEST_F(SessionTest, ASessionThatEndsWhileItWaitsIsToldNothing) {
+  events_.last_position = 0;
+  {
+    Peer peer(options(), shard_, now_);
+    peer.set_up();
+    const std::uint32_t id = open_standard_on(peer);
+    for (const std::uint32_t sequence : {1, 2}) ASSERT_TRUE(peer.send(standard_share(peer, id, sequence)));
+  }
+  shard_.on_durable(2);
+  EXPECT_TRUE(events_.answers.empty());
+}
+
+TEST_F(SessionTest, ABlocksShareWaitsUntilTheBlockIsKeptAndSoDoWhatCameWithIt) {
+  events_.keeps_blocks = true;
+  Peer peer(options(), shard_, now_);
+  peer.set_up();
+  const std::uint32_t finder = open_standard_on(peer);
+  const std::uint32_t other = open_standard_on(peer);
+  publish(2, kRegtestBits);
+  peer.job();
+  const auto block_share = [&](std::uint32_t sequence) {
+    const channels::Job& job = *shard_.jobs().current();
+    const auto share = channels::testing::mine(
+        job, {.job_id = job.id, .nonce = sequence << 24, .ntime = kNtime, .version = job.rules.version, .extranonce = {}},
+        channel_of(peer, finder).full_extranonce({}), job.rules.network_target);
+    return wire::SubmitSharesStandard{.channel_id = finder,
+                                      .sequence_number = sequence,
+                                      .job_id = job.id,
+                                      .nonce = share.nonce,
+                                      .ntime = share.ntime,
+                                      .version = share.version};
+  };
+  ASSERT_TRUE(peer.send(block_share(1)));
+  ASSERT_TRUE(peer.send(block_share(2)));
+  ASSERT_EQ(events_.blocks.size(), 2u);
+  EXPECT_TRUE(peer.out.empty());
+  publish(3);
+  peer.job();
+  for (const std::uint32_t sequence : {3, 4}) ASSERT_TRUE(peer.send(standard_share(peer, other, sequence)));
+  EXPECT_EQ(acknowledged(peer.out), (Counts{{other, 2}})) << "another channel found nothing";
+  shard_.on_block_kept(events_.blocks[1].hash);
+  EXPECT_TRUE(events_.answers.empty()) << "the first is not kept yet";
+  shard_.on_block_kept(channels::testing::hash_of(std::uint8_t{9}));
+  EXPECT_TRUE(events_.answers.empty()) << "nobody's here";
+  shard_.on_block_kept(events_.blocks[0].hash);
+  EXPECT_EQ(acknowledged(events_.answers[&peer.session()]), (Counts{{finder, 2}}));
+  EXPECT_TRUE(peer.session().settled());
+}
+
 TEST_F(SessionTest, AnIdleSessionWithOneStandardChannelTakesLittleMemory) {
   Peer peer(options(), shard_, now_);
   peer.set_up();

@@ -29,14 +29,26 @@ using channels::testing::make_template;
 using std::chrono::seconds;
 
 struct Recorder final : ServerEvents {
-  void on_block_found(const ServerSession&, const BlockFound& block) override {
+  channels::LedgerPosition on_share(const ServerSession&, const channels::ShareRecord& share) override {
+    shares.push_back(share);
+    shares.back().user_identity = shares.back().worker = {};
+    if (last_position) ++*last_position;
+    return last_position.value_or(0);
+  }
+  bool on_block_found(const ServerSession&, const BlockFound& block) override {
     blocks.push_back(block);
     blocks.back().user_identity = {};
     users.emplace_back(block.user_identity);
+    return keeps_blocks;
   }
+  void on_answers(ServerSession& session, const wire::FrameBuffer& frames) override { answers[&session].append(frames); }
   void on_custom_block_found(const ServerSession&, const BlockFound&) override { ++custom_blocks; }
   void on_channel_opened(const ServerSession&, const channels::Channel& channel) override { opened.push_back(channel.id()); }
 
+  std::optional<channels::LedgerPosition> last_position;  ///< Of a ledger, if there is one.
+  bool keeps_blocks = false;
+  std::vector<channels::ShareRecord> shares;  ///< Without their texts.
+  std::map<const ServerSession*, wire::FrameBuffer> answers;
   std::vector<BlockFound> blocks;
   std::vector<std::string> users;
   std::vector<std::uint32_t> opened;

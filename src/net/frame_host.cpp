@@ -72,6 +72,7 @@ class FrameHost::Member final : public HostedConnection {
   [[nodiscard]] bool leaving() const override { return place == kAway || ended || side.extension().leaving(); }
   void send(const wire::FrameBuffer& frames) override { connection->send(frames); }
   void settle() override {
+    if (drain_patience && side.protocol()->settled()) return begin_drain();
     if (!side.extension().leaving() || side.extension().over()) return;
     auto& out = host.out_;
     out.clear();
@@ -86,6 +87,8 @@ class FrameHost::Member final : public HostedConnection {
     connection->close(CloseCode::kShutdown);
   }
   void finish_goodbye();
+  /// Drains it, once everything that it was asked is answered.
+  void begin_drain();
 
   FrameHost& host;
   std::unique_ptr<NetworkConnection> connection;
@@ -94,9 +97,10 @@ class FrameHost::Member final : public HostedConnection {
   std::size_t place;  ///< In the list; kAway: not in it.
   Transport transport;
   std::uint32_t number;
-  std::optional<Error> ended;  ///< By end().
-  std::string reason;          ///< Why it ended.
-  bool said_goodbye = false;   ///< The end by Goodbye was counted and logged.
+  std::optional<Duration> drain_patience;  ///< It is to be drained, and waits for answers that the engine holds back.
+  std::optional<Error> ended;              ///< By end().
+  std::string reason;                      ///< Why it ended.
+  bool said_goodbye = false;               ///< The end by Goodbye was counted and logged.
   static constexpr auto kAway = static_cast<std::size_t>(-1);
 };
 
@@ -200,6 +204,11 @@ void FrameHost::Member::finish_goodbye() {
   if (reading) host.part_.shard().spawn(drain_member(host.part_.shared_from_this(), *this, kLastMessageDeadline));
 }
 
+void FrameHost::Member::begin_drain() {
+  const Duration patience = *std::exchange(drain_patience, std::nullopt);
+  host.part_.shard().spawn(drain_member(host.part_.shared_from_this(), *this, patience));
+}
+
 /// Why a connection ended, for the figures.
 void FrameHost::count(Member& member, const Error& reason) {
   auto& counted = over(member.transport);
@@ -288,7 +297,9 @@ void FrameHost::drain(const session::ShutdownBehavior& behavior) {
     // Its requests are taken and answered until it says that there are no more.
     if (goodbye) extension.say_goodbye("the " + options_->name + " stops", behavior.deadline, out_);
     member->connection->send(out_);
-    if (!goodbye) part_.shard().spawn(drain_member(part_.shared_from_this(), *member, behavior.deadline));
+    if (goodbye) continue;
+    member->drain_patience = behavior.deadline;
+    if (!member->side.is_set_up() || member->side.protocol()->settled()) member->begin_drain();
   }
 }
 

@@ -68,7 +68,8 @@ class HostedConnection {
   [[nodiscard]] virtual bool leaving() const = 0;
   /// Sends frames outside of a call of the engine, from the shard's thread.
   virtual void send(const wire::FrameBuffer& frames) = 0;
-  /// The engine has answered what it held back: a Goodbye that waited for that is acknowledged, and the connection ends.
+  /// The engine has answered what it held back, which was sent: a Goodbye that waited for that is acknowledged, a connection
+  /// that is to be drained is.
   virtual void settle() = 0;
   /// Ends the connection; `reason` is counted and logged as an engine's error is.
   virtual void end(const Error& reason) = 0;

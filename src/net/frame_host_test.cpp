@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <future>
+
 #include "net/dial.h"
 #include "net/net_testing.h"
 #include "session/client_side.h"
@@ -13,16 +16,21 @@
 namespace adit::net {
 namespace {
 
-/// Answers each RequestTransactionData by an error that names its template.
+/// Answers each RequestTransactionData by an error that names its template; at once, or when it is told to.
 class TemplateServer final : public session::ProtocolServer {
  public:
   Result<void> on_frames(std::span<const wire::FrameView> frames, const Now&, wire::FrameBuffer& out) override {
     for (const auto& frame : frames) {
       ADIT_TRY(const auto request, session::decode<wire::RequestTransactionData>(frame));
-      out.push(wire::RequestTransactionDataError{.template_id = request.template_id, .error_code = "template-id-not-found"});
+      (holds_back ? held : out)
+          .push(wire::RequestTransactionDataError{.template_id = request.template_id, .error_code = "template-id-not-found"});
     }
     return {};
   }
+  [[nodiscard]] bool settled() const override { return held.empty(); }
+
+  bool holds_back = false;
+  wire::FrameBuffer held;
   Result<void> on_tick(const Now&, wire::FrameBuffer&) override { return {}; }
 };
 
@@ -39,10 +47,17 @@ class TemplatePart final : public ServicePart, private FrameHostRole {
   void begin() override {}
   void drain(const session::ShutdownBehavior& behavior) override { host_.drain(behavior); }
   void cut_off() override { host_.cut_off(); }
-  std::unique_ptr<session::ProtocolServer> serve(const session::AcceptedSetup&, HostedConnection&) override {
-    return std::make_unique<TemplateServer>();
+  std::unique_ptr<session::ProtocolServer> serve(const session::AcceptedSetup&, HostedConnection& connection) override {
+    auto made = std::make_unique<TemplateServer>();
+    if (served) served(*made, connection);
+    return made;
   }
 
+ public:
+  /// Called with each engine that is made.
+  std::function<void(TemplateServer&, HostedConnection&)> served;
+
+ private:
   const session::ServerOptions serving_{.offers = {{.protocol = wire::Protocol::kTemplateDistribution}}};
   FrameHost host_;
 };
@@ -154,6 +169,44 @@ TEST_F(FrameHostTest, APayloadThatDoesNotDecodeCountsAsABreachOfTheProtocol) {
   EXPECT_EQ(end, "end_of_stream");
   const auto counted = service_.ask([](TemplatePart& part) { return part.counters(); }).at(0);
   EXPECT_EQ(counted[static_cast<std::size_t>(Transport::kTcp)].protocol_errors, 1u);
+}
+
+TEST_F(FrameHostTest, AStopWaitsForTheAnswersThatAnEngineHoldsBack) {
+  TemplateServer* server = nullptr;
+  HostedConnection* connection = nullptr;
+  service_.on(shards_[0])->served = [&](TemplateServer& made, HostedConnection& peer) {
+    server = &made;
+    server->holds_back = true;
+    connection = &peer;
+  };
+  const Peer to{.transport = TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority_of(7).public_key()};
+  auto answer = std::async(std::launch::async, [&] {
+    return on(shards_[0], [&]() -> asio::awaitable<std::string> {
+      auto dialled = co_await dial(shards_[0], to, wire::Protocol::kTemplateDistribution, {});
+      if (!dialled) co_return dialled.error().message();
+      co_return co_await ask(**dialled, wire::Protocol::kTemplateDistribution);
+    });
+  });
+  const auto wait_until = [&](const std::function<bool()>& holds) {
+    on(shards_[0], [&]() -> asio::awaitable<bool> {
+      while (!holds()) co_await sleep_for(1ms);
+      co_return true;
+    });
+  };
+  wait_until([&] { return server != nullptr && !server->settled(); });
+  const auto part = service_.on(shards_[0]);
+  auto stopped = std::async(std::launch::async,
+                            [&] { service_.stop({.kind = session::ShutdownBehavior::Kind::kDrain, .deadline = 60s}); });
+  wait_until([&] { return part->stopping(); });
+  shards_[0].post([&] {
+    wire::FrameBuffer frames;
+    frames.append(server->held);
+    server->held.clear();
+    connection->send(frames);
+    connection->settle();
+  });
+  EXPECT_EQ(answer.get(), "template-id-not-found 42");
+  stopped.get();
 }
 
 }  // namespace

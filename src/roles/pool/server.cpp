@@ -106,7 +106,7 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     mining_.set_job(std::move(job));
     for (Session* session : sessions_) {
       out_.clear();
-      session->mining.on_job(out_);
+      session->on_job(out_);
       if (!session->connection.leaving()) session->connection.send(out_);
     }
   }
@@ -114,7 +114,7 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   [[nodiscard]] Connections list(const mining::ListLimits& limits) const {
     std::vector<const mining::ServerSession*> sessions;
     sessions.reserve(sessions_.size());
-    for (const Session* session : sessions_) sessions.push_back(&session->mining);
+    for (const Session* session : sessions_) sessions.push_back(session);
     auto listed = mining::list_sessions(sessions, limits, now_from_system().instant);
     Connections all{.listed = {}, .hash_rate_hps = listed.hash_rate_hps, .workers = listed.workers};
     for (std::size_t i = 0; i < listed.listed.size(); ++i) {
@@ -128,9 +128,9 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
 
  private:
   /// One connection that is set up, in the part's list as long as it lives.
-  struct Session final : session::ProtocolServer {
+  struct Session final : mining::ServerSession {
     Session(Part& at, net::HostedConnection& peer, std::uint32_t flags)
-        : part(at), connection(peer), mining(at.mining_, flags, now_from_system().instant), place(at.sessions_.size()) {
+        : ServerSession(at.mining_, flags, now_from_system().instant), part(at), connection(peer), place(at.sessions_.size()) {
       part.sessions_.push_back(this);
     }
     ~Session() override {
@@ -141,17 +141,8 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    [[nodiscard]] std::uint32_t success_flags() const override { return mining.success_flags(); }
-    void on_extensions(std::span<const std::uint16_t> granted) override { mining.on_extensions(granted); }
-    Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) override {
-      return mining.on_frames(frames, now, out);
-    }
-    Result<void> on_tick(const Now& now, wire::FrameBuffer& out) override { return mining.on_tick(now, out); }
-    void finish(wire::FrameBuffer& out) override { mining.finish(out); }
-
     Part& part;
     net::HostedConnection& connection;
-    mining::ServerSession mining;
     std::size_t place;  ///< In the part's list.
   };
 
@@ -169,7 +160,13 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     return std::make_unique<Session>(*this, connection, setup.flags);
   }
 
-  void on_block_found(const mining::ServerSession&, const mining::BlockFound& block) override {
+  void on_answers(mining::ServerSession& session, const wire::FrameBuffer& frames) override {
+    auto& connection = static_cast<Session&>(session).connection;
+    connection.send(frames);
+    if (session.settled()) connection.settle();
+  }
+
+  bool on_block_found(const mining::ServerSession&, const mining::BlockFound& block) override {
     log::info("pool.block_found", {{"hash", to_hex_reversed(block.hash)},
                                    {"height", block.block_template->height},
                                    {"channel", block.channel_id},
@@ -179,6 +176,7 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
       if (whole) return core->source.submit_block(std::move(*whole));
       log::error("pool.block_lost", {{"message", whole.error().message()}});
     });
+    return false;
   }
 
   const std::shared_ptr<Core> core_;  ///< First, so that it is gone last.
