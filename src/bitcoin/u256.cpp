@@ -4,12 +4,26 @@
 #include <cmath>
 #include <limits>
 
+#include <boost/multiprecision/cpp_int.hpp>
+
 #include "base/hex.h"
 
 namespace adit::bitcoin {
 namespace {
 
-__extension__ using Wide = unsigned __int128;
+using Number = boost::multiprecision::uint256_t;
+
+Number number_of(const U256& value) {
+  Number number;
+  import_bits(number, value.limbs().begin(), value.limbs().end(), 64, /*msv_first=*/false);
+  return number;
+}
+
+U256 u256_of(const Number& number) {
+  std::array<std::uint64_t, 4> limbs{};
+  export_bits(number, limbs.begin(), 64, /*msv_first=*/false);
+  return U256::from_limbs(limbs);
+}
 
 // The target of difficulty 1: 0xffff << 208.
 constexpr U256 kDifficultyOneTarget = U256::from_limbs({0, 0, 0, 0xffff0000ull});
@@ -45,59 +59,16 @@ double U256::to_double() const {
   return value;
 }
 
-U256 U256::operator+(const U256& other) const {
-  U256 sum;
-  Wide carry = 0;
-  for (std::size_t i = 0; i < 4; ++i) {
-    carry += Wide{limbs_[i]} + other.limbs_[i];
-    sum.limbs_[i] = static_cast<std::uint64_t>(carry);
-    carry >>= 64;
-  }
-  return sum;
-}
+U256 U256::operator+(const U256& other) const { return u256_of(number_of(*this) + number_of(other)); }
 
-U256 U256::operator-(const U256& other) const { return *this + ~other + U256(1); }
+U256 U256::operator-(const U256& other) const { return u256_of(number_of(*this) - number_of(other)); }
 
-U256 U256::operator~() const { return from_limbs({~limbs_[0], ~limbs_[1], ~limbs_[2], ~limbs_[3]}); }
+U256 U256::operator<<(unsigned bits) const { return bits >= 256 ? U256() : u256_of(number_of(*this) << bits); }
 
-U256 U256::operator<<(unsigned bits) const {
-  U256 shifted;
-  if (bits >= 256) return shifted;
-  const std::size_t words = bits / 64;
-  const unsigned rest = bits % 64;
-  for (std::size_t i = words; i < 4; ++i) {
-    shifted.limbs_[i] = limbs_[i - words] << rest;
-    if (rest != 0 && i > words) shifted.limbs_[i] |= limbs_[i - words - 1] >> (64 - rest);
-  }
-  return shifted;
-}
-
-U256 U256::operator>>(unsigned bits) const {
-  U256 shifted;
-  if (bits >= 256) return shifted;
-  const std::size_t words = bits / 64;
-  const unsigned rest = bits % 64;
-  for (std::size_t i = 0; i + words < 4; ++i) {
-    shifted.limbs_[i] = limbs_[i + words] >> rest;
-    if (rest != 0 && i + words + 1 < 4) shifted.limbs_[i] |= limbs_[i + words + 1] << (64 - rest);
-  }
-  return shifted;
-}
+U256 U256::operator>>(unsigned bits) const { return bits >= 256 ? U256() : u256_of(number_of(*this) >> bits); }
 
 U256 U256::operator/(const U256& divisor) const {
-  if (divisor == U256()) return max();
-  const unsigned size = bit_length();
-  const unsigned divisor_size = divisor.bit_length();
-  if (size < divisor_size) return U256();
-  U256 quotient;
-  U256 remainder = *this;
-  U256 step = divisor << (size - divisor_size);
-  for (unsigned bit = size - divisor_size + 1; bit-- > 0; step = step >> 1) {
-    if (remainder < step) continue;
-    remainder = remainder - step;
-    quotient.limbs_[bit / 64] |= std::uint64_t{1} << (bit % 64);
-  }
-  return quotient;
+  return divisor == U256() ? max() : u256_of(number_of(*this) / number_of(divisor));
 }
 
 unsigned U256::bit_length() const {

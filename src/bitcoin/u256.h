@@ -50,7 +50,6 @@ class U256 {
   /// Modulo 2^256.
   U256 operator+(const U256& other) const;
   U256 operator-(const U256& other) const;
-  U256 operator~() const;
   U256 operator<<(unsigned bits) const;
   U256 operator>>(unsigned bits) const;
   /// Rounded down; division by zero gives max().

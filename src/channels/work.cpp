@@ -2,44 +2,33 @@
 
 #include <limits>
 
+#include <boost/multiprecision/cpp_int.hpp>
+
 namespace adit::channels {
+namespace {
 
-using bitcoin::U256;
+__extension__ using Wide = unsigned __int128;
 
-Work Work::of(const U256& target) {
+}  // namespace
+
+Work Work::of(const bitcoin::U256& target) {
+  using boost::multiprecision::uint512_t;
+  constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
   constexpr unsigned kMaxBits = 64 + kFractionBits;
-  constexpr std::uint64_t kMaxHigh = (std::uint64_t{1} << (kMaxBits - 64)) - 1;
-  constexpr Work kMost(kMaxHigh, ~std::uint64_t{0});
-  if (target == U256()) return kMost;
-  // 2^48 * 0xffff * 2^208 has 272 bits: the quotient's upper bits by a division of what 256 hold, the last 16 by long division.
-  constexpr unsigned kLast = 16;
-  const U256 numerator = U256(0xffff) << 240;
-  U256 quotient = numerator / target;
-  if (quotient.bit_length() + kLast > kMaxBits) return kMost;
-  // quotient * target, to have the remainder; by the quotient's bits, as there is no multiplication.
-  U256 remainder = numerator;
-  for (unsigned bit = quotient.bit_length(); bit-- > 0;) {
-    if (((quotient >> bit).limbs()[0] & 1) != 0) remainder = remainder - (target << bit);
-  }
-  for (unsigned i = 0; i < kLast; ++i) {
-    const bool carry = remainder.bit_length() == 256;
-    remainder = remainder << 1;
-    quotient = quotient << 1;
-    if (!carry && remainder < target) continue;
-    remainder = remainder - target;
-    quotient = quotient + U256(1);
-  }
-  return {quotient.limbs()[1], quotient.limbs()[0]};
+  constexpr Work kMost((std::uint64_t{1} << (kMaxBits - 64)) - 1, kAll);
+  uint512_t divisor;
+  import_bits(divisor, target.limbs().begin(), target.limbs().end(), 64, /*msv_first=*/false);
+  if (divisor == 0) return kMost;
+  const uint512_t work = (uint512_t(0xffff) << (208 + kFractionBits)) / divisor;
+  if ((work >> kMaxBits) != 0) return kMost;
+  return {static_cast<std::uint64_t>(work >> 64), static_cast<std::uint64_t>(work & kAll)};
 }
 
 Work& Work::operator+=(const Work& other) {
-  low_ += other.low_;
-  const std::uint64_t carry = low_ < other.low_ ? 1 : 0;
-  if (high_ > std::numeric_limits<std::uint64_t>::max() - other.high_ - carry) {
-    high_ = low_ = std::numeric_limits<std::uint64_t>::max();
-  } else {
-    high_ += other.high_ + carry;
-  }
+  Wide sum = 0;
+  if (__builtin_add_overflow(Wide{high_} << 64 | low_, Wide{other.high_} << 64 | other.low_, &sum)) sum = ~Wide{0};
+  high_ = static_cast<std::uint64_t>(sum >> 64);
+  low_ = static_cast<std::uint64_t>(sum);
   return *this;
 }
 
