@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "base/utf8.h"
 #include "wire/tlv.h"
 
 namespace adit::channels {
@@ -56,20 +57,10 @@ double MeasuredHashRate::hps(Instant now) const {
 
 bool is_worker_name(Bytes name) {
   if (name.empty() || name.size() > wire::kMaxUserIdentity) return false;
-  for (std::size_t i = 0; i < name.size();) {
-    const std::uint8_t first = name[i++];
-    if (first < 0x20 || first == 0x7f) return false;
-    if (first < 0x80) continue;
-    // RFC 3629: how many bytes follow, and the range of the first of them.
-    const std::size_t more = first < 0xc2 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : first < 0xf5 ? 3 : 0;
-    if (more == 0 || name.size() - i < more) return false;
-    const std::uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    const std::uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (name[i] < low || name[i] > high) return false;
-    if (first == 0xc2 && name[i] < 0xa0) return false;  // C1 control characters.
-    for (std::size_t end = i + more; ++i < end;) {
-      if ((name[i] & 0xc0) != 0x80) return false;
-    }
+  for (std::string_view rest = as_text(name); !rest.empty();) {
+    const auto next = first_code_point(rest);
+    if (next.size == 0 || is_control(next.value)) return false;
+    rest.remove_prefix(next.size);
   }
   return true;
 }

@@ -6,50 +6,20 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/utf8.h"
+
 namespace adit::log {
 namespace {
 
-struct CodePoint {
-  std::uint32_t value = 0;
-  std::size_t size = 0;  // Bytes it takes; 0: the first byte starts no valid UTF-8 sequence.
-};
-
-// The code point at the front of `text` (not empty): shortest form only, no surrogates, at most U+10FFFF (RFC 3629).
-CodePoint decode(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-  const std::uint8_t first = byte(0);
-  if (first < 0x80) return {first, 1};
-  std::size_t size;
-  std::uint32_t value;
-  std::uint32_t smallest;
-  if ((first & 0xe0) == 0xc0) {
-    size = 2, value = first & 0x1fu, smallest = 0x80;
-  } else if ((first & 0xf0) == 0xe0) {
-    size = 3, value = first & 0x0fu, smallest = 0x800;
-  } else if ((first & 0xf8) == 0xf0) {
-    size = 4, value = first & 0x07u, smallest = 0x10000;
-  } else {
-    return {};
-  }
-  if (text.size() < size) return {};
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {};
-    value = value << 6 | (byte(i) & 0x3fu);
-  }
-  if (value < smallest || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return {};
-  return {value, size};
-}
-
-bool is_control(std::uint32_t code) {
-  return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x2028 || code == 0x2029;
-}
+/// What would break a line, or a terminal.
+bool breaks(std::uint32_t code) { return is_control(code) || code == 0x2028 || code == 0x2029; }
 
 enum class InvalidByte { kReplace, kShow };
 
 void append_quoted(std::string& out, std::string_view text, InvalidByte invalid) {
   out += '"';
   while (!text.empty()) {
-    const CodePoint code = decode(text);
+    const CodePoint code = first_code_point(text);
     char escape[8];
     if (code.size == 0) {
       if (invalid == InvalidByte::kReplace) {
@@ -78,7 +48,7 @@ void append_quoted(std::string& out, std::string_view text, InvalidByte invalid)
         out += "\\t";
         break;
       default:
-        if (is_control(code.value)) {
+        if (breaks(code.value)) {
           std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(code.value));
           out += escape;
         } else {
@@ -93,8 +63,8 @@ void append_quoted(std::string& out, std::string_view text, InvalidByte invalid)
 bool is_bare(std::string_view text) {
   if (text.empty()) return false;
   while (!text.empty()) {
-    const CodePoint code = decode(text);
-    if (code.size == 0 || is_control(code.value)) return false;
+    const CodePoint code = first_code_point(text);
+    if (code.size == 0 || breaks(code.value)) return false;
     if (code.value == ' ' || code.value == '=' || code.value == '"' || code.value == '\\') return false;
     text.remove_prefix(code.size);
   }
@@ -144,7 +114,7 @@ void append_logfmt_value(std::string& out, std::string_view text) {
 std::string printable(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const CodePoint code = decode(text);
+    const CodePoint code = first_code_point(text);
     const bool good = code.size != 0 && !is_control(code.value);
     out += good ? text.substr(0, code.size) : "\xef\xbf\xbd";
     text.remove_prefix(code.size == 0 ? 1 : code.size);

@@ -5,8 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "sv1/difficulty.h"
-#include "wire/tlv.h"
 
 namespace adit::mining {
 
@@ -48,42 +48,26 @@ sv1::Reject reject_of(channels::ShareVerdict verdict) {
   }
 }
 
-/// Bytes of the character that `text` (not empty) starts with, 0 if it is no UTF-8 (RFC 3629) or a control character.
-std::size_t character_size(std::string_view text) {
-  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-  const std::uint8_t first = at(0);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
-  const std::size_t size = first >= 0xc2 && first < 0xe0   ? 2
-                           : first >= 0xe0 && first < 0xf0 ? 3
-                           : first >= 0xf0 && first < 0xf5 ? 4
-                                                           : 0;
-  if (size == 0 || text.size() < size) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((at(i) & 0xc0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates, beyond U+10FFFF; C1 controls.
-  if ((first == 0xe0 && at(1) < 0xa0) || (first == 0xed && at(1) >= 0xa0) || (first == 0xf0 && at(1) < 0x90) ||
-      (first == 0xf4 && at(1) >= 0x90) || (first == 0xc2 && at(1) < 0xa0)) {
-    return 0;
-  }
-  return size;
-}
-
 }  // namespace
 
-std::string worker_identity(std::string_view worker, std::string_view otherwise) {
-  std::string identity;
+WorkerIdentity::WorkerIdentity(std::string_view worker, std::uint64_t number) {
   while (!worker.empty()) {
-    const std::size_t size = character_size(worker);
-    if (identity.size() + std::max<std::size_t>(size, 1) > wire::kMaxUserIdentity) break;
-    if (size == 0) {
-      identity += '?';
-    } else {
-      identity.append(worker.substr(0, size));
-    }
-    worker.remove_prefix(std::max<std::size_t>(size, 1));
+    const auto next = first_code_point(worker);
+    const bool plain = next.size != 0 && !is_control(next.value);
+    const auto shown = plain ? worker.substr(0, next.size) : std::string_view("?");
+    if (size_ + shown.size() > text_.size()) break;
+    append(shown);
+    worker.remove_prefix(plain ? next.size : 1);
   }
-  return identity.empty() ? std::string(otherwise.substr(0, wire::kMaxUserIdentity)) : identity;
+  if (size_ != 0) return;
+  append("miner");
+  std::array<char, 20> digits{};
+  append({digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr});
+}
+
+void WorkerIdentity::append(std::string_view more) {
+  std::ranges::copy(more, text_.begin() + size_);
+  size_ = static_cast<std::uint8_t>(size_ + more.size());
 }
 
 double Sv1Channel::hash_rate_hps() const {

@@ -2,6 +2,7 @@
 // I/O, time is an argument.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "session/line_session.h"
 #include "sv1/parse.h"
 #include "sv1/server.h"
+#include "wire/tlv.h"
 
 namespace adit::mining {
 
@@ -192,8 +194,19 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   std::uint64_t shares_rejected_ = 0;
 };
 
-/// What TLV field 0x0002 carries of a worker's name: its first 32 bytes of UTF-8, cut between characters; bytes that are not
-/// UTF-8, and control characters, become '?'. `otherwise` where nothing is left.
-std::string worker_identity(std::string_view worker, std::string_view otherwise);
+/// The worker's name that field 0x01 of extension 0x0002 carries: the first 32 bytes of what the miner calls its worker, cut
+/// between characters; a byte that is not UTF-8, and a byte of a control character, becomes '?'. A miner that gives no name is
+/// "miner" and its number. Allocates nothing.
+class WorkerIdentity {
+ public:
+  WorkerIdentity(std::string_view worker, std::uint64_t number);
+  [[nodiscard]] std::string_view view() const { return {text_.data(), size_}; }
+
+ private:
+  void append(std::string_view more);
+
+  std::array<char, wire::kMaxUserIdentity> text_{};
+  std::uint8_t size_ = 0;
+};
 
 }  // namespace adit::mining

@@ -129,14 +129,15 @@ TEST_F(TranslatorTest, AChangedEndpointIsAskedForItsExtensionsAnew) {
 
 // ext 0x0002 §1.1: at most 32 bytes of UTF-8, not padded.
 TEST(WorkerIdentity, IsCutBetweenCharactersAndIsAlwaysUtf8) {
-  EXPECT_EQ(mining::worker_identity("Worker_001", "miner1"), "Worker_001");
-  EXPECT_EQ(mining::worker_identity("", "miner1"), "miner1");
-  EXPECT_EQ(mining::worker_identity(std::string(40, 'a'), ""), std::string(32, 'a'));
-  EXPECT_EQ(mining::worker_identity(std::string(31, 'a') + "\u00e9", ""), std::string(31, 'a')) << "half a character is none";
-  EXPECT_EQ(mining::worker_identity(std::string(30, 'a') + "\u00e9", ""), std::string(30, 'a') + "\u00e9");
-  EXPECT_EQ(mining::worker_identity("\xe9t\xe9", ""), "?t?") << "Latin-1";
-  EXPECT_EQ(mining::worker_identity("a\nb\x7f\xc2\x85", ""), "a?b???") << "control characters";
-  EXPECT_EQ(mining::worker_identity("\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80", ""), "?????????")
+  EXPECT_EQ(mining::WorkerIdentity("Worker_001", 1).view(), "Worker_001");
+  EXPECT_EQ(mining::WorkerIdentity("", 1).view(), "miner1");
+  EXPECT_EQ(mining::WorkerIdentity(std::string(40, 'a'), 1).view(), std::string(32, 'a'));
+  EXPECT_EQ(mining::WorkerIdentity(std::string(31, 'a') + "\u00e9", 1).view(), std::string(31, 'a'))
+      << "half a character is none";
+  EXPECT_EQ(mining::WorkerIdentity(std::string(30, 'a') + "\u00e9", 1).view(), std::string(30, 'a') + "\u00e9");
+  EXPECT_EQ(mining::WorkerIdentity("\xe9t\xe9", 1).view(), "?t?") << "Latin-1";
+  EXPECT_EQ(mining::WorkerIdentity("a\nb\x7f\xc2\x85", 1).view(), "a?b???") << "control characters";
+  EXPECT_EQ(mining::WorkerIdentity("\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80", 1).view(), "?????????")
       << "overlong, surrogate, too large";
 }
 

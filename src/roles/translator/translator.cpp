@@ -220,8 +220,8 @@ void Translator::on_share(Miner& miner, const channels::Share& share, std::strin
   message.extranonce = share.extranonce;
   fields_.clear();
   if (agreement_->has_extension(wire::kWorkerTracking)) {
-    const auto identity = mining::worker_identity(worker, "miner" + std::to_string(miner.number()));
-    wire::append_tlv(fields_, wire::kWorkerTracking, wire::kUserIdentityField, as_bytes(identity));
+    const mining::WorkerIdentity identity(worker, miner.number());
+    wire::append_tlv(fields_, wire::kWorkerTracking, wire::kUserIdentityField, as_bytes(identity.view()));
   }
   output_.push(message, fields_.bytes());
   events_.on_share_submitted(miner, block);
