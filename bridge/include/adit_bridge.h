@@ -408,4 +408,6 @@ int64_t adit_log_lost(void);
 }
 #endif
 
+#include "adit_bridge_layout.h"
+
 #endif

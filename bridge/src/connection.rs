@@ -35,15 +35,15 @@ const MAX_PATHS: usize = 8;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PathInfo {
-    remote: [u8; 120],
-    rtt_us: u32,
-    relayed: u8,
-    selected: u8,
-    first: u8,
-    reserved: u8,
-    congestion_window: u32,
-    mtu: u32,
-    packets_lost: u64,
+    pub remote: [u8; 120],
+    pub rtt_us: u32,
+    pub relayed: u8,
+    pub selected: u8,
+    pub first: u8,
+    pub reserved: u8,
+    pub congestion_window: u32,
+    pub mtu: u32,
+    pub packets_lost: u64,
 }
 
 impl PathInfo {
@@ -64,15 +64,15 @@ impl PathInfo {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ConnectionInfo {
-    remote_id: [u8; 32],
-    bytes_sent: u64,
-    bytes_received: u64,
-    packets_sent: u64,
-    packets_lost: u64,
-    moves: u64,
-    incoming: u32,
-    path_count: u32,
-    paths: [PathInfo; MAX_PATHS],
+    pub remote_id: [u8; 32],
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub packets_sent: u64,
+    pub packets_lost: u64,
+    pub moves: u64,
+    pub incoming: u32,
+    pub path_count: u32,
+    pub paths: [PathInfo; MAX_PATHS],
 }
 
 impl ConnectionInfo {
@@ -89,10 +89,10 @@ impl ConnectionInfo {
 /// `adit_close_reason`.
 #[repr(C)]
 pub struct CloseReason {
-    code: u64,
-    kind: u32,
-    reason_len: u32,
-    reason: [u8; 128],
+    pub code: u64,
+    pub kind: u32,
+    pub reason_len: u32,
+    pub reason: [u8; 128],
 }
 
 /// What to dial (`adit_dial`), checked.

@@ -297,10 +297,10 @@ fn lines<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 /// `adit_attempt`.
 #[repr(C)]
 pub struct Attempt {
-    source: [u8; 120],
-    remote_id: [u8; 32],
-    relayed: u16,
-    validated: u16,
+    pub source: [u8; 120],
+    pub remote_id: [u8; 32],
+    pub relayed: u16,
+    pub validated: u16,
 }
 
 /// How an attempt is turned away (`adit_turn_away`).

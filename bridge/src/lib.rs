@@ -8,6 +8,8 @@ mod connection;
 mod endpoint;
 mod error;
 mod handles;
+#[cfg(test)]
+mod layout;
 mod log;
 mod queue;
 #[cfg(feature = "relay")]
