@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "net/deadline.h"
+#include "net/exact_io.h"
 #include "noise/handshake.h"
 
 namespace adit::net {
@@ -40,35 +41,6 @@ std::string_view what_it_speaks(Bytes bytes) {
 
 std::string progress(std::size_t got, std::size_t wanted) {
   return std::to_string(got) + " of " + std::to_string(wanted) + " bytes of the handshake arrived";
-}
-
-/// Reads until `into` is full; `got` counts what came, also when it fails.
-asio::awaitable<Result<void>> read_exactly(ByteStream& stream, MutableBytes into, std::size_t& got) {
-  while (got < into.size()) {
-    const auto count = stream.try_read(into.subspan(got));
-    if (count) {
-      got += *count;
-    } else if (!count.error().is(Errc::kWouldBlock)) {
-      co_return fail(count.error());
-    } else {
-      ADIT_CO_CHECK(co_await stream.wait_readable());
-    }
-  }
-  co_return Result<void>();
-}
-
-asio::awaitable<Result<void>> write_all(ByteStream& stream, Bytes from) {
-  while (!from.empty()) {
-    const auto count = stream.try_write(from);
-    if (count) {
-      from = from.subspan(*count);
-    } else if (!count.error().is(Errc::kWouldBlock)) {
-      co_return fail(count.error());
-    } else {
-      ADIT_CO_CHECK(co_await stream.wait_writable());
-    }
-  }
-  co_return Result<void>();
 }
 
 /// The error of a step that ended early, in words that say what the peer did.

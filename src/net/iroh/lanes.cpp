@@ -8,6 +8,7 @@
 
 #include "log/log.h"
 #include "net/deadline.h"
+#include "net/exact_io.h"
 #include "net/iroh/stream.h"
 
 namespace adit::net {
@@ -19,22 +20,6 @@ constexpr Duration kAcceptTurn = std::chrono::hours(1);
 /// Of what waits on a connection: control goes before data, data before bulk (docs/lanes.md §2).
 std::int32_t priority_of(session::Lane lane) {
   return lane == session::Lane::kControl ? 2 : lane == session::Lane::kData ? 1 : 0;
-}
-
-asio::awaitable<Result<void>> write_preface(ByteStream& stream, const session::LanePreface& preface) {
-  const auto bytes = preface.encode();
-  Bytes rest(bytes);
-  while (!rest.empty()) {
-    const auto taken = stream.try_write(rest);
-    if (taken) {
-      rest = rest.subspan(*taken);
-    } else if (!taken.error().is(Errc::kWouldBlock)) {
-      co_return fail(taken.error());
-    } else {
-      ADIT_CO_CHECK(co_await stream.wait_writable());
-    }
-  }
-  co_return Result<void>();
 }
 
 /// What a listener knows of one connection's sessions.
@@ -82,15 +67,8 @@ asio::awaitable<void> sort_in(std::shared_ptr<Accepting> accepting, std::unique_
   std::array<std::uint8_t, session::LanePreface::kSize> bytes;
   {
     const Deadline deadline(shard.context(), *stream, accepting->deadline);
-    for (std::size_t got = 0; got < bytes.size();) {
-      const auto count = stream->try_read(MutableBytes(bytes).subspan(got));
-      if (count) {
-        got += *count;
-        continue;
-      }
-      if (!count.error().is(Errc::kWouldBlock)) co_return stream->close(CloseCode::kProtocolError);
-      if (!co_await stream->wait_readable()) co_return;
-    }
+    std::size_t got = 0;
+    if (!co_await read_exactly(*stream, bytes, got)) co_return stream->close(CloseCode::kProtocolError);
   }
   const auto preface = session::LanePreface::decode(bytes);
   if (!preface) co_return refuse(*accepting, preface.error());
@@ -140,7 +118,8 @@ asio::awaitable<Result<Link>> open_session(std::shared_ptr<SharedConnection> con
     made->join(session);
     const Deadline deadline(shard.context(), *made, left);
     preface.lane = lane;
-    if (auto written = co_await write_preface(*made, preface); !written) {
+    const auto bytes = preface.encode();
+    if (auto written = co_await write_all(*made, bytes); !written) {
       connection->doubt();
       if (deadline.passed()) co_return fail(Errc::kTimedOut, "cannot begin a session: the connection takes nothing");
       co_return fail(std::move(written.error()).in("cannot begin a session"));
