@@ -23,6 +23,9 @@ include(CheckPIESupported)
 check_pie_supported(LANGUAGES C CXX)
 add_compile_options(-fstack-protector-strong -fno-omit-frame-pointer)
 add_link_options(LINKER:-z,relro,-z,now,-z,noexecstack)
+# base/invariant.h
+add_compile_definitions($<$<CONFIG:Debug>:ADIT_CHECK_INVARIANTS>)
+
 if(ADIT_SANITIZE)
   add_compile_options(-fsanitize=${ADIT_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${ADIT_SANITIZE})

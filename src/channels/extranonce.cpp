@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/invariant.h"
+
 namespace adit::channels {
 namespace {
 
@@ -56,6 +58,7 @@ ExtranoncePrefix ExtranonceAllocator::prefix_of(std::uint32_t index) const {
 }
 
 void ExtranonceAllocator::give_back(const ExtranoncePrefix& prefix) {
+  ADIT_INVARIANT(live_ != 0);
   --live_;
   resting_.push_back({load_be<std::uint32_t>(prefix.data() + 2) & (kMaxCapacity - 1), tips_});
 }

@@ -5,6 +5,8 @@
 #include <random>
 #include <utility>
 
+#include "base/invariant.h"
+
 namespace adit::channels {
 namespace {
 
@@ -43,6 +45,7 @@ SeenShares::Outcome SeenShares::insert(std::uint64_t digest, bool block, std::si
   }
   *slot = digest;
   ++size_;
+  ADIT_INVARIANT(size_ < slots_.size());  // A free slot ends each search.
   return Outcome::kNew;
 }
 

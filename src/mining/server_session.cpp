@@ -1,12 +1,14 @@
 #include "mining/server_session.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
 
+#include "base/invariant.h"
 #include "channels/custom_job.h"
 #include "channels/payout.h"
 #include "session/dispatch.h"
@@ -82,6 +84,11 @@ std::uint64_t ServerCounters::shares_rejected_total() const {
   return std::accumulate(shares_rejected.begin(), shares_rejected.end(), std::uint64_t{0});
 }
 
+ServerShard::~ServerShard() {
+  ADIT_INVARIANT(counters_.sessions == 0 && counters_.standard_channels == 0 && counters_.extended_channels == 0);
+  ADIT_INVARIANT(waiting_.empty());
+}
+
 void ServerShard::set_job(channels::JobPtr job) {
   if (job->new_tip) extranonces_.on_new_tip();
   jobs_.add(std::move(job));
@@ -107,7 +114,7 @@ void ServerShard::release() {
     session->release(out_);
     if (!out_.empty()) events_.on_answers(*session, out_);
   }
-  std::erase_if(waiting_, [](const ServerSession* session) { return session->settled(); });
+  std::erase_if(waiting_, [](const ServerSession* session) { return session->waiting_.empty(); });
 }
 
 session::ProtocolOffer ServerSession::offer(const ServerPolicy& policy) {
@@ -146,7 +153,17 @@ Result<void> ServerSession::on_frames(std::span<const wire::FrameView> frames, c
       ADIT_CHECK(on_frame(frames[i], now, out));
     }
   }
+  ADIT_INVARIANT(consistent());
   return {};
+}
+
+bool ServerSession::consistent() const {
+  const auto& waiting = shard_.waiting_;
+  return std::ranges::is_sorted(channels_, std::less<>(), &Channel::id) &&
+         (std::ranges::find(waiting, this) != waiting.end()) == !waiting_.empty() && (unkept_.empty() || !waiting_.empty()) &&
+         std::ranges::all_of(channels_, [this](const Channel& channel) {
+           return std::ranges::count(waiting_, channel.id(), &Waiting::channel_id) == (channel.acknowledgement_waits() ? 1 : 0);
+         });
 }
 
 void ServerSession::on_extensions(std::span<const std::uint16_t> granted) {

@@ -106,6 +106,9 @@ class ServerShard {
   ServerShard(const ServerPolicy& policy, const channels::ExtranonceAllocator::Config& extranonce, ServerEvents& events,
               std::size_t max_past_jobs = channels::kMaxPastJobs)
       : policy_(policy), events_(events), extranonces_(extranonce), jobs_(max_past_jobs) {}
+  ~ServerShard();
+  ServerShard(const ServerShard&) = delete;
+  ServerShard& operator=(const ServerShard&) = delete;
 
   /// Makes `job` the current one. The caller then calls on_job of every session, and sends what they wrote, before it hands a
   /// frame to any of them: at a new tip nothing goes out before SetNewPrevHash.
@@ -222,6 +225,8 @@ class ServerSession : public session::ProtocolServer {
   [[nodiscard]] bool may_acknowledge(std::uint32_t channel_id, channels::LedgerPosition position) const;
   /// Appends what waited and may be sent by now.
   void release(wire::FrameBuffer& out);
+  /// An invariant: the channels are in order of their ids, and what waits is known where it must be.
+  [[nodiscard]] bool consistent() const;
   /// Whether a message about `channel_id` is about that channel: itself, or its group.
   [[nodiscard]] bool addresses(std::uint32_t channel_id, const channels::Channel& channel) const;
   void close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/hex.h"
+#include "base/invariant.h"
 
 namespace adit::net {
 
@@ -70,6 +71,7 @@ void Admission::count_refused() {
 void Admission::Token::established() {
   if (!state_ || !std::exchange(handshaking_, false)) return;
   const std::lock_guard lock(state_->mutex);
+  ADIT_INVARIANT(source_->second.handshakes != 0 && state_->counts.handshakes >= source_->second.handshakes);
   --state_->counts.handshakes;
   --source_->second.handshakes;
 }
@@ -78,6 +80,7 @@ Admission::Token::~Token() {
   if (!state_) return;
   established();
   const std::lock_guard lock(state_->mutex);
+  ADIT_INVARIANT(source_->second.connections != 0 && state_->counts.connections >= source_->second.connections);
   --state_->counts.connections;
   if (--source_->second.connections == 0) state_->sources.erase(source_);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/invariant.h"
 #include "log/log.h"
 
 namespace adit::net {
@@ -56,6 +57,7 @@ class FrameHost::Member final : public HostedConnection {
   /// It is called no more from the host's list.
   void leave() {
     if (place == kAway) return;
+    ADIT_INVARIANT(host.members_[place] == this);
     host.members_[place] = host.members_.back();
     host.members_[place]->place = place;
     host.members_.pop_back();

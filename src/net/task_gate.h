@@ -5,6 +5,8 @@
 #include <functional>
 #include <utility>
 
+#include "base/invariant.h"
+
 namespace adit::net {
 
 /// To be used on one shard's thread. It must outlive its tokens.
@@ -34,6 +36,7 @@ class TaskGate {
 
  private:
   void leave() {
+    ADIT_INVARIANT(running_ != 0);
     if (--running_ == 0) finish();
   }
   void finish() {

@@ -1,9 +1,11 @@
 #include "session/lane_order.h"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
+#include "base/invariant.h"
 #include "wire/adit_messages.h"
 #include "wire/messages.h"
 
@@ -103,6 +105,7 @@ Result<std::size_t> LaneReceiver::on_second(std::span<const wire::FrameView> fra
     ++second_done_;
     release_waiting(out);
   }
+  ADIT_INVARIANT(consistent());
   return taken;
 }
 
@@ -115,6 +118,13 @@ void LaneReceiver::release_waiting(std::vector<wire::FrameView>& out) {
     const auto& bytes = released_.back().frame;
     out.push_back({wire::decode_header(bytes.data()), Bytes(bytes).subspan(wire::kHeaderSize)});
   }
+}
+
+bool LaneReceiver::consistent() const {
+  std::size_t bytes = 0;
+  for (const Waiting& one : waiting_) bytes += one.frame.size();
+  return bytes == waiting_bytes_ && std::ranges::is_sorted(waiting_, std::less<>(), &Waiting::index) &&
+         (waiting_.empty() || waiting_.front().after_data > second_done_);
 }
 
 std::optional<Instant> LaneReceiver::waiting_since() const {

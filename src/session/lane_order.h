@@ -83,6 +83,8 @@ class LaneReceiver {
 
   /// All control frames before this index were given out: what a ControlMark is held against. A count of frames would do
   /// wrong: one may wait while later ones are handled.
+  /// An invariant: what waits is in order, and its bytes are counted.
+  [[nodiscard]] bool consistent() const;
   [[nodiscard]] std::uint64_t control_done() const { return waiting_.empty() ? control_seen_ : waiting_.front().index; }
   void release_waiting(std::vector<wire::FrameView>& out);
 

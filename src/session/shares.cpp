@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/invariant.h"
+
 namespace adit::session {
 
 void StratumV2StreamHandler::Channel::grow() {
@@ -49,6 +51,7 @@ StratumV2StreamHandler::Share StratumV2StreamHandler::answer_one(const wire::Sub
 }
 
 void StratumV2StreamHandler::settle(Channel& channel, std::uint64_t shares) {
+  ADIT_INVARIANT(shares <= channel.unanswered && channel.unanswered <= unanswered_);
   channel.unanswered -= shares;
   unanswered_ -= shares;
 }
