@@ -36,7 +36,7 @@ enum class CloseCode : std::uint32_t {
   kUnauthorized = 2,
   kProtocolError = 3,
   kOverloaded = 4,
-  kDuplicate = 5,
+  kDuplicate = 5,  ///< Never sent by us; understood (docs/lanes.md).
 };
 
 }  // namespace adit::net

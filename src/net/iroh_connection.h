@@ -1,5 +1,5 @@
 // A session over iroh and its two halves: for code that reads in one place and writes in another. Lanes where both sides have
-// them, else one stream: the halves look the same.
+// them, else one stream: the halves look the same. It is here for programs that use the library; no role of ours needs it.
 #pragma once
 
 #include <cstddef>

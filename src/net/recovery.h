@@ -1,4 +1,5 @@
-// What to do after each error of the transport: one table, read by the drivers and printed in docs/iroh.md.
+// What to do after each error of the transport, for programs that use the library. Our own roles judge by upstream/severity.h,
+// whose test holds the two against each other; docs/events.md prints the table.
 #pragma once
 
 #include <string_view>

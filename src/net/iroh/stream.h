@@ -46,8 +46,9 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
   using executor_type = asio::io_context::executor_type;
   executor_type get_executor() { return loop_->shard().context().get_executor(); }
 
-  /// Asio's: completes with (error_code, std::size_t). All kinds of cancellation end it with operation_aborted, nothing read
-  /// or written, the stream as it was: so asio::cancel_after is its deadline. Destroying the stream ends it likewise.
+  /// Asio's model of a stream, for programs that use the library: completes with (error_code, std::size_t). All kinds of
+  /// cancellation end it with operation_aborted, nothing read or written, the stream as it was: so asio::cancel_after is its
+  /// deadline. Destroying the stream ends it likewise.
   template <class MutableBuffers, class Token>
   auto async_read_some(const MutableBuffers& buffers, Token&& token) {
     return asio::async_compose<Token, void(boost::system::error_code, std::size_t)>(
@@ -76,7 +77,8 @@ class IrohStream : public ByteStream, private EventLoop::Waiter {
     std::array<Bytes, 64> parts_;
     std::size_t count_ = 0;
   };
-  /// As try_read, without a copy: worth it from some kilobytes on.
+  /// As try_read, without a copy: worth it from some kilobytes on. For programs that use the library, as
+  /// are reset_sending and stop_reading.
   Result<Pieces> try_read_pieces();
 
   /// Of a lane: the session it belongs to, held until the stream is closed.
