@@ -1,6 +1,6 @@
-/* Where each field of the bridge's structures lies, on machines of 64 bits. Every compiler that reads adit_bridge.h holds its C or
- * C++ against this list, and a test of the crate its Rust: a field that is added, moved or resized on one side alone is found
- * before it is run. Included by adit_bridge.h. */
+/* Where each field of the bridge's structures lies, on machines of 64 bits. Every compiler that reads adit_bridge.h holds its C
+ * or C++ against this list, and a test of the crate its Rust: a field that is added, moved or resized on one side alone is
+ * found before it is run. Included by adit_bridge.h. */
 #if UINTPTR_MAX == UINT64_MAX
 #ifdef __cplusplus
 #define ADIT_LAYOUT_CHECK(condition) static_assert(condition, "the structures of adit_bridge.h and of the crate differ")

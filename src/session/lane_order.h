@@ -66,7 +66,7 @@ class LaneReceiver {
   [[nodiscard]] bool second_open() const { return !barrier_ || control_done() >= *barrier_; }
 
   /// Error: kProtocol if a side has waited for longer than kMaxWait.
-  Result<void> on_tick(Instant now) const;
+  [[nodiscard]] Result<void> on_tick(Instant now) const;
 
   /// When the lane that waits longest began to; nullopt: none waits.
   [[nodiscard]] std::optional<Instant> waiting_since() const;
