@@ -9,6 +9,7 @@
 #include "base/base58.h"
 #include "base/hex.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "bitcoin/bech32.h"
 #include "bitcoin/ripemd160.h"
 
@@ -59,16 +60,9 @@ const AddressFormat& format_of(Network network) {
   return kRegtestFormat;
 }
 
-std::string quoted(std::string_view text) {
-  // What was typed may be anything: shown short, and only where it is printable.
-  std::string shown = "'";
-  for (char c : text.substr(0, 100)) shown.push_back(c >= 32 && c <= 126 ? c : '?');
-  return shown + (text.size() > 100 ? "...'" : "'");
-}
-
 std::unexpected<Error> wrong_network(std::string_view address, std::string_view its, Network wanted) {
-  return fail(Errc::kWrongNetwork, "the address " + quoted(address) + " is for " + std::string(its) + ", but the network is " +
-                                       std::string(network_name(wanted)));
+  return fail(Errc::kWrongNetwork, "the address " + in_quotes(address) + " is for " + std::string(its) +
+                                       ", but the network is " + std::string(network_name(wanted)));
 }
 
 Script pay_to_pubkey_hash(Bytes hash) {
@@ -98,17 +92,18 @@ Result<Script> script_from_bech32(std::string_view address, const Bech32& decode
     for (const AddressFormat& other : {kMainnetFormat, kTestFormat, kRegtestFormat}) {
       if (decoded.hrp == other.hrp) return wrong_network(address, other.networks, network);
     }
-    return fail(Errc::kBadAddress, "the address " + quoted(address) + " is not of Bitcoin: those begin with bc1, tb1 or bcrt1");
+    return fail(Errc::kBadAddress,
+                "the address " + in_quotes(address) + " is not of Bitcoin: those begin with bc1, tb1 or bcrt1");
   }
   const auto program = bytes_from_groups_of_five(decoded.data, 1);
   if (decoded.data.empty() || decoded.data[0] > 16 || !program || program->size() < 2 || program->size() > 40 ||
       (decoded.data[0] == 0 && program->size() != 20 && program->size() != 32)) {
-    return fail(Errc::kBadAddress, "the address " + quoted(address) + " has no valid witness program");
+    return fail(Errc::kBadAddress, "the address " + in_quotes(address) + " has no valid witness program");
   }
   const std::uint8_t version = decoded.data[0];
   if (decoded.is_bech32m != (version != 0)) {
     return fail(Errc::kBadChecksum,
-                "the address " + quoted(address) +
+                "the address " + in_quotes(address) +
                     " has the checksum of another witness version: it is mistyped, or from a wallet that lacks BIP350");
   }
   return pay_to_witness(version, *program);
@@ -125,19 +120,19 @@ Result<Script> script_from_base58(std::string_view address, Bytes payload, Netwo
     if (payload[0] == kTestFormat.p2pkh || payload[0] == kTestFormat.p2sh)
       return wrong_network(address, kTestBase58Networks, network);
   }
-  return fail(Errc::kBadAddress, quoted(address) + " is base58 text, but not an address of Bitcoin");
+  return fail(Errc::kBadAddress, in_quotes(address) + " is base58 text, but not an address of Bitcoin");
 }
 
 /// A public key of 33 bytes, or 65 where `uncompressed` allows, that lies on the curve.
 Result<std::vector<std::uint8_t>> public_key(std::string_view text, bool uncompressed) {
   auto key = from_hex(text);
   if (!key || (key->size() != 33 && !(uncompressed && key->size() == 65))) {
-    return fail(Errc::kBadAddress, quoted(text) + " is not a public key of " + (uncompressed ? "33 or 65" : "33") +
+    return fail(Errc::kBadAddress, in_quotes(text) + " is not a public key of " + (uncompressed ? "33 or 65" : "33") +
                                        " bytes in hexadecimal; what works is " + std::string(kDescriptorsThatWork));
   }
   secp256k1_pubkey parsed;
   if (secp256k1_ec_pubkey_parse(secp256k1_context_static, &parsed, key->data(), key->size()) != 1) {
-    return fail(Errc::kBadAddress, quoted(text) + " is not a point of the curve: the public key is mistyped");
+    return fail(Errc::kBadAddress, in_quotes(text) + " is not a point of the curve: the public key is mistyped");
   }
   return std::move(*key);
 }
@@ -147,7 +142,7 @@ Result<Script> pay_to_taproot(std::string_view text) {
   auto key = from_hex(text);
   if (key && key->size() == 33 && ((*key)[0] == 2 || (*key)[0] == 3)) key->erase(key->begin());
   if (!key || key->size() != 32) {
-    return fail(Errc::kBadAddress, quoted(text) + " is not a public key of 32 bytes in hexadecimal; what works is " +
+    return fail(Errc::kBadAddress, in_quotes(text) + " is not a public key of 32 bytes in hexadecimal; what works is " +
                                        std::string(kDescriptorsThatWork));
   }
   const Sha256Digest tag = sha256(as_bytes("TapTweak"));
@@ -160,7 +155,7 @@ Result<Script> pay_to_taproot(std::string_view text) {
       secp256k1_xonly_pubkey_tweak_add(secp256k1_context_static, &output, &internal, tweak.data()) != 1 ||
       secp256k1_xonly_pubkey_from_pubkey(secp256k1_context_static, &output_xonly, nullptr, &output) != 1 ||
       secp256k1_xonly_pubkey_serialize(secp256k1_context_static, program.data(), &output_xonly) != 1) {
-    return fail(Errc::kBadAddress, quoted(text) + " is not a point of the curve: the public key is mistyped");
+    return fail(Errc::kBadAddress, in_quotes(text) + " is not a point of the curve: the public key is mistyped");
   }
   return pay_to_witness(1, program);
 }
@@ -204,8 +199,8 @@ Result<Script> script_from_address(std::string_view address, Network network) {
   const bool looks_right = !address.empty() && address.size() <= 90 &&
                            std::all_of(address.begin(), address.end(), [](unsigned char c) { return std::isalnum(c) != 0; });
   if (looks_right)
-    return fail(Errc::kBadChecksum, "the address " + quoted(address) + " is mistyped: its checksum does not fit");
-  return fail(Errc::kBadAddress, quoted(address) + " is not an address");
+    return fail(Errc::kBadChecksum, "the address " + in_quotes(address) + " is mistyped: its checksum does not fit");
+  return fail(Errc::kBadAddress, in_quotes(address) + " is not an address");
 }
 
 Result<Script> script_from_descriptor(std::string_view descriptor, Network network) {
@@ -214,7 +209,7 @@ Result<Script> script_from_descriptor(std::string_view descriptor, Network netwo
     body = descriptor.substr(0, hash);
     const auto expected = descriptor_checksum(body);
     if (!expected || descriptor.substr(hash + 1) != *expected) {
-      return fail(Errc::kBadChecksum, "the descriptor " + quoted(descriptor) + " is mistyped: its checksum does not fit" +
+      return fail(Errc::kBadChecksum, "the descriptor " + in_quotes(descriptor) + " is mistyped: its checksum does not fit" +
                                           (expected ? " (for what stands before '#' it is " + *expected + ")" : ""));
     }
   }
@@ -222,7 +217,7 @@ Result<Script> script_from_descriptor(std::string_view descriptor, Network netwo
   if (const auto hex = argument_of(body, "raw")) {
     auto script = from_hex(*hex);
     if (!script || script->empty() || script->size() > 10'000) {
-      return fail(Errc::kBadAddress, "raw() needs a script of 1 to 10000 bytes in hexadecimal, not " + quoted(*hex));
+      return fail(Errc::kBadAddress, "raw() needs a script of 1 to 10000 bytes in hexadecimal, not " + in_quotes(*hex));
     }
     return std::move(*script);
   }
@@ -249,10 +244,10 @@ Result<Script> script_from_descriptor(std::string_view descriptor, Network netwo
   }
   if (const auto key = argument_of(body, "tr")) return pay_to_taproot(*key);
   if (script_from_address(body, network).has_value()) {
-    return fail(Errc::kBadAddress, quoted(body) + " is a bare address: write addr(" + std::string(body) + ")");
+    return fail(Errc::kBadAddress, in_quotes(body) + " is a bare address: write addr(" + std::string(body) + ")");
   }
   return fail(Errc::kBadAddress,
-              quoted(descriptor) + " is not supported here: what works is " + std::string(kDescriptorsThatWork));
+              in_quotes(descriptor) + " is not supported here: what works is " + std::string(kDescriptorsThatWork));
 }
 
 std::optional<std::string> descriptor_checksum(std::string_view descriptor) {

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "base/text.h"
 #include "config/node.h"
 
 namespace adit::config {
@@ -23,8 +24,6 @@ using detail::State;
 namespace {
 
 constexpr std::size_t kMaxFileBytes = 1 << 20;
-
-std::string quoted(std::string_view key) { return "`" + std::string(key) + "`"; }
 
 std::string shortened(const std::string& text) {
   constexpr std::size_t kShown = 40;
@@ -131,15 +130,15 @@ std::string unknown_key(const std::string& key, const Node& table, const std::ve
   for (const std::string& known : table.asked) {
     if (const std::size_t distance = edit_distance(key, known); distance < best) best = distance, nearest = &known;
   }
-  if (nearest != nullptr) return "unknown key " + quoted(key) + "; did you mean " + quoted(*nearest) + "?";
+  if (nearest != nullptr) return "unknown key " + in_quotes(key, '`') + "; did you mean " + in_quotes(*nearest, '`') + "?";
   // The usual slip in TOML: a key below the header of a table to which it does not belong.
   for (const Node* other : entered) {
     if (other->path != table.path && other->asked.contains(key)) {
       const std::string home = other->path.empty() ? "the top level, above the first [table]" : "[" + other->path + "]";
-      return "unknown key " + quoted(key) + " " + in_table(table) + "; it belongs to " + home;
+      return "unknown key " + in_quotes(key, '`') + " " + in_table(table) + "; it belongs to " + home;
     }
   }
-  return "unknown key " + quoted(key) + " " + in_table(table);
+  return "unknown key " + in_quotes(key, '`') + " " + in_table(table);
 }
 
 }  // namespace
@@ -190,7 +189,7 @@ Node* Table::ask(std::string_view key) {
 }
 
 void Table::wrong(const Node& node, std::string_view key, const std::string& expected) {
-  state_->findings.push_back({Severity::kError, node.where, quoted(key) + " must be " + expected, node.line});
+  state_->findings.push_back({Severity::kError, node.where, in_quotes(key, '`') + " must be " + expected, node.line});
 }
 
 std::optional<std::string> Table::text(std::string_view key) {
@@ -328,7 +327,7 @@ std::optional<std::pair<std::string, Table>> Table::variant(std::string_view key
     if (match != names.end()) given.emplace_back(*match, written);
   }
   if (given.size() != 1) {
-    report(Severity::kError, key, quoted(key) + " must hold exactly one of " + choices);
+    report(Severity::kError, key, in_quotes(key, '`') + " must hold exactly one of " + choices);
     return std::nullopt;
   }
   auto inner = outer->table(given[0].second);
@@ -356,7 +355,8 @@ bool Table::require(std::string_view key, std::string_view what) {
   if (has(key)) return true;
   node_->asked.emplace(key);
   state_->findings.push_back({Severity::kError, node_->where,
-                              "missing key " + quoted(key) + " " + in_table(*node_) + ": " + std::string(what), node_->line});
+                              "missing key " + in_quotes(key, '`') + " " + in_table(*node_) + ": " + std::string(what),
+                              node_->line});
   return false;
 }
 

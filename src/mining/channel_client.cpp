@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/text.h"
 #include "mining/example_key.h"
 #include "session/dispatch.h"
 #include "wire/messages.h"
@@ -13,8 +14,6 @@ namespace {
 
 constexpr std::uint32_t kOpenRequest = 1;
 constexpr std::size_t kMaxExtranonce = 32;  // SV2 05 §5.2.3
-
-std::string in_quotes(std::string_view code) { return "'" + std::string(code) + "'"; }
 
 }  // namespace
 

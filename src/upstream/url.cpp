@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/hex.h"
+#include "base/text.h"
 
 namespace adit::upstream {
 namespace {
@@ -17,13 +18,6 @@ constexpr std::string_view kForms =
     "stratum+tcp://HOST:PORT";
 // What a URL can hold at all; nothing that a person pastes is longer.
 constexpr std::size_t kMaxUrl = 4096;
-
-std::string quoted(std::string_view text) {
-  constexpr std::size_t kShown = 80;
-  std::string out = "'";
-  for (const char c : text.substr(0, kShown)) out += (c >= 0x20 && c < 0x7f) ? c : '?';
-  return out + (text.size() > kShown ? "...'" : "'");
-}
 
 bool is_plain(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -53,7 +47,7 @@ Result<std::string> percent_decode(std::string_view text) {
     std::uint8_t byte = 0;
     if (i + 2 >= text.size() || !from_hex(text.substr(i + 1, 2), MutableBytes(&byte, 1))) {
       return fail(net::Errc::kConfiguration,
-                  "the URL's parameter " + quoted(text) + " has a '%' without two hex digits behind it");
+                  "the URL's parameter " + in_quotes(text) + " has a '%' without two hex digits behind it");
     }
     out += static_cast<char>(byte);
     i += 2;
@@ -89,21 +83,21 @@ Result<void> parse_query(std::string_view query, net::IrohConfig& iroh) {
     const auto equals = item.find('=');
     if (equals == std::string_view::npos || equals + 1 == item.size()) {
       return fail(net::Errc::kConfiguration,
-                  "the URL's parameter " + quoted(item) + " has no value; known are relay, addr and alpn");
+                  "the URL's parameter " + in_quotes(item) + " has no value; known are relay, addr and alpn");
     }
     const auto key = item.substr(0, equals);
     ADIT_TRY(std::string value, percent_decode(item.substr(equals + 1)));
     if (key == "relay") {
       if (iroh.relay_url) return fail(net::Errc::kConfiguration, "the URL names two relays; an endpoint has one home relay");
       if (!value.starts_with("http://") && !value.starts_with("https://")) {
-        return fail(net::Errc::kConfiguration, "the URL's relay " + quoted(value) + " must start with https:// or http://");
+        return fail(net::Errc::kConfiguration, "the URL's relay " + in_quotes(value) + " must start with https:// or http://");
       }
       iroh.relay_url = std::move(value);
     } else if (key == "addr") {
       ADIT_TRY(net::TcpConfig parts, parse_host_port(value));
       if (is_host(parts.host) && parts.host.find_first_not_of("0123456789.") != std::string::npos) {
         return fail(net::Errc::kConfiguration,
-                    "the URL's addr " + quoted(value) + " must be an IP address and a port, not a name");
+                    "the URL's addr " + in_quotes(value) + " must be an IP address and a port, not a name");
       }
       iroh.addrs.push_back(host_port(parts));
     } else if (key == "alpn") {
@@ -111,7 +105,7 @@ Result<void> parse_query(std::string_view query, net::IrohConfig& iroh) {
       iroh.alpn = std::move(value);
     } else {
       return fail(net::Errc::kConfiguration,
-                  "the URL has an unknown parameter " + quoted(key) + "; known are relay, addr and alpn");
+                  "the URL has an unknown parameter " + in_quotes(key) + "; known are relay, addr and alpn");
     }
   }
   return {};
@@ -133,35 +127,35 @@ Result<net::TcpConfig> parse_host_port(std::string_view text) {
   } else if (const auto colon = text.find(':'); colon != std::string_view::npos) {
     if (text.find(':', colon + 1) != std::string_view::npos) {
       return fail(net::Errc::kConfiguration,
-                  quoted(text) + " looks like an IPv6 address: write it in brackets, [ADDRESS]:PORT");
+                  in_quotes(text) + " looks like an IPv6 address: write it in brackets, [ADDRESS]:PORT");
     }
     host = text.substr(0, colon);
     port = text.substr(colon + 1);
     good = is_host(host);
   } else {
-    return fail(net::Errc::kConfiguration, quoted(text) + " has no port: write HOST:PORT");
+    return fail(net::Errc::kConfiguration, in_quotes(text) + " has no port: write HOST:PORT");
   }
   std::uint16_t number = 0;
   const auto [end, problem] = std::from_chars(port.data(), port.data() + port.size(), number);
   if (problem != std::errc{} || end != port.data() + port.size() || number == 0) {
-    return fail(net::Errc::kConfiguration, quoted(text) + " has no port between 1 and 65535 behind the last colon");
+    return fail(net::Errc::kConfiguration, in_quotes(text) + " has no port between 1 and 65535 behind the last colon");
   }
-  if (!good) return fail(net::Errc::kConfiguration, quoted(text) + " has no host name or IP address before the port");
+  if (!good) return fail(net::Errc::kConfiguration, in_quotes(text) + " has no host name or IP address before the port");
   return net::TcpConfig{std::string(host), number};
 }
 
 Result<net::Peer> parse_url(std::string_view url) {
   if (url.size() > kMaxUrl) return fail(net::Errc::kConfiguration, "the URL is longer than 4096 characters");
   if (std::any_of(url.begin(), url.end(), [](char c) { return c <= 0x20 || c == 0x7f; })) {
-    return fail(net::Errc::kConfiguration, "the URL " + quoted(url) + " contains a blank or a control character");
+    return fail(net::Errc::kConfiguration, "the URL " + in_quotes(url) + " contains a blank or a control character");
   }
   net::Peer upstream;
   const auto scheme = url.starts_with(kSchemeTcp) ? kSchemeTcp : url.starts_with(kSchemeIroh) ? kSchemeIroh : kSchemeV1;
   if (!url.starts_with(scheme))
-    return fail(net::Errc::kConfiguration, quoted(url) + " has an unknown scheme; " + std::string(kForms));
+    return fail(net::Errc::kConfiguration, in_quotes(url) + " has an unknown scheme; " + std::string(kForms));
   auto rest = url.substr(scheme.size());
   if (rest.find('#') != std::string_view::npos)
-    return fail(net::Errc::kConfiguration, "the URL " + quoted(url) + " has a '#', which has no meaning here");
+    return fail(net::Errc::kConfiguration, "the URL " + in_quotes(url) + " has a '#', which has no meaning here");
 
   std::string_view query;
   if (const auto mark = rest.find('?'); mark != std::string_view::npos) {
@@ -179,14 +173,15 @@ Result<net::Peer> parse_url(std::string_view url) {
     std::array<std::uint8_t, 32> id;
     if (!from_hex(rest, id)) {
       return fail(net::Errc::kConfiguration,
-                  "the endpoint id " + quoted(rest) + " must be 64 hex digits, as the pool prints them at start");
+                  "the endpoint id " + in_quotes(rest) + " must be 64 hex digits, as the pool prints them at start");
     }
     iroh.endpoint_id = to_hex(id);
     ADIT_CHECK(parse_query(query, iroh));
     upstream.transport = std::move(iroh);
   } else {
     if (!query.empty())
-      return fail(net::Errc::kConfiguration, "the URL " + quoted(url) + " has parameters, which only stratum2+iroh:// takes");
+      return fail(net::Errc::kConfiguration,
+                  "the URL " + in_quotes(url) + " has parameters, which only stratum2+iroh:// takes");
     ADIT_TRY(net::TcpConfig tcp, parse_host_port(rest));
     upstream.transport = std::move(tcp);
   }
@@ -194,13 +189,13 @@ Result<net::Peer> parse_url(std::string_view url) {
     upstream.dialect = net::Dialect::kStratumV1;
     if (!authority.empty()) {
       return fail(net::Errc::kConfiguration,
-                  "the URL " + quoted(url) + " has a path; Stratum V1 has no authority key (did you mean stratum2+tcp://?)");
+                  "the URL " + in_quotes(url) + " has a path; Stratum V1 has no authority key (did you mean stratum2+tcp://?)");
     }
   } else if (!authority.empty()) {
     const auto key = noise::parse_public_key(authority);
     if (!key)
       return fail(net::Errc::kConfiguration,
-                  "the URL's authority key " + quoted(authority) + " is wrong: " + key.error().message());
+                  "the URL's authority key " + in_quotes(authority) + " is wrong: " + key.error().message());
     upstream.authority = *key;
   }
   // What is written back must parse again, and percent encoding can make it three times as long.
