@@ -213,7 +213,7 @@ bool Chain::mine(const std::vector<std::uint8_t>& script, UnixTime now, std::uin
   BlockHeader header{work.version,      work.prev_hash, bitcoin::fold_merkle_path(sha256d(solution.coinbase), work.merkle_path),
                      work.current_time, work.nbits,     0};
   const auto bytes = header.serialize();
-  const bitcoin::HeaderMidstate midstate(std::span(bytes).first<64>());
+  const bitcoin::HeaderMidstate midstate{std::span(bytes).first<64>()};
   std::array<std::uint8_t, 16> rest;
   std::copy(bytes.begin() + 64, bytes.end(), rest.begin());
   for (std::uint64_t nonce = 0; nonce < max_hashes && nonce <= 0xffffffff; ++nonce) {
