@@ -60,7 +60,7 @@ class Comparison {
     std::vector<double> nanoseconds, ratios;
     ours();
     other();
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = rounds(kRounds); round > 0; --round) {
       nanoseconds.push_back(ours());
       ratios.push_back(nanoseconds.back() / other());
     }

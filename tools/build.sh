@@ -53,11 +53,51 @@ soak() {
   ADIT_ENDINGS=${1:-200} "$(binary release adit_endings_test)" --gtest_color=no
 }
 
+# bench [--against REV] [ARGUMENTS]
 bench() {
   local program
+  if [ "${1:-}" = --against ]; then
+    shift
+    bench_against "$@"
+    return
+  fi
   build release adit_bench
   program=$(oracle)
   ADIT_ORACLE=$program python3 "$ROOT/bench/report.py" "$ROOT/build/release/bench" --json "$ROOT/build/bench.json" "$@"
+}
+
+# bench_against REV [ARGUMENTS]: builds the benchmarks of REV beside ours and runs both by turns (bench/against.py).
+bench_against() {
+  local revision short dir only=() targets=(adit_bench) i
+  [ $# -gt 0 ] || die 'bench --against takes a revision: ./dev bench --against main'
+  revision=$(git -C "$ROOT" rev-parse --verify --quiet "$1^{commit}") || die "no such revision: $1"
+  shift
+  for ((i = 1; i <= $#; i++)); do
+    case ${!i} in --only=*) IFS=, read -ra only <<<"${!i#--only=}" ;; --only) i=$((i + 1)); IFS=, read -ra only <<<"${!i:-}" ;; esac
+  done
+  [ "${#only[@]}" -eq 0 ] || targets=("${only[@]}")
+  command -v valgrind strip >/dev/null || deps
+
+  short=$(git -C "$ROOT" rev-parse --short=12 "$revision")
+  dir=$ROOT/build/against/$short
+  if [ ! -d "$dir" ]; then
+    mkdir -p "$dir.making"
+    git -C "$ROOT" archive "$revision" | tar -x -C "$dir.making"
+    # Both are measured with one ruler.
+    cp "$ROOT/bench/timing.h" "$dir.making/bench/timing.h"
+    mv -T "$dir.making" "$dir"
+  else
+    cmp -s "$ROOT/bench/timing.h" "$dir/bench/timing.h" || cp "$ROOT/bench/timing.h" "$dir/bench/timing.h"
+  fi
+  say "bench: building $short in $dir"
+  env -u CCACHE_BASEDIR ADIT_CACHE="$CACHE" "$dir/dev" build release "${targets[@]}"
+  build release "${targets[@]}"
+  local oracle_program
+  oracle_program=$(oracle_dir)/oracle
+  [ -x "$oracle_program" ] || oracle_program=''
+  ADIT_ORACLE=$oracle_program PYTHONDONTWRITEBYTECODE=1 python3 "$ROOT/bench/against.py" \
+    --old "$dir/build/release/bench" --new "$ROOT/build/release/bench" \
+    --names "$short" "$(git -C "$ROOT" describe --always --abbrev=12 --dirty --exclude '*')" --json "$ROOT/build/bench-against-$short.json" "$@"
 }
 
 # fuzz [SECONDS] [NAME]: found inputs stay in build/fuzz-corpus/NAME, a crashing one in build/fuzz-crashes. Prints what each
