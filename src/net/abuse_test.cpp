@@ -1,4 +1,5 @@
 // The transport over real loopback sockets: abusive peers, and a healthy one beside each.
+#include "base/eventually_testing.h"
 #include "net/net_testing.h"
 
 namespace adit::net {
@@ -38,11 +39,12 @@ TEST_F(Net, RandomBytesFailAtTheFirstFrame) {
 }
 
 TEST_F(Net, SilenceBeforeAndInsideTheHandshakeIsCutOff) {
-  EchoServer server(shards_);
+  EchoServer server(shards_, {.handshake = {.deadline = 300ms}});
   RawPeer silent(server.port());
   RawPeer half(server.port());
   half.write("only ten b");
-  EXPECT_EQ(healthy(shards_[0], server.url()), "");
+  // The same short deadline binds it: on a busy machine it may take more than one try.
+  EXPECT_TRUE(eventually([&] { return healthy(shards_[0], server.url()).empty(); }));
   EXPECT_TRUE(silent.is_cut_off());
   EXPECT_TRUE(half.is_cut_off());
   EXPECT_THAT(server.wait_for_end(Errc::kTimedOut), HasSubstr("of 64 bytes of the handshake"));
@@ -61,7 +63,7 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> declare_much(Shard& shard, 
 }
 
 TEST_F(Net, AFrameAboveTheBoundIsCutOffAtItsHeader) {
-  EchoServer server(shards_, {.handshake = {.deadline = 300ms, .max_payload = 1 << 16}});
+  EchoServer server(shards_, {.handshake = {.max_payload = 1 << 16}});
   auto stream = on(shards_[0], [&]() -> asio::awaitable<Result<std::unique_ptr<ByteStream>>> {
     co_return co_await declare_much(shards_[0], server.port());
   });
@@ -159,7 +161,7 @@ TEST_F(Net, AFloodAboveTheBoundIsRefusedAndTheHealthyPeerGoesOn) {
     co_return alive;
   });
   // The flood's places come back as the shards see its sockets close.
-  for (int tries = 0; server.admission().counts().connections != 0 && tries < 200; ++tries) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(eventually([&] { return server.admission().counts().connections == 0; }));
   EXPECT_EQ(healthy(shards_[0], server.url()), "");
 }
 
@@ -180,8 +182,7 @@ TEST_F(Net, WithoutFreeDescriptorsTheListenerPausesAndGoesOnAfterwards) {
   none.rlim_cur = static_cast<rlim_t>(next_free);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
   waiting.connect();
-  for (int tries = 0; server.listener().failed_accepts() == 0 && tries < 500; ++tries) std::this_thread::sleep_for(10ms);
-  EXPECT_GT(server.listener().failed_accepts(), 0u);
+  EXPECT_TRUE(eventually([&] { return server.listener().failed_accepts() > 0; }));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_EQ(healthy(shards_[0], server.url()), "");
 }

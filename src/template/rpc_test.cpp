@@ -33,7 +33,7 @@ class Rpc : public testing::Test {
     config.network = bitcoin::Network::kRegtest;
     config.journal_folder = folder.path();
     config.refresh_every = kNever;
-    config.call_deadline = 5s;
+    config.call_deadline = 1min;
     config.retry_first = 1ms;
     config.retry_cap = 20ms;
     return config;

@@ -35,7 +35,7 @@ class Sink {
   /// failure.
   bool wait_for(const std::function<bool(const Seen&)>& done) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return done(seen_); });
+    return changed_.wait_for(lock, std::chrono::minutes(1), [&] { return done(seen_); });
   }
 
   Seen seen() {

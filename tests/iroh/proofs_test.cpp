@@ -137,8 +137,8 @@ TEST_F(IrohProof, ADialledPeerThatIsKilledIsMissedAndItsSuccessorServesUnderTheS
   Peer first({"--key", "77", "serve"});
   const auto to = first.address();
   auto config = loopback(2);
-  config.idle_timeout = 1500ms;
-  config.keep_alive = 400ms;
+  config.idle_timeout = 6s;
+  config.keep_alive = 1s;
   const auto client = node(std::move(config));
   const auto end =
       run_on(shards_[0],
@@ -159,8 +159,8 @@ TEST_F(IrohProof, ADialledPeerThatIsKilledIsMissedAndItsSuccessorServesUnderTheS
 
 TEST_F(IrohProof, AnAcceptedPeerThatIsKilledIsMissedAndItsPlaceGivenBack) {
   auto config = loopback(1);
-  config.idle_timeout = 1500ms;
-  config.keep_alive = 400ms;
+  config.idle_timeout = 6s;
+  config.keep_alive = 1s;
   const auto server = node(std::move(config));
   std::promise<std::string> ended;
   std::promise<void> greeted;
@@ -184,7 +184,7 @@ TEST_F(IrohProof, AnAcceptedPeerThatIsKilledIsMissedAndItsPlaceGivenBack) {
 
 TEST_F(IrohProof, APeerThatNeverWritesKeepsNobodyFromBeingServed) {
   auto config = loopback(1);
-  config.accept_deadline = 1s;
+  config.accept_deadline = 5s;
   const auto server = node(std::move(config)), client = node(loopback(2));
   serve_echo(*server, Admission({}), kAlpn);
   Peer abuser(command("mute", *server, {"100"}));

@@ -170,7 +170,7 @@ TEST_F(Mixed, OneBoundHoldsForBothAndWhatOneCarrierGivesBackTheOtherTakes) {
 net::asio::awaitable<std::string> set_up_late(net::Shard& shard, net::Peer to, net::IrohCarrier& iroh) {
   const auto connection = co_await net::dial(shard, to, wire::Protocol::kMining, {.connect_deadline = 10s, .iroh = &iroh});
   if (!connection) co_return connection.error().message();
-  co_await net::sleep_for(1500ms);
+  co_await net::sleep_for(3500ms);  // Past a quarter of dead_after, when a Ping is due.
   wire::FrameBuffer setup;
   setup.push(
       wire::SetupConnection{.protocol = std::to_underlying(wire::Protocol::kMining), .min_version = 2, .max_version = 2});
@@ -180,7 +180,7 @@ net::asio::awaitable<std::string> set_up_late(net::Shard& shard, net::Peer to, n
 }
 
 TEST_F(Mixed, WhoTakesTimeBeforeSetupConnectionIsNotAskedForWhatWouldEndItsSession) {
-  start_pool({}, false, {.dead_after = 4s});
+  start_pool({}, false, {.dead_after = 12s});
   const net::Peer to{.transport = net::test::address_of(*pool_node_),
                      .authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key()};
   EXPECT_THAT(net::test::run_on(load_shards_[0], set_up_late(load_shards_[0], to, *load_node_)),

@@ -170,7 +170,7 @@ TEST_F(IrohLanes, WhoBreaksTheRulesOfPrefacesLosesTheConnectionAndNobodyElse) {
 TEST_F(IrohLanes, WhoeverStopsBeforeItsSessionIsThereIsSentAwayInTime) {
   server_.reset();
   auto config = loopback(1);
-  config.accept_deadline = 1s;
+  config.accept_deadline = 5s;
   server_ = node(std::move(config));
   listen();
   const auto healthy = begin(upstream());
@@ -282,7 +282,7 @@ TEST_F(IrohLanes, ACertificateThatDoesNotHoldIsRefusedAndNothingIsSaidToWhoShows
     if (const auto* lie = current.load())
       shard.spawn(show(shard, std::move(link), lie->shown, heard));
     else
-      shard.spawn(serve(shard, std::move(link), std::move(place), credentials_[shard.index()]));
+      shard.spawn(serve(shard, std::move(link), std::move(place), credentials_[shard.index()], filled_));
   }));
   const auto healthy = begin(upstream());
   ASSERT_TRUE(healthy) << healthy.error().message();

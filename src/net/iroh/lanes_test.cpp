@@ -161,7 +161,7 @@ TEST_F(IrohLanes, ATipArrivesWhileEveryOtherLaneOfTheConnectionIsUnreadAndFull) 
         }
       }
     }
-    co_await sleep_for(500ms);  // so that they are full rather than filling; no assertion depends on it
+    while (filled_ < 2 * links_.size()) co_await sleep_for(1ms);  // so that they are full rather than filling
     (*healthy)->send(frames_of(command(kTip)));
     const auto batch = co_await (*healthy)->receive();
     if (!batch) co_return std::string(batch.error().message());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -51,7 +52,8 @@ inline wire::SubmitSharesStandard share(std::uint32_t sequence_number) {
 enum Command : std::uint32_t { kFillData = 1, kFillControl = 2, kTip = 3 };
 inline wire::UpdateChannel command(Command what) { return {.channel_id = what, .nominal_hash_rate = 1, .maximum_target = {}}; }
 
-inline asio::awaitable<void> obey(NetworkConnection& connection, std::uint32_t what) {
+/// Adds one to `filled` once it has filled a lane.
+inline asio::awaitable<void> obey(NetworkConnection& connection, std::uint32_t what, std::atomic<unsigned>& filled) {
   const wire::SetNewPrevHash tip{.channel_id = 1, .job_id = 1, .prev_hash = {}, .min_ntime = 0, .nbits = 0};
   if (what == kTip) co_return connection.send(frames_of(tip));
   const wire::SubmitSharesSuccess answer{
@@ -61,13 +63,16 @@ inline asio::awaitable<void> obey(NetworkConnection& connection, std::uint32_t w
     if (what == kFillData) much.push(answer);
     if (what == kFillControl) much.push(tip);
   }
-  while (connection.queued_bytes() == 0) {  // until the carrier takes no more
+  const auto before = connection.queued_bytes();  // of the other lane, where that is full
+  while (connection.queued_bytes() <= before) {   // until the carrier takes no more
     connection.send(much);
     co_await sleep_for(1ms);
   }
+  ++filled;
 }
 
-inline asio::awaitable<void> serve(Shard& shard, Link given, IrohCarrier::Place, Credentials& credentials) {
+inline asio::awaitable<void> serve(Shard& shard, Link given, IrohCarrier::Place, Credentials& credentials,
+                                   std::atomic<unsigned>& filled) {
   auto link = std::move(given);
   const auto connection = co_await accept_session(shard, link, credentials, {.max_payload = 128 * 1024});
   if (!connection) co_return;
@@ -83,7 +88,7 @@ inline asio::awaitable<void> serve(Shard& shard, Link given, IrohCarrier::Place,
         (void)out.push_raw(frame.header, frame.payload);
     }
     (*connection)->send(out);
-    for (const auto each : commands) co_await obey(**connection, each);
+    for (const auto each : commands) co_await obey(**connection, each, filled);
   }
 }
 
@@ -126,7 +131,7 @@ class IrohLanes : public IrohNodes {
 
   void listen(std::vector<std::string> alpns = {session::kAlpnLanes, session::kAlpnMining}) {
     ASSERT_TRUE(server_->listen(std::move(alpns), admission_, [this](Shard& shard, Link link, IrohCarrier::Place place) {
-      shard.spawn(serve(shard, std::move(link), std::move(place), credentials_[shard.index()]));
+      shard.spawn(serve(shard, std::move(link), std::move(place), credentials_[shard.index()], filled_));
     }));
   }
 
@@ -151,6 +156,7 @@ class IrohLanes : public IrohNodes {
 
   Admission admission_{AdmissionLimits{}};
   std::vector<Credentials> credentials_;  // by shard
+  std::atomic<unsigned> filled_ = 0;      // lanes that the server filled when it was told to
   std::unique_ptr<IrohNodeManager> server_;
   std::unique_ptr<IrohNodeManager> client_;
   std::vector<std::unique_ptr<NetworkConnection>> kept_;

@@ -184,7 +184,7 @@ TEST_F(IrohNode, ClosingWakesWhoWaits) {
 
 TEST_F(IrohNode, ASilentPeerIsDroppedAtItsDeadlineAndNeverHandedOver) {
   auto config = loopback(1);
-  config.accept_deadline = 300ms;
+  config.accept_deadline = 2s;
   const auto server = node(std::move(config)), client = node(loopback(2));
   std::atomic<int> handed_over{0};
   ASSERT_TRUE(server->listen({session::kAlpnMining}, Admission({}), [&](Shard&, Link, IrohCarrier::Place) { ++handed_over; }));
@@ -432,8 +432,8 @@ class EchoProcess {
 TEST_F(IrohNode, APeerInPureRustIsUnderstoodAndItsDeathNoticed) {
   EchoProcess peer;
   auto config = loopback(2);
-  config.idle_timeout = 1500ms;
-  config.keep_alive = 400ms;
+  config.idle_timeout = 6s;
+  config.keep_alive = 1s;
   const auto client = node(std::move(config));
   const auto end =
       run_on(shards_[0], [](IrohNodeManager& from, Shard& shard, EchoProcess& other) -> asio::awaitable<Result<std::string>> {

@@ -8,6 +8,7 @@
 #include <array>
 #include <thread>
 
+#include "base/eventually_testing.h"
 #include "net/tcp.h"
 #include "roles/pool/server.h"
 #include "template/embedded.h"
@@ -138,8 +139,11 @@ TEST_F(LoadTest, BegunAgainAtOnceItPacesAsItDidAtFirst) {
     ASSERT_TRUE(load.begin());
     ASSERT_TRUE(load.finish());
   }
+  const auto before = server_->stats().pool.shares_accepted;
+  const auto begun = std::chrono::steady_clock::now();
   ASSERT_TRUE(load.begin());
-  std::this_thread::sleep_for(500ms);
+  ASSERT_TRUE(eventually(
+      [&] { return std::chrono::steady_clock::now() - begun >= 500ms && server_->stats().pool.shares_accepted > before; }));
   const auto measured = load.finish();
   ASSERT_TRUE(measured);
   EXPECT_GT(measured->meter.submitted, 0U);

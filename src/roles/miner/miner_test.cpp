@@ -72,6 +72,7 @@ class MinerTest : public testing::Test {
     shards_.start();
     MinerConfig config{.pools = std::move(pools), .user = "m", .nominal_hash_rate_hps = 200, .longest_retry = 100ms};
     config.goodbye = goodbye;
+    config.selection.race_after = 1min;  // A pool that a busy machine holds up is waited for, not raced.
     config.selection.first_probe = 200ms;
     config.selection.longest_probe = 400ms;
     miner_.emplace(std::move(config), shards_[0]);
