@@ -17,7 +17,7 @@ use iroh_relay::server::{
     ServerConfig, SpawnError, TlsConfig,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio::task::AbortHandle;
+use tokio::sync::Notify;
 
 use crate::{
     error::{Code, Failure},
@@ -25,6 +25,9 @@ use crate::{
     queue::{CLOSED, Queue, Source},
     runtime::{self, RaiseOnDrop},
 };
+
+/// How long the connections of a relay that is stopped have to end.
+const STOP: Duration = Duration::from_secs(2);
 
 /// `adit_relay_server_config`, checked.
 pub struct Config {
@@ -126,15 +129,13 @@ pub struct RelayObject {
     pub source: Arc<Source>,
     admission: Arc<Admission>,
     sockets: OnceLock<String>,
-    task: OnceLock<AbortHandle>,
+    stop: Notify,
 }
 
 impl RelayObject {
     pub fn end(&self) {
         self.source.release();
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
+        self.stop.notify_one();
     }
 
     /// The sockets bound, once DONE: "http ip:port", "https ip:port", "quic ip:port", one a line.
@@ -192,12 +193,12 @@ pub fn start(queue: &Arc<Queue>, config: Config, deadline: Duration) -> Result<u
             source: Source::new(queue, handle)?,
             admission,
             sockets: OnceLock::new(),
-            task: OnceLock::new(),
+            stop: Notify::new(),
         });
         Ok((Object::Relay(object.clone()), object))
     })?;
     let running = object.clone();
-    let task = runtime.spawn(async move {
+    runtime.spawn(async move {
         let mut started = None;
         let work = async { Server::spawn(server).await.map_err(from_spawn) };
         let keep = |server: Server| {
@@ -209,9 +210,15 @@ pub fn start(queue: &Arc<Queue>, config: Config, deadline: Duration) -> Result<u
         runtime::begin(&running.source, "starting the relay", deadline, work, keep).await;
         if let Some(mut server) = started {
             let _closed = RaiseOnDrop { source: running.source.clone(), bits: CLOSED };
-            let _ = server.join().await;
+            let stopped = tokio::select! {
+                _ = server.join() => false,
+                () = running.stop.notified() => true,
+            };
+            // Dropping the server would close its listener alone: whoever is connected would be served on.
+            if stopped {
+                let _ = tokio::time::timeout(STOP, server.shutdown()).await;
+            }
         }
     });
-    let _ = object.task.set(task.abort_handle());
     Ok(handle)
 }

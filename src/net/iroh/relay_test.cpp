@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/eventually_testing.h"
 #include "net/iroh/node.h"
 #include "net/iroh/node_testing.h"
 
@@ -227,9 +228,12 @@ TEST_F(RelayTest, AConnectionSurvivesARestartOfItsRelay) {
   };
   EXPECT_TRUE(talk("before"));
   server.reset();
-  std::this_thread::sleep_for(500ms);
-  server = relay({.http = at});
-  ASSERT_TRUE(server);
+  ASSERT_TRUE(eventually([&] { return pool->home_relay().empty() && miner->home_relay().empty(); })) << "both have noticed";
+  ASSERT_TRUE(eventually([&] {
+    auto again = RelayServer::start({.http = at});
+    if (again) server = std::move(*again);
+    return again.has_value();
+  })) << "its port is free again";
   const auto after = talk("after");
   EXPECT_TRUE(after) << after.error().message();
   run_on(shards_[0], [](std::unique_ptr<ByteStream> over) -> asio::awaitable<Result<std::string>> {
