@@ -5,11 +5,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/require_testing.h"
 #include "roles/pool/config.h"
 #include "roles/translator/config.h"
 
@@ -160,10 +160,6 @@ constexpr std::string_view kTranslator =
     "false\n[downstream_difficulty_config]\nmin_individual_miner_hashrate = 1e9\nshares_per_minute = 6.0\nenable_vardiff = "
     "true\njob_keepalive_interval_secs = 60\n[[upstreams]]\naddress = \"127.0.0.1\"\nport = 3333\nauthority_pubkey = "
     "\"9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72\"\nuser_identity = \"u\"\n";
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 struct Input {
   Bytes script;

@@ -3,10 +3,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <vector>
 
+#include "base/require_testing.h"
 #include "wire/frame.h"
 #include "wire/messages.h"
 
@@ -36,7 +36,7 @@ std::vector<Frame> frames_of(Bytes stream, std::span<const std::size_t> chunks) 
     const auto used = codec.open(received, views);
     for (const wire::FrameView& view : views) found.push_back({view.header, {view.payload.begin(), view.payload.end()}});
     if (!used) break;
-    if (*used > received.size() || codec.bytes_wanted() > wire::kHeaderSize + kMaxPayload) std::abort();
+    require(*used <= received.size() && codec.bytes_wanted() <= wire::kHeaderSize + kMaxPayload);
     received.erase(received.begin(), received.begin() + static_cast<std::ptrdiff_t>(*used));
   }
   return found;
@@ -48,23 +48,23 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 3) return 0;
   const Bytes stream(data + 3, size - 3);
   const std::vector<Frame> whole = frames_of(stream, std::array{size});
-  if (frames_of(stream, std::array{data[0] % 32 + 1UZ, data[1] % 64 + 1UZ, data[2] + 1UZ}) != whole) std::abort();
+  require(frames_of(stream, std::array{data[0] % 32 + 1UZ, data[1] % 64 + 1UZ, data[2] + 1UZ}) == whole);
 
   for (const Frame& frame : whole) {
     wire::with_message_type(frame.header, [&]<class M>(std::type_identity<M>) {
       Bytes rest;
       const auto message = wire::decode<M>(frame.payload, &rest);
       if (!message) return;
-      if (!wire::can_encode(*message) || wire::encoded_size(*message) + rest.size() > frame.payload.size()) std::abort();
+      require(wire::can_encode(*message) && wire::encoded_size(*message) + rest.size() <= frame.payload.size());
       std::vector<std::uint8_t> encoded(wire::encoded_size(*message));
       wire::encode_to(*message, encoded.data());
       const auto again = wire::decode<M>(encoded);
-      if (!again) std::abort();
+      require(again.has_value());
       // Bytes, not fields: a float may be no number and then equals nothing.
       std::vector<std::uint8_t> twice(wire::encoded_size(*again));
       wire::encode_to(*again, twice.data());
-      if (twice != encoded) std::abort();
-      if (wire::to_string(*message).empty()) std::abort();
+      require(twice == encoded);
+      require(!wire::to_string(*message).empty());
     });
     wire::to_string(wire::FrameView{frame.header, frame.payload});
   }

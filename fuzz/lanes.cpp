@@ -2,10 +2,10 @@
 // the lanes' bytes interleave; and a receiver takes any frames and marks from anybody without growing beyond its bounds.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "base/require_testing.h"
 #include "session/lane_order.h"
 #include "session/lane_preface.h"
 #include "wire/messages.h"
@@ -13,10 +13,6 @@
 namespace {
 
 using namespace adit;
-
-void hold(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// What the input still says; zeros once it has said all.
 class Input {
@@ -88,7 +84,7 @@ void ours_to_ours(Input input) {
   wire::FrameBuffer frames, control, second;
   const std::uint32_t count = input.next() % 60;
   for (std::uint32_t number = 0; number < count; ++number) push(frames, input.next(), number, false);
-  hold(sender.route(frames, control, second).has_value());
+  require(sender.route(frames, control, second).has_value());
   const std::vector<wire::FrameView> on_control(control.begin(), control.end()), on_second(second.begin(), second.end());
 
   Receiving receiving;
@@ -102,11 +98,11 @@ void ours_to_ours(Input input) {
   const auto take = [&] {
     for (const auto& frame : receiving.out) {
       const auto number = number_of(frame);
-      hold(number < count && !handled[number]);
+      require(number < count && !handled[number]);
       for (std::uint32_t earlier = 0; earlier < number; ++earlier) {
         if (handled[earlier]) continue;
         // What may be handled before something that was sent earlier: control that does not wait, alone.
-        hold(!is_second[number] && (is_second[earlier] ? !waits[number] : waits[earlier] && !waits[number]));
+        require(!is_second[number] && (is_second[earlier] ? !waits[number] : waits[earlier] && !waits[number]));
       }
       handled[number] = true;
       order.push_back(number);
@@ -118,19 +114,19 @@ void ours_to_ours(Input input) {
     const auto say = input.next();
     if (((say & 1) == 0 && controls < on_control.size()) || seconds == on_second.size()) {
       const auto some = std::min<std::size_t>(say / 2 % 8 + 1, on_control.size() - controls);
-      hold(receiving.control(std::span(on_control).subspan(controls, some), {}).has_value());
+      require(receiving.control(std::span(on_control).subspan(controls, some), {}).has_value());
       controls += some;
     } else {
       const auto some = std::min<std::size_t>(say / 2 % 8 + 1, on_second.size() - seconds);
       const auto taken = receiving.second(std::span(on_second).subspan(seconds, some), {});
-      hold(taken.has_value());
+      require(taken.has_value());
       seconds += *taken;
       // Nothing more can come on control, so nothing may still be waited for.
-      hold(*taken != 0 || controls < on_control.size());
+      require(*taken != 0 || controls < on_control.size());
     }
     take();
   }
-  hold(order.size() == count && receiving.receiver.waiting() == 0);
+  require(order.size() == count && receiving.receiver.waiting() == 0);
 }
 
 void theirs_to_ours(Input input) {
@@ -151,15 +147,15 @@ void theirs_to_ours(Input input) {
     } else {
       const auto taken = receiving.second(views, now);
       if (!taken) return;
-      hold(*taken <= views.size());
+      require(*taken <= views.size());
       given += *taken;
     }
     got += receiving.out.size();
-    hold(got <= given && receiving.receiver.waiting() <= session::LaneReceiver::kMaxWaiting);
+    require(got <= given && receiving.receiver.waiting() <= session::LaneReceiver::kMaxWaiting);
     receiving.out.clear();
     if (!receiving.receiver.on_tick(now)) return;
-    hold(receiving.receiver.waiting_since().has_value() ||
-         (receiving.receiver.second_open() && receiving.receiver.waiting() == 0));
+    require(receiving.receiver.waiting_since().has_value() ||
+            (receiving.receiver.second_open() && receiving.receiver.waiting() == 0));
   }
 }
 
@@ -174,10 +170,10 @@ void prefaces(Input input) {
     bytes[11] = input.next() % 16 == 0 ? 1 : 0;
     const auto preface = session::LanePreface::decode(bytes);
     if (!preface) continue;
-    hold(preface->encode() == bytes);
+    require(preface->encode() == bytes);
     const auto complete = sessions.on_preface(*preface, {});
     if (!complete) return;
-    hold(sessions.size() <= session::LaneSessions::kMaxSessions);
+    require(sessions.size() <= session::LaneSessions::kMaxSessions);
     if (input.next() % 2 == 0) sessions.on_end(preface->session_id);
   }
 }

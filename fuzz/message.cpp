@@ -1,11 +1,11 @@
 // Any message, chosen by the first byte: what decodes encodes to bytes that decode to the same. The payload is the input's own
 // bytes, or (second byte odd) a valid one of that type with a few bytes changed, cut or appended, which gets past lengths and
 // counts that random bytes rarely meet.
+#include "base/require_testing.h"
 #include "wire/messages.h"
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
 
 #include "wire/random_messages.h"
@@ -35,15 +35,15 @@ template <wire::Message M>
 void check(Bytes payload) {
   Bytes rest;
   const auto message = wire::decode<M>(payload, &rest);
-  if (wire::decode<M>(payload).has_value() != (message.has_value() && wire::well_formed_tlvs(rest))) std::abort();
+  require(wire::decode<M>(payload).has_value() == (message.has_value() && wire::well_formed_tlvs(rest)));
   if (!message) return;
-  if (!wire::can_encode(*message)) std::abort();
+  require(wire::can_encode(*message));
   std::vector<std::uint8_t> encoded(wire::encoded_size(*message));
-  if (encoded.size() + rest.size() != payload.size()) std::abort();
+  require(encoded.size() + rest.size() == payload.size());
   wire::encode_to(*message, encoded.data());
   const auto again = wire::decode<M>(encoded);
   // By text, because a NaN differs from itself.
-  if (!again || wire::to_string(*again) != wire::to_string(*message)) std::abort();
+  require(again && wire::to_string(*again) == wire::to_string(*message));
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 // did not certify.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 
+#include "base/require_testing.h"
 #include "noise/handshake.h"
 
 using namespace adit;
@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Bytes input(data + 1, size - 1);
   if (data[0] % 2 == 0) {
     const auto answer = noise::Responder::answer(input, fixture.key, counting_random(), kMaxPayload);
-    if (answer.has_value() != (input.size() == noise::kAct1Size)) std::abort();
+    require(answer.has_value() == (input.size() == noise::kAct1Size));
     return 0;
   }
   // A true act 2 with the input's bytes laid over it.
@@ -44,6 +44,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto honest = noise::Responder::answer(initiator.act1(), fixture.key, counting_random(), kMaxPayload)->act2;
   const bool damaged = act2 != honest;
-  if (initiator.read_act2(act2, kNow, kMaxPayload).has_value() == damaged) std::abort();
+  require(initiator.read_act2(act2, kNow, kMaxPayload).has_value() != damaged);
   return 0;
 }

@@ -3,9 +3,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
 
+#include "base/require_testing.h"
 #include "noise/session.h"
 
 namespace {
@@ -38,11 +38,11 @@ std::size_t open_all(noise::Session& receiver, Bytes sealed, std::size_t chunk, 
     const auto used = receiver.open(received, views);
     for (const wire::FrameView& view : views) {
       const wire::FrameView original = *expected++;
-      if (view.header != original.header || !std::ranges::equal(view.payload, original.payload)) std::abort();
+      require(view.header == original.header && std::ranges::equal(view.payload, original.payload));
       ++count;
     }
     if (!used) {
-      if (!receiver.dead()) std::abort();
+      require(receiver.dead());
       return count;
     }
     received.erase(received.begin(), received.begin() + static_cast<std::ptrdiff_t>(*used));
@@ -67,22 +67,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::vector<std::uint8_t> payload;
     for (std::size_t i = 0; i <= repeat * 64; ++i)
       payload.insert(payload.end(), rest.begin() + 1, rest.begin() + 1 + static_cast<std::ptrdiff_t>(length));
-    if (!frames.push_raw({.extension_type = 0, .channel_message = false, .message_type = rest[0], .length = 0}, payload))
-      std::abort();
+    require(frames.push_raw({.extension_type = 0, .channel_message = false, .message_type = rest[0], .length = 0}, payload));
     rest = rest.subspan(1 + length);
     ++count;
   }
 
   noise::Session sender = session(1, 2);
   wire::ByteBuffer out;
-  if (!sender.seal(frames, out)) std::abort();
+  require(sender.seal(frames, out).has_value());
   std::vector<std::uint8_t> sealed(out.bytes().begin(), out.bytes().end());
 
   noise::Session honest = session(2, 1);
-  if (open_all(honest, sealed, chunk * (repeat + 1) * 16, frames) != count || honest.dead()) std::abort();
+  require(open_all(honest, sealed, chunk * (repeat + 1) * 16, frames) == count && !honest.dead());
 
   sealed[flip % sealed.size()] ^= bit;
   noise::Session cheated = session(2, 1);
-  if (open_all(cheated, sealed, chunk * (repeat + 1) * 16, frames) >= count || !cheated.dead()) std::abort();
+  require(open_all(cheated, sealed, chunk * (repeat + 1) * 16, frames) < count && cheated.dead());
   return 0;
 }

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <string>
 
+#include "base/require_testing.h"
 #include "sv1/client.h"
 #include "sv1_lines.h"
 
@@ -18,10 +18,10 @@ class Handler final : public sv1::ClientHandler {
  public:
   void on_ready() override { ready = true; }
   void on_work(std::shared_ptr<const sv1::Work> work) override {
-    if (!(work->difficulty > 0) || work->extranonce2_size > 32) std::abort();
+    require(work->difficulty > 0 && work->extranonce2_size <= 32);
     ++works;
   }
-  void on_submit_answer(std::uint64_t, const sv1::RpcError*) override { std::abort(); }  // Nothing was submitted.
+  void on_submit_answer(std::uint64_t, const sv1::RpcError*) override { require(false); }  // Nothing was submitted.
 
   bool ready = false;
   int works = 0;
@@ -62,6 +62,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     while (!source.empty()) composed += fuzz::pool_line(source);
     input = as_bytes(composed);
   }
-  if (run(input, data[0] % 64 + 1U) != run(input, input.size())) std::abort();
+  require(run(input, data[0] % 64 + 1U) == run(input, input.size()));
   return 0;
 }

@@ -4,10 +4,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "base/require_testing.h"
 #include "sv1/line_reader.h"
 #include "sv1/server.h"
 #include "sv1_lines.h"
@@ -22,16 +22,12 @@ class Handler final : public sv1::ServerHandler {
 
   void on_subscribe(std::string_view) override {}  // Answered once the chunk has been taken, as by a pool further away.
   bool on_authorize(std::string_view user, std::string_view) override { return user.size() < 100; }
-  void on_suggest_difficulty(double difficulty) override {
-    if (!(difficulty > 0)) std::abort();
-  }
-  void on_minimum_difficulty(double difficulty) override {
-    if (!(difficulty >= 0)) std::abort();
-  }
+  void on_suggest_difficulty(double difficulty) override { require(difficulty > 0); }
+  void on_minimum_difficulty(double difficulty) override { require(difficulty >= 0); }
   void on_ready() override { server->set_difficulty(0.5); }
   std::optional<sv1::Reject> on_submit(const sv1::Submit& submit) override {
-    if (submit.extranonce2.size() != 4 || submit.user.size() >= 100) std::abort();
-    if ((submit.version_bits.value_or(0) & ~sv1::kVersionRollingMask) != 0) std::abort();
+    require(submit.extranonce2.size() == 4 && submit.user.size() < 100);
+    require((submit.version_bits.value_or(0) & ~sv1::kVersionRollingMask) == 0);
     return std::nullopt;
   }
 };
@@ -74,13 +70,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     input = as_bytes(composed);
   }
   const Outcome whole = run(input, input.size());
-  if (run(input, data[0] % 64 + 1U) != whole) std::abort();
+  require(run(input, data[0] % 64 + 1U) == whole);
 
   sv1::Parser parser;
   std::string_view rest = whole.output;
   while (!rest.empty()) {
     const std::size_t end = rest.find('\n');
-    if (end == std::string_view::npos || !parser.from_server(rest.substr(0, end))) std::abort();
+    require(end != std::string_view::npos && parser.from_server(rest.substr(0, end)).has_value());
     rest.remove_prefix(end + 1);
   }
   return 0;

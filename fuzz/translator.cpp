@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/require_testing.h"
 #include "roles/translator/translator.h"
 #include "session/client_side.h"
 #include "sv1/parse.h"
@@ -29,10 +29,6 @@ using translator::Options;
 using translator::Translator;
 
 constexpr std::uint32_t kNtime = 1'700'000'000;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 /// The upstream's own view of what is open.
 struct Channel {

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/require_testing.h"
 #include "bitcoin/block.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/merkle.h"
@@ -57,7 +57,10 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   /// How often each refusal came, and each of the rarer actions was taken.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& reached() const { return reached_; }
 
-  bool on_block_found(const ServerSession&, const BlockFound&) override { std::abort(); }
+  bool on_block_found(const ServerSession&, const BlockFound&) override {
+    require(false);
+    return false;
+  }
   channels::LedgerPosition on_share(const ServerSession&, const channels::ShareRecord& share) override {
     require(share.work > channels::Work() && !share.block && share.user_identity == "m");
     if (ledger_delays_ || durable_ != last_position_) ++last_position_;
@@ -103,10 +106,6 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   };
   static constexpr std::uint32_t kPastJobs = 3;
   static constexpr std::size_t kMaxCustomJobs = 5;
-
-  static void require(bool holds) {
-    if (!holds) std::abort();
-  }
 
   std::uint8_t byte() {
     if (script_.empty()) return 0;
