@@ -70,7 +70,7 @@ data_dir = "{test.folder / 'pool'}"
     def url(self, transport):
         return self.test.wait_until(
             f"the pool says where it listens over {transport}",
-            lambda: next((e["url"] for e in self.events("pool.listening") if e["transport"] == transport), None), 30)
+            lambda: next((e["url"] for e in self.events("pool.listening") if e["transport"] == transport), None), 120)
 
     def metric(self, name):
         return metric(self.monitoring, name)
@@ -122,7 +122,7 @@ user_identity = "{identity}"
 
     def address(self):
         return self.test.wait_until("the translator says where it listens",
-                                    lambda: next((e["address"] for e in self.events("translator.listening")), None), 30)
+                                    lambda: next((e["address"] for e in self.events("translator.listening")), None), 120)
 
 
 class Miner(Role):

@@ -3,6 +3,7 @@ import ctypes
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -15,15 +16,30 @@ import urllib.parse
 import urllib.request
 
 
+RESERVED = []  # What keeps the ports of this process from other tests that run beside it.
+
+
 def free_port():
-    """A TCP port that was free a moment ago: for programs that do not say which port the system gave them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port, of TCP and UDP, that no other test has until this process ends: for programs that do not say which port the system
+    gave them, or that must find theirs again after a restart. It lies below the ports that the system gives by itself."""
+    above = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(10_000, above), 1000):
+        held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            held.bind(f"\0adit-test-port-{port}")  # The name goes with this process, however it ends.
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        RESERVED.append(held)
+        return port
+    raise AssertionError("no free port")
 
 
 def http_get(url):
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=30) as answer:
         return answer.read().decode()
 
 
@@ -57,7 +73,7 @@ class Process:
         self.child.kill()
         self.child.wait()
 
-    def stop(self, deadline=15):
+    def stop(self, deadline=60):
         self.is_to_run = False
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
@@ -101,7 +117,7 @@ class Programs:
 
     def run_to_end(self, *arguments):
         """What a program that ends by itself prints."""
-        return subprocess.run([str(a) for a in arguments], check=True, capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run([str(a) for a in arguments], check=True, capture_output=True, text=True, timeout=120).stdout
 
     @staticmethod
     def parts(url):

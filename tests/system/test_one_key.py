@@ -42,7 +42,7 @@ data_dir = "{self.folder / (data_dir or name)}"
         first, _ = self.config("first", 'bind_addresses = ["127.0.0.1:0"]', "shared")
         second, _ = self.config("second", 'bind_addresses = ["127.0.0.1:0"]', "shared")
         pool, url = self.pool(first)
-        refused = subprocess.run([ADIT, "pool", "-c", second], capture_output=True, text=True, timeout=60)
+        refused = subprocess.run([ADIT, "pool", "-c", second], capture_output=True, text=True, timeout=DEADLINE)
         self.assertEqual(refused.returncode, 2, refused.stderr)
         self.assertIn(f"another process runs with the key in {self.folder / 'shared' / 'node.key'}", refused.stderr)
         # The lock goes with its process, however that ends.

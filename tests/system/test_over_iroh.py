@@ -2,25 +2,18 @@
 what is wrong in words that name what to change."""
 import glob
 import re
-import socket
 
 from adit import ADIT, EMBEDDED_SOURCE, Miner, Pool, Translator
-from processes import InteropTest, http_get
+from processes import InteropTest, free_port, http_get
 
 DEADLINE = 120
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")  # Package libfaketime.
 
 
-def free_udp_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class OverIroh(InteropTest):
     def pool(self):
         """On a port that it finds again after a restart."""
-        return Pool(self, EMBEDDED_SOURCE, iroh=f'bind_addresses = ["127.0.0.1:{free_udp_port()}"]')
+        return Pool(self, EMBEDDED_SOURCE, iroh=f'bind_addresses = ["127.0.0.1:{free_port()}"]')
 
     def shares(self, pool):
         return pool.metric("sv2_client_shares_accepted_total")
@@ -96,7 +89,7 @@ class OverIroh(InteropTest):
         before = self.shares(pool)
         # The miner is given the translator's new address, as one behind a fixed port would find the old.
         miner.process.stop()
-        Miner(self, self.wait_until("it listens again", lambda: translator.events("translator.listening")[1:], 60)[0]["address"])
+        Miner(self, self.wait_until("it listens again", lambda: translator.events("translator.listening")[1:], DEADLINE)[0]["address"])
         self.wait_for_shares(pool, before)
 
     def test_a_wrong_endpoint_id_reaches_nobody(self):
