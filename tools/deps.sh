@@ -52,14 +52,20 @@ prefix_dir() {
   printf '%s/prefix-%s\n' "$CACHE" "$(printf '%s\n' "$PREFIX_SUITE" "$(dpkg --print-architecture)" "${PREFIX_PACKAGES[@]}" | key_of)"
 }
 
+DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# debian_mirror [-security]: where this machine's apt has Debian 12 or 13 from, or nothing.
+debian_mirror() {
+  apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+    awk -v wanted="^(bookworm|trixie)${1:-}\$" '$2 ~ wanted { print $1; exit }'
+}
+
 # Downloads PREFIX_PACKAGES from the mirror this machine already uses and unpacks them. apt reads lists, sources and
 # state from a private folder, and checks signatures with the keyring that is installed.
 make_prefix() {
-  local dir=$1 work uri keyring
-  uri=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-    awk '$2 ~ /^(bookworm|trixie)$/ { print $1; exit }')
+  local dir=$1 work uri keyring=$DEBIAN_KEYRING
+  uri=$(debian_mirror)
   [ -n "$uri" ] || die "no Debian 12 or 13 mirror among apt's sources: install Boost >= 1.88 headers and libsecp256k1 >= 0.4 yourself and set ADIT_PREFIX to their prefix"
-  keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   [ -r "$keyring" ] || die "no Debian keyring at $keyring (package debian-archive-keyring)"
 
   say "unpacking ${PREFIX_PACKAGES[*]} ($PREFIX_SUITE) into $dir; nothing of it is installed system-wide"
