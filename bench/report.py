@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the benchmarks, prints the README's table, writes bench.json.
+"""Runs the benchmarks, prints the table of docs/measured.md, writes bench.json.
 
 Each program in bench/ prints, given --json, one line {"key", "value", "unit", "ratio"} a row on standard output; ratio is
 its value over a floor or peer that the same run measured, null where the row is itself a floor. Titles and bars stand here.
