@@ -160,9 +160,10 @@ TEST_F(Net, AFloodAboveTheBoundIsRefusedAndTheHealthyPeerGoesOn) {
     peer->reset();
     co_return alive;
   });
-  // The flood's places come back as the shards see its sockets close.
+  // The flood's places come back as the shards see its sockets close; one that a shard sees late may still take a place for a
+  // moment.
+  EXPECT_TRUE(eventually([&] { return healthy(shards_[0], server.url()).empty(); }));
   EXPECT_TRUE(eventually([&] { return server.admission().counts().connections == 0; }));
-  EXPECT_EQ(healthy(shards_[0], server.url()), "");
 }
 
 TEST_F(Net, WithoutFreeDescriptorsTheListenerPausesAndGoesOnAfterwards) {
