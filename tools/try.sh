@@ -122,6 +122,7 @@ cached() {
   for name in "$@"; do
     case $name in
       root:bookworm | root:trixie) has_root "${name#root:}" ;;
+      tool:cargo-deny) [ -x "$CACHE/tools/cargo-deny-$CARGO_DENY_VERSION/bin/cargo-deny" ] ;;
       oracle) [ -x "$(oracle_dir)/oracle" ] ;;
       *) [ -d "$(peer_dir "$name" 2>/dev/null)" ] ;;
     esac || { say "the cache has no $name"; return 1; }
