@@ -46,6 +46,34 @@ run_tests() {
   ctest --test-dir "$ROOT/build/$preset" --output-on-failure --no-tests=error -j "$(jobs)" "$@"
 }
 
+# run_one SUITE[.TEST]: nothing is built but the program that has it.
+run_one() {
+  [ $# -gt 0 ] || die 'one takes a suite or a test: ./dev one Tlv.FieldsOfOtherExtensionsAreSkipped'
+  local suite=${1%%.*} file folder lists target filter=$1
+  case $1 in
+    WholeSystem.*)
+      build release adit
+      ctest --test-dir "$ROOT/build/release" --output-on-failure --no-tests=error -R "^${1//./\\.}"
+      return
+      ;;
+    # TEST, and what TEST_P makes of each of its parameters.
+    *.*) filter="$1:*/$1/*:${suite}/*.${1#*.}" ;;
+    *) filter="$1.*:*/$1.*:$1/*" ;;
+  esac
+  file=$(git -C "$ROOT" grep -lE --untracked "^(TYPED_)?TEST(_F|_P)?\( *$suite *," -- '*_test.cpp' | head -n 1)
+  [ -n "$file" ] || die "no test suite $suite"
+  folder=$(dirname "$file")
+  while [ ! -f "$ROOT/$folder/CMakeLists.txt" ]; do folder=$(dirname "$folder"); done
+  lists=$ROOT/$folder/CMakeLists.txt
+  target=$(tr '\n' ' ' <"$lists" | grep -oE '(adit_layer_test\(|add_executable\()[a-z0-9_]+ [^)]*' | grep -F " ${file#"$folder"/}" | head -n 1 |
+    sed -E 's/^adit_layer_test\(([a-z0-9_]+) .*/adit_\1_test/; s/^add_executable\(([a-z0-9_]+) .*/\1/')
+  [ -n "$target" ] || die "$folder/CMakeLists.txt builds no test of $file"
+  build release "$target"
+  [ -n "$("$(binary release "$target")" --gtest_list_tests --gtest_filter="$filter" 2>/dev/null | grep '^  ')" ] ||
+    die "$file has no test $1"
+  "$(binary release "$target")" --gtest_filter="$filter"
+}
+
 # soak [ENDINGS]: what CI runs shortened, at length: each of the endings test's cases ends so many sessions at random moments.
 soak() {
   build release adit_endings_test
@@ -66,11 +94,45 @@ bench() {
   ADIT_ORACLE=$program python3 "$ROOT/bench/report.py" "$ROOT/build/release/bench" --json "$ROOT/build/bench.json" "$@"
 }
 
+# other_revision REV: the folder with that revision's files, a build of it beside them.
+other_revision() {
+  local revision dir
+  revision=$(git -C "$ROOT" rev-parse --verify --quiet "$1^{commit}") || die "no such revision: $1"
+  dir=$ROOT/build/against/$(git -C "$ROOT" rev-parse --short=12 "$revision")
+  if [ ! -d "$dir" ]; then
+    rm -rf "$dir.making"
+    mkdir -p "$dir.making"
+    git -C "$ROOT" archive "$revision" | tar -x -C "$dir.making"
+    mv -T "$dir.making" "$dir"
+  fi
+  printf '%s\n' "$dir"
+}
+
+# build_cost [REV]: what compiling all of it costs with nothing cached (but for cargo's folder), and which files cost most.
+build_cost() {
+  local source=$ROOT build=$ROOT/build/cost
+  deps
+  if [ $# -gt 0 ]; then
+    source=$(other_revision "$1") || exit 1
+    build=$source/build/cost
+  fi
+  rm -rf "$build"
+  (cd "$source" && cmake --preset release -B "$build") >"$ROOT/build/cost.log" 2>&1 || { cat "$ROOT/build/cost.log" >&2; die 'build-cost: cmake failed'; }
+  # cargo's part is made before, so that only the compiler's is counted.
+  ninja -C "$build" bridge/all >>"$ROOT/build/cost.log" 2>&1 || true
+  rm -f "$build/.ninja_log"
+  (CCACHE_DISABLE=1 quietly 'build-cost: compiling' "$ROOT/build/cost.log" ninja -C "$build"; times) | tail -n 1 |
+    awk '{ gsub(/[ms]/, " "); print "CPU of all compilers and linkers:", int($1 * 60 + $2 + $3 * 60 + $4), "s" }'
+  awk '!/^#/ { sum += $2 - $1; print ($2 - $1) / 1000, $4 > "/dev/stderr" } END { printf "sum of .ninja_log: %d s\n", sum / 1000 }' "$build/.ninja_log" 2>"$build/edges"
+  sort -rn "$build/edges" | head -n 10
+}
+
 # bench_against REV [ARGUMENTS]: builds the benchmarks of REV beside ours and runs both by turns (bench/against.py).
 bench_against() {
-  local revision short dir only=() targets=(adit_bench) i
+  local short dir only=() targets=(adit_bench) i
   [ $# -gt 0 ] || die 'bench --against takes a revision: ./dev bench --against main'
-  revision=$(git -C "$ROOT" rev-parse --verify --quiet "$1^{commit}") || die "no such revision: $1"
+  dir=$(other_revision "$1") || exit 1
+  short=$(basename "$dir")
   shift
   for ((i = 1; i <= $#; i++)); do
     case ${!i} in --only=*) IFS=, read -ra only <<<"${!i#--only=}" ;; --only) i=$((i + 1)); IFS=, read -ra only <<<"${!i:-}" ;; esac
@@ -78,17 +140,8 @@ bench_against() {
   [ "${#only[@]}" -eq 0 ] || targets=("${only[@]}")
   command -v valgrind strip >/dev/null || deps
 
-  short=$(git -C "$ROOT" rev-parse --short=12 "$revision")
-  dir=$ROOT/build/against/$short
-  if [ ! -d "$dir" ]; then
-    mkdir -p "$dir.making"
-    git -C "$ROOT" archive "$revision" | tar -x -C "$dir.making"
-    # Both are measured with one ruler.
-    cp "$ROOT/bench/timing.h" "$dir.making/bench/timing.h"
-    mv -T "$dir.making" "$dir"
-  else
-    cmp -s "$ROOT/bench/timing.h" "$dir/bench/timing.h" || cp "$ROOT/bench/timing.h" "$dir/bench/timing.h"
-  fi
+  # Both are measured with one ruler.
+  cmp -s "$ROOT/bench/timing.h" "$dir/bench/timing.h" || cp "$ROOT/bench/timing.h" "$dir/bench/timing.h"
   say "bench: building $short in $dir"
   env -u CCACHE_BASEDIR ADIT_CACHE="$CACHE" "$dir/dev" build release "${targets[@]}"
   build release "${targets[@]}"
