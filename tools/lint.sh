@@ -105,6 +105,37 @@ check_protocol_page() {
       END { exit bad }' - "$page" >&2
 }
 
+# What the documents name exists: paths, links, pages and their sections.
+check_documents() { python3 "$ROOT/tools/check_documents.py" >&2; }
+
+# check_staged: what the pre-commit hook of `./dev hooks` runs; a second or two.
+check_staged() {
+  local file failed=()
+  while IFS= read -r -d '' file; do
+    case $file in
+      *.h | *.c | *.cpp) git show ":$file" | clang-format-19 --dry-run --Werror --assume-filename="$file" || failed+=("$file: layout (./dev fmt)") ;;
+      *.rs) git show ":$file" | rustfmt --check --edition 2024 --config-path "$ROOT" >/dev/null || failed+=("$file: layout (cargo fmt)") ;;
+    esac
+  done < <(git diff --cached --name-only --diff-filter=d -z)
+  check_layers || failed+=(layers)
+  check_documents || failed+=('the documents name what is not there')
+  [ "${#failed[@]}" -eq 0 ] && return
+  printf 'pre-commit: %s\n' "${failed[@]}" >&2
+  return 1
+}
+
+# hooks: puts tools/hooks into this clone's git folder. A hook of the user's own stays.
+hooks() {
+  local hook to
+  for hook in "$ROOT"/tools/hooks/*; do
+    to=$(git -C "$ROOT" rev-parse --path-format=absolute --git-path hooks)/$(basename "$hook")
+    if [ -e "$to" ] && ! grep -q 'dev hooks' "$to"; then die "hooks: $to is there and not ours; add to it: ./dev check-staged"; fi
+    mkdir -p "$(dirname "$to")"
+    cp "$hook" "$to"
+    say "hooks: installed $to"
+  done
+}
+
 # The files clang-tidy looks at, tests, fuzz targets and benchmarks left out: changed since BASE (default: where this branch left the main one, else the commit before), or all.
 tidy_files() {
   local base=${1:-}
@@ -144,6 +175,8 @@ lint() {
   check_house || failed+=('the rules of the house')
   say 'lint: the tests that docs/protocol.md names'
   check_protocol_page || failed+=(docs/protocol.md)
+  say 'lint: what the documents name'
+  check_documents || failed+=(documents)
   mapfile -t files < <(tidy_files "${1:-}" | grep -vE '^(fuzz|bench)/|_test\.cpp$' || true)
   if [ "${#files[@]}" -gt 0 ]; then
     # Whatever was built last has the compile commands; configuring is enough for clang-tidy.
