@@ -71,9 +71,9 @@ TEST_F(ServiceTest, WhatStillRunsAtTheDeadlineIsCutOff) {
 TEST_F(ServiceTest, AShardThatHangsIsLeftOutOfTheAnswersAndKeepsNoStopWaiting) {
   start();
   std::promise<void> release;
-  auto released = release.get_future();
   std::promise<void> hangs;
-  shards_[1].post([&] {
+  // The shard may wake only when this test's variables are gone.
+  shards_[1].post([&hangs, released = release.get_future().share()] {
     hangs.set_value();
     released.wait();
   });
