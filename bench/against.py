@@ -27,6 +27,7 @@ from report import PROGRAMS, ROWS, number
 
 ONE_THREAD = ["share_bench", "noise_bench", "sri_bench"]
 CALLGRIND_ROUNDS = "11"  # Of programs that read $ADIT_BENCH_ROUNDS.
+FEW_BLOCKS = 5  # With fewer nothing is called slower or faster.
 SAME_TIME = 0.01  # Where the code lies in memory changes as much.
 SAME_INSTRUCTIONS = 0.002  # A smaller share of change is not shown.
 SHOWN_OF_PROGRAM = 0.002  # A function that makes up less of the program's instructions is not shown.
@@ -90,6 +91,8 @@ def compare_times(old, new, programs, times):
 
 
 def verdict(key, compared):
+    if len(compared["each"]) < FEW_BLOCKS:
+        return ""
     more_is_better = len((ROWS.get(key, (None, None, None))[2] or ())) == 3
     if compared["p10"] > 1 and compared["median"] > 1 + SAME_TIME:
         return "faster" if more_is_better else "slower"
@@ -173,9 +176,11 @@ def compare_instructions(old, new, programs, work):
         a_call = {function: [count[function][1] / count[function][0] for count in (was, now)]
                   for function in was.keys() & now.keys() if was[function][0] and now[function][0]}
         changed = {function: pair for function, pair in a_call.items()
-                   if not site(function) and "adit::" in function and abs(pair[1] / max(pair[0], 1) - 1) > SAME_INSTRUCTIONS
+                   if not site(function) and "adit::" in without_arguments(function) and abs(pair[1] / max(pair[0], 1) - 1) > SAME_INSTRUCTIONS
                    and max(was[function][1] / was_all, now[function][1] / now_all) > SHOWN_OF_PROGRAM}
-        compared[name] = {"all": [was_all, now_all], "timed": {site(f): pair for f, pair in a_call.items() if site(f)}, "functions": changed}
+        # Of an older revision a program may not know $ADIT_BENCH_ROUNDS: it did more, and what it did in all says nothing.
+        as_often = all(was[function][0] == now[function][0] for function in was.keys() & now.keys() if site(function))
+        compared[name] = {"all": [was_all, now_all] if as_often else None, "timed": {site(f): pair for f, pair in a_call.items() if site(f)}, "functions": changed}
     return compared
 
 
@@ -183,7 +188,7 @@ def print_instructions(compared, names):
     print(f"\n| instructions, counted by callgrind | {names[0]} | {names[1]} | new / old |")
     print("|---|---|---|---|")
     for name, counted in compared.items():
-        lines = [(f"{name}: the whole program", counted["all"])]
+        lines = [(f"{name}: the whole program", counted["all"])] if counted["all"] else []
         lines += [(f"{name}: one run of `{what}`", pair) for what, pair in sorted(counted["timed"].items())]
         lines += [(f"{name}: changed: `{without_arguments(what)}`", pair) for what, pair in sorted(counted["functions"].items(), key=lambda item: -item[1][1])]
         for what, (was, now) in lines:
