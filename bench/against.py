@@ -124,12 +124,20 @@ def count_instructions(program, log):
     bare = log.with_suffix(".program")
     subprocess.run(["strip", "--strip-debug", "-o", bare, program], check=True)
     env = dict(os.environ, ADIT_BENCH_ROUNDS=CALLGRIND_ROUNDS)
-    command = ["valgrind", "--tool=callgrind", "--quiet", f"--callgrind-out-file={log}", bare, "--json"]
+    command = ["valgrind", "--tool=callgrind", "--quiet", "--demangle=no", f"--callgrind-out-file={log}", bare, "--json"]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env)
     bare.unlink()
     if done.returncode != 0:
         sys.exit(f"callgrind on {program} failed ({done.returncode}):\n{done.stderr[-2000:]}")
-    return parse_callgrind(log.read_text())
+    total, functions = parse_callgrind(log.read_text())
+    # Valgrind's own demangler knows no constrained templates.
+    plain = subprocess.run(["llvm-cxxfilt-19"], input="\n".join(functions), stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    merged = {}
+    for name, (calls, cost) in zip(plain, functions.values()):
+        both = merged.setdefault(name, [0, 0])
+        both[0] += calls
+        both[1] += cost
+    return total, merged
 
 
 def parse_callgrind(text):
