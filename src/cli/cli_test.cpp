@@ -198,7 +198,7 @@ TEST_F(Cli, CheckSaysWhatStopsTheStart) {
                              "[template_provider_type.Embedded]\n");
   const Ran checked = adit("check " + file);
   EXPECT_EQ(checked.code, 0);
-  EXPECT_THAT(checked.output, HasSubstr("stops the start: cannot read " + folder_ + "/none: No such file or directory"));
+  EXPECT_THAT(checked.output, HasSubstr("stops the start: " + folder_ + "/none does not exist"));
   EXPECT_THAT(checked.output, HasSubstr("valid for `adit pool`; 1 thing stops the start"));
   const Ran started = adit("pool -c " + file);
   EXPECT_EQ(started.code, 2);

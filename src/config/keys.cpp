@@ -7,9 +7,10 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
-#include <system_error>
+#include <utility>
 
+#include "base/fd.h"
+#include "base/file.h"
 #include "base/hex.h"
 
 namespace adit::config {
@@ -17,69 +18,32 @@ namespace {
 
 constexpr std::size_t kMaxSecretBytes = 4096;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool ok() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
-
 // Text that is erased when it is no longer needed.
 struct SecretText {
   std::string text;
   ~SecretText() { sodium_memzero(text.data(), text.size()); }
 };
 
-std::string system_words() { return std::generic_category().message(errno); }
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
 Result<> write_secret_file(const std::string& path, std::string_view text, bool overwrite) {
-  const std::filesystem::path target(path);
-  const std::string folder = target.has_parent_path() ? target.parent_path().string() : ".";
-  const auto unwritable = [&path] {
-    return fail(KeyErrc::kUnwritable, "cannot write the key file " + path + ": " + system_words());
-  };
   const auto exists = [&path] {
     return fail(KeyErrc::kExists,
                 path + " exists already; --force replaces it (whoever knows the old key then no longer knows this one)");
   };
   if (struct stat info{}; !overwrite && ::lstat(path.c_str(), &info) == 0) return exists();
+  const auto written =
+      write_atomically(FileSystem::real(), path, text, overwrite ? AtomicFile::Replace::kYes : AtomicFile::Replace::kNo);
+  if (written) return {};
+  // Two of us at once cannot lose a key.
+  if (written.error() == EEXIST) return exists();
+  return fail(KeyErrc::kUnwritable, "the key file " + describe_file_error(path, "written", written.error()));
+}
 
-  std::string temporary = path + ".XXXXXX";
-  const Descriptor file(::mkstemp(temporary.data()));  // Mode 0600.
-  if (!file.ok()) return unwritable();
-  const auto give_up = [&](auto failure) {
-    ::unlink(temporary.c_str());
-    return failure;
-  };
-  if (!write_all(file.get(), text) || ::fsync(file.get()) != 0) return give_up(unwritable());
-  if (overwrite) {
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up(unwritable());
-  } else {
-    // Unlike rename, link never replaces: two of us at once cannot lose a key.
-    if (::link(temporary.c_str(), path.c_str()) != 0) return give_up(errno == EEXIST ? exists() : unwritable());
-    ::unlink(temporary.c_str());
-  }
-  const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.ok() || ::fsync(directory.get()) != 0) return unwritable();
-  return {};
+/// Adds how to make the file, if what is wrong is that there is none.
+Error with_remedy(Error error, const std::string& path, const char* command) {
+  struct stat info{};
+  const bool missing = error.is(KeyErrc::kUnreadable) && ::stat(path.c_str(), &info) != 0 && errno == ENOENT;
+  if (!missing) return error;
+  return {KeyErrc::kUnreadable, error.message() + "; `" + command + " --out " + path + "` makes one"};
 }
 
 }  // namespace
@@ -103,11 +67,12 @@ std::string_view error_name(KeyErrc code) {
 }
 
 Result<std::string> read_secret_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file.ok()) return fail(KeyErrc::kUnreadable, "cannot read " + path + ": " + system_words());
+  const auto unreadable = [&path](int error) { return fail(KeyErrc::kUnreadable, describe_file_error(path, "read", error)); };
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.ok()) return unreadable(errno);
   struct stat info{};
-  if (::fstat(file.get(), &info) != 0) return fail(KeyErrc::kUnreadable, "cannot read " + path + ": " + system_words());
-  if (!S_ISREG(info.st_mode)) return fail(KeyErrc::kUnreadable, "cannot read " + path + ": it is not a regular file");
+  if (::fstat(file.get(), &info) != 0) return unreadable(errno);
+  if (!S_ISREG(info.st_mode)) return fail(KeyErrc::kUnreadable, path + " cannot be read: it is not a regular file");
   if ((info.st_mode & 077) != 0) {
     char mode[8];
     std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(info.st_mode & 07777));
@@ -118,7 +83,7 @@ Result<std::string> read_secret_file(const std::string& path) {
   while (size < text.size()) {
     const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(KeyErrc::kUnreadable, "cannot read " + path + ": " + system_words());
+    if (got < 0) return unreadable(errno);
     if (got == 0) break;
     size += static_cast<std::size_t>(got);
   }
@@ -133,12 +98,7 @@ Result<std::string> read_secret_file(const std::string& path) {
 
 Result<noise::AuthorityKeyPair> read_authority_key(const std::string& path) {
   auto read = read_secret_file(path);
-  if (!read) {
-    return fail(
-        read.error().is(KeyErrc::kUnreadable)
-            ? Error(KeyErrc::kUnreadable, read.error().message() + "; `adit keys authority --out " + path + "` makes one")
-            : read.error());
-  }
+  if (!read) return fail(with_remedy(std::move(read.error()), path, "adit keys authority"));
   const SecretText text{std::move(*read)};
   auto secret = noise::parse_secret_key(text.text);
   if (!secret) return fail(KeyErrc::kNoKey, path + " holds no authority key: " + secret.error().message());
@@ -149,11 +109,7 @@ Result<noise::AuthorityKeyPair> read_authority_key(const std::string& path) {
 
 Result<noise::Secret> read_node_key(const std::string& path) {
   auto read = read_secret_file(path);
-  if (!read) {
-    return fail(read.error().is(KeyErrc::kUnreadable)
-                    ? Error(KeyErrc::kUnreadable, read.error().message() + "; `adit keys node --out " + path + "` makes one")
-                    : read.error());
-  }
+  if (!read) return fail(with_remedy(std::move(read.error()), path, "adit keys node"));
   const SecretText text{std::move(*read)};
   noise::Secret secret;
   if (!from_hex(text.text, {secret.data(), noise::Secret::kSize})) {
@@ -170,7 +126,7 @@ Result<NodeKey> take_node_key(const std::string& path) {
   }
   // Reading says better than locking what else is wrong with the file.
   ADIT_TRY(auto secret, read_node_key(path));
-  if (!lock) return fail(KeyErrc::kUnreadable, "cannot lock " + path + ": " + std::generic_category().message(lock.error()));
+  if (!lock) return fail(KeyErrc::kUnreadable, describe_file_error(path, "locked", lock.error()));
   return NodeKey{std::move(secret), std::move(*lock)};
 }
 

@@ -124,9 +124,17 @@ TEST_F(Keys, AnAbsentFileIsNamedWithTheCommandThatMakesIt) {
   const auto authority = read_authority_key(path_);
   ASSERT_FALSE(authority.has_value());
   EXPECT_TRUE(authority.error().is(KeyErrc::kUnreadable));
-  EXPECT_THAT(authority.error().message(), HasSubstr(path_ + ": No such file or directory"));
+  EXPECT_THAT(authority.error().message(), HasSubstr(path_ + " does not exist"));
   EXPECT_THAT(authority.error().message(), HasSubstr("adit keys authority --out " + path_));
   EXPECT_THAT(read_node_key(path_).error().message(), HasSubstr("adit keys node --out " + path_));
+}
+
+TEST_F(Keys, AFileThatIsThereAndCannotBeReadIsNotCalledMissing) {
+  std::filesystem::create_symlink(path_, path_);  // Leads to itself.
+  const auto authority = read_authority_key(path_);
+  EXPECT_TRUE(authority.error().is(KeyErrc::kUnreadable));
+  EXPECT_THAT(authority.error().message(), HasSubstr(path_ + " cannot be read: Too many levels of symbolic links"));
+  EXPECT_THAT(authority.error().message(), testing::Not(HasSubstr("makes one")));
 }
 
 TEST_F(Keys, AFolderIsNoKeyFile) {
