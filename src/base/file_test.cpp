@@ -74,10 +74,7 @@ TEST(RealFiles, OneHolderHasAFoldersLockUntilItIsGone) {
 TEST(MakeFolders, EachThatWasMadeOutlivesACrash) {
   MemoryFileSystem files;
   ASSERT_TRUE(make_folders(files, "a/b/c/"));
-  CrashChoices choices;
-  do {
-    EXPECT_TRUE(files.after_crash(choices)->open_folder("a/b/c"));
-  } while (choices.next());
+  for_each_crash(files, 100, [](MemoryFileSystem& left) { EXPECT_TRUE(left.open_folder("a/b/c")); });
   const std::size_t before = files.steps();
   ASSERT_TRUE(make_folders(files, "a/b/c"));
   EXPECT_LE(files.steps() - before, 2u);
@@ -114,14 +111,13 @@ TEST(WriteAtomically, ACrashAtAnyStepLeavesTheOldFileOrTheNewOneWhole) {
     files->crash_at(step);
     const bool written = write_atomically(*files, "key", "the new text", Replace::kYes).has_value();
     EXPECT_EQ(written, step == steps);
-    CrashChoices choices;
     std::size_t seen_new = 0;
-    do {
-      const auto content = files->after_crash(choices)->content("key");
+    for_each_crash(*files, 100, [&](const MemoryFileSystem& left) {
+      const auto content = left.content("key");
       ASSERT_TRUE(content) << step;
       EXPECT_TRUE(content == "the new text" || (!written && content == "old")) << step << " " << *content;
       seen_new += content == "the new text" ? 1 : 0;
-    } while (choices.next());
+    });
     if (step == steps - 1) EXPECT_GT(seen_new, 0u);  // The folder was not synced, so both can be.
   }
 }
@@ -204,24 +200,17 @@ TEST(MemoryFiles, ACrashKeepsWhatWasSyncedAndOfTheRestAnything) {
   ASSERT_TRUE((*file)->write("synced"));
   ASSERT_TRUE((*file)->sync());
   std::set<std::optional<std::string>> seen;
-  CrashChoices before;
-  do {
-    seen.insert(files.after_crash(before)->content("a"));
-  } while (before.next());
+  for_each_crash(files, 100, [&](const MemoryFileSystem& left) { seen.insert(left.content("a")); });
   EXPECT_EQ(seen, (std::set<std::optional<std::string>>{std::nullopt, "synced"}));  // Its name was not synced.
 
   ASSERT_TRUE((*folder)->sync());
   ASSERT_TRUE((*file)->write(" and not"));
   ASSERT_TRUE(files.rename("a", "b"));
   seen.clear();
-  CrashChoices after;
-  std::size_t combinations = 0;
-  do {
-    const auto left = files.after_crash(after);
-    EXPECT_NE(left->content("a").has_value(), left->content("b").has_value());
-    seen.insert(left->content(left->content("a") ? "a" : "b"));
-    ++combinations;
-  } while (after.next());
+  const std::size_t combinations = for_each_crash(files, 100, [&](const MemoryFileSystem& left) {
+    EXPECT_NE(left.content("a").has_value(), left.content("b").has_value());
+    seen.insert(left.content(left.content("a") ? "a" : "b"));
+  });
   EXPECT_EQ(combinations, 8u);
   EXPECT_EQ(seen, (std::set<std::optional<std::string>>{"synced", "synced and not", "synced ", std::string(14, '\0')}));
 }

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <string_view>
@@ -19,13 +21,15 @@
 
 namespace adit {
 
-/// What a crash keeps of that which was not synced, as a row of choices that a test goes through one after the other:
-///   CrashChoices choices;
-///   do { check(*files.after_crash(choices)); } while (choices.next());
+/// What a crash keeps of that which was not synced, as a row of choices. for_each_crash goes through them.
 class CrashChoices {
  public:
+  CrashChoices() = default;                                     ///< The first choice at each place.
+  explicit CrashChoices(std::uint64_t seed) : random_(seed) {}  ///< Any.
+
   /// A number below `count`; the same one each time until next().
   std::size_t pick(std::size_t count) {
+    if (random_) return static_cast<std::size_t>((*random_)() % count);
     if (at_ == taken_.size()) taken_.push_back({0, count});
     return taken_[at_++].first;
   }
@@ -38,6 +42,7 @@ class CrashChoices {
   }
 
  private:
+  std::optional<std::mt19937_64> random_;
   std::vector<std::pair<std::size_t, std::size_t>> taken_;  ///< Chosen, and of how many.
   std::size_t at_ = 0;
 };
@@ -346,5 +351,24 @@ class MemoryFileSystem final : public FileSystem {
 
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
+
+/// Calls `check` with everything that a crash now can leave of `files`; of more than `most` with the first so many and as many
+/// others at random. Returns how often.
+template <class Check>
+std::size_t for_each_crash(const MemoryFileSystem& files, std::size_t most, Check check) {
+  CrashChoices choices;
+  std::size_t count = 0;
+  do {
+    check(*files.after_crash(choices));
+    ++count;
+  } while (choices.next() && count < most);
+  if (count < most) return count;
+  for (std::size_t seed = 0; seed < most; ++seed) {
+    CrashChoices any(seed);
+    check(*files.after_crash(any));
+    ++count;
+  }
+  return count;
+}
 
 }  // namespace adit
