@@ -34,22 +34,33 @@ BlockHeader BlockHeader::parse(std::span<const std::uint8_t, kHeaderSize> bytes)
   return header;
 }
 
-Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution) {
-  ADIT_TRY(const std::vector<std::uint8_t> with_witness, add_coinbase_witness(solution.coinbase));
+Result<std::vector<std::uint8_t>> complete_coinbase(const Template& block_template, Bytes coinbase) {
+  ADIT_TRY(const TxLayout layout, transaction_layout(coinbase));
+  if (layout.size != coinbase.size()) return fail(Errc::kMalformed, "bytes follow the coinbase transaction");
+  if (layout.has_witness == block_template.has_witness_commitment) return std::vector(coinbase.begin(), coinbase.end());
+  return layout.has_witness ? strip_witness(coinbase) : add_coinbase_witness(coinbase);
+}
+
+Result<BlockHeader> solved_header(const Template& block_template, const BlockSolution& solution) {
+  ADIT_TRY(const TransactionIds ids, transaction_ids(solution.coinbase));
   BlockHeader header;
   header.version = solution.version;
   header.prev_hash = block_template.prev_hash;
-  header.merkle_root = fold_merkle_path(sha256d(solution.coinbase), block_template.merkle_path);
+  header.merkle_root = fold_merkle_path(ids.txid, block_template.merkle_path);
   header.ntime = solution.ntime;
   header.nbits = block_template.nbits;
   header.nonce = solution.nonce;
+  return header;
+}
 
+Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution) {
+  ADIT_TRY(const BlockHeader header, solved_header(block_template, solution));
+  ADIT_TRY(const std::vector<std::uint8_t> coinbase, complete_coinbase(block_template, solution.coinbase));
   FoundBlock block;
   block.template_id = block_template.id;
   block.height = block_template.height;
   block.hash = header.hash();
   const auto header_bytes = header.serialize();
-  const std::vector<std::uint8_t>& coinbase = block_template.has_witness_commitment ? with_witness : solution.coinbase;
   std::size_t size = header_bytes.size() + 9 + coinbase.size();
   for (const auto& transaction : block_template.transactions) size += transaction.size();
   block.bytes.reserve(size);

@@ -32,7 +32,9 @@ struct BlockSolution {
   std::uint32_t version = 0;
   std::uint32_t ntime = 0;
   std::uint32_t nonce = 0;
-  std::vector<std::uint8_t> coinbase;  ///< BIP141-stripped: prefix + extranonce + suffix.
+  /// The whole coinbase transaction, BIP141-stripped (prefix + extranonce + suffix) or with its witness: complete_coinbase()
+  /// makes it what the block carries.
+  std::vector<std::uint8_t> coinbase;
 };
 
 /// A found block, ready for a node.
@@ -44,7 +46,14 @@ struct FoundBlock {
       bytes;  ///< Header, transaction count, coinbase with its witness where the template has a commitment, the others.
 };
 
-/// Puts the block together. Whether it proves its work is the caller's to know. Errors: kMalformed if the coinbase is none.
+/// The solution's coinbase as a block on that template carries it: with its witness where the template has a commitment,
+/// without one where it has none (BIP141). Errors: kMalformed if `coinbase` is not exactly one serialized transaction.
+Result<std::vector<std::uint8_t>> complete_coinbase(const Template& block_template, Bytes coinbase);
+
+/// The header of the block. Errors: kMalformed if the coinbase is not exactly one serialized transaction.
+Result<BlockHeader> solved_header(const Template& block_template, const BlockSolution& solution);
+
+/// Puts the block together. Whether it proves its work is the caller's to know. Errors: as solved_header.
 Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution);
 
 /// A block taken apart; the spans point into the bytes that were parsed.

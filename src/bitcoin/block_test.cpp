@@ -63,6 +63,30 @@ TEST(Block, CarriesTheOtherTransactionsAndCommitsToThem) {
   EXPECT_TRUE(transaction_layout(view->transactions[0])->has_witness);
 }
 
+TEST(Block, ASolutionsCoinbaseMayComeWithItsWitnessOrWithout) {
+  for (const bool commitment : {false, true}) {
+    Template t;
+    t.nbits = 0x207fffff;
+    t.height = 20;
+    t.coinbase_script_prefix = height_push(t.height);
+    t.has_witness_commitment = commitment;
+    if (commitment) t.coinbase_outputs = {{0, witness_commitment_script({})}};
+    const auto parts = build_coinbase(t, {}, "", 0);
+    BlockSolution stripped{0x20000000, 1, 2, parts->prefix};
+    stripped.coinbase.insert(stripped.coinbase.end(), parts->suffix.begin(), parts->suffix.end());
+    BlockSolution whole = stripped;
+    whole.coinbase = *add_coinbase_witness(stripped.coinbase);
+    const auto block = assemble_block(t, stripped);
+    ASSERT_TRUE(block);
+    EXPECT_EQ(assemble_block(t, whole)->bytes, block->bytes);
+    EXPECT_EQ(transaction_layout(parse_block(block->bytes)->transactions[0])->has_witness, commitment);
+    EXPECT_EQ(solved_header(t, whole)->hash(), block->hash);
+    EXPECT_EQ(*complete_coinbase(t, stripped.coinbase), commitment ? whole.coinbase : stripped.coinbase);
+    stripped.coinbase.push_back(0);
+    EXPECT_FALSE(complete_coinbase(t, stripped.coinbase));
+  }
+}
+
 TEST(Block, ACoinbaseThatIsNoTransactionIsRefused) {
   EXPECT_FALSE(assemble_block(Template{}, BlockSolution{1, 1, 1, bytes_of("00010203")}));
 }

@@ -19,13 +19,14 @@ struct TxOutput {
 
 /// Immutable once published; shared by all shards as std::shared_ptr<const Template>.
 struct Template {
-  std::uint64_t id = 0;            ///< Strictly increasing within one source.
-  std::uint32_t version = 0;       ///< Block version to start from.
-  Hash256 prev_hash{};             ///< Internal byte order (as in the block header).
-  std::uint32_t nbits = 0;         ///< Compact target of the network.
-  std::uint32_t min_ntime = 0;     ///< Smallest header time that the network accepts on this tip.
-  std::uint32_t current_time = 0;  ///< Header time that the source proposes, >= min_ntime.
-  std::uint32_t height = 0;        ///< Of the block to be found.
+  std::uint64_t id = 0;                  ///< Strictly increasing within one source.
+  std::uint32_t version = 0;             ///< Block version to start from.
+  Hash256 prev_hash{};                   ///< Internal byte order (as in the block header).
+  std::uint32_t nbits = 0;               ///< Compact target of the network.
+  std::uint32_t min_ntime = 0;           ///< Smallest header time that the network accepts on this tip with these nbits.
+  std::uint32_t max_ntime = 0xffffffff;  ///< Largest one with which these nbits hold (testnet's 20 minutes); else no bound.
+  std::uint32_t current_time = 0;        ///< Header time that the source proposes, >= min_ntime.
+  std::uint32_t height = 0;              ///< Of the block to be found.
   std::uint32_t coinbase_version = 2;
   std::vector<std::uint8_t> coinbase_script_prefix;  ///< Start of the coinbase's scriptSig: the BIP34 height push.
   std::uint32_t coinbase_sequence = 0xffffffff;

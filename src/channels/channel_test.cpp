@@ -205,6 +205,20 @@ TEST_P(ChannelTest, TimeBeforeTheTipsOrTwoHoursAheadIsRefused) {
   EXPECT_EQ(share_error_code(ShareVerdict::kInvalidTime), "invalid-share");
 }
 
+TEST_P(ChannelTest, BitsThatChangeWithoutANewTipMakeOlderSharesStaleAndTheNewBitsCount) {
+  open_and_start();
+  const Share old = good_share();
+  give_job(1, 0x1b00ffff);
+  EXPECT_TRUE(job().new_tip);
+  EXPECT_EQ(submit(old), ShareVerdict::kStale);
+  EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted) << "hashed with the bits that were told last";
+  give_job(1, 0x1b00ffff);
+  EXPECT_FALSE(job().new_tip);
+  EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  give_job(1);
+  EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted) << "and back";
+}
+
 TEST_P(ChannelTest, OnlyBip323BitsOfTheVersionMayChange) {
   open_and_start();
   for (unsigned bit = 0; bit < 32; ++bit) {

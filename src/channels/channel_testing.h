@@ -36,7 +36,7 @@ inline bitcoin::TemplatePtr make_template(std::uint64_t id, std::uint8_t tip, st
   made->version = 0x20000000;
   made->prev_hash = hash_of(tip);
   made->nbits = nbits;
-  made->min_ntime = kNtime - 600;
+  made->min_ntime = kNtime;
   made->current_time = kNtime;
   made->height = 100u + tip;
   made->coinbase_script_prefix = bitcoin::height_push(100U + tip);

@@ -87,6 +87,20 @@ TEST(ClientChannel, ARefreshedJobIsMinedAtOnceOnTheSameTip) {
   EXPECT_NE(channel.find(5), nullptr) << "past jobs of the tip stay valid";
 }
 
+TEST(ClientChannel, BitsThatChangeWithoutANewTipVoidAllOtherJobs) {
+  const Upstream pool;
+  ClientChannel channel = pool.extended();
+  for (const std::uint32_t id : {5u, 6u}) {
+    ASSERT_TRUE(give(channel, pool.job(id)));
+    auto tip = pool.tip(id);
+    tip.nbits = id == 5 ? 0x1a0fffff : 0x1d00ffff;
+    const auto active = channel.on_set_new_prev_hash(tip);
+    ASSERT_TRUE(active);
+    EXPECT_EQ((*active)->rules.nbits, tip.nbits);
+  }
+  EXPECT_EQ(channel.check({.job_id = 5}, testing::kNow.unix_time).verdict, ShareVerdict::kStale);
+}
+
 TEST(ClientChannel, SetNewPrevHashVoidsAllOtherJobs) {
   const Upstream pool;
   ClientChannel channel = pool.extended(0);

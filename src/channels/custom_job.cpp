@@ -38,7 +38,7 @@ std::expected<JobPtr, std::string_view> make_custom_job(const wire::SetCustomMin
   using Refusal = std::unexpected<std::string_view>;
   if (message.prev_hash != tip.rules.prev_hash) return Refusal("stale-chain-tip");
   if (message.nbits != tip.rules.nbits) return Refusal("invalid-nbits");
-  if (message.min_ntime < tip.rules.min_ntime || message.min_ntime > std::uint64_t{to_u32(now)} + kMaxFutureSeconds) {
+  if (message.min_ntime < tip.rules.min_ntime || message.min_ntime > latest_ntime(tip.rules, to_u32(now))) {
     return Refusal("invalid-min-ntime");
   }
   const auto height = bitcoin::height_push(tip.block_template->height);

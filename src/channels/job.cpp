@@ -59,7 +59,7 @@ void Job::push_group(std::uint32_t group_id, wire::FrameBuffer& out) const {
   if (new_tip) push_set_new_prev_hash(group_id, out);
 }
 
-Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template) {
+Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template, std::optional<UnixTime> now) {
   const bitcoin::Template& from = *block_template;
   const auto network_target = bitcoin::target_from_compact(from.nbits);
   if (!network_target) return fail(Errc::kMessage, "template " + std::to_string(from.id) + " has an nbits that is no target");
@@ -74,13 +74,18 @@ Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template) {
   job->id = ++last_id_;
   store_be(salt.data(), config_.salt + job->id);
   coinbase->prefix.insert(coinbase->prefix.end(), salt.begin(), salt.end());
-  job->new_tip = !std::exchange(has_tip_, true) || from.prev_hash != tip_;
-  job->ntime = std::max(from.min_ntime, from.current_time);
+  // SetNewPrevHash alone carries nbits, so other ones (testnet's after twenty minutes) are told like a tip.
+  job->new_tip = !std::exchange(has_tip_, true) || from.prev_hash != tip_ || from.nbits != tip_nbits_;
+  std::uint32_t start = from.current_time;
+  if (now) start = static_cast<std::uint32_t>(std::min<std::uint64_t>(start, std::uint64_t{to_u32(*now)} + kMaxClockLead));
+  start = std::max(from.min_ntime, start);
   if (job->new_tip) {
     tip_ = from.prev_hash;
-    tip_min_ntime_ = job->ntime;
+    tip_nbits_ = from.nbits;
+    tip_min_ntime_ = from.min_ntime;
+    tip_ntime_ = start;
   }
-  job->ntime = std::max(job->ntime, tip_min_ntime_);
+  job->ntime = std::min(std::max(start, tip_ntime_), from.max_ntime);
   job->coinbase = std::move(*coinbase);
   job->coinbase_id = {job->coinbase.prefix, kFullExtranonceSize, job->coinbase.suffix};
   job->block_work = Work::of(*network_target);
@@ -89,7 +94,9 @@ Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template) {
                 .prev_hash = from.prev_hash,
                 .nbits = from.nbits,
                 .network_target = *network_target,
-                .min_ntime = tip_min_ntime_};
+                .min_ntime = tip_min_ntime_,
+                .max_ntime = from.max_ntime,
+                .clock_ahead = now && from.current_time > to_u32(*now) ? from.current_time - to_u32(*now) : 0};
   job->block_template = std::move(block_template);
   job->push_extended(kGroupChannelId, job->new_tip, job->group_frames);
   if (job->new_tip) job->push_set_new_prev_hash(kGroupChannelId, job->group_frames);

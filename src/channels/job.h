@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/template.h"
 #include "channels/share.h"
@@ -24,6 +26,9 @@ inline constexpr std::uint32_t kFirstChannelId = 2;
 /// Jobs of one tip that stay valid beside the current one (SRI's MAX_PAST_JOBS).
 inline constexpr std::size_t kMaxPastJobs = 16;
 
+/// Seconds by which a job may start ahead of our clock.
+inline constexpr std::uint32_t kMaxClockLead = 300;
+
 /// Ids of custom jobs start here, and count up on each channel; those of the pool's own jobs are smaller.
 inline constexpr std::uint32_t kFirstCustomJobId = 1u << 31;
 
@@ -35,10 +40,12 @@ struct Job {
   bool transactions_known = true;     ///< The template has them; false for a custom job whose block only its client can build.
   bitcoin::CoinbaseParts coinbase;    ///< Around kFullExtranonceSize bytes.
   bitcoin::HoleySha256d coinbase_id;  ///< Of a full extranonce: the coinbase's txid.
-  bool new_tip = false;               ///< The first job on its tip: goes out as a future job with a SetNewPrevHash behind it.
-  std::uint32_t ntime = 0;            ///< To start from: what SetNewPrevHash and the job's min_ntime say.
-  HeaderRules rules;                  ///< min_ntime is that of the tip's first job.
-  Work block_work;                    ///< What a share is worth that is a block.
+  /// The first job on its tip or with its nbits, which alone a SetNewPrevHash tells: it goes out as a future job with one
+  /// behind it, and all earlier work is stale.
+  bool new_tip = false;
+  std::uint32_t ntime = 0;  ///< To start from: what SetNewPrevHash and the job's min_ntime say.
+  HeaderRules rules;        ///< min_ntime is that of the tip's first template, from which on shares are taken.
+  Work block_work;          ///< What a share is worth that is a block.
   wire::FrameBuffer
       group_frames;  ///< The job for kGroupChannelId, and SetNewPrevHash if new_tip: the same bytes for every connection.
 
@@ -77,15 +84,19 @@ class JobFactory {
 
   explicit JobFactory(Config config) : config_(std::move(config)) {}
 
-  /// Errors: kCoinbase (signature too long); kMessage for a template whose nbits is no target.
-  Result<JobPtr> make(bitcoin::TemplatePtr block_template);
+  /// A job starts at the template's current time, but at most kMaxClockLead ahead of our clock `now`, because a source's clock
+  /// may be wrong; absent: the template's is taken as it is. Errors: kCoinbase (signature too long); kMessage for a template
+  /// whose nbits is no target.
+  Result<JobPtr> make(bitcoin::TemplatePtr block_template, std::optional<UnixTime> now = std::nullopt);
 
  private:
   Config config_;
   std::uint32_t last_id_ = 0;
   bool has_tip_ = false;
   bitcoin::Hash256 tip_{};
-  std::uint32_t tip_min_ntime_ = 0;
+  std::uint32_t tip_nbits_ = 0;
+  std::uint32_t tip_min_ntime_ = 0;  ///< Of the tip's first template.
+  std::uint32_t tip_ntime_ = 0;      ///< That the tip's first job starts at: no later one starts before.
 };
 
 /// The jobs of the current tip, as one shard knows them. Not thread-safe.

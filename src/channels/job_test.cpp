@@ -31,17 +31,99 @@ TEST(Job, IdsCountUpAndATipsFirstJobSaysSo) {
   EXPECT_TRUE(next->new_tip);
 }
 
-TEST(Job, ATipsSmallestTimeIsThatOfItsFirstJob) {
+std::shared_ptr<bitcoin::Template> changeable(std::uint64_t id, std::uint8_t tip) {
+  return std::make_shared<bitcoin::Template>(*make_template(id, tip));
+}
+
+TEST(Job, NoJobOfATipStartsBeforeItsFirst) {
   JobFactory factory = make_factory();
   const JobPtr first = *factory.make(make_template(1, 1));
-  auto later = std::make_shared<bitcoin::Template>(*make_template(2, 1));
+  auto later = changeable(2, 1);
   later->current_time += 30;
   const JobPtr refresh = *factory.make(later);
   EXPECT_EQ(refresh->ntime, testing::kNtime + 30);
   EXPECT_EQ(refresh->rules.min_ntime, testing::kNtime);
-  auto earlier = std::make_shared<bitcoin::Template>(*make_template(3, 1));
+  auto earlier = changeable(3, 1);
   earlier->current_time -= 30;
   EXPECT_EQ((*factory.make(earlier))->ntime, testing::kNtime) << "the source's clock went back";
+}
+
+TEST(Job, ATipsSmallestTimeIsTheTemplatesLeastWhateverClockIsWrong) {
+  JobFactory factory = make_factory();
+  const UnixTime ours = from_u32(testing::kNtime);
+  auto ahead = changeable(1, 1);
+  ahead->min_ntime = testing::kNtime - 3600;
+  ahead->current_time =
+      testing::kNtime + 3 * 3600;  // The node's clock is three hours ahead at the tip, and right a moment later.
+  const JobPtr first = *factory.make(ahead, ours);
+  EXPECT_EQ(first->rules.min_ntime, testing::kNtime - 3600);
+  EXPECT_EQ(first->ntime, testing::kNtime + kMaxClockLead);
+  EXPECT_EQ(first->rules.clock_ahead, 3u * 3600);
+  auto right = changeable(2, 1);
+  right->min_ntime = testing::kNtime - 3600;
+  const JobPtr refresh = *factory.make(right, ours);
+  EXPECT_EQ(refresh->rules.min_ntime, testing::kNtime - 3600);
+  for (const std::uint32_t ntime : {testing::kNtime, testing::kNtime + kMaxClockLead}) {
+    const Share share{.job_id = refresh->id, .ntime = ntime, .version = refresh->rules.version, .extranonce = {}};
+    EXPECT_EQ(check_header_fields(refresh->rules, share, to_u32(ours)), ShareVerdict::kAccepted) << ntime;
+  }
+}
+
+TEST(Job, IfOursIsTheClockThatIsBehindNoShareOfTheNodesTimeIsRefused) {
+  JobFactory factory = make_factory();
+  const std::uint32_t ours = testing::kNtime - 5 * 3600;
+  auto made = changeable(1, 1);
+  made->min_ntime = testing::kNtime - 3600;  // The chain itself is ahead of our clock.
+  const JobPtr job = *factory.make(made, from_u32(ours));
+  EXPECT_EQ(job->ntime, testing::kNtime - 3600);
+  Share share{.job_id = job->id, .ntime = testing::kNtime + 7200, .version = job->rules.version, .extranonce = {}};
+  EXPECT_EQ(check_header_fields(job->rules, share, ours), ShareVerdict::kAccepted);
+  ++share.ntime;
+  EXPECT_EQ(check_header_fields(job->rules, share, ours), ShareVerdict::kInvalidTime);
+  share.ntime = testing::kNtime - 3601;
+  EXPECT_EQ(check_header_fields(job->rules, share, ours), ShareVerdict::kInvalidTime);
+}
+
+// Specimen: one previous hash, bits 1a0fffff and then 1d00ffff (testnet4 after twenty minutes), and back.
+TEST(Job, BitsThatChangeWithoutANewTipAreToldLikeOne) {
+  JobFactory factory = make_factory();
+  JobSet jobs;
+  std::uint64_t id = 0;
+  for (const std::uint32_t nbits : {0x1a0fffffu, 0x1d00ffffu, 0x1a0fffffu}) {
+    auto made = changeable(++id, 1);
+    made->nbits = nbits;
+    const JobPtr job = *factory.make(made);
+    EXPECT_TRUE(job->new_tip);
+    const std::vector<wire::FrameView> frames(job->group_frames.begin(), job->group_frames.end());
+    ASSERT_EQ(frames.size(), 2u);
+    EXPECT_FALSE(frames[0].as<wire::NewExtendedMiningJob>()->min_ntime) << "a future job";
+    EXPECT_EQ(frames[1].as<wire::SetNewPrevHash>()->nbits, nbits);
+    EXPECT_EQ(frames[1].as<wire::SetNewPrevHash>()->prev_hash, testing::hash_of(1));
+    jobs.add(job);
+    EXPECT_EQ(jobs.current()->rules.nbits, nbits);
+    EXPECT_EQ(jobs.find(job->id - 1), nullptr) << "a header with the old bits is no block any more";
+    auto refreshed = changeable(++id, 1);
+    refreshed->nbits = nbits;
+    const JobPtr refresh = *factory.make(refreshed);
+    EXPECT_FALSE(refresh->new_tip);
+    jobs.add(refresh);
+  }
+}
+
+TEST(Job, ATimeWithWhichTheBitsDoNotHoldIsNone) {
+  JobFactory factory = make_factory();
+  auto made = changeable(1, 1);
+  made->max_ntime = testing::kNtime + 40;
+  const JobPtr job = *factory.make(made);
+  EXPECT_EQ(job->ntime, testing::kNtime);
+  Share share{.job_id = job->id, .ntime = testing::kNtime + 40, .version = job->rules.version, .extranonce = {}};
+  EXPECT_EQ(check_header_fields(job->rules, share, testing::kNtime), ShareVerdict::kAccepted);
+  ++share.ntime;
+  EXPECT_EQ(check_header_fields(job->rules, share, testing::kNtime), ShareVerdict::kInvalidTime);
+  auto later = changeable(2, 1);
+  later->current_time += 100;
+  later->max_ntime = testing::kNtime + 40;
+  EXPECT_EQ((*factory.make(later))->ntime, testing::kNtime + 40);
 }
 
 TEST(Job, GroupFramesOfANewTipAreAFutureJobAndItsSetNewPrevHash) {

@@ -35,7 +35,7 @@ enum class ShareVerdict : std::uint8_t {
   kStale,       ///< The job was this channel's, but is no longer valid.
   kInvalidJob,  ///< Never this channel's job.
   kBadExtranonceSize,
-  kInvalidTime,     ///< ntime before the tip's min_ntime, or over two hours ahead of the clock.
+  kInvalidTime,     ///< ntime outside HeaderRules' bounds.
   kVersionBits,     ///< Bits outside BIP323's changed.
   kVersionRolling,  ///< The version changed though the job forbids it.
   kTooEasy,         ///< Above the target that the channel had when the job was given.
@@ -56,13 +56,20 @@ struct HeaderRules {
   bitcoin::Hash256 prev_hash{};
   std::uint32_t nbits = 0;
   bitcoin::U256 network_target;
-  std::uint32_t min_ntime = 0;
+  std::uint32_t min_ntime = 0;           ///< Smallest ntime that the network takes.
+  std::uint32_t max_ntime = 0xffffffff;  ///< Largest one with which nbits hold.
+  std::uint32_t clock_ahead = 0;  ///< Seconds by which the source's clock was ahead of ours: either may be the right one.
 };
+
+/// The largest ntime of a share that the rules take at that time: two hours ahead of the later clock, within max_ntime.
+inline std::uint64_t latest_ntime(const HeaderRules& rules, std::uint32_t now_unix) {
+  const std::uint64_t by_clock = std::uint64_t{now_unix} + rules.clock_ahead + kMaxFutureSeconds;
+  return by_clock < rules.max_ntime ? by_clock : rules.max_ntime;
+}
 
 /// kAccepted unless ntime or version break a rule; looks at nothing else.
 inline ShareVerdict check_header_fields(const HeaderRules& rules, const Share& share, std::uint32_t now_unix) {
-  if (share.ntime < rules.min_ntime || share.ntime > std::uint64_t{now_unix} + kMaxFutureSeconds)
-    return ShareVerdict::kInvalidTime;
+  if (share.ntime < rules.min_ntime || share.ntime > latest_ntime(rules, now_unix)) return ShareVerdict::kInvalidTime;
   if (((share.version ^ rules.version) & ~rules.version_mask) != 0) {
     return rules.version_mask == 0 ? ShareVerdict::kVersionRolling : ShareVerdict::kVersionBits;
   }
