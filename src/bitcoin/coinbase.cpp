@@ -39,6 +39,30 @@ std::vector<std::uint8_t> height_push(std::uint32_t height) {
   return push;
 }
 
+std::uint32_t count_sigops(Bytes script) {
+  constexpr std::uint8_t kPushData1 = 0x4c;
+  constexpr std::uint8_t kPushData4 = 0x4e;
+  std::uint32_t count = 0;
+  ByteReader reader(script);
+  while (reader.left() > 0) {
+    const std::uint8_t opcode = reader.u8();
+    if (opcode < kPushData1) {
+      reader.take(opcode);
+    } else if (opcode <= kPushData4) {
+      const Bytes size = reader.take(std::size_t{1} << (opcode - kPushData1));
+      std::uint64_t pushed = 0;
+      for (std::size_t i = 0; i < size.size(); ++i) pushed |= std::uint64_t{size[i]} << 8 * i;
+      reader.take(pushed);
+    } else if (opcode == 0xac || opcode == 0xad) {
+      count += 1;  // OP_CHECKSIG, OP_CHECKSIGVERIFY.
+    } else if (opcode == 0xae || opcode == 0xaf) {
+      count += 20;  // OP_CHECKMULTISIG, OP_CHECKMULTISIGVERIFY.
+    }
+    if (!reader.ok()) break;  // A push beyond the end: what follows is none.
+  }
+  return count;
+}
+
 std::size_t max_coinbase_tag_size(const Template& block_template, std::size_t extranonce_size) {
   const std::size_t used = block_template.coinbase_script_prefix.size() + push_size(extranonce_size);
   if (used + 1 >= kMaxCoinbaseScriptSize) return 0;

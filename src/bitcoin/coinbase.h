@@ -27,6 +27,10 @@ struct CoinbaseParts {
   std::vector<std::uint8_t> suffix;
 };
 
+/// The signature operations in an output's script, as a block counts them against its limit (Bitcoin Core's GetSigOpCount,
+/// inaccurate): twenty for each opcode of multisig.
+std::uint32_t count_sigops(Bytes script);
+
 /// Bytes left for the tag beside the template's own prefix and an extranonce of that size; both with their push opcodes.
 std::size_t max_coinbase_tag_size(const Template& block_template, std::size_t extranonce_size);
 

@@ -129,5 +129,17 @@ TEST(WitnessCommitment, OfABlockWithNothingButItsCoinbaseIsTheWellKnownOne) {
             "6a24aa21a9ede2f61c3f71d1defd3fa999dfa36953755c690689799962b48bebd836974e8cf9");
 }
 
+TEST(Coinbase, SignatureOperationsOfScriptsAreCountedAsBlocksDo) {
+  using test::bytes_of;
+  EXPECT_EQ(count_sigops({}), 0u);
+  EXPECT_EQ(count_sigops(bytes_of("0014acacacacacacacacacacacacacacacacacacacac")), 0u) << "what is pushed is no opcode";
+  EXPECT_EQ(count_sigops(bytes_of("76a914acacacacacacacacacacacacacacacacacacacac88ac")), 1u);
+  EXPECT_EQ(count_sigops(bytes_of("5152ae")), 20u);
+  EXPECT_EQ(count_sigops(bytes_of("4c02acacad")), 1u);
+  EXPECT_EQ(count_sigops(bytes_of("4d0100acac")), 1u);
+  EXPECT_EQ(count_sigops(bytes_of("4e01000000acac")), 1u);
+  EXPECT_EQ(count_sigops(bytes_of("ac4effffffffac")), 1u) << "a push beyond the end";
+}
+
 }  // namespace
 }  // namespace adit::bitcoin
