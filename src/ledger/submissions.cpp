@@ -78,12 +78,18 @@ void Submissions::release_bytes(const Hash256& hash) {
   Block* const block = find(hash);
   if (block == nullptr) return;
   block->on_disk = true;
-  drop_bytes(*block);
+  drop_bytes();
 }
 
-/// Once it is decided its file is gone, so that bytes that are at hand are kept for the other nodes.
-void Submissions::drop_bytes(Block& block) {
-  if (block.on_disk && !block.decided && !is_under_way(block)) block.bytes = nullptr;
+/// The oldest go first. Of those that are decided the file is gone: what is at hand is kept for the other nodes.
+void Submissions::drop_bytes() {
+  auto held =
+      static_cast<std::size_t>(std::ranges::count_if(blocks_, [](const Block& block) { return block.bytes != nullptr; }));
+  for (auto block = blocks_.rbegin(); block != blocks_.rend() && held > policy_.max_held; ++block) {
+    if (block->bytes == nullptr || !block->on_disk || block->decided || is_under_way(*block)) continue;
+    block->bytes = nullptr;
+    --held;
+  }
 }
 
 Submissions::Block* Submissions::find(const Hash256& hash) {
@@ -137,7 +143,7 @@ Submissions::Outcome Submissions::on_answer(const Attempt& attempt, const NodeAn
   }
   decide(*block, false, now, outcome.decided);
   give_up_if_hopeless(*block, now, outcome.decided);
-  drop_bytes(*block);
+  drop_bytes();
   return outcome;
 }
 
@@ -149,7 +155,7 @@ Submissions::Outcome Submissions::on_failure(const Attempt& attempt, std::uint64
   Errand& errand = block->errands[attempt.node];
   errand.due = now + errand.backoff.next(random);
   give_up_if_hopeless(*block, now, outcome.decided);
-  drop_bytes(*block);
+  drop_bytes();
   return outcome;
 }
 

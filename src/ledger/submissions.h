@@ -33,6 +33,8 @@ class Submissions {
     /// After a submission that did not fail, a node that gives templates is asked to prefer the block: not at once, because
     /// that holds the lock under which the node makes its next template.
     Duration prefer_after = std::chrono::milliseconds(400);
+    /// Blocks on disk whose bytes are held all the same, the newest ones, so that another attempt needs no descriptor.
+    std::size_t max_held = 8;
     std::size_t max_blocks = 1000;  ///< Beyond, those that are decided are no longer offered to other nodes.
   };
 
@@ -51,7 +53,7 @@ class Submissions {
   /// The next attempt that is due, which is under way from now on: on_answer or on_failure must follow.
   std::optional<Attempt> next_attempt(Instant now);
 
-  /// The block lies on disk: its bytes need not be held while no attempt is under way and no node has taken it.
+  /// The block lies on disk: beyond max_held its bytes are held only while an attempt is under way, or a node has taken it.
   void release_bytes(const Hash256& hash);
 
   /// The next request to prefer a block that is due; it is not told again.
@@ -116,7 +118,7 @@ class Submissions {
   [[nodiscard]] Block* find(const Hash256& hash);
   [[nodiscard]] bool has_room(std::size_t node, bool retry) const;
   void end_attempt(Block& block, std::size_t node);
-  static void drop_bytes(Block& block);
+  void drop_bytes();
   void decide(Block& block, bool no_more_to_come, Instant now, std::optional<BlockResult>& result);
   void give_up_if_hopeless(Block& block, Instant now, std::optional<BlockResult>& result);
   static bool is_done(const Block& block, Instant now);

@@ -177,17 +177,18 @@ TEST_F(SubmissionsTest, ANodeWithTemplatesIsAskedToPreferTheBlockAWhileAfterItsS
   EXPECT_FALSE(engine_.next_preference(now_ + 1h)) << "the chain is past it";
 }
 
-TEST_F(SubmissionsTest, ABlockOnDiskIsHeldOnlyWhileAnAttemptIsUnderWay) {
-  add(1);
-  auto attempt = engine_.next_attempt(now_);
-  EXPECT_NE(attempt->bytes, nullptr);
-  engine_.release_bytes(hash(1));
-  failure(1);
-  now_ += 1s;
-  attempt = engine_.next_attempt(now_);
-  EXPECT_EQ(attempt->bytes, nullptr);
-  ASSERT_TRUE(engine_.add(hash(2), 1, nullptr, now_));
-  EXPECT_EQ(engine_.next_attempt(now_)->bytes, nullptr);
+TEST_F(SubmissionsTest, OfBlocksOnDiskTheNewestAreHeldAndOthersOnlyWhileAnAttemptIsUnderWay) {
+  Submissions engine({true}, {.max_held = 1});
+  for (std::uint8_t n = 1; n <= 2; ++n) ASSERT_TRUE(engine.add(hash(n), 100, bytes(), now_));
+  while (const auto attempt = engine.next_attempt(now_)) EXPECT_NE(attempt->bytes, nullptr);
+  for (std::uint8_t n = 1; n <= 2; ++n) engine.release_bytes(hash(n));
+  for (std::uint8_t n = 1; n <= 2; ++n) engine.on_failure({hash(n), 0, nullptr}, 0, now_);
+  const auto newest = engine.next_attempt(now_);
+  EXPECT_EQ(newest->hash, hash(2));
+  EXPECT_NE(newest->bytes, nullptr);
+  EXPECT_EQ(engine.next_attempt(now_)->bytes, nullptr);
+  ASSERT_TRUE(engine.add(hash(3), 1, nullptr, now_));
+  EXPECT_EQ(engine.next_attempt(now_)->bytes, nullptr) << "an earlier run's";
 }
 
 TEST_F(SubmissionsTest, ItsBoundIsOfBlocksThatWaitForAnAnswer) {
