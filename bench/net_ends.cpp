@@ -189,7 +189,13 @@ class Stamped final : public templates::TemplateSource {
     };
     return chain_.start(std::move(events));
   }
-  void submit_block(templates::FoundBlock block) override { chain_.submit_block(std::move(block)); }
+  Result<> submit(templates::TemplateId id, templates::BlockSolution solution) override {
+    return chain_.submit(id, std::move(solution));
+  }
+  void constrain(templates::CoinbaseConstraints constraints) override { chain_.constrain(constraints); }
+  void transactions(templates::TemplateId id, std::function<void(Result<Transactions>)> done) override {
+    chain_.transactions(id, std::move(done));
+  }
   [[nodiscard]] templates::SourceStatus status() const override { return chain_.status(); }
   void stop() override { chain_.stop(); }
 

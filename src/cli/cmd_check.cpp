@@ -48,10 +48,14 @@ void look_at_files(const pool::PoolConfig& config, const std::string& file, std:
     if (const auto authority = pool::load_authority(config); !authority)
       add_blocker(findings, file, authority.error().message());
   }
-  const auto* rpc = std::get_if<pool::BitcoinRpcSource>(&config.source);
-  if (rpc != nullptr && !rpc->password_file.empty()) {
-    if (const auto password = config::read_secret_file(rpc->password_file); !password)
+  const auto look_at_password = [&](const pool::BitcoinRpcNode& node) {
+    if (node.password_file.empty()) return;
+    if (const auto password = config::read_secret_file(node.password_file); !password)
       add_blocker(findings, file, password.error().message());
+  };
+  if (const auto* rpc = std::get_if<pool::BitcoinRpcSource>(&config.source)) {
+    look_at_password(*rpc);
+    for (const pool::BitcoinRpcNode& node : rpc->further) look_at_password(node);
   }
 }
 

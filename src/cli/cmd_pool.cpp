@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "cli/pool_snapshot.h"
 #include "cli/serve.h"
@@ -15,8 +15,8 @@
 #include "monitor/server.h"
 #include "roles/pool/config.h"
 #include "roles/pool/server.h"
+#include "template/bitcoin_nodes.h"
 #include "template/embedded.h"
-#include "template/rpc.h"
 #include "upstream/url.h"
 
 namespace adit::cli {
@@ -31,11 +31,26 @@ struct Options {
 };
 
 Result<> make_data_dir(const std::string& path) {
-  std::error_code error;
-  const bool made = std::filesystem::create_directories(path, error);
-  if (error) return fail(templates::Errc::kJournal, "cannot make the folder `data_dir` " + path + ": " + error.message());
-  if (made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  if (const auto made = make_folders(FileSystem::real(), path); !made)
+    return fail(ledger::Errc::kJournal, "`data_dir`: " + describe_file_error(path, "made", made.error()));
   return {};
+}
+
+Result<templates::RpcConfig> node_of(const pool::BitcoinRpcNode& rpc, std::optional<bitcoin::Network> network) {
+  templates::RpcConfig node;
+  node.host = rpc.node.host;
+  node.port = rpc.node.port;
+  node.network = network;
+  if (rpc.user.empty()) {
+    node.auth = templates::RpcCookie{rpc.cookie_file};
+  } else {
+    std::string password = rpc.password;
+    if (!rpc.password_file.empty()) {
+      ADIT_TRY(password, config::read_secret_file(rpc.password_file));
+    }
+    node.auth = templates::RpcPassword{rpc.user, std::move(password)};
+  }
+  return node;
 }
 
 Result<std::unique_ptr<templates::TemplateSource>> make_source(const pool::PoolConfig& config) {
@@ -46,21 +61,15 @@ Result<std::unique_ptr<templates::TemplateSource>> make_source(const pool::PoolC
     return std::make_unique<templates::EmbeddedSource>(std::move(options));
   }
   const auto& rpc = std::get<pool::BitcoinRpcSource>(config.source);
-  templates::RpcConfig node;
-  node.host = rpc.node.host;
-  node.port = rpc.node.port;
-  node.network = config.network;
-  node.journal_folder = std::filesystem::path(config.data_dir) / "found-blocks";
-  if (rpc.user.empty()) {
-    node.auth = templates::RpcCookie{rpc.cookie_file};
-  } else {
-    std::string password = rpc.password;
-    if (!rpc.password_file.empty()) {
-      ADIT_TRY(password, config::read_secret_file(rpc.password_file));
-    }
-    node.auth = templates::RpcPassword{rpc.user, std::move(password)};
+  templates::BitcoinNodes::Options options;
+  options.blocks.journal_folder = (std::filesystem::path(config.data_dir) / "found-blocks").string();
+  ADIT_TRY(templates::RpcConfig first, node_of(rpc, config.network));
+  options.nodes.push_back({.rpc = std::move(first)});
+  for (const pool::BitcoinRpcNode& further : rpc.further) {
+    ADIT_TRY(templates::RpcConfig node, node_of(further, config.network));
+    options.nodes.push_back({.rpc = std::move(node), .templates = further.templates});
   }
-  return std::make_unique<templates::RpcSource>(std::move(node));
+  return std::make_unique<templates::BitcoinNodes>(options);
 }
 
 pool::ServerOptions server_options(const pool::PoolConfig& config, const noise::AuthorityKeyPair& authority) {

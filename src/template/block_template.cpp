@@ -7,6 +7,7 @@
 #include "base/hex.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/merkle.h"
+#include "bitcoin/tx.h"
 #include "bitcoin/u256.h"
 
 namespace adit::templates {
@@ -17,6 +18,15 @@ namespace json = boost::json;
 constexpr std::size_t kMaxTransactions = 4'000'000 / (4 * 60);  // Of a block's weight, none being smaller than 60 bytes.
 constexpr std::uint32_t kMaxHeight = 0x7fffffff;
 constexpr std::size_t kMaxLongPollId = 1000;
+constexpr std::uint64_t kMaxBlockWeight = 4'000'000;
+constexpr std::uint64_t kMaxBlockSigops = 80'000;
+// Weight of the block's header, its transaction count, and a coinbase without the outputs that pay: as sv2-tp reserves it.
+constexpr std::uint64_t kLeastReserve = 2000;
+constexpr std::uint64_t kReserveBesideOutputs = 1168 + 400;
+// Testnet's least difficulty: Bitcoin Core's powLimit, twice its nPowTargetSpacing, its retarget interval.
+constexpr std::uint32_t kLeastDifficultyBits = 0x1d00ffff;
+constexpr std::uint32_t kLeastDifficultyAfter = 2 * 600;
+constexpr std::uint32_t kRetargetInterval = 2016;
 
 std::unexpected<Error> nonsense(const std::string& what) {
   return fail(Errc::kNonsense, "the node's block template makes no sense: " + what);
@@ -53,12 +63,61 @@ Result<> check_rules(const json::object& object) {
   for (const json::value& rule : rules->get_array()) {
     const json::string* name = rule.if_string();
     if (name == nullptr) return nonsense("'rules' holds something else than names");
-    if (name->starts_with('!') && std::string_view(*name) != "!segwit") {
+    // What signet's rule asks for beside segwit's commitment, if anything, is signet_needs_signature's to say.
+    if (name->starts_with('!') && std::string_view(*name) != "!segwit" && std::string_view(*name) != "!signet") {
       return fail(Errc::kRefused,
-                  "the node demands the rule '" + std::string(name->subview(1, 40)) + "', which this program does not know");
+                  "the node demands the rule '" + std::string(name->subview(1, 40)) +
+                      "' of every block, which this program does not know: no block of ours would be valid; a newer version of "
+                      "this program may know it");
     }
   }
   return {};
+}
+
+/// BIP141's weight of one serialized transaction.
+std::uint64_t weight_of(Bytes transaction) {
+  const auto layout = bitcoin::transaction_layout(transaction);
+  const std::uint64_t witness = layout && layout->has_witness ? 2 + (layout->locktime - layout->witness) : 0;
+  return 4 * (transaction.size() - witness) + witness;
+}
+
+/// Leaves out the last transactions until the coinbase fits. Returns how many; they are gone from `made` and `entries`' fees
+/// from its value, the merkle path and the commitment are still the caller's to make.
+Result<std::size_t> make_room(const json::object& object, const json::array& entries, CoinbaseConstraints constraints,
+                              Template& made) {
+  std::uint64_t max_weight = kMaxBlockWeight;
+  std::uint64_t max_sigops = kMaxBlockSigops;
+  if (object.contains("weightlimit")) {
+    ADIT_TRY(max_weight, number(object, "weightlimit", kMaxBlockWeight));
+  }
+  if (object.contains("sigoplimit")) {
+    ADIT_TRY(max_sigops, number(object, "sigoplimit", kMaxBlockSigops));
+  }
+  std::uint64_t weight = std::max(kLeastReserve, kReserveBesideOutputs + 4 * std::uint64_t{constraints.max_additional_size});
+  std::uint64_t sigops = 4 * std::uint64_t{constraints.max_additional_sigops};
+  const auto sigops_of = [](const json::value& entry) {
+    const json::value* value = entry.get_object().if_contains("sigops");
+    return value != nullptr && value->is_int64() && value->get_int64() > 0 ? static_cast<std::uint64_t>(value->get_int64()) : 0;
+  };
+  for (std::size_t i = 0; i < made.transactions.size(); ++i) {
+    weight += weight_of(made.transactions[i]);
+    sigops += std::min(sigops_of(entries[i]), kMaxBlockSigops);
+  }
+  std::size_t left_out = 0;
+  while ((weight > max_weight || sigops > max_sigops) && !made.transactions.empty()) {
+    const std::size_t last = made.transactions.size() - 1;
+    const auto fee = number(entries[last].get_object(), "fee", bitcoin::kMaxMoneySat);
+    if (!fee || *fee > made.coinbase_value_sat) {
+      return nonsense("its transactions leave no room for the coinbase, and transaction " + std::to_string(last) +
+                      ", to be left out, names no fee");
+    }
+    made.coinbase_value_sat -= *fee;
+    weight -= weight_of(made.transactions[last]);
+    sigops -= std::min(sigops_of(entries[last]), kMaxBlockSigops);
+    made.transactions.pop_back();
+    ++left_out;
+  }
+  return left_out;
 }
 
 Result<std::vector<std::uint8_t>> transaction_bytes(const json::value& entry, std::size_t index) {
@@ -72,7 +131,7 @@ Result<std::vector<std::uint8_t>> transaction_bytes(const json::value& entry, st
 
 }  // namespace
 
-Result<NodeTemplate> parse_block_template(const json::value& answer) {
+Result<NodeTemplate> parse_block_template(const json::value& answer, CoinbaseConstraints constraints) {
   const json::object* object = answer.if_object();
   if (object == nullptr) return nonsense("it is not an object");
   ADIT_CHECK(check_rules(*object));
@@ -104,6 +163,7 @@ Result<NodeTemplate> parse_block_template(const json::value& answer) {
   ADIT_TRY(const std::uint64_t current_time, number(*object, "curtime", UINT32_MAX));
   made.min_ntime = static_cast<std::uint32_t>(min_time);
   made.current_time = static_cast<std::uint32_t>(std::max(min_time, current_time));
+  result.node_time = static_cast<std::uint32_t>(current_time);
   ADIT_TRY(made.coinbase_value_sat, number(*object, "coinbasevalue", bitcoin::kMaxMoneySat));
   made.coinbase_script_prefix = bitcoin::height_push(made.height);
 
@@ -122,7 +182,6 @@ Result<NodeTemplate> parse_block_template(const json::value& answer) {
     wtxids.push_back(ids->wtxid);
     made.transactions.push_back(std::move(bytes));
   }
-  made.merkle_path = bitcoin::merkle_path(txids);
 
   // btcd leaves the commitment out of an empty template, where a block needs none (BIP141).
   std::vector<std::uint8_t> commitment = bitcoin::witness_commitment_script(wtxids);
@@ -131,6 +190,13 @@ Result<NodeTemplate> parse_block_template(const json::value& answer) {
     const auto hex = text(*object, "default_witness_commitment");
     if (!hex || from_hex(*hex) != commitment) return nonsense("'default_witness_commitment' does not fit its transactions");
   }
+  ADIT_TRY(result.left_out, make_room(*object, transactions->get_array(), constraints, made));
+  if (result.left_out != 0) {
+    txids.resize(made.transactions.size());
+    wtxids.resize(made.transactions.size());
+    commitment = bitcoin::witness_commitment_script(wtxids);
+  }
+  made.merkle_path = bitcoin::merkle_path(txids);
   if (node_commitment != nullptr || any_witness) {
     made.coinbase_outputs = {{0, std::move(commitment)}};
     made.has_witness_commitment = true;
@@ -140,7 +206,47 @@ Result<NodeTemplate> parse_block_template(const json::value& answer) {
     if (id->size() > kMaxLongPollId) return nonsense("'longpollid' has " + std::to_string(id->size()) + " characters");
     result.long_poll_id = *id;
   }
+  if (object->contains("signet_challenge")) {
+    const auto hex = text(*object, "signet_challenge");
+    result.signet_challenge = hex ? from_hex(*hex) : std::nullopt;
+    if (!result.signet_challenge) return nonsense("'signet_challenge' is not hexadecimal");
+  }
   return result;
+}
+
+void bound_to_min_difficulty(Template& made, std::optional<std::uint32_t> tip_time) {
+  const bool least = made.nbits == kLeastDifficultyBits;
+  if (made.height % kRetargetInterval == 0) return;  // Its bits are computed whatever its time is.
+  if (!tip_time) {
+    // With the time that the node proposes its bits hold, and with any later one.
+    if (least) made.min_ntime = made.current_time;
+    return;
+  }
+  const auto change = bits_change_at(made, *tip_time);
+  if (change && made.current_time < *change) made.max_ntime = *change - 1;
+  if (least && made.current_time > std::uint64_t{*tip_time} + kLeastDifficultyAfter) {
+    made.min_ntime = std::max(made.min_ntime, *tip_time + kLeastDifficultyAfter + 1);
+  }
+}
+
+std::optional<std::uint32_t> bits_change_at(const Template& made, std::uint32_t tip_time) {
+  const std::uint64_t change = std::uint64_t{tip_time} + kLeastDifficultyAfter + 1;
+  const bool stay = made.nbits == kLeastDifficultyBits || made.height % kRetargetInterval == 0 || change > UINT32_MAX;
+  return stay ? std::nullopt : std::optional(static_cast<std::uint32_t>(change));
+}
+
+bool signet_needs_signature(Bytes challenge) {
+  if (challenge.empty()) return true;
+  const std::uint8_t first = challenge[0];
+  const bool one_small_number = challenge.size() == 1 && (first == 0x4f || (first >= 0x51 && first <= 0x60));  // -1, 1 to 16.
+  // One push of something that is true: a byte other than zero, the last one's sign bit aside.
+  bool one_push = first >= 1 && first <= 75 && challenge.size() == 1u + first;
+  if (one_push) {
+    const Bytes pushed = challenge.subspan(1);
+    one_push = (pushed.back() & 0x7f) != 0 ||
+               std::ranges::any_of(pushed.first(pushed.size() - 1), [](std::uint8_t byte) { return byte != 0; });
+  }
+  return !one_small_number && !one_push;
 }
 
 }  // namespace adit::templates

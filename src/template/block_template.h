@@ -4,21 +4,43 @@
 
 #include <boost/json/value.hpp>
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "template/source.h"
 
 namespace adit::templates {
 
 struct NodeTemplate {
-  Template block_template;   ///< Its id is left 0.
-  std::string long_poll_id;  ///< Empty if the node has none.
+  Template block_template;      ///< Its id is left 0.
+  std::string long_poll_id;     ///< Empty if the node has none.
+  std::uint32_t node_time = 0;  ///< `curtime`: what the node's clock says, or the least time of the tip if that is later.
+  std::size_t left_out = 0;     ///< Transactions of the node's that were left out, for the coinbase's sake.
+  std::optional<std::vector<std::uint8_t>> signet_challenge;  ///< Absent but on signet.
 };
 
 /// `answer` is the call's result. Transaction ids and the witness commitment are computed from the transactions themselves;
-/// where the node sends default_witness_commitment it must be the same. Errors: kNonsense, naming the field; kRefused for a
-/// rule ('!name' in rules) that this program does not know, which BIP9 forbids to ignore.
-Result<NodeTemplate> parse_block_template(const boost::json::value& answer);
+/// where the node sends default_witness_commitment it must be the same. If the coinbase that `constraints` allow does not fit
+/// beside all transactions, the last ones are left out (none of the others needs them) and the coinbase's value is less by
+/// their fees. Errors: kNonsense, naming the field; kRefused for a rule ('!name' in rules) that this program does not know,
+/// which BIP9 forbids to ignore.
+Result<NodeTemplate> parse_block_template(const boost::json::value& answer, CoinbaseConstraints constraints = {});
+
+/// Testnets allow blocks of the least difficulty whose time is more than twenty minutes after that of the block before, so that
+/// nbits hold for certain times only (Bitcoin Core's GetNextWorkRequired). Bounds the template's ntime accordingly. `tip_time`
+/// is the time of the block that it builds on, absent if that is not known.
+void bound_to_min_difficulty(Template& made, std::optional<std::uint32_t> tip_time);
+
+/// The moment, in the seconds of block headers, from which on a template on that tip has other bits; absent if its bits stay.
+std::optional<std::uint32_t> bits_change_at(const Template& made, std::uint32_t tip_time);
+
+/// Whether blocks on a signet of that challenge (BIP325) need its owners' signature. False for challenges that a block without
+/// a signature meets, such as 51 (OP_TRUE).
+bool signet_needs_signature(Bytes challenge);
 
 }  // namespace adit::templates

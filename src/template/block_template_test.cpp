@@ -144,13 +144,133 @@ TEST(BlockTemplate, TransactionsThatAreNoneAreRefused) {
   EXPECT_FALSE(parse_block_template(many));
 }
 
-TEST(BlockTemplate, ARuleThatWeDoNotKnowIsNotIgnored) {
+TEST(BlockTemplate, ARuleThatWeDoNotKnowIsNotIgnoredAndNamed) {
   json::object answer = good();
-  answer["rules"] = {"csv", "!segwit", "!signet"};
+  answer["rules"] = {"csv", "!segwit", "!signet", "!tomorrow"};
   const auto parsed = parse_block_template(answer);
   ASSERT_FALSE(parsed);
   EXPECT_TRUE(parsed.error().is(Errc::kRefused));
-  EXPECT_NE(parsed.error().message().find("signet"), std::string::npos);
+  EXPECT_NE(parsed.error().message().find("'tomorrow'"), std::string::npos);
+}
+
+TEST(BlockTemplate, SignetsRuleIsUnderstoodAndItsChallengeSaysWhoseBlocksAreValid) {
+  json::object answer = good();
+  answer["rules"] = {"csv", "!segwit", "!signet", "taproot"};
+  answer["signet_challenge"] = "51";
+  const auto parsed = parse_block_template(answer);
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(parsed->signet_challenge, std::vector<std::uint8_t>{0x51});
+  answer["signet_challenge"] = "5";
+  EXPECT_FALSE(parse_block_template(answer));
+
+  using bitcoin::test::bytes_of;
+  for (const char* open : {"51", "60", "4f", "0101", "0101", "020100", "0181"}) {
+    EXPECT_FALSE(signet_needs_signature(bytes_of(open))) << open;
+  }
+  for (const char* closed : {"", "00", "0100", "0180", "6a", "5151", "0201", "020000",
+                             "0014"
+                             "00112233445566778899aabbccddeeff00112233",
+                             "512103ad5e0edad18cb1f0fc0d28a3d4f1f3e445640337489abb10404f2d1e086be430210359ef5021964fe22d6f8e05b"
+                             "2463c9540ce96883fe3b278760f"
+                             "048f5189f2e6c452ae"}) {
+    EXPECT_TRUE(signet_needs_signature(bytes_of(closed))) << closed;
+  }
+}
+
+// Three transactions of which the last has the least fee, as a node orders them.
+json::object three_transactions() {
+  Chain chain{Chain::Options{}};
+  for (std::uint32_t n = 0; n < 3; ++n) {
+    bitcoin::Transaction transaction;
+    transaction.inputs.emplace_back();
+    transaction.inputs[0].prev_index = n;
+    transaction.inputs[0].witness = {{1, 2, 3}};
+    transaction.outputs.push_back({1, std::vector<std::uint8_t>(100, 0x51)});
+    EXPECT_TRUE(chain.add_transaction(bitcoin::serialize(transaction), 3'000 - n));
+  }
+  json::object answer = test::template_json(chain.make_template(kNow));
+  std::uint64_t fee = 3'000;
+  for (auto& entry : answer["transactions"].as_array()) {
+    entry.as_object()["fee"] = fee--;
+    entry.as_object()["sigops"] = 1000;
+  }
+  answer["sigoplimit"] = 80'000;
+  answer["weightlimit"] = 4'000'000;
+  return answer;
+}
+
+TEST(BlockTemplate, TheLastTransactionsMakeRoomForTheCoinbase) {
+  const auto whole = parse_block_template(three_transactions());
+  ASSERT_TRUE(whole) << whole.error().message();
+  EXPECT_EQ(whole->left_out, 0u);
+  ASSERT_EQ(whole->block_template.transactions.size(), 3u);
+
+  // 2000 are reserved for a coinbase of few outputs, 4 a byte for one of more. A transaction has a weight of some 700.
+  json::object tight = three_transactions();
+  tight["weightlimit"] = 4'000 + 700;
+  const auto all = parse_block_template(tight, {.max_additional_size = 100});
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->left_out, 0u);
+  const auto fewer = parse_block_template(tight, {.max_additional_size = 500});
+  ASSERT_TRUE(fewer);
+  EXPECT_EQ(fewer->left_out, 2u);
+  ASSERT_EQ(fewer->block_template.transactions.size(), 1u);
+  EXPECT_EQ(fewer->block_template.transactions[0], whole->block_template.transactions[0]);
+  EXPECT_EQ(fewer->block_template.coinbase_value_sat, whole->block_template.coinbase_value_sat - 2'999 - 2'998);
+  EXPECT_EQ(fewer->block_template.merkle_path.size(), 1u);
+  // What is left is a valid block of its own.
+  const auto ids = bitcoin::transaction_ids(fewer->block_template.transactions[0]);
+  EXPECT_EQ(fewer->block_template.merkle_path[0], ids->txid);
+  EXPECT_EQ(fewer->block_template.coinbase_outputs[0].script, bitcoin::witness_commitment_script(std::vector{ids->wtxid}));
+
+  tight["transactions"].as_array()[2].as_object().erase("fee");
+  EXPECT_FALSE(parse_block_template(tight, {.max_additional_size = 500}));
+
+  json::object sigops = three_transactions();
+  sigops["sigoplimit"] = 3'100;
+  EXPECT_EQ(parse_block_template(sigops, {.max_additional_sigops = 25})->left_out, 0u);
+  EXPECT_EQ(parse_block_template(sigops, {.max_additional_sigops = 26})->left_out, 1u);
+}
+
+Template on_tip(std::uint32_t height, std::uint32_t nbits, std::uint32_t current_time) {
+  Template made;
+  made.height = height;
+  made.nbits = nbits;
+  made.min_ntime = 1'000'000;
+  made.current_time = current_time;
+  return made;
+}
+
+TEST(BlockTemplate, BitsOfTestnetHoldForCertainTimes) {
+  constexpr std::uint32_t kTip = 1'000'500;
+  constexpr std::uint32_t kLast = kTip + 1200;  // The last second with the bits of the chain.
+  Template real = on_tip(5000, 0x1a0fffff, kTip + 60);
+  bound_to_min_difficulty(real, kTip);
+  EXPECT_EQ(real.min_ntime, 1'000'000u);
+  EXPECT_EQ(real.max_ntime, kLast);
+  EXPECT_EQ(bits_change_at(real, kTip), kLast + 1);
+
+  Template least = on_tip(5000, 0x1d00ffff, kLast + 1);
+  bound_to_min_difficulty(least, kTip);
+  EXPECT_EQ(least.min_ntime, kLast + 1);
+  EXPECT_EQ(least.max_ntime, 0xffffffffu);
+  EXPECT_FALSE(bits_change_at(least, kTip));
+
+  // Where the chain's own bits are the least already, nothing changes.
+  Template easy = on_tip(5000, 0x1d00ffff, kTip + 60);
+  bound_to_min_difficulty(easy, kTip);
+  EXPECT_EQ(easy.min_ntime, 1'000'000u);
+  EXPECT_EQ(easy.max_ntime, 0xffffffffu);
+
+  // Nor at a retarget, whose bits do not ask for the time.
+  Template retarget = on_tip(2016 * 3, 0x1a0fffff, kTip + 60);
+  bound_to_min_difficulty(retarget, kTip);
+  EXPECT_EQ(retarget.max_ntime, 0xffffffffu);
+
+  // Without the tip's time: whatever is later than what the node proposes.
+  Template unknown = on_tip(5000, 0x1d00ffff, kLast + 30);
+  bound_to_min_difficulty(unknown, std::nullopt);
+  EXPECT_EQ(unknown.min_ntime, kLast + 30);
 }
 
 TEST(BlockTemplate, AnythingButAnObjectIsRefused) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "bitcoin/u256.h"
+#include "template/template_store.h"
 
 namespace adit::templates {
 namespace {
@@ -27,6 +28,7 @@ class EmbeddedSource::Driver {
   explicit Driver(Options options) : options_(std::move(options)), chain_(options_.chain) {
     snapshot_.blocks.assign(chain_.blocks().begin(), chain_.blocks().end());
   }
+  // NOLINTNEXTLINE(bugprone-exception-escape): only memory running out
   ~Driver() { stop(); }
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
@@ -41,21 +43,32 @@ class EmbeddedSource::Driver {
                   "the embedded chain can find new tips by itself only on an easy nbits, such as regtest's 207fffff");
     }
     events_ = std::move(events);
+    snapshot_.status.not_ready_since = now_from_system().instant;
     asio::post(context_, [this] { begin(); });
     thread_ = std::thread([this] { context_.run(); });
     return {};
   }
 
+  Result<> submit(TemplateId id, BlockSolution solution) {
+    ADIT_TRY(const TemplatePtr made, store_.find(id));
+    ADIT_CHECK(bitcoin::solved_header(*made, solution));
+    count_in();
+    asio::post(context_, [this, made, solution = std::move(solution)] {
+      if (const auto block = bitcoin::assemble_block(*made, solution)) judge(*block);
+    });
+    return {};
+  }
+
   void submit(FoundBlock block) {
-    {
-      const std::lock_guard lock(mutex_);
-      ++snapshot_.status.blocks_unanswered;
-    }
+    count_in();
     asio::post(context_, [this, block = std::move(block)] { judge(block); });
   }
 
+  const TemplateStore& store() const { return store_; }
+
+  // What was submitted is judged first.
   void stop() {
-    context_.stop();
+    asio::post(context_, [this] { context_.stop(); });
     if (thread_.joinable()) thread_.join();
   }
 
@@ -77,6 +90,11 @@ class EmbeddedSource::Driver {
 
   static UnixTime now() { return now_from_system().unix_time; }
 
+  void count_in() {
+    const std::lock_guard lock(mutex_);
+    ++snapshot_.status.blocks_unanswered;
+  }
+
   void begin() {
     publish(true);
     if (events_.on_status) events_.on_status(status());
@@ -84,15 +102,21 @@ class EmbeddedSource::Driver {
   }
 
   void publish(bool new_tip) {
-    auto made = std::make_shared<const Template>(chain_.make_template(now()));
+    Template work = chain_.make_template(now());
+    if (events_.next_template_id) work.id = events_.next_template_id();
+    const auto made = std::make_shared<const Template>(std::move(work));
+    const Instant instant = now_from_system().instant;
+    store_.add(made, new_tip, instant);
     {
       const std::lock_guard lock(mutex_);
-      snapshot_.status.state = SourceStatus::State::kReady;
+      snapshot_.status.state = SourceState::kReady;
+      snapshot_.status.not_ready_since.reset();
+      snapshot_.status.template_at = instant;
       snapshot_.status.height = made->height;
       ++snapshot_.status.templates;
       if (new_tip) snapshot_.blocks.assign(chain_.blocks().begin(), chain_.blocks().end());
     }
-    events_.on_template(std::move(made), new_tip);
+    events_.on_template(made, new_tip);
     refresh_.expires_after(options_.refresh_every);
     refresh_.async_wait([this](boost::system::error_code error) {
       if (!error) publish(false);
@@ -120,14 +144,16 @@ class EmbeddedSource::Driver {
     }
     // The new tip first: every share on the old one is stale from here on.
     if (accepted) publish(true);
+    if (events_.on_block_kept) events_.on_block_kept(block.hash);
     if (events_.on_block_result) {
-      events_.on_block_result({block.hash, block.height, judgement.verdict, std::move(judgement.reason)});
+      events_.on_block_result({block.hash, block.height, judgement.verdict, std::move(judgement.reason), ""});
     }
   }
 
   const Options options_;
   Chain chain_;
   SourceEvents events_;
+  TemplateStore store_;
   asio::io_context context_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
   asio::steady_timer refresh_{context_};
@@ -140,7 +166,12 @@ class EmbeddedSource::Driver {
 EmbeddedSource::EmbeddedSource(Options options) : driver_(std::make_unique<Driver>(std::move(options))) {}
 EmbeddedSource::~EmbeddedSource() = default;
 Result<> EmbeddedSource::start(SourceEvents events) { return driver_->start(std::move(events)); }
+Result<> EmbeddedSource::submit(TemplateId id, BlockSolution solution) { return driver_->submit(id, std::move(solution)); }
 void EmbeddedSource::submit_block(FoundBlock block) { driver_->submit(std::move(block)); }
+void EmbeddedSource::constrain(CoinbaseConstraints) {}
+void EmbeddedSource::transactions(TemplateId id, std::function<void(Result<Transactions>)> done) {
+  driver_->store().transactions(id, done);
+}
 SourceStatus EmbeddedSource::status() const { return driver_->status(); }
 void EmbeddedSource::stop() { driver_->stop(); }
 std::vector<ChainBlock> EmbeddedSource::blocks() const { return driver_->blocks(); }

@@ -24,7 +24,15 @@ class EmbeddedSource final : public TemplateSource {
 
   /// Errors: kConfiguration for an nbits that is no target, or for new_tip_every on a target harder than 2^20 hashes a block.
   Result<> start(SourceEvents events) override;
-  void submit_block(FoundBlock block) override;
+
+  /// The block is kept once the chain has judged it: a chain in memory ends with the process, and its blocks with it.
+  Result<> submit(TemplateId id, BlockSolution solution) override;
+  /// The same for a whole block, on whatever template.
+  void submit_block(FoundBlock block);
+
+  /// Does nothing: this chain's blocks have no limit, and its transactions are few.
+  void constrain(CoinbaseConstraints constraints) override;
+  void transactions(TemplateId id, std::function<void(Result<Transactions>)> done) override;
   [[nodiscard]] SourceStatus status() const override;
   void stop() override;
 

@@ -20,7 +20,7 @@ TEST(EmbeddedSource, PublishesATemplateAtOnceAndANewTipForEachBlock) {
     EXPECT_TRUE(new_tip);
     EXPECT_EQ(work->height, found + 1);
     EXPECT_EQ(work->id, found + 1);
-    source.submit_block(test::solve(*work));
+    ASSERT_TRUE(source.submit(work->id, test::solution(*work)));
     ASSERT_TRUE(sink.wait_for([&](const Sink::Seen& s) { return s.results.size() == found + 1; }));
     EXPECT_EQ(sink.seen().results.back().verdict, BlockVerdict::kAccepted);
   }

@@ -9,7 +9,8 @@ enum class Errc {
   kUnreachable,      ///< Nobody listens there, or the connection broke: tried again with backoff.
   kTimedOut,         ///< The node did not answer within the call's deadline: tried again with backoff.
   kUnauthorized,     ///< Wrong user, password or cookie, or an address the node does not allow: fix the configuration.
-  kCookie,           ///< The cookie file cannot be read: start the node, or fix the path.
+  kNoCookie,         ///< There is no cookie file: start the node, or fix the path.
+  kUnreadable,       ///< The cookie file is there and cannot be read: fix its rights.
   kWarmingUp,        ///< The node is starting: passes by itself.
   kInitialDownload,  ///< The node has not caught up with the chain: passes by itself.
   kNoPeers,          ///< The node has no peers: passes by itself, or fix its network.
@@ -19,7 +20,8 @@ enum class Errc {
   kInvalidBlock,     ///< submitblock alone: the node calls the block invalid, for good.
   kRefused,          ///< The node answered with another error; the message has its words.
   kConfiguration,    ///< The configuration cannot work; the message names the key.
-  kJournal,          ///< The journal of found blocks cannot be written or read: fix the folder or the disk.
+  kUnknownTemplate,  ///< No template of that id was given out.
+  kStaleTemplate,    ///< A template of that id was given out and is not kept any more.
 };
 
 constexpr std::string_view error_layer(Errc) { return "template"; }

@@ -10,8 +10,10 @@ std::string_view error_name(Errc code) {
       return "timed-out";
     case Errc::kUnauthorized:
       return "unauthorized";
-    case Errc::kCookie:
-      return "cookie";
+    case Errc::kNoCookie:
+      return "no-cookie";
+    case Errc::kUnreadable:
+      return "unreadable";
     case Errc::kWarmingUp:
       return "warming-up";
     case Errc::kInitialDownload:
@@ -30,35 +32,23 @@ std::string_view error_name(Errc code) {
       return "refused";
     case Errc::kConfiguration:
       return "configuration";
-    case Errc::kJournal:
-      return "journal";
+    case Errc::kUnknownTemplate:
+      return "unknown-template";
+    case Errc::kStaleTemplate:
+      return "stale-template";
   }
   return "unknown";
 }
 
-std::string_view verdict_name(BlockVerdict verdict) {
-  switch (verdict) {
-    case BlockVerdict::kAccepted:
-      return "accepted";
-    case BlockVerdict::kDuplicate:
-      return "duplicate";
-    case BlockVerdict::kStale:
-      return "stale";
-    case BlockVerdict::kRejected:
-      return "rejected";
-  }
-  return "unknown";
-}
-
-std::string_view state_name(SourceStatus::State state) {
+std::string_view state_name(SourceState state) {
   switch (state) {
-    case SourceStatus::State::kStarting:
+    case SourceState::kStarting:
       return "starting";
-    case SourceStatus::State::kReady:
+    case SourceState::kReady:
       return "ready";
-    case SourceStatus::State::kWaiting:
+    case SourceState::kWaiting:
       return "waiting";
-    case SourceStatus::State::kMisconfigured:
+    case SourceState::kMisconfigured:
       return "misconfigured";
   }
   return "unknown";

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <list>
@@ -98,7 +99,12 @@ class TestNode {
     boost::system::error_code ignored;
     knock.connect(acceptor_.local_endpoint(), ignored);
     thread_.join();
-    for (auto& connection : connections_) connection.join();
+    {
+      const std::lock_guard lock(mutex_);
+      boost::system::error_code ended;
+      for (auto& connection : connections_) connection.socket.shutdown(boost::asio::ip::tcp::socket::shutdown_both, ended);
+    }
+    for (auto& connection : connections_) connection.thread.join();
   }
   TestNode(const TestNode&) = delete;
   TestNode& operator=(const TestNode&) = delete;
@@ -120,16 +126,31 @@ class TestNode {
     return result;
   }
 
-  std::string network = "regtest";  ///< Set before the source starts.
-  bool without_long_poll = false;   ///< Set before the source starts.
-  bool without_commitment = false;  ///< As btcd does for an empty template; set before the source starts.
+  std::string network = "regtest";              ///< Set before the source starts.
+  bool without_long_poll = false;               ///< Set before the source starts.
+  bool without_commitment = false;              ///< As btcd does for an empty template; set before the source starts.
+  std::atomic<bool> closes_connections{false};  ///< Keeps none open, whatever its client asks for.
+  /// Lays over the answer to getblocktemplate; set before the source starts, or under with_chain.
+  std::function<void(json::object&)> change_template;
 
   std::size_t calls(const std::string& method) {
     const std::lock_guard lock(mutex_);
     return static_cast<std::size_t>(std::count(methods_.begin(), methods_.end(), method));
   }
 
+  /// Connections so far.
+  std::size_t accepted() {
+    const std::lock_guard lock(mutex_);
+    return accepted_;
+  }
+
  private:
+  struct Connection {
+    explicit Connection(boost::asio::ip::tcp::socket taken) : socket(std::move(taken)) {}
+    boost::asio::ip::tcp::socket socket;
+    std::thread thread;
+  };
+
   static UnixTime now() { return now_from_system().unix_time; }
 
   void accept() {
@@ -137,25 +158,42 @@ class TestNode {
       boost::asio::ip::tcp::socket socket(context_);
       boost::system::error_code error;
       acceptor_.accept(socket, error);
-      const std::lock_guard lock(mutex_);
-      if (stopping_ || error) return;
-      connections_.emplace_back([this, socket = std::move(socket)]() mutable { serve(socket); });
+      std::unique_lock lock(mutex_);
+      if (stopping_) return;
+      if (error) {  // No descriptor is left in this process: the connection waits.
+        changed_.wait_for(lock, std::chrono::milliseconds(1));
+        continue;
+      }
+      ++accepted_;
+      Connection& connection = connections_.emplace_back(std::move(socket));
+      connection.thread = std::thread([this, &connection] {
+        serve(connection.socket);
+        const std::lock_guard closing(mutex_);
+        boost::system::error_code ignored;
+        connection.socket.close(ignored);
+      });
     }
   }
 
   void serve(boost::asio::ip::tcp::socket& socket) {
     namespace http_ = boost::beast::http;
     boost::beast::flat_buffer buffer;
-    http_::request_parser<http_::string_body> parser;
-    parser.body_limit(16u << 20);
     boost::system::error_code error;
-    http_::read(socket, buffer, parser, error);
-    if (error) return;
-    const json::value body = json::parse(parser.get().body());
-    const Request request{std::string(body.at("method").as_string()), body.at("params").as_array(), body.at("id"),
-                          std::string(parser.get()[http_::field::authorization])};
-    const std::string answer = respond(request);
-    boost::asio::write(socket, boost::asio::buffer(answer), error);
+    for (;;) {
+      http_::request_parser<http_::string_body> parser;
+      parser.body_limit(16u << 20);
+      http_::read(socket, buffer, parser, error);
+      if (error) return;
+      const json::value body = json::parse(parser.get().body());
+      const Request request{std::string(body.at("method").as_string()), body.at("params").as_array(), body.at("id"),
+                            std::string(parser.get()[http_::field::authorization])};
+      std::string answer = respond(request);
+      const std::size_t closes = answer.find("Connection: close\r\n");
+      const bool keep_alive = parser.get().keep_alive() && closes != std::string::npos && !closes_connections;
+      if (keep_alive) answer.replace(closes, 19, "Connection: keep-alive\r\n");
+      boost::asio::write(socket, boost::asio::buffer(answer), error);
+      if (!keep_alive) break;
+    }
     socket.shutdown(boost::asio::ip::tcp::socket::shutdown_send, error);
     // What the other side still sends is read, or the close would reset the connection under the answer.
     std::array<char, 1024> rest;
@@ -172,6 +210,9 @@ class TestNode {
       lock.lock();
     }
     if (request.method == "getblockchaininfo") return rpc_result(request.id, json::object{{"chain", network}});
+    if (request.method == "getbestblockhash") return rpc_result(request.id, json::value(to_hex_reversed(chain_.tip())));
+    if (request.method == "getblockheader") return rpc_result(request.id, json::object{{"time", chain_.blocks().back().ntime}});
+    if (request.method == "preciousblock") return rpc_result(request.id, nullptr);
     if (request.method == "submitblock") {
       const auto bytes = from_hex(std::string_view(request.params.at(0).as_string()));
       const auto judgement = chain_.submit(*bytes, now());
@@ -188,6 +229,7 @@ class TestNode {
     json::object made = template_json(chain_.make_template(now()));
     if (without_long_poll) made.erase("longpollid");
     if (without_commitment) made.erase("default_witness_commitment");
+    if (change_template) change_template(made);
     return rpc_result(request.id, std::move(made));
   }
 
@@ -198,7 +240,8 @@ class TestNode {
   Chain chain_{Chain::Options{}};
   Misbehaviour misbehaviour_;
   std::vector<std::string> methods_;
-  std::list<std::thread> connections_;
+  std::size_t accepted_ = 0;
+  std::list<Connection> connections_;
   bool stopping_ = false;
   std::thread thread_;
 };

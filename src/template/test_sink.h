@@ -22,13 +22,15 @@ class Sink {
     std::vector<std::pair<TemplatePtr, bool>> templates;
     std::vector<BlockResult> results;
     std::vector<SourceStatus> statuses;
+    std::vector<Hash256> kept;
   };
 
   SourceEvents events() {
     return {.on_template = [this](TemplatePtr one,
                                   bool new_tip) { note([&](Seen& s) { s.templates.emplace_back(std::move(one), new_tip); }); },
-            .on_block_result = [this](const BlockResult& one) { note([&](Seen& s) { s.results.push_back(one); }); },
-            .on_status = [this](const SourceStatus& one) { note([&](Seen& s) { s.statuses.push_back(one); }); }};
+            .on_status = [this](const SourceStatus& one) { note([&](Seen& s) { s.statuses.push_back(one); }); },
+            .on_block_kept = [this](const Hash256& hash) { note([&](Seen& s) { s.kept.push_back(hash); }); },
+            .on_block_result = [this](const BlockResult& one) { note([&](Seen& s) { s.results.push_back(one); }); }};
   }
 
   /// False if `done` did not become true within ten seconds: long enough for any loaded machine, and only waited for on
@@ -55,19 +57,23 @@ class Sink {
   Seen seen_;
 };
 
-/// A block that proves the template's own target; for easy targets only.
-inline FoundBlock solve(const Template& work, const std::vector<std::uint8_t>& script = {0x51}) {
+/// A solution that proves the template's own target; for easy targets only. `extranonce` makes different ones.
+inline BlockSolution solution(const Template& work, const std::vector<std::uint8_t>& script = {0x51},
+                              std::uint8_t extranonce = 1) {
   const std::vector<bitcoin::TxOutput> payout{{work.coinbase_value_sat, script}};
   const auto parts = bitcoin::build_coinbase(work, payout, "/Adit/", 4);
-  bitcoin::BlockSolution solution{work.version, work.current_time, 0, parts->prefix};
-  solution.coinbase.insert(solution.coinbase.end(), {1, 2, 3, 4});
-  solution.coinbase.insert(solution.coinbase.end(), parts->suffix.begin(), parts->suffix.end());
-  auto block = bitcoin::assemble_block(work, solution);
-  while (!bitcoin::meets_target(block->hash, *bitcoin::target_from_compact(work.nbits))) {
-    ++solution.nonce;
-    block = bitcoin::assemble_block(work, solution);
+  BlockSolution found{work.version, work.current_time, 0, parts->prefix};
+  found.coinbase.insert(found.coinbase.end(), {extranonce, 2, 3, 4});
+  found.coinbase.insert(found.coinbase.end(), parts->suffix.begin(), parts->suffix.end());
+  while (!bitcoin::meets_target(bitcoin::solved_header(work, found)->hash(), *bitcoin::target_from_compact(work.nbits))) {
+    ++found.nonce;
   }
-  return *block;
+  return found;
+}
+
+/// The block of it.
+inline FoundBlock solve(const Template& work, const std::vector<std::uint8_t>& script = {0x51}) {
+  return *bitcoin::assemble_block(work, solution(work, script));
 }
 
 }  // namespace adit::templates::test

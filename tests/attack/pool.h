@@ -30,7 +30,11 @@ class ScriptedSource final : public templates::TemplateSource {
     publish(1);
     return {};
   }
-  void submit_block(templates::FoundBlock) override {}
+  Result<> submit(templates::TemplateId, templates::BlockSolution) override { return {}; }
+  void constrain(templates::CoinbaseConstraints) override {}
+  void transactions(templates::TemplateId, std::function<void(Result<Transactions>)> done) override {
+    done(fail(templates::Errc::kUnknownTemplate, "scripted templates have no transactions"));
+  }
   [[nodiscard]] templates::SourceStatus status() const override { return {}; }
   void stop() override {}
 

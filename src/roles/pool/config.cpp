@@ -85,6 +85,7 @@ std::optional<net::TcpConfig> read_rpc_url(Table& table, std::optional<bitcoin::
     table.report(Severity::kError, "url", "`url` must be http://HOST:PORT; " + std::string(what));
     return std::nullopt;
   };
+  if (url->find("://") == std::string::npos) return complain("http:// is missing before \"" + *url + "\"");
   if (rest.empty()) return complain("the node's JSON-RPC has no TLS: keep it on loopback or in a tunnel");
   if (rest.find('@') != std::string::npos) return complain("name the user by `user` and `password_file`");
   if (rest.find('/') != std::string::npos) return complain("mining needs no path behind the port");
@@ -95,8 +96,9 @@ std::optional<net::TcpConfig> read_rpc_url(Table& table, std::optional<bitcoin::
   return *node;
 }
 
-BitcoinRpcSource read_rpc(Table& table, std::optional<bitcoin::Network> network) {
-  BitcoinRpcSource source;
+/// One node: the table of BitcoinRpc, or one of [[nodes]].
+BitcoinRpcNode read_rpc(Table& table, std::optional<bitcoin::Network> network) {
+  BitcoinRpcNode source;
   source.node = read_rpc_url(table, network).value_or(net::TcpConfig{});
   source.user = table.text("user").value_or("");
   source.password = table.secret("password").value_or("");
@@ -124,11 +126,32 @@ BitcoinRpcSource read_rpc(Table& table, std::optional<bitcoin::Network> network)
   return source;
 }
 
+/// [[nodes]], beside the node `first`.
+std::vector<BitcoinRpcNode> read_nodes(Table& root, std::optional<bitcoin::Network> network, const net::TcpConfig& first) {
+  std::vector<BitcoinRpcNode> nodes;
+  for (Table& table : root.tables("nodes")) {
+    BitcoinRpcNode node = read_rpc(table, network);
+    node.templates = table.boolean("templates").value_or(true);
+    if (node.node == first || std::ranges::find(nodes, node.node, &BitcoinRpcNode::node) != nodes.end()) {
+      table.report(
+          Severity::kError, "url",
+          "this node is listed already: blocks go to that of [template_provider_type.BitcoinRpc] and to each of [[nodes]]");
+    }
+    nodes.push_back(std::move(node));
+  }
+  return nodes;
+}
+
 void read_source(Table& root, PoolConfig& out) {
   root.require("template_provider_type", "where work comes from: " + std::string(kSourcesHere));
   auto chosen = root.variant("template_provider_type", {"Embedded", "BitcoinRpc", "BitcoinCoreIpc", "Sv2Tp"});
   if (!chosen) return;
   auto& [name, table] = *chosen;
+  if (name != "BitcoinRpc" && root.has("nodes")) {
+    (void)read_nodes(root, std::nullopt, {});
+    root.report(Severity::kError, "nodes",
+                "[[nodes]] lists further Bitcoin nodes beside [template_provider_type.BitcoinRpc], and the source is " + name);
+  }
   if (name == "Embedded") {
     EmbeddedSource source;
     if (const auto seconds = table.number("interval", 0, 86400)) {
@@ -141,7 +164,9 @@ void read_source(Table& root, PoolConfig& out) {
   }
   if (name == "BitcoinRpc") {
     out.network = read_network(table, true);
-    out.source = read_rpc(table, out.network);
+    BitcoinRpcSource source{read_rpc(table, out.network), {}};
+    source.further = read_nodes(root, out.network, source.node);
+    out.source = std::move(source);
     return;
   }
   if (name == "BitcoinCoreIpc") {

@@ -21,13 +21,19 @@ struct EmbeddedSource {
   std::uint32_t nbits = 0x207fffff;       ///< Compact target of its blocks; regtest's by default.
 };
 
-/// [template_provider_type.BitcoinRpc]: getblocktemplate of a Bitcoin node.
-struct BitcoinRpcSource {
+/// A Bitcoin node by JSON-RPC.
+struct BitcoinRpcNode {
   net::TcpConfig node;        ///< Of `url`.
   std::string cookie_file;    ///< The node's .cookie; empty if a user is given.
   std::string user;           ///< Of rpcauth or rpcuser.
   std::string password;       ///< A secret; empty if there is a password_file.
   std::string password_file;  ///< Read when the pool starts.
+  bool templates = true;      ///< False: it takes found blocks alone.
+};
+
+/// [template_provider_type.BitcoinRpc]: getblocktemplate and submitblock of a Bitcoin node, and of those of [[nodes]].
+struct BitcoinRpcSource : BitcoinRpcNode {
+  std::vector<BitcoinRpcNode> further;  ///< In the order listed. Templates come from the first that is ready, blocks go to all.
 };
 
 /// A source that SRI has and this does not have yet.

@@ -214,6 +214,37 @@ TEST(PoolConfig, RpcCredentialsAreACookieOrAUserWithOnePassword) {
               ElementsAre(HasSubstr("both given")));
 }
 
+TEST(PoolConfig, FurtherNodesAreListedInOrderAndEachIsLookedAt) {
+  const auto nodes = [](std::string_view tables) {
+    return load(with(
+        "[template_provider_type",
+        "[template_provider_type.BitcoinRpc]\nurl = \"http://127.0.0.1:1\"\nnetwork = \"regtest\"\n" + std::string(tables)));
+  };
+  const auto loaded = nodes(
+      "[[nodes]]\nurl = \"http://10.0.0.2\"\nuser = \"u\"\npassword = \"p\"\n"
+      "[[nodes]]\nurl = \"http://10.0.0.3:7\"\ncookie_file = \"/c\"\ntemplates = false\n");
+  ASSERT_TRUE(loaded.valid());
+  const auto& source = std::get<BitcoinRpcSource>(loaded.config.source);
+  ASSERT_EQ(source.further.size(), 2u);
+  EXPECT_EQ(source.further[0].node, (net::TcpConfig{"10.0.0.2", 18443}));
+  EXPECT_EQ(source.further[0].user, "u");
+  EXPECT_TRUE(source.further[0].templates);
+  EXPECT_EQ(source.further[1].cookie_file, "/c");
+  EXPECT_FALSE(source.further[1].templates);
+  EXPECT_TRUE(std::get<BitcoinRpcSource>(nodes("").config.source).further.empty());
+
+  EXPECT_THAT(texts(nodes("[[nodes]]\nuser = \"u\"\n"), Severity::kError),
+              ElementsAre(HasSubstr("missing key `url` in [nodes]"), HasSubstr("go together")));
+  EXPECT_THAT(texts(nodes("[[nodes]]\nurl = \"http://127.0.0.1:1\"\n"), Severity::kError),
+              ElementsAre(HasSubstr("listed already")));
+  EXPECT_THAT(texts(nodes("[[nodes]]\nurl = \"http://10.0.0.2\"\ntemplate = false\n"), Severity::kError),
+              ElementsAre(HasSubstr("templates")));
+  EXPECT_THAT(texts(load(with("[template_provider_type",
+                              "[template_provider_type.Embedded]\n[[nodes]]\nurl = \"http://127.0.0.1:1\"\n")),
+                    Severity::kError),
+              ElementsAre(HasSubstr("the source is Embedded")));
+}
+
 TEST(PoolConfig, TheNodesUrlHasItsNetworksPortUnlessItSaysOne) {
   const auto node = [](std::string_view url, std::string_view network) {
     return load(with("[template_provider_type", "[template_provider_type.BitcoinRpc]\nurl = \"" + std::string(url) +

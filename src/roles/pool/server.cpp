@@ -7,11 +7,9 @@
 #include <ranges>
 #include <utility>
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
-
 #include "base/hex.h"
-#include "bitcoin/block.h"
+#include "bitcoin/coinbase.h"
+#include "bitcoin/tx.h"
 #include "log/log.h"
 #include "net/frame_host.h"
 #include "net/service.h"
@@ -21,13 +19,18 @@
 namespace adit::pool {
 namespace {
 
-namespace asio = boost::asio;
-
 /// Job ids start anew with each process, coinbases do not repeat.
 channels::JobFactory::Config salted(channels::JobFactory::Config config) {
   std::random_device device;
   config.salt = std::uint64_t{device()} << 32 | device();
   return config;
+}
+
+/// What the pool puts into every coinbase.
+templates::CoinbaseConstraints constraints_of(const channels::JobFactory::Config& jobs) {
+  const bitcoin::TxOutput payout{.value_sat = 0, .script = jobs.payout_script};
+  return {.max_additional_size = static_cast<std::uint32_t>(bitcoin::output_size(payout)),
+          .max_additional_sigops = bitcoin::count_sigops(payout.script)};
 }
 
 session::ServerOptions serving_of(const ServerOptions& options) {
@@ -74,7 +77,6 @@ struct PoolServer::Core {
   net::Admission admission;
   channels::JobFactory factory;  ///< On the source's thread.
   std::unique_ptr<net::TcpListener> listener;
-  asio::thread_pool blocks{1};  ///< Puts found blocks together, off the shards.
   std::atomic<std::uint64_t> jobs{0};
   std::atomic<std::uint32_t> connections{0};  ///< So far.
   std::atomic<bool> stop_called{false};
@@ -110,6 +112,9 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
       if (!session->connection.leaving()) session->connection.send(out_);
     }
   }
+
+  /// What waited for that block is acknowledged. Most blocks are another shard's.
+  void on_block_kept(const bitcoin::Hash256& hash) { mining_.on_block_kept(hash); }
 
   [[nodiscard]] Connections list(const mining::ListLimits& limits) const {
     std::vector<const mining::ServerSession*> sessions;
@@ -171,12 +176,12 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
                                    {"height", block.block_template->height},
                                    {"channel", block.channel_id},
                                    {"user_identity", block.user_identity}});
-    asio::post(core_->blocks, [core = core_.get(), found = block.block_template, solution = block.solution] {
-      auto whole = bitcoin::assemble_block(*found, solution);
-      if (whole) return core->source.submit_block(std::move(*whole));
-      log::error("pool.block_lost", {{"message", whole.error().message()}});
-    });
-    return false;
+    // The source knows the template as long as somebody holds it, as the job does here.
+    if (auto handed = core_->source.submit(block.block_template->id, block.solution); !handed) {
+      log::error("pool.block_lost", {{"hash", to_hex_reversed(block.hash)}, {"message", handed.error().message()}});
+      return false;  // The share is work all the same.
+    }
+    return true;
   }
 
   const std::shared_ptr<Core> core_;  ///< First, so that it is gone last.
@@ -230,24 +235,29 @@ Result<void> PoolServer::start() {
   events.on_template = [weak = std::weak_ptr(core_)](templates::TemplatePtr block_template, bool) {
     const auto alive = weak.lock();
     if (!alive) return;
-    auto job = alive->factory.make(std::move(block_template));
+    auto job = alive->factory.make(std::move(block_template), now_from_system().unix_time);
     if (!job) return log::error("pool.template_unusable", {{"message", job.error().message()}});
     ++alive->jobs;
     alive->service.post([job = *job](Part& part) { part.set_job(job); });
+  };
+  events.on_block_kept = [weak = std::weak_ptr(core_)](const bitcoin::Hash256& hash) {
+    if (const auto alive = weak.lock()) alive->service.post([hash](Part& part) { part.on_block_kept(hash); });
   };
   events.on_block_result = [](const templates::BlockResult& result) {
     const auto level = result.verdict == templates::BlockVerdict::kRejected ? log::Level::kError : log::Level::kInfo;
     log::write(level, "pool.block_answered",
                {{"hash", to_hex_reversed(result.hash)},
                 {"height", result.height},
-                {"verdict", templates::verdict_name(result.verdict)},
-                {"reason", result.reason}});
+                {"verdict", ledger::verdict_name(result.verdict)},
+                {"reason", result.reason},
+                {"node", result.node}});
   };
   events.on_status = [](const templates::SourceStatus& status) {
     const auto level = status.state == templates::SourceStatus::State::kMisconfigured ? log::Level::kError : log::Level::kInfo;
     log::write(level, "pool.templates",
                {{"state", templates::state_name(status.state)}, {"message", status.message}, {"height", status.height}});
   };
+  core.source.constrain(constraints_of(core.options.jobs));
   return core.source.start(std::move(events));
 }
 
@@ -258,7 +268,6 @@ void PoolServer::stop(session::ShutdownBehavior behavior) {
   if (core.listener) core.listener->stop();
   core.service.stop(behavior);
   for (const auto& counters : core.service.ask([](const Part& part) { return part.counters(); })) core.last.add(counters);
-  core.blocks.join();
   core.source.stop();
   core.stopped = true;
 }

@@ -64,7 +64,7 @@ class PoolServer {
 
   /// To be called before the shards are stopped. In two phases: takes in nothing more; then sends what is due (late
   /// acknowledgements too), ends each connection in that manner and waits for its peer's end, at most `behavior.deadline`.
-  /// Blocks that were found are with the source before that is stopped. Idempotent.
+  /// Blocks that were found are with the source before that is stopped, which keeps them safe. Idempotent.
   void stop(session::ShutdownBehavior behavior);
   /// As stop({kGoodbye, patience}).
   void stop(Duration patience) { stop(session::ShutdownBehavior{.deadline = patience}); }

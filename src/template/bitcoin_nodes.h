@@ -1,0 +1,47 @@
+// One or several Bitcoin nodes by JSON-RPC as one source: templates from the first that is ready, blocks to all of them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "ledger/block_submitter.h"
+#include "template/rpc_config.h"
+#include "template/source.h"
+
+namespace adit::templates {
+
+/// Joins SourceList over the nodes' RpcSources and the BlockSubmitter over their RpcNodes.
+class BitcoinNodes final : public TemplateSource {
+ public:
+  struct Node {
+    RpcConfig rpc;
+    bool templates = true;  ///< False: it takes blocks alone.
+  };
+
+  struct Options {
+    std::vector<Node> nodes;                 ///< Best first; at least one gives templates.
+    ledger::BlockSubmitter::Options blocks;  ///< With the folder of the journal.
+  };
+
+  explicit BitcoinNodes(const Options& options);
+  ~BitcoinNodes() override;
+
+  /// Errors: those of ledger::BlockSubmitter::start; kConfiguration if no node gives templates.
+  Result<> start(SourceEvents events) override;
+  Result<> submit(TemplateId id, BlockSolution solution) override;
+  void constrain(CoinbaseConstraints constraints) override;
+  void transactions(TemplateId id, std::function<void(Result<Transactions>)> done) override;
+  [[nodiscard]] SourceStatus status() const override;
+  void stop() override;
+
+  /// For whole blocks that are not on a template of this source (declared jobs'). Valid as long as the source.
+  [[nodiscard]] ledger::BlockSubmitter& blocks();
+
+ private:
+  class Driver;
+  std::unique_ptr<Driver> driver_;
+};
+
+}  // namespace adit::templates
