@@ -74,11 +74,14 @@ run_one() {
   "$(binary release "$target")" --gtest_filter="$filter"
 }
 
-# soak [ENDINGS]: what CI runs shortened, at length: each of the endings test's cases ends so many sessions at random moments.
+# soak [ENDINGS], soak blocks [ENDINGS]: what CI runs shortened, at length: each of the endings test's cases ends so many sessions at
+# random moments; of blocks, so many processes of a pool around a found block.
 soak() {
-  build release adit_endings_test
-  say "soak: ${1:-200} endings a case, over TCP and over iroh"
-  ADIT_ENDINGS=${1:-200} "$(binary release adit_endings_test)" --gtest_color=no
+  local target=adit_endings_test
+  if [ "${1:-}" = blocks ]; then target=adit_soak_blocks_test; shift; fi
+  build release "$target"
+  say "soak: $target, ${1:-200} endings a case"
+  ADIT_ENDINGS=${1:-200} ADIT_SOAK_BLOCKS=${1:-200} "$(binary release "$target")" --gtest_color=no
 }
 
 # bench [--against REV] [ARGUMENTS]
