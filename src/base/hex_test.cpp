@@ -14,6 +14,15 @@ TEST(Hex, RoundTripsAndIsLowerCase) {
   EXPECT_EQ(from_hex("00AB7fFF"), std::vector<std::uint8_t>(bytes.begin(), bytes.end()));
 }
 
+TEST(Hex, HasTwoDigitsForEachByteWhateverTheSize) {
+  for (std::size_t size = 0; size < 300; ++size) {
+    const std::vector<std::uint8_t> bytes(size, static_cast<std::uint8_t>(size));
+    const std::string text = to_hex(bytes);
+    ASSERT_EQ(text.size(), size * 2);
+    EXPECT_EQ(from_hex(text), bytes);
+  }
+}
+
 TEST(Hex, RefusesOddLengthForeignDigitsAndWrongSize) {
   EXPECT_FALSE(from_hex("abc").has_value());
   EXPECT_FALSE(from_hex("0g").has_value());
