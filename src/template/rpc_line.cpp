@@ -155,6 +155,13 @@ void RpcLine::reserve() {
   socket_.open(tcp::endpoint(address, config_.port).protocol(), error);
 }
 
+void RpcLine::reserve_as(const RpcLine& other) {
+  error_code error;
+  if (socket_.is_open() || !other.socket_.is_open()) return;
+  const auto reached = other.socket_.local_endpoint(error);
+  if (!error) socket_.open(reached.protocol(), error);
+}
+
 Result<std::string> RpcLine::authorization() {
   if (const auto* password = std::get_if<RpcPassword>(&config_.auth))
     return "Basic " + base64(password->user + ":" + password->password);

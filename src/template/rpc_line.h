@@ -55,6 +55,8 @@ class RpcLine : public std::enable_shared_from_this<RpcLine> {
 
   /// Takes the descriptor ahead of the first call, if the node's host is an IP address. Nothing comes of it if that fails.
   void reserve();
+  /// The same where the host is a name, for the family that `other` has reached it by.
+  void reserve_as(const RpcLine& other);
 
   /// A call under way fails with kUnreachable as soon as the loop runs again.
   void cut();

@@ -145,6 +145,8 @@ class RpcNode::Driver {
         // Any answer will do.
         (void)co_await first.line->call("getbestblockhash", {}, {.deadline = config_.call_deadline, .keep_open = true});
         first.busy = false;
+        for (const auto& line : lines_) line->line->reserve_as(*first.line);
+        preferring_->reserve_as(*first.line);
         if (!first.line->connected()) wait = std::min(wait, config_.retry_cap);
       }
       timer.expires_after(wait);
