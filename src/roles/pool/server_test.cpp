@@ -269,6 +269,52 @@ TEST_F(Server, AFoundBlockBecomesTheTipAndEveryMinerHearsOfIt) {
   EXPECT_EQ(source_.blocks().back().coinbase_outputs[0].script, std::vector<std::uint8_t>{0x51});
 }
 
+/// The embedded chain, whose blocks take a while until they are kept; or of which none is its own.
+class Slow final : public templates::TemplateSource {
+ public:
+  Result<> start(templates::SourceEvents events) override {
+    events.on_block_kept = [this, tell = std::move(events.on_block_kept)](const bitcoin::Hash256& hash) {
+      std::this_thread::sleep_for(50ms);
+      kept = true;
+      tell(hash);
+    };
+    return chain_.start(std::move(events));
+  }
+  Result<> submit(templates::TemplateId id, templates::BlockSolution solution) override {
+    return chain_.submit(id + (forgets ? 1000 : 0), std::move(solution));
+  }
+  void constrain(templates::CoinbaseConstraints constraints) override { constrained = constraints; }
+  void transactions(templates::TemplateId id, std::function<void(Result<Transactions>)> done) override {
+    chain_.transactions(id, std::move(done));
+  }
+  [[nodiscard]] templates::SourceStatus status() const override { return chain_.status(); }
+  void stop() override { chain_.stop(); }
+
+  std::atomic<bool> kept{false};
+  std::atomic<bool> forgets{false};
+  templates::CoinbaseConstraints constrained;
+
+ private:
+  templates::EmbeddedSource chain_{templates::EmbeddedSource::Options{}};
+};
+
+TEST_F(Server, ABlocksShareIsAnsweredOnceTheBlockIsKeptOrLostForGood) {
+  Slow source;
+  server_ = std::make_unique<PoolServer>(shards_, source, std::move(options_));
+  ASSERT_TRUE(server_->start());
+  EXPECT_EQ(source.constrained.max_additional_size, 8u + 1 + 1) << "value, length and script of the one output";
+  ASSERT_EQ(mine(add_miner()), "");
+  const auto find_block = [&] {
+    return on(shards_[0], [&]() -> asio::awaitable<std::string> { return miners_[0]->submit(channels::ShareVerdict::kBlock); });
+  };
+  EXPECT_EQ(find_block(), "");
+  EXPECT_TRUE(source.kept);
+  // A block that nobody can make of its template is told, and the work counts all the same.
+  source.forgets = true;
+  EXPECT_EQ(find_block(), "");
+  server_.reset();
+}
+
 TEST_F(Server, BothListenersServeOnePool) {
   FakeCarrier carrier(shards_);
   options_.iroh = &carrier;
