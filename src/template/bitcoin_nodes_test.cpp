@@ -36,7 +36,7 @@ class Rpc : public testing::Test {
     config.auth = RpcPassword{"user", "secret"};
     config.network = bitcoin::Network::kRegtest;
     config.refresh_every = kNever;
-    config.call_deadline = 5s;
+    config.call_deadline = 1min;
     config.retry_first = 1ms;
     config.retry_cap = 20ms;
     return config;
