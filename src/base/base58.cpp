@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/sha256.h"
+#include "base/wiping.h"
 
 namespace adit {
 namespace {
@@ -25,7 +26,7 @@ constexpr std::array<std::int16_t, 256> kDigitValues = [] {
 std::string base58_encode(Bytes bytes) {
   const auto zeros = static_cast<std::size_t>(
       std::find_if(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte != 0; }) - bytes.begin());
-  std::vector<std::uint8_t> digits;  // Least significant first.
+  WipedBytes digits;  // Least significant first.
   for (std::uint8_t byte : bytes.subspan(zeros)) {
     unsigned carry = byte;
     for (std::uint8_t& digit : digits) {
@@ -35,7 +36,9 @@ std::string base58_encode(Bytes bytes) {
     }
     for (; carry != 0; carry /= 58) digits.push_back(static_cast<std::uint8_t>(carry % 58));
   }
-  std::string text(zeros, kAlphabet[0]);
+  std::string text;
+  text.reserve(zeros + digits.size());  // The text may be a secret: growing would leave copies of it.
+  text.append(zeros, kAlphabet[0]);
   for (auto digit = digits.rbegin(); digit != digits.rend(); ++digit) text.push_back(kAlphabet[*digit]);
   return text;
 }
@@ -43,7 +46,8 @@ std::string base58_encode(Bytes bytes) {
 std::optional<std::vector<std::uint8_t>> base58_decode(std::string_view text, std::size_t max_size) {
   const std::size_t zeros = std::min(text.find_first_not_of(kAlphabet[0]), text.size());
   if (zeros > max_size) return std::nullopt;
-  std::vector<std::uint8_t> bytes;  // Least significant first.
+  std::vector<std::uint8_t> bytes;                 // Least significant first.
+  bytes.reserve(std::min(text.size(), max_size));  // They may be a secret: growing would leave copies of them.
   for (char c : text.substr(zeros)) {
     const int value = kDigitValues[static_cast<unsigned char>(c)];
     if (value < 0) return std::nullopt;
@@ -64,7 +68,7 @@ std::optional<std::vector<std::uint8_t>> base58_decode(std::string_view text, st
 }
 
 std::string base58check_encode(Bytes payload) {
-  std::vector<std::uint8_t> bytes(payload.begin(), payload.end());
+  WipedBytes bytes(payload.begin(), payload.end());
   const Sha256Digest digest = sha256d(payload);
   bytes.insert(bytes.end(), digest.begin(), digest.begin() + kChecksumSize);
   return base58_encode(bytes);
@@ -75,7 +79,10 @@ std::optional<std::vector<std::uint8_t>> base58check_decode(std::string_view tex
   if (!bytes || bytes->size() < kChecksumSize) return std::nullopt;
   const Bytes payload = Bytes(*bytes).first(bytes->size() - kChecksumSize);
   const Sha256Digest digest = sha256d(payload);
-  if (!std::equal(digest.begin(), digest.begin() + kChecksumSize, bytes->end() - kChecksumSize)) return std::nullopt;
+  if (!std::equal(digest.begin(), digest.begin() + kChecksumSize, bytes->end() - kChecksumSize)) {
+    ::explicit_bzero(bytes->data(), bytes->size());  // A secret with a slip is nearly the secret.
+    return std::nullopt;
+  }
   bytes->resize(payload.size());
   return bytes;
 }

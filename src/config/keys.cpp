@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/wiping.h"
 
 namespace adit::config {
 namespace {
@@ -24,14 +25,19 @@ struct SecretText {
   ~SecretText() { sodium_memzero(text.data(), text.size()); }
 };
 
-Result<> write_secret_file(const std::string& path, std::string_view text, bool overwrite) {
+// Writes `secret` and a line feed.
+Result<> write_secret_file(const std::string& path, std::string_view secret, bool overwrite) {
+  WipedBytes text;
+  text.reserve(secret.size() + 1);
+  text.assign(secret.begin(), secret.end());
+  text.push_back('\n');
   const auto exists = [&path] {
     return fail(KeyErrc::kExists,
                 path + " exists already; --force replaces it (whoever knows the old key then no longer knows this one)");
   };
   if (struct stat info{}; !overwrite && ::lstat(path.c_str(), &info) == 0) return exists();
-  const auto written =
-      write_atomically(FileSystem::real(), path, text, overwrite ? AtomicFile::Replace::kYes : AtomicFile::Replace::kNo);
+  const auto written = write_atomically(FileSystem::real(), path, as_text(text),
+                                        overwrite ? AtomicFile::Replace::kYes : AtomicFile::Replace::kNo);
   if (written) return {};
   // Two of us at once cannot lose a key.
   if (written.error() == EEXIST) return exists();
@@ -78,7 +84,7 @@ Result<std::string> read_secret_file(const std::string& path) {
     std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(info.st_mode & 07777));
     return fail(KeyErrc::kTooOpen, path + " is open to others (mode " + mode + "): chmod 600 " + path);
   }
-  std::string text(kMaxSecretBytes + 1, '\0');
+  WipedBytes text(kMaxSecretBytes + 1);
   std::size_t size = 0;
   while (size < text.size()) {
     const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
@@ -88,12 +94,11 @@ Result<std::string> read_secret_file(const std::string& path) {
     size += static_cast<std::size_t>(got);
   }
   if (size > kMaxSecretBytes) return fail(KeyErrc::kNoKey, path + " is larger than 4 KiB: it holds no key");
-  text.resize(size);
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string::npos) return fail(KeyErrc::kNoKey, path + " is empty");
-  text.erase(text.find_last_not_of(" \t\r\n") + 1);
-  text.erase(0, first);
-  return text;
+  std::string_view trimmed = as_text(Bytes(text).first(size));
+  const auto first = trimmed.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return fail(KeyErrc::kNoKey, path + " is empty");
+  trimmed = trimmed.substr(first, trimmed.find_last_not_of(" \t\r\n") + 1 - first);
+  return std::string(trimmed);
 }
 
 Result<noise::AuthorityKeyPair> read_authority_key(const std::string& path) {
@@ -131,12 +136,12 @@ Result<NodeKey> take_node_key(const std::string& path) {
 }
 
 Result<> write_authority_key(const std::string& path, const noise::Secret& key, bool overwrite) {
-  const SecretText text{noise::to_text(key) + "\n"};
+  const SecretText text{noise::to_text(key)};
   return write_secret_file(path, text.text, overwrite);
 }
 
 Result<> write_node_key(const std::string& path, const noise::Secret& key, bool overwrite) {
-  const SecretText text{to_hex(key.bytes()) + "\n"};
+  const SecretText text{to_hex(key.bytes())};
   return write_secret_file(path, text.text, overwrite);
 }
 
