@@ -14,9 +14,6 @@ if(ADIT_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
 endif()
-if(ADIT_BENCH)
-  find_package(benchmark REQUIRED)
-endif()
 
 # Boost is used for its headers alone: Asio (compiled once, in adit_asio), Beast and JSON.
 find_path(ADIT_BOOST_INCLUDE boost/asio/cancel_after.hpp REQUIRED)

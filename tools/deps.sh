@@ -3,8 +3,8 @@
 
 BUILD_PACKAGES=(ca-certificates git python3 pkg-config cmake ninja-build ccache g++
   clang-19 lld-19 llvm-19 libclang-rt-19-dev clang-format-19 clang-tidy-19
-  libsodium-dev libqrencode-dev libssl-dev libspdlog-dev libcli11-dev libtomlplusplus-dev libsqlite3-dev prometheus-cpp-dev
-  libgtest-dev libgmock-dev libbenchmark-dev libfaketime valgrind)
+  libsodium-dev libqrencode-dev libssl-dev libspdlog-dev libcli11-dev libtomlplusplus-dev prometheus-cpp-dev
+  libgtest-dev libgmock-dev libfaketime valgrind)
 
 # Only to build the peers of ./dev interop. libboost-dev is whatever the system calls Boost: ours is in the prefix.
 PEER_PACKAGES=(capnproto libcapnp-dev libboost-dev libevent-dev)
