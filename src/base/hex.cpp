@@ -24,17 +24,23 @@ constexpr auto kValues = [] {
 
 }  // namespace
 
-std::string to_hex(Bytes bytes) {
-  std::string text;
+void append_hex(std::string& out, Bytes bytes) {
+  const std::size_t before = out.size();
   // The size that libstdc++ 12 hands over may be the capacity.
-  text.resize_and_overwrite(bytes.size() * 2, [bytes](char* to, std::size_t) {
+  out.resize_and_overwrite(before + bytes.size() * 2, [bytes, before](char* text, std::size_t) {
+    char* const to = text + before;
     const std::uint8_t* const from = bytes.data();
     for (std::size_t i = 0; i < bytes.size(); ++i) {
       to[2 * i] = digit(from[i] >> 4);
       to[2 * i + 1] = digit(from[i] & 15u);
     }
-    return bytes.size() * 2;
+    return before + bytes.size() * 2;
   });
+}
+
+std::string to_hex(Bytes bytes) {
+  std::string text;
+  append_hex(text, bytes);
   return text;
 }
 

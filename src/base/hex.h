@@ -13,6 +13,9 @@ namespace adit {
 /// Two lower-case digits a byte.
 std::string to_hex(Bytes bytes);
 
+/// Appends to_hex(bytes) to `out`.
+void append_hex(std::string& out, Bytes bytes);
+
 /// As to_hex, last byte first: how Bitcoin prints hashes.
 std::string to_hex_reversed(Bytes bytes);
 

@@ -23,5 +23,15 @@ TEST(InQuotes, OfALongTextTheFirstHundredBytesAreShown) {
   EXPECT_EQ(in_quotes(std::string(101, 'x')), "'" + std::string(100, 'x') + "...'");
 }
 
+TEST(JsonString, WhatBreaksALineIsEscapedAndAnInvalidByteReplaced) {
+  std::string out = "[";
+  append_json_string(out, "a\"b\\c\n\r\t\x1b\x7f\xc2\x85\xe2\x80\xa8\xff\xc3\xa9");
+  EXPECT_EQ(out, R"(["a\"b\\c\n\r\t\u001b\u007f\u0085\u2028\ufffd)"
+                 "\xc3\xa9\"");
+  out.clear();
+  append_json_string(out, "\xff", InvalidByte::kShow);
+  EXPECT_EQ(out, R"("\xff")");
+}
+
 }  // namespace
 }  // namespace adit

@@ -1,8 +1,10 @@
 #include "config/common.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
+#include "base/hex.h"
 #include "noise/keys.h"
 
 namespace adit::config {
@@ -160,10 +162,9 @@ std::optional<net::Peer> read_peer(Table& entry) {
 }
 
 std::string extension_text(std::uint16_t extension) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text = "0x";
-  for (int shift = 12; shift >= 0; shift -= 4) text += kDigits[(extension >> shift) & 0xf];
-  return text;
+  std::array<std::uint8_t, 2> bytes{};
+  store_be(bytes.data(), extension);
+  return "0x" + to_hex(bytes);
 }
 
 bool is_loopback(const net::TransportConfig& transport) {

@@ -426,17 +426,10 @@ namespace {
 
 // `text` with each control character as \xNN.
 std::string printable(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string shown;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      shown += c;
-    } else {
-      shown += "\\x";
-      shown += kDigits[byte >> 4];
-      shown += kDigits[byte & 0xf];
-    }
+    byte >= 0x20 && byte != 0x7f ? void(shown += c) : append_escaped_byte(shown, c);
   }
   return shown;
 }

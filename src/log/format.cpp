@@ -6,65 +6,17 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/text.h"
 #include "base/utf8.h"
 
 namespace adit::log {
 namespace {
 
-/// What would break a line, or a terminal.
-bool breaks(std::uint32_t code) { return is_control(code) || code == 0x2028 || code == 0x2029; }
-
-enum class InvalidByte { kReplace, kShow };
-
-void append_quoted(std::string& out, std::string_view text, InvalidByte invalid) {
-  out += '"';
-  while (!text.empty()) {
-    const CodePoint code = first_code_point(text);
-    char escape[8];
-    if (code.size == 0) {
-      if (invalid == InvalidByte::kReplace) {
-        out += "\\ufffd";
-      } else {
-        std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<std::uint8_t>(text[0])));
-        out += escape;
-      }
-      text.remove_prefix(1);
-      continue;
-    }
-    switch (code.value) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (breaks(code.value)) {
-          std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(code.value));
-          out += escape;
-        } else {
-          out += text.substr(0, code.size);
-        }
-    }
-    text.remove_prefix(code.size);
-  }
-  out += '"';
-}
-
 bool is_bare(std::string_view text) {
   if (text.empty()) return false;
   while (!text.empty()) {
     const CodePoint code = first_code_point(text);
-    if (code.size == 0 || breaks(code.value)) return false;
+    if (code.size == 0 || breaks_line(code.value)) return false;
     if (code.value == ' ' || code.value == '=' || code.value == '"' || code.value == '\\') return false;
     text.remove_prefix(code.size);
   }
@@ -105,10 +57,8 @@ void append_value(std::string& out, Format format, const Value& value) {
 
 }  // namespace
 
-void append_json_string(std::string& out, std::string_view text) { append_quoted(out, text, InvalidByte::kReplace); }
-
 void append_logfmt_value(std::string& out, std::string_view text) {
-  is_bare(text) ? void(out += text) : append_quoted(out, text, InvalidByte::kShow);
+  is_bare(text) ? void(out += text) : append_json_string(out, text, InvalidByte::kShow);
 }
 
 std::string printable(std::string_view text) {

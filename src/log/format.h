@@ -10,15 +10,11 @@
 
 namespace adit::log {
 
-/// Appends `text` as a JSON string with its quotes. Control characters (C0, DEL, C1) and the line separators U+2028 and U+2029
-/// are escaped; each byte that is not part of valid UTF-8 becomes \ufffd.
-void append_json_string(std::string& out, std::string_view text);
-
-/// Appends `text` as a logfmt value: bare if it is not empty and holds neither space, '=', '"', '\' nor anything escaped above;
-/// else quoted as in JSON, except that an invalid byte becomes \xNN so that nothing is lost.
+/// Appends `text` as a logfmt value: bare if it is not empty and holds neither space, '=', '"', '\' nor anything that
+/// breaks a line; else as append_json_string of base/text.h writes it, with InvalidByte::kShow.
 void append_logfmt_value(std::string& out, std::string_view text);
 
-/// `text` with everything that is escaped above replaced by U+FFFD: for places that take no escapes.
+/// `text` with each control character and each invalid byte replaced by U+FFFD: for places that take no escapes.
 std::string printable(std::string_view text);
 
 /// Appends one line without its line feed: `ts` (UTC, milliseconds), `level`, `event`, then the fields in the order given.

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/text.h"
 #include "log/format.h"
 
 namespace adit::log {

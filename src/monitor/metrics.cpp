@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/fair_share.h"
+#include "base/text.h"
 #include "log/format.h"
 
 namespace adit::monitor {
@@ -143,7 +144,7 @@ std::string workers_json(const Snapshot& snapshot) {
   for (const WorkerSample& sample : side.worker_list) {
     if (out.back() == '}') out += ',';
     out += "{\"client_id\":" + std::to_string(sample.client_id) + ",\"worker\":";
-    log::append_json_string(out, sample.worker);
+    append_json_string(out, sample.worker);
     out += ",\"hashrate_hps\":" + std::to_string(sample.hashrate_hps) +
            ",\"shares_accepted\":" + std::to_string(sample.shares_accepted) +
            ",\"shares_rejected\":" + std::to_string(sample.shares_rejected) +
@@ -158,7 +159,7 @@ std::string connections_json(const Snapshot& snapshot) {
     if (out.back() == '}') out += ',';
     const auto text = [&out](std::string_view name, std::string_view value) {
       (out += ",\"").append(name) += "\":";
-      log::append_json_string(out, value);
+      append_json_string(out, value);
     };
     const auto number = [&out](std::string_view name, const auto& value) {
       (out += ",\"").append(name).append("\":").append(std::to_string(value));

@@ -20,6 +20,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/text.h"
 #include "log/format.h"
 #include "log/log.h"
 #include "monitor/metrics.h"
@@ -52,7 +53,7 @@ Response respond(const Request& request, http::status status, std::string_view t
 
 Response respond_error(const Request& request, http::status status, std::string_view sentence) {
   std::string body = "{\"error\":";
-  log::append_json_string(body, sentence);
+  append_json_string(body, sentence);
   return respond(request, status, "application/json", body + "}");
 }
 

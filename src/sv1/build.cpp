@@ -4,18 +4,12 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/hex.h"
+#include "base/text.h"
+
 namespace adit::sv1 {
 
 namespace {
-
-constexpr std::string_view kDigits = "0123456789abcdef";
-
-void append_hex(std::string& out, Bytes bytes) {
-  for (const auto byte : bytes) {
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 15];
-  }
-}
 
 void append_quoted_hex(std::string& out, Bytes bytes) {
   out += '"';
@@ -48,24 +42,6 @@ void append_notification(std::string& out, std::string_view method) {
 constexpr std::string_view kCallEnd = "]}\n";
 
 }  // namespace
-
-void append_json_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
-      out.append("\\u00");
-      out += kDigits[byte >> 4];
-      out += kDigits[byte & 15];
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
 
 void append_notify(std::string& out, const Notify& job) {
   append_notification(out, "mining.notify");

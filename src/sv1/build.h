@@ -10,9 +10,6 @@
 
 namespace adit::sv1 {
 
-/// `text` as a JSON string, quotes included; control characters escaped, other bytes as they are.
-void append_json_string(std::string& out, std::string_view text);
-
 // ---- What pools send.
 void append_notify(std::string& out, const Notify& job);
 /// A whole number is written without a fraction: firmware that reads integers gets one.

@@ -56,7 +56,7 @@ TEST(Sv1Build, FirmwareGetsPowersOfTwoFromOneUpAndNeverMoreThanAsked) {
 TEST(Sv1Build, TextOfAPeerCannotBreakOutOfItsString) {
   std::string line;
   append_error(line, Id(1), Reject::kOther, "a\"b\\c\nd");
-  EXPECT_EQ(line, "{\"id\":1,\"result\":null,\"error\":[20,\"a\\\"b\\\\c\\u000ad\",null]}\n");
+  EXPECT_EQ(line, "{\"id\":1,\"result\":null,\"error\":[20,\"a\\\"b\\\\c\\nd\",null]}\n");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "sv1/build.h"
 
 namespace adit::sv1 {
