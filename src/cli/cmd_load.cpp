@@ -181,7 +181,7 @@ int run(const Global& global, const Options& options) {
   std::unique_ptr<net::IrohCarrier> iroh;
   if (const auto* peer = std::get_if<net::IrohConfig>(&pool->transport)) {
     auto started = dialling_iroh(shards, *peer, options.dialling);
-    if (!started) return give_up(kName, started.error(), code_of(started.error()));
+    if (!started) return give_up(kName, started.error(), exit_code_of(started.error()));
     iroh = std::move(*started);
   }
   shards.start();
@@ -197,7 +197,7 @@ int run(const Global& global, const Options& options) {
     if (options.pid != 0) wanted.pid = options.pid;
     load::Load load(shards, std::move(wanted));
     const auto opened = load.open();
-    if (!opened) return give_up(kName, opened.error(), code_of(opened.error()));
+    if (!opened) return give_up(kName, opened.error(), exit_code_of(opened.error()));
     std::this_thread::sleep_for(kSettle);
     if (const auto begun = load.begin(); !begun) return give_up(kName, begun.error(), kFailure);
     wait_for_signal(*run_for, [] { return true; }, *run_for);

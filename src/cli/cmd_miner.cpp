@@ -71,7 +71,7 @@ int run(const Global& global, const Options& options) {
   if (over_iroh != pools.end()) {
     const auto* peer = std::get_if<net::IrohConfig>(&over_iroh->transport);
     auto started = dialling_iroh(shards, *peer, options.dialling);
-    if (!started) return give_up(kName, started.error(), started.error().is(net::Errc::kConfiguration) ? kUsage : kFailure);
+    if (!started) return give_up(kName, started.error(), exit_code_of(started.error()));
     iroh = std::move(*started);
   }
   miner::Miner miner({.pools = pools,

@@ -191,7 +191,7 @@ int run(const Options& options) {
   std::unique_ptr<net::IrohCarrier> iroh;
   if (const auto* over = std::get_if<net::IrohConfig>(&peer->transport)) {
     auto started = dialling_iroh(shards, *over, options.dialling);
-    if (!started) return give_up(kName, started.error(), code_of(started.error()));
+    if (!started) return give_up(kName, started.error(), exit_code_of(started.error()));
     iroh = std::move(*started);
   }
   shards.start();
@@ -203,7 +203,7 @@ int run(const Options& options) {
   if (report.reached != Duration::zero()) print(options, *peer, report);
   iroh.reset();
   shards.stop(std::chrono::seconds(2));
-  return result ? kOk : give_up(kName, result.error(), code_of(result.error()));
+  return result ? kOk : give_up(kName, result.error(), exit_code_of(result.error()));
 }
 
 }  // namespace

@@ -158,22 +158,22 @@ void log_stats(log::Level level, const pool::ServerStats& stats) {
 // Runs until a signal. Declared in the order of their needs: what is destroyed first needs the others.
 int serve(const Global& global, const pool::PoolConfig& config, const noise::AuthorityKeyPair& authority) {
   const auto source = make_source(config);
-  if (!source) return give_up(kName, source.error(), code_of(source.error()));
+  if (!source) return give_up(kName, source.error(), exit_code_of(source.error()));
   net::Shards shards(shard_count(config.threads));
   shards.start();
   auto started_iroh = start_role_iroh(
       shards, config.iroh, [&] { return pool::load_or_make_node_key(config); }, config.health.dead_after,
       config.admission.handshake_deadline);
-  if (!started_iroh) return give_up(kName, started_iroh.error(), code_of(started_iroh.error()));
+  if (!started_iroh) return give_up(kName, started_iroh.error(), exit_code_of(started_iroh.error()));
   std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
   pool::ServerOptions options = server_options(config, authority);
   const net::IrohCarrier* const entrance = options.iroh = config.iroh.listen ? iroh.get() : nullptr;
   pool::PoolServer server(shards, **source, std::move(options));
-  if (auto started = server.start(); !started) return give_up(kName, started.error(), code_of(started.error()));
+  if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
   const auto monitor = start_monitor(config.monitoring_address, config.monitoring_cache_refresh,
                                      [&server, carrier = iroh.get()] { return pool_snapshot(server, carrier); });
-  if (!monitor) return give_up(kName, monitor.error(), code_of(monitor.error()));
+  if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
   announce(entrances(config, server, entrance, authority.public_key()), noise::to_text(authority.public_key()),
            global.log.format == log::Format::kLogfmt);
 
@@ -197,7 +197,7 @@ int run(const Global& global, const Options& options) {
   auto loaded = pool::load_config(options.config, config::environment_of_process());
   if (!may_start(loaded.findings)) return kUsage;
   const auto authority = pool::load_authority(loaded.config);
-  if (!authority) return give_up(kName, authority.error(), code_of(authority.error()));
+  if (!authority) return give_up(kName, authority.error(), exit_code_of(authority.error()));
   if (auto made = make_data_dir(loaded.config.data_dir); !made) return give_up(kName, made.error(), kFailure);
   if (auto begun = begin_role(global, options.log_file, loaded.config.log_file, loaded.findings); !begun)
     return give_up(kName, begun.error(), kUsage);

@@ -41,7 +41,7 @@ int relay(const Global& global, Options options) {
     options.server.quic.clear();
   }
   auto server = net::RelayServer::start(options.server, options.threads);
-  if (!server) return give_up("relay", server.error(), code_of(server.error()));
+  if (!server) return give_up("relay", server.error(), exit_code_of(server.error()));
   const bool tls = !(*server)->https().empty();
   log::info("relay.listening", {{"http", (*server)->http()},
                                 {"https", (*server)->https()},

@@ -202,17 +202,17 @@ int serve(const translator::TranslatorConfig& config) {
   shards.start();
   auto started_iroh =
       start_role_iroh(shards, config.iroh, [&] { return translator::load_or_make_node_key(config); }, config.health.dead_after);
-  if (!started_iroh) return give_up(kName, started_iroh.error(), code_of(started_iroh.error()));
+  if (!started_iroh) return give_up(kName, started_iroh.error(), exit_code_of(started_iroh.error()));
   std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
   if (iroh) log::info("translator.iroh", {{"endpoint_id", iroh->endpoint_id()}});
   translator::ServerOptions options = server_options(config);
   options.iroh = iroh.get();
   translator::TranslatorServer server(shards, std::move(options));
-  if (auto started = server.start(); !started) return give_up(kName, started.error(), code_of(started.error()));
+  if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
   const auto monitor = start_monitor(config.monitoring_address, config.monitoring_cache_refresh,
                                      [&server, carrier = iroh.get()] { return snapshot(server, carrier); });
-  if (!monitor) return give_up(kName, monitor.error(), code_of(monitor.error()));
+  if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
 
   Watch watch;
   std::optional<Error> unusable;
@@ -233,7 +233,7 @@ int serve(const translator::TranslatorConfig& config) {
   log_stats(log::Level::kInfo, server.stats());
   iroh.reset();
   shards.stop(kGoodbye);
-  return unusable ? give_up(kName, *unusable, code_of(*unusable)) : kOk;
+  return unusable ? give_up(kName, *unusable, exit_code_of(*unusable)) : kOk;
 }
 
 int run(const Global& global, const Options& options) {

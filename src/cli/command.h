@@ -18,6 +18,9 @@ inline constexpr int kOk = 0;
 inline constexpr int kFailure = 1;
 inline constexpr int kUsage = 2;  ///< Wrong options, or a configuration that cannot work.
 
+/// The exit code of a command that `error` ended: kUsage if only the operator can mend it, else kFailure.
+inline int exit_code_of(const Error& error) { return error.is_usage() ? kUsage : kFailure; }
+
 /// Options that stand before the subcommand.
 struct Global {
   std::string program;  ///< Path of this binary.

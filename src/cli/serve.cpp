@@ -155,12 +155,6 @@ std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings&
   return settings.relays.size() == 1 ? settings.relays.front().url : "";
 }
 
-int code_of(const Error& error) {
-  const bool usage = error.is(net::Errc::kConfiguration) || error.is(net::Errc::kUnsupported) || error.layer() == "keys" ||
-                     error.layer() == "noise" || error.name() == "configuration";
-  return usage ? kUsage : kFailure;
-}
-
 std::vector<std::string> reachable_hosts(const std::string& host) {
   const bool any4 = host == "0.0.0.0";
   const bool any6 = host == "::";

@@ -75,9 +75,6 @@ Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, con
 /// answers: the configured one where there is exactly one, else empty.
 std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings& settings);
 
-/// Wrong settings are the user's to mend: kUsage. All else is kFailure.
-int code_of(const Error& error);
-
 /// The IP addresses under which others reach a listener on `host`: itself, unless it is 0.0.0.0 or ::, then those of this
 /// machine (loopback's only if there are no others).
 std::vector<std::string> reachable_hosts(const std::string& host);

@@ -19,6 +19,7 @@ enum class KeyErrc {
   kInUse,       ///< Another process runs with it.
 };
 constexpr std::string_view error_layer(KeyErrc) { return "keys"; }
+constexpr bool error_is_usage(KeyErrc) { return true; }
 std::string_view error_name(KeyErrc code);
 
 /// A pool authority's key: base58check of 32 bytes, as SRI writes it.

@@ -28,6 +28,7 @@ enum class Errc {
 };
 
 constexpr std::string_view error_layer(Errc) { return "net"; }
+constexpr bool error_is_usage(Errc code) { return code == Errc::kConfiguration || code == Errc::kUnsupported; }
 std::string_view error_name(Errc code);
 
 /// Why we end a connection; travels as the QUIC error code over iroh. 0 means "ended without goodbye" and is never sent by us.

@@ -18,6 +18,7 @@ enum class Errc {
 };
 
 constexpr std::string_view error_layer(Errc) { return "noise"; }
+constexpr bool error_is_usage(Errc code) { return code == Errc::kBadKey; }
 constexpr std::string_view error_name(Errc code) {
   switch (code) {
     case Errc::kBadKey:

@@ -25,6 +25,7 @@ enum class Errc {
 };
 
 constexpr std::string_view error_layer(Errc) { return "template"; }
+constexpr bool error_is_usage(Errc code) { return code == Errc::kConfiguration; }
 std::string_view error_name(Errc code);
 
 }  // namespace adit::templates
