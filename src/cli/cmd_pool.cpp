@@ -9,14 +9,14 @@
 
 #include "base/file.h"
 #include "cli/command.h"
-#include "cli/pool_snapshot.h"
 #include "cli/serve.h"
 #include "config/keys.h"
+#include "ledger/error.h"
 #include "monitor/server.h"
 #include "roles/pool/config.h"
+#include "roles/pool/from_config.h"
+#include "roles/pool/metrics.h"
 #include "roles/pool/server.h"
-#include "template/bitcoin_nodes.h"
-#include "template/embedded.h"
 #include "upstream/url.h"
 
 namespace adit::cli {
@@ -34,61 +34,6 @@ Result<> make_data_dir(const std::string& path) {
   if (const auto made = make_folders(FileSystem::real(), path); !made)
     return fail(ledger::Errc::kJournal, "`data_dir`: " + describe_file_error(path, "made", made.error()));
   return {};
-}
-
-Result<templates::RpcConfig> node_of(const pool::BitcoinRpcNode& rpc, std::optional<bitcoin::Network> network) {
-  templates::RpcConfig node;
-  node.host = rpc.node.host;
-  node.port = rpc.node.port;
-  node.network = network;
-  if (rpc.user.empty()) {
-    node.auth = templates::RpcCookie{rpc.cookie_file};
-  } else {
-    std::string password = rpc.password;
-    if (!rpc.password_file.empty()) {
-      ADIT_TRY(password, config::read_secret_file(rpc.password_file));
-    }
-    node.auth = templates::RpcPassword{rpc.user, std::move(password)};
-  }
-  return node;
-}
-
-Result<std::unique_ptr<templates::TemplateSource>> make_source(const pool::PoolConfig& config) {
-  if (const auto* embedded = std::get_if<pool::EmbeddedSource>(&config.source)) {
-    templates::EmbeddedSource::Options options;
-    options.chain.nbits = embedded->nbits;
-    options.new_tip_every = embedded->interval;
-    return std::make_unique<templates::EmbeddedSource>(std::move(options));
-  }
-  const auto& rpc = std::get<pool::BitcoinRpcSource>(config.source);
-  templates::BitcoinNodes::Options options;
-  options.blocks.journal_folder = (std::filesystem::path(config.data_dir) / "found-blocks").string();
-  ADIT_TRY(templates::RpcConfig first, node_of(rpc, config.network));
-  options.nodes.push_back({.rpc = std::move(first)});
-  for (const pool::BitcoinRpcNode& further : rpc.further) {
-    ADIT_TRY(templates::RpcConfig node, node_of(further, config.network));
-    options.nodes.push_back({.rpc = std::move(node), .templates = further.templates});
-  }
-  return std::make_unique<templates::BitcoinNodes>(options);
-}
-
-pool::ServerOptions server_options(const pool::PoolConfig& config, const noise::AuthorityKeyPair& authority) {
-  pool::ServerOptions options;
-  options.listen = config.listen_address;
-  options.health = config.health;
-  options.admission = config.admission.limits;
-  options.handshake_deadline = config.admission.handshake_deadline;
-  options.authority_secret = authority.secret().copy();
-  options.certificate_validity = config.cert_validity;
-  options.session.channel.shares_per_minute = config.shares_per_minute;
-  options.session.channel.share_batch_size = config.share_batch_size;
-  options.supported_extensions = config.supported_extensions;
-  options.required_extensions = config.required_extensions;
-  options.jobs.payout_script = config.payout_script;
-  options.jobs.pool_signature = config.pool_signature;
-  options.server_id = config.server_id;
-  options.max_past_jobs = config.max_past_jobs;
-  return options;
 }
 
 // One way in: logged for programs, printed for people.
@@ -143,21 +88,9 @@ void announce(const std::vector<Entrance>& ways, const std::string& authority, b
   std::fflush(stdout);
 }
 
-void log_stats(log::Level level, const pool::ServerStats& stats) {
-  log::write(level, "pool.stats",
-             {{"shares_accepted", stats.pool.shares_accepted},
-              {"shares_rejected", stats.pool.shares_rejected_total()},
-              {"blocks_found", stats.pool.blocks_found},
-              {"blocks_accepted", stats.source.blocks_accepted},
-              {"connections_tcp", stats.over(net::Transport::kTcp).open},
-              {"connections_iroh", stats.over(net::Transport::kIroh).open},
-              {"channels", stats.pool.standard_channels + stats.pool.extended_channels},
-              {"height", stats.source.height}});
-}
-
 // Runs until a signal. Declared in the order of their needs: what is destroyed first needs the others.
 int serve(const Global& global, const pool::PoolConfig& config, const noise::AuthorityKeyPair& authority) {
-  const auto source = make_source(config);
+  const auto source = pool::make_source(config);
   if (!source) return give_up(kName, source.error(), exit_code_of(source.error()));
   net::Shards shards(shard_count(config.threads));
   shards.start();
@@ -166,13 +99,13 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
       config.admission.handshake_deadline);
   if (!started_iroh) return give_up(kName, started_iroh.error(), exit_code_of(started_iroh.error()));
   std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
-  pool::ServerOptions options = server_options(config, authority);
+  pool::ServerOptions options = pool::server_options(config, authority);
   const net::IrohCarrier* const entrance = options.iroh = config.iroh.listen ? iroh.get() : nullptr;
   pool::PoolServer server(shards, **source, std::move(options));
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
   const auto monitor = start_monitor(config.monitoring_address, config.monitoring_cache_refresh,
-                                     [&server, carrier = iroh.get()] { return pool_snapshot(server, carrier); });
+                                     [&server, carrier = iroh.get()] { return pool::snapshot(server, carrier); });
   if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
   announce(entrances(config, server, entrance, authority.public_key()), noise::to_text(authority.public_key()),
            global.log.format == log::Format::kLogfmt);
@@ -181,7 +114,7 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   const auto tell = [&](log::Level level) {
     const pool::ServerStats stats = server.stats();
     if (std::exchange(height, stats.source.height) != stats.source.height) log::debug("pool.tip", {{"height", height}});
-    log_stats(level, stats);
+    pool::log_stats(level, stats);
   };
   wait_and_tell([] { return true; }, tell);
   log::info("pool.stopping");

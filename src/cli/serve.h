@@ -16,8 +16,6 @@
 #include "monitor/server.h"
 #include "monitor/snapshot.h"
 #include "net/carrier.h"
-#include "net/metadata.h"
-#include "net/round_trips.h"
 #include "net/shards.h"
 #include "noise/keys.h"
 
@@ -79,21 +77,10 @@ std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings&
 /// machine (loopback's only if there are no others).
 std::vector<std::string> reachable_hosts(const std::string& host);
 
-/// `metadata` of one connection for the monitor.
-monitor::ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std::uint32_t client_id,
-                                            std::uint64_t channels);
-
 /// The role's monitor, if it is to have one, which shows what `snapshot` gathers. Errors: those of monitor::Server::start.
 Result<std::unique_ptr<monitor::Server>> start_monitor(const std::optional<net::TcpConfig>& address,
                                                        std::chrono::seconds cache_refresh,
                                                        std::function<monitor::Snapshot()> snapshot);
-
-/// For the monitor.
-monitor::HistogramSample histogram(std::string name, std::string help, std::vector<std::pair<std::string, std::string>> labels,
-                                   const net::RoundTrips& trips);
-
-/// What the process's iroh endpoint counts; nothing if there is none.
-void add_carrier(monitor::Snapshot& snapshot, const net::IrohCarrier* iroh);
 
 /// `text` as a QR code of half blocks, in UTF-8; empty if it is too long for one.
 std::string qr_code(const std::string& text);

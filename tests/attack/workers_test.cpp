@@ -9,9 +9,9 @@
 
 #include "attack/peer.h"
 #include "attack/pool.h"
-#include "cli/pool_snapshot.h"
 #include "monitor/metrics.h"
 #include "monitor/server.h"
+#include "roles/pool/metrics.h"
 
 namespace adit::attack {
 namespace {
@@ -25,7 +25,7 @@ class ShownWorkers : public ::testing::Test {
   ShownWorkers() : pool_([](auto& options) { options.supported_extensions = {wire::kWorkerTracking}; }, 1) {
     auto started =
         monitor::Server::start({.address = {"127.0.0.1", 0}, .cache_refresh = std::chrono::seconds(0)},
-                               [this](const monitor::Deliver& deliver) { deliver(cli::pool_snapshot(*pool_.server)); });
+                               [this](const monitor::Deliver& deliver) { deliver(pool::snapshot(*pool_.server)); });
     EXPECT_TRUE(started);
     monitor_ = std::move(*started);
   }

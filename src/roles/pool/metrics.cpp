@@ -1,28 +1,28 @@
-#include "cli/pool_snapshot.h"
+#include "roles/pool/metrics.h"
 
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "channels/share.h"
-#include "cli/serve.h"
 #include "log/log.h"
+#include "monitor/net_samples.h"
 
-namespace adit::cli {
+namespace adit::pool {
 
-monitor::Snapshot pool_snapshot(const pool::PoolServer& server, const net::IrohCarrier* iroh) {
-  const pool::ServerStats stats = server.stats();
+monitor::Snapshot snapshot(const PoolServer& server, const net::IrohCarrier* iroh) {
+  const ServerStats stats = server.stats();
   monitor::Snapshot out;
   auto& clients = out.clients.emplace();
   clients.connections = stats.over(net::Transport::kTcp).open + stats.over(net::Transport::kIroh).open;
   clients.blocks_found = stats.pool.blocks_found;
   clients.standard_channels = stats.pool.standard_channels;
   clients.extended_channels = stats.pool.extended_channels;
-  const pool::Connections connections = server.connections();
+  const Connections connections = server.connections();
   clients.hashrate_hps = connections.hash_rate_hps;
   clients.workers = connections.workers;
-  for (const pool::ConnectionInfo& connection : connections.listed) {
-    out.connections.push_back(connection_sample(connection.metadata, connection.id, connection.channels_total));
+  for (const ConnectionInfo& connection : connections.listed) {
+    out.connections.push_back(monitor::connection_sample(connection.metadata, connection.id, connection.channels_total));
     for (const auto& channel : connection.channels) {
       monitor::ChannelSample& sample = clients.channels.emplace_back();
       sample.client_id = connection.id;
@@ -75,11 +75,11 @@ monitor::Snapshot pool_snapshot(const pool::PoolServer& server, const net::IrohC
                 "sent");
   of_transports("adit_connection_bytes_total", "", &Counted::bytes_received, "direction", "received");
   for (const auto transport : {net::Transport::kTcp, net::Transport::kIroh}) {
-    out.histograms.push_back(histogram("adit_connection_rtt_seconds", "Round trip as the carrier knew it at a connection's end",
-                                       {{"transport", std::string(net::to_string(transport))}},
-                                       stats.over(transport).round_trips));
+    out.histograms.push_back(
+        monitor::histogram("adit_connection_rtt_seconds", "Round trip as the carrier knew it at a connection's end",
+                           {{"transport", std::string(net::to_string(transport))}}, stats.over(transport).round_trips));
   }
-  add_carrier(out, iroh);
+  monitor::add_carrier(out, iroh);
   add("adit_connections_refused_total", "Connections that admission turned away", stats.admission.refused);
   add("adit_handshakes", "Handshakes under way", stats.admission.handshakes);
   add("adit_template_height", "Height of the block being worked on", stats.source.height);
@@ -91,4 +91,16 @@ monitor::Snapshot pool_snapshot(const pool::PoolServer& server, const net::IrohC
   return out;
 }
 
-}  // namespace adit::cli
+void log_stats(log::Level level, const ServerStats& stats) {
+  log::write(level, "pool.stats",
+             {{"shares_accepted", stats.pool.shares_accepted},
+              {"shares_rejected", stats.pool.shares_rejected_total()},
+              {"blocks_found", stats.pool.blocks_found},
+              {"blocks_accepted", stats.source.blocks_accepted},
+              {"connections_tcp", stats.over(net::Transport::kTcp).open},
+              {"connections_iroh", stats.over(net::Transport::kIroh).open},
+              {"channels", stats.pool.standard_channels + stats.pool.extended_channels},
+              {"height", stats.source.height}});
+}
+
+}  // namespace adit::pool

@@ -1,0 +1,74 @@
+#include "roles/pool/from_config.h"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "config/keys.h"
+#include "template/bitcoin_nodes.h"
+#include "template/embedded.h"
+
+namespace adit::pool {
+
+namespace {
+
+Result<templates::RpcConfig> node_of(const BitcoinRpcNode& rpc, std::optional<bitcoin::Network> network) {
+  templates::RpcConfig node;
+  node.host = rpc.node.host;
+  node.port = rpc.node.port;
+  node.network = network;
+  if (rpc.user.empty()) {
+    node.auth = templates::RpcCookie{rpc.cookie_file};
+  } else {
+    std::string password = rpc.password;
+    if (!rpc.password_file.empty()) {
+      ADIT_TRY(password, config::read_secret_file(rpc.password_file));
+    }
+    node.auth = templates::RpcPassword{rpc.user, std::move(password)};
+  }
+  return node;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<templates::TemplateSource>> make_source(const PoolConfig& config) {
+  if (const auto* embedded = std::get_if<EmbeddedSource>(&config.source)) {
+    templates::EmbeddedSource::Options options;
+    options.chain.nbits = embedded->nbits;
+    options.new_tip_every = embedded->interval;
+    return std::make_unique<templates::EmbeddedSource>(std::move(options));
+  }
+  const auto& rpc = std::get<BitcoinRpcSource>(config.source);
+  templates::BitcoinNodes::Options options;
+  options.blocks.journal_folder = (std::filesystem::path(config.data_dir) / "found-blocks").string();
+  ADIT_TRY(templates::RpcConfig first, node_of(rpc, config.network));
+  options.nodes.push_back({.rpc = std::move(first)});
+  for (const BitcoinRpcNode& further : rpc.further) {
+    ADIT_TRY(templates::RpcConfig node, node_of(further, config.network));
+    options.nodes.push_back({.rpc = std::move(node), .templates = further.templates});
+  }
+  return std::make_unique<templates::BitcoinNodes>(options);
+}
+
+ServerOptions server_options(const PoolConfig& config, const noise::AuthorityKeyPair& authority) {
+  ServerOptions options;
+  options.listen = config.listen_address;
+  options.health = config.health;
+  options.admission = config.admission.limits;
+  options.handshake_deadline = config.admission.handshake_deadline;
+  options.authority_secret = authority.secret().copy();
+  options.certificate_validity = config.cert_validity;
+  options.session.channel.shares_per_minute = config.shares_per_minute;
+  options.session.channel.share_batch_size = config.share_batch_size;
+  options.supported_extensions = config.supported_extensions;
+  options.required_extensions = config.required_extensions;
+  options.jobs.payout_script = config.payout_script;
+  options.jobs.pool_signature = config.pool_signature;
+  options.server_id = config.server_id;
+  options.max_past_jobs = config.max_past_jobs;
+  return options;
+}
+
+}  // namespace adit::pool
