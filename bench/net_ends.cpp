@@ -101,7 +101,9 @@ noise::Secret authority_secret() {
 
 std::unique_ptr<net::IrohNodeManager> start_node(net::Shards& shards, std::size_t number, const std::string& bind) {
   net::IrohNodeConfig config;
-  std::ranges::fill(std::span(config.secret_key.data(), noise::Secret::kSize), static_cast<std::uint8_t>(number));
+  noise::Secret secret;
+  std::ranges::fill(std::span(secret.data(), noise::Secret::kSize), static_cast<std::uint8_t>(number));
+  config.secret_key = std::make_shared<const noise::Secret>(std::move(secret));
   config.bind = {bind};
   config.threads = 1;
   return must(net::IrohNodeManager::start(shards, std::move(config)));

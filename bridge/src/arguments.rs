@@ -16,42 +16,6 @@ pub struct Bytes {
     pub len: usize,
 }
 
-/// `adit_relay`.
-#[repr(C)]
-pub struct Relay {
-    pub url: Bytes,
-    pub quic_port: u16,
-    pub token: Bytes,
-}
-
-/// `adit_endpoint_config`.
-#[repr(C)]
-pub struct EndpointConfig {
-    pub secret_key: *const [u8; 32],
-    pub bind_addrs: *const Bytes,
-    pub bind_addr_count: usize,
-    pub relay_mode: u32,
-    pub relays: *const Relay,
-    pub relay_count: usize,
-    pub external_addrs: *const Bytes,
-    pub external_addr_count: usize,
-    pub portmap: u32,
-    pub max_bidi_streams: u32,
-    pub stream_window: u32,
-    pub receive_window: u32,
-    pub send_window: u32,
-    pub idle_timeout_ms: u32,
-    pub keep_alive_ms: u32,
-    pub relay_only: u32,
-    pub mdns: u32,
-    pub relay_ca_file: Bytes,
-    pub dns_origins: *const Bytes,
-    pub dns_origin_count: usize,
-    pub dns_server: Bytes,
-    pub pkarr_relays: *const Bytes,
-    pub pkarr_relay_count: usize,
-}
-
 /// `adit_relay_server_config`.
 #[repr(C)]
 pub struct RelayServerConfig {

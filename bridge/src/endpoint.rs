@@ -21,12 +21,53 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use tokio::{sync::RwLock, task::AbortHandle};
 
 use crate::{
+    arguments::{self, Bytes, addr, array, millis, text, texts},
     connection::ConnectionObject,
     error::{Code, Failure, from_bind, from_connecting, from_handshake},
     handles::{self, Object},
     queue::{CLOSED, INCOMING, Queue, Source},
     runtime::{self, RaiseOnDrop},
 };
+
+/// `adit_relay`.
+#[repr(C)]
+pub struct Relay {
+    pub url: Bytes,
+    pub quic_port: u16,
+    pub token: Bytes,
+}
+
+/// `adit_endpoint_config`.
+#[repr(C)]
+pub struct EndpointConfig {
+    pub secret_key: *const [u8; 32],
+    pub bind_addrs: *const Bytes,
+    pub bind_addr_count: usize,
+    pub relay_mode: u32,
+    pub relays: *const Relay,
+    pub relay_count: usize,
+    pub external_addrs: *const Bytes,
+    pub external_addr_count: usize,
+    pub portmap: u32,
+    pub max_bidi_streams: u32,
+    pub stream_window: u32,
+    pub receive_window: u32,
+    pub send_window: u32,
+    pub idle_timeout_ms: u32,
+    pub keep_alive_ms: u32,
+    pub relay_only: u32,
+    pub mdns: u32,
+    pub relay_ca_file: Bytes,
+    pub dns_origins: *const Bytes,
+    pub dns_origin_count: usize,
+    pub dns_server: Bytes,
+    pub pkarr_relays: *const Bytes,
+    pub pkarr_relay_count: usize,
+}
+
+const RELAY_NONE: u32 = 0;
+const RELAY_LIST: u32 = 1;
+const RELAY_N0: u32 = 2;
 
 pub enum Relays {
     None,
@@ -55,13 +96,50 @@ pub struct Config {
     pub pkarr_relays: Vec<String>,
 }
 
-pub fn relay(url: &str, quic_port: u16, token: &str) -> Result<RelayConfig, Failure> {
+fn relay(url: &str, quic_port: u16, token: &str) -> Result<RelayConfig, Failure> {
     let parsed: RelayUrl = url.parse().map_err(|error| Failure::invalid(format!("relay URL '{url}': {error}")))?;
     let config = RelayConfig::new(parsed, (quic_port != 0).then(|| RelayQuicConfig::new(quic_port)));
     Ok(if token.is_empty() { config } else { config.with_auth_token(token) })
 }
 
 impl Config {
+    /// Safety: pointers are valid for what the header says they are, during the call.
+    pub unsafe fn of(given: &EndpointConfig) -> Result<Config, Failure> {
+        let relays = match given.relay_mode {
+            RELAY_NONE => Relays::None,
+            RELAY_N0 => Relays::N0,
+            RELAY_LIST if given.relay_count == 0 => return Err(Failure::invalid("the list of relays is empty")),
+            RELAY_LIST => Relays::List(
+                unsafe { array(given.relays, given.relay_count) }
+                    .iter()
+                    .map(|given| unsafe {
+                        relay(text(given.url, "relay URL")?, given.quic_port, text(given.token, "relay token")?)
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            other => return Err(Failure::invalid(format!("there is no relay_mode {other}"))),
+        };
+        Ok(Config {
+            secret_key: SecretKey::from_bytes(unsafe { &*given.secret_key }),
+            bind_addrs: unsafe { arguments::addrs(given.bind_addrs, given.bind_addr_count, "bind address") }?,
+            relays,
+            external_addrs: unsafe { arguments::addrs(given.external_addrs, given.external_addr_count, "external address") }?,
+            portmap: given.portmap != 0,
+            max_bidi_streams: given.max_bidi_streams,
+            stream_window: given.stream_window,
+            receive_window: given.receive_window,
+            send_window: given.send_window,
+            idle_timeout: millis(given.idle_timeout_ms),
+            keep_alive: millis(given.keep_alive_ms),
+            relay_only: given.relay_only != 0,
+            mdns: given.mdns != 0,
+            dns_origins: unsafe { texts(given.dns_origins, given.dns_origin_count, "DNS origin") }?,
+            dns_server: unsafe { addr(given.dns_server, "DNS server") }?,
+            pkarr_relays: unsafe { texts(given.pkarr_relays, given.pkarr_relay_count, "pkarr relay") }?,
+            relay_ca_file: unsafe { text(given.relay_ca_file, "relay CA file") }?.to_owned(),
+        })
+    }
+
     fn transport(&self) -> Result<QuicTransportConfig, Failure> {
         let windows =
             [("stream_window", self.stream_window), ("receive_window", self.receive_window), ("send_window", self.send_window)];

@@ -23,21 +23,18 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use iroh::{EndpointId, SecretKey};
+use iroh::EndpointId;
 
 use crate::{
     arguments::*,
     connection::{CloseReason, ConnectionInfo, Dial},
-    endpoint::{Attempt, Away, Config, Relays},
+    endpoint::{Attempt, Away, Config, EndpointConfig},
     error::{Code, Failure},
     handles::Object,
     queue::{Event, Queue},
     stream::Opener,
 };
 
-const RELAY_NONE: u32 = 0;
-const RELAY_LIST: u32 = 1;
-const RELAY_N0: u32 = 2;
 const AWAY_REFUSE: u32 = 1;
 const AWAY_VALIDATE: u32 = 2;
 const AWAY_IGNORE: u32 = 3;
@@ -130,40 +127,7 @@ pub unsafe extern "C" fn adit_error_text(handle: u64, buffer: *mut u8, capacity:
 pub unsafe extern "C" fn adit_endpoint_bind(loop_: u64, config: *const EndpointConfig, deadline_ms: u32, out: *mut u64) -> i32 {
     call_i32(|| {
         let queue = handles::queue(loop_)?;
-        let given = unsafe { &*config };
-        let relays = match given.relay_mode {
-            RELAY_NONE => Relays::None,
-            RELAY_N0 => Relays::N0,
-            RELAY_LIST if given.relay_count == 0 => return Err(Failure::invalid("the list of relays is empty")),
-            RELAY_LIST => Relays::List(
-                unsafe { array(given.relays, given.relay_count) }
-                    .iter()
-                    .map(|relay| unsafe {
-                        endpoint::relay(text(relay.url, "relay URL")?, relay.quic_port, text(relay.token, "relay token")?)
-                    })
-                    .collect::<Result<_, _>>()?,
-            ),
-            other => return Err(Failure::invalid(format!("there is no relay_mode {other}"))),
-        };
-        let config = Config {
-            secret_key: SecretKey::from_bytes(unsafe { &*given.secret_key }),
-            bind_addrs: unsafe { addrs(given.bind_addrs, given.bind_addr_count, "bind address") }?,
-            relays,
-            external_addrs: unsafe { addrs(given.external_addrs, given.external_addr_count, "external address") }?,
-            portmap: given.portmap != 0,
-            max_bidi_streams: given.max_bidi_streams,
-            stream_window: given.stream_window,
-            receive_window: given.receive_window,
-            send_window: given.send_window,
-            idle_timeout: millis(given.idle_timeout_ms),
-            keep_alive: millis(given.keep_alive_ms),
-            relay_only: given.relay_only != 0,
-            mdns: given.mdns != 0,
-            dns_origins: unsafe { texts(given.dns_origins, given.dns_origin_count, "DNS origin") }?,
-            dns_server: unsafe { addr(given.dns_server, "DNS server") }?,
-            pkarr_relays: unsafe { texts(given.pkarr_relays, given.pkarr_relay_count, "pkarr relay") }?,
-            relay_ca_file: unsafe { text(given.relay_ca_file, "relay CA file") }?.to_owned(),
-        };
+        let config = unsafe { Config::of(&*config) }?;
         let handle = endpoint::bind(&queue, config, millis(deadline_ms))?;
         unsafe { *out = handle };
         Ok(0)

@@ -57,8 +57,8 @@ std::vector<Entrance> entrances(const pool::PoolConfig& config, const pool::Pool
     net::IrohConfig peer;
     peer.endpoint_id = iroh->endpoint_id();
     peer.addrs = iroh->local_addresses();
-    for (const std::string& addr : config.iroh.external_addrs) peer.addrs.push_back(addr);
-    if (std::string relay = home_relay(*iroh, config.iroh); !relay.empty()) peer.relay_url = std::move(relay);
+    for (const std::string& addr : config.iroh.node.external_addrs) peer.addrs.push_back(addr);
+    if (std::string relay = home_relay(*iroh, config.iroh.node); !relay.empty()) peer.relay_url = std::move(relay);
     ways.push_back({"iroh", upstream::to_url({.dialect = net::Dialect::kStratumV2, .transport = peer, .authority = authority}),
                     peer.endpoint_id, 0});
   }
@@ -100,7 +100,7 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   if (!started_iroh) return give_up(kName, started_iroh.error(), exit_code_of(started_iroh.error()));
   std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
   pool::ServerOptions options = pool::server_options(config, authority);
-  const net::IrohCarrier* const entrance = options.iroh = config.iroh.listen ? iroh.get() : nullptr;
+  const net::IrohCarrier* const entrance = options.iroh = config.iroh.node.listens ? iroh.get() : nullptr;
   pool::PoolServer server(shards, **source, std::move(options));
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 

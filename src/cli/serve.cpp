@@ -64,43 +64,14 @@ unsigned shard_count(unsigned configured) {
 }
 
 Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shards& shards,
-                                                     [[maybe_unused]] const config::IrohSettings& settings,
+                                                     [[maybe_unused]] net::IrohNodeConfig node,
                                                      [[maybe_unused]] config::NodeKey key, [[maybe_unused]] Duration dead_after,
                                                      [[maybe_unused]] Duration accept_deadline) {
 #ifdef ADIT_HAS_IROH
-  net::IrohNodeConfig node;
-  node.secret_key = std::move(key.secret);
-  node.key_lock = std::move(key.lock);
-  node.bind = settings.bind_addresses;
-  node.external_addrs = settings.external_addrs;
-  node.portmap = settings.port_mapping;
-  node.mdns = settings.mdns;
-  node.dns_origins = settings.dns_origins;
-  node.dns_server = settings.dns_server;
-  node.pkarr_relays = settings.pkarr_relays;
-  node.log_filter = settings.log_filter;
-  node.accept.allowed = settings.allowed_endpoint_ids;
+  node.secret_key = std::make_shared<const noise::Secret>(std::move(key.secret));
+  node.key_lock = std::make_shared<const FileLock>(std::move(key.lock));
   node.accept_deadline = accept_deadline;
-  node.listens = settings.listen;
-  // Waiting begins with the first packet sent behind the last one heard: a keep-alive, at the latest. Together dead_after.
-  node.keep_alive = dead_after / 5;
-  node.idle_timeout = dead_after - node.keep_alive;
-  node.relay_only = settings.relay_only;
-  node.relay_ca_file = settings.relay_ca_file;
-  switch (settings.relay) {
-    case config::RelayMode::kNone:
-      node.relay_mode = net::IrohRelays::kNone;
-      break;
-    case config::RelayMode::kN0:
-      node.relay_mode = net::IrohRelays::kN0;
-      break;
-    case config::RelayMode::kCustom:
-      node.relay_mode = net::IrohRelays::kList;
-      break;
-  }
-  for (const config::Relay& relay : settings.relays) {
-    node.relays.push_back({.url = relay.url, .quic_port = relay.quic_port.value_or(0), .auth_token = relay.auth_token});
-  }
+  node.set_dead_after(dead_after);
   ADIT_TRY(std::unique_ptr<net::IrohNodeManager> manager, net::IrohNodeManager::start(shards, std::move(node)));
   return std::unique_ptr<net::IrohCarrier>(std::move(manager));
 #else
@@ -115,7 +86,7 @@ Result<std::unique_ptr<net::IrohCarrier>> start_role_iroh(net::Shards& shards, c
                                                           Duration dead_after, Duration accept_deadline) {
   if (!settings.enabled) return nullptr;
   ADIT_TRY(config::NodeKey loaded, key());
-  return start_iroh(shards, settings, std::move(loaded), dead_after, accept_deadline);
+  return start_iroh(shards, settings.node, std::move(loaded), dead_after, accept_deadline);
 }
 
 void add_iroh_options(CLI::App& command, IrohDialling& dialling) {
@@ -131,28 +102,29 @@ void add_iroh_options(CLI::App& command, IrohDialling& dialling) {
 
 Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
                                                         const IrohDialling& dialling) {
-  config::IrohSettings settings{.enabled = true};
+  net::IrohNodeConfig node;
+  node.listens = false;
   if (dialling.relay == "n0") {
-    settings.relay = config::RelayMode::kN0;
+    node.relay_mode = net::IrohRelays::kN0;
   } else if (const std::string url = dialling.relay.empty() ? peer.relay_url.value_or("") : dialling.relay; !url.empty()) {
-    settings.relay = config::RelayMode::kCustom;
-    settings.relays.push_back({.url = url});
+    node.relay_mode = net::IrohRelays::kList;
+    node.relays.push_back({.url = url});
   }
-  settings.mdns = dialling.mdns;
-  settings.pkarr_relays = dialling.pkarr_relays;
-  settings.dns_origins = dialling.dns_origins;
-  return start_iroh(shards, settings, {config::generate_node_key(), {}});
+  node.mdns = dialling.mdns;
+  node.pkarr_relays = dialling.pkarr_relays;
+  node.dns_origins = dialling.dns_origins;
+  return start_iroh(shards, std::move(node), {config::generate_node_key(), {}});
 }
 
-std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings& settings) {
-  if (settings.relay == config::RelayMode::kNone) return "";
+std::string home_relay(const net::IrohCarrier& iroh, const net::IrohNodeConfig& node) {
+  if (node.relay_mode == net::IrohRelays::kNone) return "";
   for (int turns = 0; turns < 50; ++turns) {
     if (std::string relay = iroh.home_relay(); !relay.empty()) return relay;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   log::warn("iroh.no_relay",
             {{"message", "no relay answered within 5 s: peers behind other NATs cannot reach this endpoint until one does"}});
-  return settings.relays.size() == 1 ? settings.relays.front().url : "";
+  return node.relays.size() == 1 ? node.relays.front().url : "";
 }
 
 std::vector<std::string> reachable_hosts(const std::string& host) {

@@ -40,11 +40,10 @@ Result<> begin_role(const Global& global, const std::string& log_option, const s
 unsigned shard_count(unsigned configured);
 
 /// Binds the process's iroh endpoint, which keeps the key's lock. `dead_after`: a peer's host silent for so long is gone
-/// (net/health.h). `accept_deadline`: for a handshake over iroh, and again for
-/// what follows it. Errors: kUnsupported in a build without iroh; those of
-/// IrohNodeManager::start.
-Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, const config::IrohSettings& settings,
-                                                     config::NodeKey key, Duration dead_after = std::chrono::seconds(10),
+/// (net/health.h). `accept_deadline`: for a handshake over iroh, and again for what follows it. Errors: kUnsupported in a build
+/// without iroh; those of IrohNodeManager::start.
+Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, net::IrohNodeConfig node, config::NodeKey key,
+                                                     Duration dead_after = std::chrono::seconds(10),
                                                      Duration accept_deadline = std::chrono::seconds(10));
 
 /// As start_iroh with the key that `key` loads, where [iroh] is wanted; null where it is not.
@@ -71,7 +70,7 @@ Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, con
 
 /// The relay to put into our URL: waits up to 5 s until the endpoint is connected to one, if it is to have one. If none
 /// answers: the configured one where there is exactly one, else empty.
-std::string home_relay(const net::IrohCarrier& iroh, const config::IrohSettings& settings);
+std::string home_relay(const net::IrohCarrier& iroh, const net::IrohNodeConfig& node);
 
 /// The IP addresses under which others reach a listener on `host`: itself, unless it is 0.0.0.0 or ::, then those of this
 /// machine (loopback's only if there are no others).

@@ -37,32 +37,30 @@ std::vector<std::string> read_socket_addresses(Table& table, std::string_view ke
 
 bool is_http(std::string_view url) { return url.starts_with("https://") || url.starts_with("http://"); }
 
-void read_relays(Table& table, IrohSettings& settings) {
+void read_relays(Table& table, net::IrohNodeConfig& node) {
   if (table.has_list("relay")) {
-    settings.relay = RelayMode::kCustom;
+    node.relay_mode = net::IrohRelays::kList;
     for (Table& entry : table.tables("relay")) {
-      Relay relay;
+      net::IrohRelay relay;
       entry.require("url", "the relay's https:// URL");
       relay.url = entry.text("url").value_or("");
       if (!relay.url.empty() && !is_http(relay.url)) {
         entry.report(Severity::kError, "url", "`url` of a relay must begin with https:// (or http://)");
       }
-      relay.quic_port = entry.integer<std::uint16_t>("quic_port", 1);
+      relay.quic_port = entry.integer<std::uint16_t>("quic_port", 1).value_or(0);
       relay.auth_token = entry.secret("auth_token").value_or("");
-      settings.relays.push_back(std::move(relay));
+      node.relays.push_back(std::move(relay));
     }
     return;
   }
   const auto relay = table.text("relay");
   if (!relay || *relay == "none") return;
   if (*relay == "n0") {
-    settings.relay = RelayMode::kN0;
+    node.relay_mode = net::IrohRelays::kN0;
   } else if (is_http(*relay)) {
-    settings.relay = RelayMode::kCustom;
+    node.relay_mode = net::IrohRelays::kList;
     // What iroh assumes of a relay of which only the URL is known; address discovery needs TLS.
-    settings.relays.push_back({.url = *relay,
-                               .quic_port = relay->starts_with("https://") ? std::optional<std::uint16_t>(7842) : std::nullopt,
-                               .auth_token = {}});
+    node.relays.push_back({.url = *relay, .quic_port = static_cast<std::uint16_t>(relay->starts_with("https://") ? 7842 : 0)});
   } else {
     table.report(
         Severity::kError, "relay",
@@ -192,45 +190,47 @@ void warn_about_authority(Table& entry, const net::Peer& peer) {
 IrohSettings read_iroh(Table& root, bool listens) {
   refuse_foreign_keys(root);
   IrohSettings settings;
+  net::IrohNodeConfig& node = settings.node;
+  node.listens = false;
   auto table = root.table("iroh");
   if (!table) return settings;
   refuse_foreign_keys(*table);
   settings.enabled = table->boolean("enabled").value_or(true);
-  settings.listen = table->boolean("listen").value_or(listens);
   settings.secret_key_file = read_path(*table, "secret_key_file").value_or("");
-  read_relays(*table, settings);
-  settings.bind_addresses = read_socket_addresses(*table, "bind_addresses");
-  settings.external_addrs = read_socket_addresses(*table, "external_addrs");
-  settings.port_mapping = table->boolean("port_mapping").value_or(false);
-  settings.mdns = table->boolean("mdns").value_or(false);
-  settings.dns_origins = table->texts("dns_origins").value_or(std::vector<std::string>());
-  settings.dns_server = table->text("dns_server").value_or("");
-  if (const auto parsed = parse_listen(settings.dns_server); !settings.dns_server.empty() && !parsed) {
+  node.listens = table->boolean("listen").value_or(listens);
+  read_relays(*table, node);
+  node.bind = read_socket_addresses(*table, "bind_addresses");
+  node.external_addrs = read_socket_addresses(*table, "external_addrs");
+  node.portmap = table->boolean("port_mapping").value_or(false);
+  node.mdns = table->boolean("mdns").value_or(false);
+  node.dns_origins = table->texts("dns_origins").value_or(std::vector<std::string>());
+  node.dns_server = table->text("dns_server").value_or("");
+  if (const auto parsed = parse_listen(node.dns_server); !node.dns_server.empty() && !parsed) {
     table->report(Severity::kError, "dns_server", "`dns_server`: " + parsed.error().message());
   }
-  settings.pkarr_relays = table->texts("pkarr_relays").value_or(std::vector<std::string>());
-  if (!std::ranges::all_of(settings.pkarr_relays, is_http)) {
+  node.pkarr_relays = table->texts("pkarr_relays").value_or(std::vector<std::string>());
+  if (!std::ranges::all_of(node.pkarr_relays, is_http)) {
     table->report(Severity::kError, "pkarr_relays", "each of `pkarr_relays` must begin with https:// (or http://)");
   }
-  settings.log_filter = table->text("log_filter").value_or(settings.log_filter);
+  node.log_filter = table->text("log_filter").value_or(node.log_filter);
   for (const std::string& text : table->texts("allowed_endpoint_ids").value_or(std::vector<std::string>())) {
     if (const auto parsed = upstream::parse_url("stratum2+iroh://" + text); !parsed) {
       table->report(Severity::kError, "allowed_endpoint_ids", "`allowed_endpoint_ids`: " + parsed.error().message());
     } else {
-      settings.allowed_endpoint_ids.push_back(std::get<net::IrohConfig>(parsed->transport).endpoint_id);
+      node.accept.allowed.push_back(std::get<net::IrohConfig>(parsed->transport).endpoint_id);
     }
   }
-  if (!settings.listen && table->has_something("allowed_endpoint_ids")) {
+  if (!node.listens && table->has_something("allowed_endpoint_ids")) {
     table->report(Severity::kError, "allowed_endpoint_ids",
                   "`allowed_endpoint_ids` says who may connect, and this endpoint only dials: leave it out");
   }
-  settings.relay_ca_file = read_path(*table, "relay_ca_file").value_or("");
-  settings.relay_only = table->boolean("relay_only").value_or(false);
-  if (settings.relay_only && settings.relay == RelayMode::kNone) {
+  node.relay_ca_file = read_path(*table, "relay_ca_file").value_or("");
+  node.relay_only = table->boolean("relay_only").value_or(false);
+  if (node.relay_only && node.relay_mode == net::IrohRelays::kNone) {
     table->report(Severity::kError, "relay_only",
                   "`relay_only` without a relay leaves no way to any peer: set `relay` or `relay_servers`");
   }
-  if (settings.relay_only && !settings.bind_addresses.empty()) {
+  if (node.relay_only && !node.bind.empty()) {
     table->report(Severity::kError, "relay_only", "`relay_only` binds no address: leave `bind_addresses` out");
   }
   return settings;

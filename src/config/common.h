@@ -12,43 +12,18 @@
 #include "config/document.h"
 #include "net/admission.h"
 #include "net/health.h"
+#include "net/iroh/node_config.h"
 #include "net/transport_config.h"
 #include "upstream/selection.h"
 #include "upstream/url.h"
 
 namespace adit::config {
 
-/// One relay of [[iroh.relay]].
-struct Relay {
-  std::string url;                         ///< http:// or https://.
-  std::optional<std::uint16_t> quic_port;  ///< UDP port of its QUIC address discovery; absent: the relay offers none.
-  std::string auth_token;                  ///< A secret; empty: none.
-};
-
-enum class RelayMode {
-  kNone,    ///< Peers must reach each other directly.
-  kN0,      ///< The relays and the address lookup that n0, the makers of iroh, run for everybody.
-  kCustom,  ///< `relays`.
-};
-
-/// The table [iroh]. A file without it has `enabled` false.
+/// The table [iroh]. A file without it has `enabled` false, and an endpoint that only dials.
 struct IrohSettings {
   bool enabled = false;
-  bool listen = false;          ///< Accept connections (the pool's default is true once the table is there).
   std::string secret_key_file;  ///< Empty: the role's default.
-  RelayMode relay = RelayMode::kNone;
-  std::vector<Relay> relays;
-  std::vector<std::string> bind_addresses;  ///< "ip:port"; empty: a port of the system's choice on all addresses.
-  std::vector<std::string> external_addrs;  ///< "ip:port" under which the world reaches us, if a router forwards it.
-  bool relay_only = false;                  ///< Bind no address: everything goes through relays.
-  std::string relay_ca_file;                ///< PEM: what relays are trusted by, beside the usual roots. Empty: nothing more.
-  bool mdns = false;                        ///< Find peers of the local network, and be found.
-  std::vector<std::string> dns_origins;     ///< Domains under which endpoint ids are looked up.
-  std::string dns_server;                   ///< "ip:port"; empty: the system's.
-  std::vector<std::string> pkarr_relays;    ///< URLs; each is told where we are, and asked where others are.
-  std::string log_filter = "warn";          ///< What iroh logs into our log, as tracing's directives.
-  bool port_mapping = false;                ///< Ask the router for a port (UPnP, PCP, NAT-PMP).
-  std::vector<std::string> allowed_endpoint_ids;  ///< 64 lower-case hex digits: who may connect; empty: anybody.
+  net::IrohNodeConfig node;     ///< As configured; without the key, which is loaded when the role starts.
 };
 
 /// Reads [iroh] of `root`. `listens`: what `listen` is when the table does not say.

@@ -40,9 +40,9 @@ TEST(Iroh, IsOffWithoutItsTable) {
 TEST(Iroh, ByDefaultUsesNoRelayAndNoPortMapping) {
   const Read out = read("[iroh]\n");
   EXPECT_TRUE(out.iroh.enabled);
-  EXPECT_TRUE(out.iroh.listen);
-  EXPECT_EQ(out.iroh.relay, RelayMode::kNone);
-  EXPECT_FALSE(out.iroh.port_mapping);
+  EXPECT_TRUE(out.iroh.node.listens);
+  EXPECT_EQ(out.iroh.node.relay_mode, net::IrohRelays::kNone);
+  EXPECT_FALSE(out.iroh.node.portmap);
   EXPECT_THAT(out.findings, IsEmpty());
 }
 
@@ -62,23 +62,23 @@ pkarr_relays = ["https://dns.example/pkarr"]
 log_filter = "iroh=debug"
 )");
   EXPECT_THAT(out.findings, IsEmpty());
-  EXPECT_FALSE(out.iroh.listen);
+  EXPECT_FALSE(out.iroh.node.listens);
   EXPECT_EQ(out.iroh.secret_key_file, "/k");
-  EXPECT_EQ(out.iroh.relay, RelayMode::kN0);
-  EXPECT_THAT(out.iroh.bind_addresses, ElementsAre("127.0.0.1:0", "[::1]:4433"));
-  EXPECT_THAT(out.iroh.external_addrs, ElementsAre("203.0.113.5:4433"));
-  EXPECT_TRUE(out.iroh.port_mapping);
-  EXPECT_TRUE(out.iroh.mdns);
-  EXPECT_THAT(out.iroh.dns_origins, ElementsAre("dns.example"));
-  EXPECT_EQ(out.iroh.dns_server, "192.0.2.1:53");
-  EXPECT_THAT(out.iroh.pkarr_relays, ElementsAre("https://dns.example/pkarr"));
-  EXPECT_EQ(out.iroh.log_filter, "iroh=debug");
+  EXPECT_EQ(out.iroh.node.relay_mode, net::IrohRelays::kN0);
+  EXPECT_THAT(out.iroh.node.bind, ElementsAre("127.0.0.1:0", "[::1]:4433"));
+  EXPECT_THAT(out.iroh.node.external_addrs, ElementsAre("203.0.113.5:4433"));
+  EXPECT_TRUE(out.iroh.node.portmap);
+  EXPECT_TRUE(out.iroh.node.mdns);
+  EXPECT_THAT(out.iroh.node.dns_origins, ElementsAre("dns.example"));
+  EXPECT_EQ(out.iroh.node.dns_server, "192.0.2.1:53");
+  EXPECT_THAT(out.iroh.node.pkarr_relays, ElementsAre("https://dns.example/pkarr"));
+  EXPECT_EQ(out.iroh.node.log_filter, "iroh=debug");
 }
 
 TEST(Iroh, TheAllowListIsOfEndpointIdsAndOnlyForListeners) {
   const Read out = read("[iroh]\nallowed_endpoint_ids = [\"" + std::string(kId) + "\"]\n");
   EXPECT_THAT(out.findings, IsEmpty());
-  EXPECT_THAT(out.iroh.allowed_endpoint_ids, ElementsAre(std::string(kId)));
+  EXPECT_THAT(out.iroh.node.accept.allowed, ElementsAre(std::string(kId)));
   EXPECT_THAT(read("[iroh]\nallowed_endpoint_ids = [\"me\"]\n").findings,
               ElementsAre(StartsWith("t.toml:2: `allowed_endpoint_ids`: ")));
   EXPECT_THAT(read("[iroh]\nlisten = false\nallowed_endpoint_ids = [\"" + std::string(kId) + "\"]\n").findings,
@@ -146,18 +146,18 @@ TEST(Iroh, LookupsThatCannotWorkAreNamed) {
 TEST(Iroh, ARelayIsAUrlOrAListOfThem) {
   Read out = read("[iroh]\nrelay = \"https://relay.example\"\n");
   EXPECT_THAT(out.findings, IsEmpty());
-  EXPECT_EQ(out.iroh.relay, RelayMode::kCustom);
-  ASSERT_EQ(out.iroh.relays.size(), 1u);
-  EXPECT_EQ(out.iroh.relays[0].quic_port, 7842);
+  EXPECT_EQ(out.iroh.node.relay_mode, net::IrohRelays::kList);
+  ASSERT_EQ(out.iroh.node.relays.size(), 1u);
+  EXPECT_EQ(out.iroh.node.relays[0].quic_port, 7842);
 
   out = read(
       "[[iroh.relay]]\nurl = \"https://a.example\"\nquic_port = 1\nauth_token = \"t\"\n[[iroh.relay]]\nurl = "
       "\"http://b.example\"\n");
   EXPECT_THAT(out.findings, IsEmpty());
-  ASSERT_EQ(out.iroh.relays.size(), 2u);
-  EXPECT_EQ(out.iroh.relays[0].quic_port, 1);
-  EXPECT_EQ(out.iroh.relays[0].auth_token, "t");
-  EXPECT_EQ(out.iroh.relays[1].quic_port, std::nullopt);
+  ASSERT_EQ(out.iroh.node.relays.size(), 2u);
+  EXPECT_EQ(out.iroh.node.relays[0].quic_port, 1);
+  EXPECT_EQ(out.iroh.node.relays[0].auth_token, "t");
+  EXPECT_EQ(out.iroh.node.relays[1].quic_port, 0);
 }
 
 TEST(Iroh, ARelayThatIsNoneOfThoseIsRefused) {

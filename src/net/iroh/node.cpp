@@ -242,13 +242,14 @@ IrohNodeManager::IrohNodeManager(Shards& shards, BridgeRuntime runtime, IrohNode
     : shards_(shards), runtime_(std::move(runtime)), config_(std::move(config)) {}
 
 Result<std::unique_ptr<IrohNodeManager>> IrohNodeManager::start(Shards& shards, IrohNodeConfig config) {
+  if (config.secret_key == nullptr) return fail(Errc::kConfiguration, "an iroh endpoint needs a secret key");
   ADIT_TRY(auto runtime, BridgeRuntime::acquire(config.threads));
   std::unique_ptr<IrohNodeManager> node(new IrohNodeManager(shards, std::move(runtime), std::move(config)));
   ADIT_TRY(node->log_, IrohLog::start(node->config_.log_filter));
   ADIT_CHECK(node->start_loops());
   ADIT_TRY(node->endpoint_, node->bind(node->config_.bind));
   if (node->config_.relay_mode == IrohRelays::kNone) {
-    node->config_.secret_key = noise::Secret();  // iroh holds it now, and nothing will be built anew
+    node->config_.secret_key.reset();  // iroh holds it now, and nothing will be built anew
   } else {
     node->watchdog_ = std::jthread([watched = node.get()](const std::stop_token& stop) { watched->watch(stop); });
   }
@@ -278,7 +279,7 @@ Result<BridgeHandle> IrohNodeManager::bind(const std::vector<std::string>& addre
   for (const auto& relay : config_.relays)
     relays.push_back({.url = bridge_view(relay.url), .quic_port = relay.quic_port, .token = bridge_view(relay.auth_token)});
   adit_endpoint_config config{};
-  config.secret_key = config_.secret_key.data();
+  config.secret_key = config_.secret_key->data();
   config.bind_addrs = bind_addrs.data();
   config.bind_addr_count = bind_addrs.size();
   config.relay_mode = config_.relay_mode == IrohRelays::kN0     ? ADIT_RELAY_N0

@@ -315,6 +315,19 @@ TEST_F(IrohNode, AConfigurationThatCannotWorkIsNamed) {
   EXPECT_TRUE(twice.error().is(Errc::kConfiguration));
 }
 
+TEST_F(IrohNode, AnEndpointWithoutAKeyIsNotStarted) {
+  const auto started = IrohNodeManager::start(shards_, {});
+  ASSERT_FALSE(started);
+  EXPECT_TRUE(started.error().is(Errc::kConfiguration)) << started.error().message();
+}
+
+TEST(IrohNodeConfig, KeepAliveAndIdleTimeoutTogetherAreWhatAPeersSilenceMayLast) {
+  IrohNodeConfig config;
+  config.set_dead_after(10s);
+  EXPECT_EQ(config.keep_alive, 2s);
+  EXPECT_EQ(config.idle_timeout, 8s);
+}
+
 TEST_F(IrohNode, WhoIsNotOnTheAllowListIsDeniedAndWhoIsIsServed) {
   const auto friendly = node(loopback(2)), stranger = node(loopback(3));
   auto config = loopback(1);

@@ -19,7 +19,9 @@ constexpr Duration kPatience = std::chrono::seconds(60);  // for what must happe
 /// A node of its own key that binds nothing but loopback.
 inline IrohNodeConfig loopback(std::uint8_t key) {
   IrohNodeConfig config;
-  std::ranges::fill(std::span(config.secret_key.data(), noise::Secret::kSize), key);
+  noise::Secret secret;
+  std::ranges::fill(std::span(secret.data(), noise::Secret::kSize), key);
+  config.secret_key = std::make_shared<const noise::Secret>(std::move(secret));
   config.bind = {"127.0.0.1:0"};
   return config;
 }

@@ -295,7 +295,7 @@ config::Loaded<PoolConfig> read(config::Document document) {
   out.admission = config::read_admission(root, std::chrono::seconds(10));
   out.listen_address = config::read_listen_address(root, "listen_address");
   // Either carrier can be left out, not both.
-  if (!(out.iroh.enabled && out.iroh.listen))
+  if (!(out.iroh.enabled && out.iroh.node.listens))
     root.require("listen_address", "the IP address and port on which miners connect, such as \"0.0.0.0:3333\"");
   out.monitoring_address = config::read_listen_address(root, "monitoring_address");
   out.monitoring_cache_refresh =

@@ -301,7 +301,7 @@ TEST(PoolConfig, TheEnvironmentAloneIsEnough) {
   EXPECT_TRUE(loaded.may_start());
   EXPECT_EQ(loaded.config.server_id, 3);
   EXPECT_EQ(std::get<EmbeddedSource>(loaded.config.source).interval, std::chrono::seconds(30));
-  EXPECT_EQ(loaded.config.iroh.relay, config::RelayMode::kN0);
+  EXPECT_EQ(loaded.config.iroh.node.relay_mode, net::IrohRelays::kN0);
 }
 
 TEST(PoolConfig, ASourceNamedInTheEnvironmentReplacesTheFiles) {
