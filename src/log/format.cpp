@@ -12,6 +12,18 @@
 namespace adit::log {
 namespace {
 
+/// `text` with U+FFFD for each byte that is not part of valid UTF-8, and for each code point that is not `good`.
+template <class Good>
+std::string replaced(std::string_view text, Good good) {
+  std::string out;
+  while (!text.empty()) {
+    const CodePoint code = first_code_point(text);
+    out += code.size != 0 && good(code) ? text.substr(0, code.size) : "\xef\xbf\xbd";
+    text.remove_prefix(code.size == 0 ? 1 : code.size);
+  }
+  return out;
+}
+
 bool is_bare(std::string_view text) {
   if (text.empty()) return false;
   while (!text.empty()) {
@@ -61,15 +73,12 @@ void append_logfmt_value(std::string& out, std::string_view text) {
   is_bare(text) ? void(out += text) : append_json_string(out, text, InvalidByte::kShow);
 }
 
+std::string utf8(std::string_view text) {
+  return replaced(text, [](const CodePoint&) { return true; });
+}
+
 std::string printable(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const CodePoint code = first_code_point(text);
-    const bool good = code.size != 0 && !is_control(code.value);
-    out += good ? text.substr(0, code.size) : "\xef\xbf\xbd";
-    text.remove_prefix(code.size == 0 ? 1 : code.size);
-  }
-  return out;
+  return replaced(text, [](const CodePoint& code) { return !is_control(code.value); });
 }
 
 std::string_view to_string(Level level) {

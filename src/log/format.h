@@ -14,6 +14,9 @@ namespace adit::log {
 /// breaks a line; else as append_json_string of base/text.h writes it, with InvalidByte::kShow.
 void append_logfmt_value(std::string& out, std::string_view text);
 
+/// `text` with each byte that is not part of valid UTF-8 replaced by U+FFFD.
+std::string utf8(std::string_view text);
+
 /// `text` with each control character and each invalid byte replaced by U+FFFD: for places that take no escapes.
 std::string printable(std::string_view text);
 

@@ -101,8 +101,6 @@ void add_side(std::vector<prometheus::MetricFamily>& out, const SideSample& samp
 
 }  // namespace
 
-std::string label_value(std::string_view text) { return log::printable(text); }
-
 std::string metrics_text(const Snapshot& snapshot, double uptime_seconds) {
   std::vector<prometheus::MetricFamily> families;
   families.push_back(single("sv2_uptime_seconds", "Seconds since the start", uptime_seconds));
@@ -115,7 +113,7 @@ std::string metrics_text(const Snapshot& snapshot, double uptime_seconds) {
   }
   for (const GaugeSample& gauge : snapshot.gauges) {
     if (families.back().name != gauge.name) families.push_back(family(gauge.name, gauge.help));
-    Labels labels;
+    std::vector<prometheus::ClientMetric::Label> labels;
     for (const auto& [name, value] : gauge.labels) labels.push_back({name, label_value(value)});
     add(families.back(), gauge.value, std::move(labels));
   }

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "monitor/families.h"
 #include "monitor/snapshot.h"
 
 namespace adit::monitor {
@@ -20,8 +21,5 @@ inline constexpr std::size_t kMaxWorkersInMetrics = 200;
 
 /// All are gauges, as in SRI, whatever their names end in. A side that the role does not have has no metrics.
 std::string metrics_text(const Snapshot& snapshot, double uptime_seconds);
-
-/// `text` as a label's value may be: bytes that are not UTF-8, and control characters, become U+FFFD.
-std::string label_value(std::string_view text);
 
 }  // namespace adit::monitor
