@@ -104,8 +104,8 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   pool::PoolServer server(shards, **source, std::move(options));
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
-  const auto monitor = start_monitor(config.monitoring_address, config.monitoring_cache_refresh,
-                                     [&server, carrier = iroh.get()] { return pool::snapshot(server, carrier); });
+  pool::Metrics metrics(server, iroh.get());
+  const auto monitor = start_monitor(config.monitoring, metrics);
   if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
   announce(entrances(config, server, entrance, authority.public_key()), noise::to_text(authority.public_key()),
            global.log.format == log::Format::kLogfmt);

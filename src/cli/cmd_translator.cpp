@@ -38,8 +38,8 @@ int serve(const translator::TranslatorConfig& config) {
   translator::TranslatorServer server(shards, std::move(options));
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
-  const auto monitor = start_monitor(config.monitoring_address, config.monitoring_cache_refresh,
-                                     [&server, carrier = iroh.get()] { return translator::snapshot(server, carrier); });
+  translator::Metrics metrics(server, iroh.get());
+  const auto monitor = start_monitor(config.monitoring, metrics);
   if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
 
   translator::Watch watch;

@@ -150,13 +150,10 @@ std::vector<std::string> reachable_hosts(const std::string& host) {
   return hosts;
 }
 
-Result<std::unique_ptr<monitor::Server>> start_monitor(const std::optional<net::TcpConfig>& address,
-                                                       std::chrono::seconds cache_refresh,
-                                                       std::function<monitor::Snapshot()> snapshot) {
-  if (!address) return nullptr;
+Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringSettings& settings, monitor::Role& role) {
+  if (!settings.address) return nullptr;
   ADIT_TRY(auto monitor,
-           monitor::Server::start({.address = *address, .cache_refresh = cache_refresh},
-                                  [snapshot = std::move(snapshot)](const monitor::Deliver& deliver) { deliver(snapshot()); }));
+           monitor::Server::start({.address = *settings.address, .refresh = settings.refresh, .hosts = settings.hosts}, role));
   log::info("monitor.listening", {{"address", monitor->address()}});
   return monitor;
 }

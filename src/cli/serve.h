@@ -14,7 +14,6 @@
 #include "config/keys.h"
 #include "log/log.h"
 #include "monitor/server.h"
-#include "monitor/snapshot.h"
 #include "net/carrier.h"
 #include "net/shards.h"
 #include "noise/keys.h"
@@ -76,10 +75,8 @@ std::string home_relay(const net::IrohCarrier& iroh, const net::IrohNodeConfig& 
 /// machine (loopback's only if there are no others).
 std::vector<std::string> reachable_hosts(const std::string& host);
 
-/// The role's monitor, if it is to have one, which shows what `snapshot` gathers. Errors: those of monitor::Server::start.
-Result<std::unique_ptr<monitor::Server>> start_monitor(const std::optional<net::TcpConfig>& address,
-                                                       std::chrono::seconds cache_refresh,
-                                                       std::function<monitor::Snapshot()> snapshot);
+/// The role's monitor, if it is to have one. `role` outlives it. Errors: those of monitor::Server::start.
+Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringSettings& settings, monitor::Role& role);
 
 /// `text` as a QR code of half blocks, in UTF-8; empty if it is too long for one.
 std::string qr_code(const std::string& text);

@@ -253,6 +253,26 @@ AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_dea
   return settings;
 }
 
+MonitoringSettings read_monitoring(Table& root) {
+  MonitoringSettings settings;
+  settings.address = read_listen_address(root, "monitoring_address");
+  settings.refresh = std::chrono::seconds(root.integer<std::uint32_t>("monitoring_cache_refresh_secs", 1, 3600).value_or(15));
+  for (std::string& name : root.texts("monitoring_hosts").value_or(std::vector<std::string>())) {
+    std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    const bool plain = !name.empty() && std::ranges::all_of(name, [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    });
+    if (plain) {
+      settings.hosts.push_back(std::move(name));
+    } else {
+      root.report(Severity::kError, "monitoring_hosts",
+                  "`monitoring_hosts` lists names of this machine, without scheme and port, such as \"farm.example\", not \"" +
+                      name + "\"");
+    }
+  }
+  return settings;
+}
+
 net::HealthPolicy read_health(Table& root) {
   net::HealthPolicy policy;
   auto table = root.table("health");

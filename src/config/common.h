@@ -38,6 +38,16 @@ struct AdmissionSettings {
 /// Reads [admission] of `root`. `handshake_deadline`: what it is when the table does not say.
 AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_deadline);
 
+/// What a role's monitor is told. SRI's keys, and `monitoring_hosts`.
+struct MonitoringSettings {
+  std::optional<net::TcpConfig> address;  ///< Where it listens; absent: there is none. Port 0: the system's choice.
+  std::chrono::seconds refresh{15};       ///< Between two snapshots of the role.
+  std::vector<std::string> hosts;         ///< Names, in lower case, by which browsers ask for it: monitor::Server::Options.
+};
+
+/// Reads monitoring_address, monitoring_cache_refresh_secs and monitoring_hosts of `root`.
+MonitoringSettings read_monitoring(Table& root);
+
 /// Reads [health]: when a connection is called degraded or dead. Whole seconds of dead_after.
 net::HealthPolicy read_health(Table& root);
 

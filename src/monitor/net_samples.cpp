@@ -1,7 +1,7 @@
 #include "monitor/net_samples.h"
 
 #include <chrono>
-#include <utility>
+#include <string_view>
 
 #include "base/time.h"
 
@@ -31,27 +31,24 @@ ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std:
   return sample;
 }
 
-HistogramSample histogram(std::string name, std::string help, std::vector<std::pair<std::string, std::string>> labels,
-                          const net::RoundTrips& trips) {
-  return {.name = std::move(name),
-          .help = std::move(help),
-          .labels = std::move(labels),
-          .bounds = {net::RoundTrips::kBounds.begin(), net::RoundTrips::kBounds.end()},
+Histogram histogram(const net::RoundTrips& trips) {
+  return {.bounds = {net::RoundTrips::kBounds.begin(), net::RoundTrips::kBounds.end()},
           .counts = {trips.counts.begin(), trips.counts.end()},
           .sum = trips.sum};
 }
 
-void add_carrier(Snapshot& snapshot, const net::IrohCarrier* iroh) {
+void add_carrier(Families& families, const net::IrohCarrier* iroh) {
   if (iroh == nullptr) return;
   const auto counts = iroh->counts();
-  const auto add = [&snapshot](const char* name, const char* help, auto value) {
-    snapshot.gauges.push_back({name, help, {}, static_cast<double>(value)});
+  const auto count = [&families](std::string_view name, std::string_view help, std::uint64_t value) {
+    families.counter(name, help).add(static_cast<double>(value));
   };
-  add("adit_iroh_direct_connections", "Connections whose data goes directly", counts.direct);
-  add("adit_iroh_path_changes_total", "Times that a connection's data began to go another way", counts.path_changes);
-  add("adit_iroh_attempts_refused_total", "Connection attempts that were turned away", counts.refused);
-  add("adit_iroh_attempts_validated_total", "Connection attempts that first had to prove their address", counts.validated);
-  add("adit_iroh_rebuilds_total", "Times that the endpoint was built anew", counts.rebuilds);
+  families.gauge("adit_iroh_direct_connections", "Connections whose data goes directly")
+      .add(static_cast<double>(counts.direct));
+  count("adit_iroh_path_changes_total", "Times that a connection's data began to take another path", counts.path_changes);
+  count("adit_iroh_attempts_refused_total", "Connection attempts that were turned away", counts.refused);
+  count("adit_iroh_attempts_validated_total", "Connection attempts that first had to prove their address", counts.validated);
+  count("adit_iroh_rebuilds_total", "Times that the endpoint was built anew", counts.rebuilds);
 }
 
 }  // namespace adit::monitor

@@ -2,9 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "monitor/snapshot.h"
 #include "net/carrier.h"
@@ -16,11 +13,10 @@ namespace adit::monitor {
 /// `metadata` of one connection for the monitor.
 ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std::uint32_t client_id, std::uint64_t channels);
 
-/// For the monitor.
-HistogramSample histogram(std::string name, std::string help, std::vector<std::pair<std::string, std::string>> labels,
-                          const net::RoundTrips& trips);
+/// Round trips as a histogram of seconds.
+Histogram histogram(const net::RoundTrips& trips);
 
-/// What the process's iroh endpoint counts; nothing if there is none.
-void add_carrier(Snapshot& snapshot, const net::IrohCarrier* iroh);
+/// Adds what the process's iroh endpoint counts; nothing if there is none.
+void add_carrier(Families& families, const net::IrohCarrier* iroh);
 
 }  // namespace adit::monitor

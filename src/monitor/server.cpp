@@ -1,79 +1,118 @@
 #include "monitor/server.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <thread>
+#include <utility>
+#include <vector>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/cancel_after.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/message.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
-#include <thread>
-#include <utility>
+#include <boost/asio/write.hpp>
 
-#include "base/text.h"
-#include "log/format.h"
 #include "log/log.h"
-#include "monitor/metrics.h"
+#include "monitor/api.h"
+#include "net/admission.h"
 
 namespace adit::monitor {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
 
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-constexpr unsigned kHttp11 = 11;
+/// How often the role is asked for its health, and a body in pieces for the next one.
+constexpr Duration kTick = std::chrono::seconds(1);
 
-using Request = http::request<http::string_body>;
-using Response = http::response<http::string_body>;
-
-Response respond(const Request& request, http::status status, std::string_view type, std::string body) {
-  Response response(status, kHttp11);
-  response.set(http::field::content_type, type);
-  response.set(http::field::cache_control, "no-store");
-  response.keep_alive(request.keep_alive());
-  response.body() = std::move(body);
-  response.prepare_payload();
-  return response;
+std::string text_of(const tcp::endpoint& endpoint) {
+  const auto ip = endpoint.address().to_string();
+  return (endpoint.address().is_v6() ? "[" + ip + "]" : ip) + ":" + std::to_string(endpoint.port());
 }
 
-Response respond_error(const Request& request, http::status status, std::string_view sentence) {
-  std::string body = "{\"error\":";
-  append_json_string(body, sentence);
-  return respond(request, status, "application/json", body + "}");
+bool is_exhausted(const error_code& error) {
+  return error == asio::error::no_descriptors || error == boost::system::errc::too_many_files_open_in_system;
 }
 
-Response respond_health(const Request& request) {
-  return respond(request, http::status::ok, "application/json",
-                 "{\"status\":\"ok\",\"timestamp\":" + std::to_string(to_u32(now_from_system().unix_time)) + "}");
-}
+/// Descriptors that are given up one by one when there are no others.
+class SpareDescriptors {
+ public:
+  explicit SpareDescriptors(std::size_t count) : nothing_(open_nothing()), spare_(count, -1) { fill(); }
+  SpareDescriptors(const SpareDescriptors&) = delete;
+  SpareDescriptors& operator=(const SpareDescriptors&) = delete;
+  ~SpareDescriptors() {
+    while (give()) {
+    }
+    if (nothing_ != -1) ::close(nothing_);
+  }
+
+  /// False: there is none left.
+  bool give() {
+    for (int& descriptor : spare_) {
+      if (descriptor == -1) continue;
+      ::close(std::exchange(descriptor, -1));
+      return true;
+    }
+    return false;
+  }
+  /// Closes `descriptor`, which is the caller's, and keeps its number in place of one that was given: others of this process,
+  /// who are waiting for one as well, have no moment to take it in between.
+  void take(int descriptor) {
+    const auto empty = std::ranges::find(spare_, -1);
+    if (empty != spare_.end() && nothing_ != -1 && ::dup3(nothing_, descriptor, O_CLOEXEC) == descriptor) {
+      *empty = descriptor;
+    } else {
+      ::close(descriptor);
+    }
+  }
+  /// Takes back what was given, as far as that is to be had.
+  void fill() {
+    for (int& descriptor : spare_) {
+      if (descriptor == -1) descriptor = open_nothing();
+    }
+  }
+  [[nodiscard]] bool full() const { return std::ranges::find(spare_, -1) == spare_.end(); }
+
+ private:
+  static int open_nothing() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+  int nothing_;
+  std::vector<int> spare_;
+};
 
 }  // namespace
 
-// Everything below runs on the one thread, except listen, run, stop and the delivery of a snapshot. The coroutines refer to the
-// State that owns their loop: it outlives them, because it joins the thread first and its loop destroys what still waits.
-class Server::State : public std::enable_shared_from_this<State> {
+// What follows runs on the serving thread, except listen, run, stop and collect. The coroutines refer to the State that owns
+// their loop: it outlives them, because it joins the thread first and its loop destroys what still waits.
+class Server::State {
  public:
-  State(const Options& options, Pull pull)
+  State(const Options& options, Role& role)
       : options_(options),
-        pull_(std::move(pull)),
+        role_(role),
+        places_(options.places),
+        spare_(options.spare_descriptors),
         acceptor_(context_),
-        arrived_(context_),
-        started_(std::chrono::steady_clock::now()) {}
+        arrived_(context_, options.first_deadline),
+        api_({.hosts = options.hosts, .silent_after = options.silent_after}, now_from_system()) {}
 
   Result<> listen() {
     const std::string name = options_.address.host + ":" + std::to_string(options_.address.port);
@@ -85,6 +124,7 @@ class Server::State : public std::enable_shared_from_this<State> {
     if (!error) acceptor_.set_option(asio::socket_base::reuse_address(true), error);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) acceptor_.non_blocking(true, error);
     if (!error) bound_ = acceptor_.local_endpoint(error);
     if (!error) return {};
     if (error == asio::error::address_in_use) {
@@ -97,161 +137,232 @@ class Server::State : public std::enable_shared_from_this<State> {
   }
 
   void run() {
-    asio::co_spawn(context_, accept(*this), asio::detached);
-    thread_ = std::thread([this] { context_.run(); });
+    spawn(accept(*this));
+    serving_ = std::thread([this] { context_.run(); });
+    collecting_ = std::jthread([this](const std::stop_token& stop) { collect(stop); });
   }
 
   void stop() {
-    if (!thread_.joinable()) return;
+    if (!serving_.joinable()) return;
+    collecting_.request_stop();
     context_.stop();
-    thread_.join();
+    serving_.join();
+    collecting_.join();
+    // Nobody else runs here any more. What waits for them is destroyed with the loop.
+    error_code ignored;
+    acceptor_.close(ignored);
+    for (const auto& [id, connection] : open_) connection->cut_off();
   }
 
   [[nodiscard]] const tcp::endpoint& bound() const { return bound_; }
 
  private:
-  // A token of one connection; dropping it gives the place back.
-  class Place {
+  /// One connection's place, as long as this lives.
+  class Connection {
    public:
-    explicit Place(std::size_t& taken) : taken_(&taken) { ++*taken_; }
-    ~Place() {
-      if (taken_ != nullptr) --*taken_;
+    Connection(State& state, tcp::socket accepted, Places::Id id) : socket(std::move(accepted)), id_(id), state_(state) {
+      state_.open_[id_] = this;
     }
-    Place(Place&& other) noexcept : taken_(std::exchange(other.taken_, nullptr)) {}
-    Place& operator=(Place&&) = delete;
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    ~Connection() {
+      state_.open_.erase(id_);
+      state_.places_.leave(id_);
+      error_code error;
+      const int descriptor = state_.spare_.full() ? -1 : socket.release(error);
+      if (descriptor != -1) state_.spare_.take(descriptor);
+      state_.spare_.fill();
+    }
+    /// Its task ends by that.
+    void cut_off() {
+      error_code ignored;
+      socket.shutdown(tcp::socket::shutdown_both, ignored);
+    }
+    void is(Places::State now) { state_.places_.set(id_, now); }
+    bool begin_stream() { return state_.places_.begin_stream(id_); }
+
+    tcp::socket socket;
 
    private:
-    std::size_t* taken_;
+    Places::Id id_;
+    State& state_;
   };
+
+  void spawn(asio::awaitable<void> task) {
+    asio::co_spawn(context_, std::move(task), [](const std::exception_ptr& failed) {
+      if (failed) log::error("monitor.failed", {{"message", "a connection of the monitor ended by an exception"}});
+    });
+  }
 
   static asio::awaitable<void> accept(State& self) {
     while (true) {
-      auto [error, socket] = co_await self.acceptor_.async_accept(kTuple);
+      // Without a descriptor the system refuses to accept even where nobody has come: a spare one is given for somebody only.
+      auto [error] = co_await self.acceptor_.async_wait(tcp::acceptor::wait_read, kTuple);
       if (error == asio::error::operation_aborted) co_return;
+      tcp::socket socket(self.context_);
+      if (!error) self.acceptor_.accept(socket, error);
+      while (is_exhausted(error) && self.spare_.give()) self.acceptor_.accept(socket, error);
+      if (error == asio::error::would_block) continue;
       if (error) {
-        // Out of descriptors, most likely: waiting helps, trying at once does not.
-        log::warn("monitor.accept_failed", {{"error", error.message()}});
-        asio::steady_timer pause(self.context_, std::chrono::seconds(1));
+        self.complain(error);
+        asio::steady_timer pause(self.context_, kTick);
         co_await pause.async_wait(kTuple);
         continue;
       }
-      if (self.connections_ >= self.options_.max_connections) continue;
-      asio::co_spawn(self.context_, serve(self, beast::tcp_stream(std::move(socket)), Place(self.connections_)),
-                     asio::detached);
+      const auto peer = socket.remote_endpoint(error);
+      if (error) continue;  // It has gone already.
+      const auto admitted = self.places_.admit(net::source_key(text_of(peer)));
+      if (!admitted) continue;
+      if (admitted->displaced) self.open_.at(*admitted->displaced)->cut_off();
+      // Made here, as it may be displaced before its task has begun.
+      self.spawn(serve(self, std::make_unique<Connection>(self, std::move(socket), admitted->id)));
     }
   }
 
-  static asio::awaitable<void> serve(State& self, beast::tcp_stream stream, Place place) {
-    (void)place;
-    beast::flat_buffer buffer(self.options_.max_header_bytes + 1024);
-    bool more = true;
-    while (more) {
-      http::request_parser<http::string_body> parser;
-      parser.header_limit(self.options_.max_header_bytes);
-      parser.body_limit(0);
-      stream.expires_after(self.options_.request_deadline);
-      auto [error, size] = co_await http::async_read(stream, buffer, parser, kTuple);
-      Response response;
-      if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-        response =
-            respond_error(parser.get(), http::status::request_header_fields_too_large, "the request's header is too large");
-      } else if (error == http::error::body_limit) {
-        response = respond_error(parser.get(), http::status::payload_too_large, "requests here have no body");
-      } else if (error.category() == http::make_error_code(http::error::bad_method).category() &&
-                 error != http::error::end_of_stream && error != http::error::partial_message) {
-        response = respond_error(parser.get(), http::status::bad_request, "this is not HTTP");
-      } else if (error) {
-        co_return;
-      } else {
-        response = co_await answer(self, parser.get());
+  void complain(const error_code& error) {
+    const Instant now = now_from_system().instant;
+    if (now - complained_at_ < std::chrono::seconds(10)) return;
+    complained_at_ = now;
+    log::warn("monitor.accept_failed", {{"error", error.message()}});
+  }
+
+  static asio::awaitable<void> serve(State& self, std::unique_ptr<Connection> given) {
+    const auto owned = std::move(given);
+    Connection& connection = *owned;
+    RequestReader reader(self.options_.max_header_bytes);
+    for (bool first = true;; first = false) {
+      auto next = co_await read(self, connection, reader, first);
+      if (!next) co_return;
+      connection.is(Places::State::kAnswering);
+      const auto& request = next->request;
+      // It expires once; from then on nobody waits.
+      if (request && self.api_.must_wait(*request)) co_await self.arrived_.async_wait(kTuple);
+      Response response = request ? self.api_.answer(*request, now_from_system()) : std::move(next->refusal);
+      const bool whole = !request || request->method != "HEAD";
+      if (response.stream && whole && !connection.begin_stream()) {
+        response = refuse(503, "as many as there is room for are being sent events already");
       }
-      if (error) response.keep_alive(false);
-      more = response.keep_alive();
-      stream.expires_after(self.options_.request_deadline);
-      auto [write_error, written] = co_await http::async_write(stream, response, kTuple);
-      if (write_error) co_return;
+      const bool http11 = !request || request->http11;
+      // While descriptors are scarce none is kept for a request that may come.
+      const bool keep = request && request->keep_alive && self.spare_.full() && (!response.stream || http11);
+      const bool written = co_await write(self, connection, response, {.keep = keep, .whole = whole, .http11 = http11});
+      if (!written) co_return;
+      if (!keep) break;
     }
+    co_await part(connection);
+  }
+
+  /// The next request, or what is to be refused. Absent: the connection is over.
+  static asio::awaitable<std::optional<RequestReader::Next>> read(State& self, Connection& connection, RequestReader& reader,
+                                                                  bool first) {
+    std::array<char, 4096> buffer;
+    bool reading = first || reader.in_request();
+    auto deadline = std::chrono::steady_clock::now() + (reading ? self.options_.request_deadline : self.options_.idle_deadline);
+    while (true) {
+      if (auto next = reader.next()) co_return next;
+      if (!reading && reader.in_request()) {
+        reading = true;
+        deadline = std::chrono::steady_clock::now() + self.options_.request_deadline;
+      }
+      connection.is(reading ? Places::State::kReading : Places::State::kIdle);
+      const auto left = std::max<Duration>(deadline - std::chrono::steady_clock::now(), Duration::zero());
+      auto [error, size] = co_await connection.socket.async_read_some(asio::buffer(buffer), asio::cancel_after(left, kTuple));
+      if (error) co_return std::nullopt;
+      reader.put({buffer.data(), size});
+    }
+  }
+
+  struct Manner {
+    bool keep = false;   ///< The connection may carry another request.
+    bool whole = false;  ///< With the body.
+    bool http11 = false;
+  };
+  /// False: the connection is over.
+  static asio::awaitable<bool> write(State& self, Connection& connection, const Response& response, Manner manner) {
+    const std::string head = head_of(response, manner.keep, manner.http11);
+    const std::string_view body = manner.whole ? response.content() : std::string_view();
+    const std::array<asio::const_buffer, 2> both = {asio::buffer(head), asio::buffer(body)};
+    auto [error, size] =
+        co_await asio::async_write(connection.socket, both, asio::cancel_after(self.options_.request_deadline, kTuple));
+    if (error) co_return false;
+    if (!response.stream || !manner.whole) co_return true;
+    co_return co_await pump(self, connection, *response.stream, manner.http11);
+  }
+
+  static asio::awaitable<bool> pump(State& self, Connection& connection, BodyStream& body, bool chunked) {
+    asio::steady_timer woken(self.context_);
+    body.wake = [&woken] { woken.cancel(); };
+    while (true) {
+      const auto piece = body.next(now_from_system().instant);
+      if (piece && piece->empty()) {
+        woken.expires_after(kTick);
+        co_await woken.async_wait(kTuple);
+        continue;
+      }
+      const std::string bytes = chunked ? chunk_of(piece.value_or("")) : piece.value_or("");
+      auto [error, size] = co_await asio::async_write(connection.socket, asio::buffer(bytes),
+                                                      asio::cancel_after(self.options_.request_deadline, kTuple));
+      if (error || !piece) {
+        body.wake = nullptr;
+        co_return !error;
+      }
+    }
+  }
+
+  /// Closing with bytes unread would take the answer away from a client that is still sending: some are read first.
+  static asio::awaitable<void> part(Connection& connection) {
     error_code ignored;
-    stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    connection.socket.shutdown(tcp::socket::shutdown_send, ignored);
+    connection.is(Places::State::kIdle);
+    std::array<char, 4096> unwanted;
+    for (int i = 0; i < 16; ++i) {
+      auto [error, size] =
+          co_await connection.socket.async_read_some(asio::buffer(unwanted), asio::cancel_after(kTick, kTuple));
+      if (error) co_return;
+    }
   }
 
-  static asio::awaitable<Response> answer(State& self, const Request& request) {
-    std::string_view path(request.target().data(), request.target().size());
-    path = path.substr(0, path.find('?'));
-    if (path != "/metrics" && path != "/api/v1/health" && path != "/api/v1/connections" && path != "/api/v1/workers") {
-      co_return respond_error(
-          request, http::status::not_found,
-          "there is no such page; there are /metrics, /api/v1/health, /api/v1/connections and /api/v1/workers");
-    }
-    if (request.method() != http::verb::get) {
-      co_return respond_error(request, http::status::method_not_allowed, "only GET is served here");
-    }
-    if (path == "/api/v1/health") co_return respond_health(request);
-    const auto snapshot = co_await self.snapshot();
-    if (!snapshot) co_return respond_error(request, http::status::service_unavailable, "the role did not answer in time");
-    if (path == "/api/v1/connections")
-      co_return respond(request, http::status::ok, "application/json", connections_json(*snapshot));
-    if (path == "/api/v1/workers") co_return respond(request, http::status::ok, "application/json", workers_json(*snapshot));
-    const std::chrono::duration<double> uptime = std::chrono::steady_clock::now() - self.started_;
-    co_return respond(request, http::status::ok, "text/plain; version=0.0.4; charset=utf-8",
-                      metrics_text(*snapshot, uptime.count()));
-  }
-
-  // The cached one, or one that is asked for now; requests that come meanwhile wait for the same. Null after the deadline.
-  asio::awaitable<std::shared_ptr<const Snapshot>> snapshot() {
-    const auto now = std::chrono::steady_clock::now();
-    if (cached_ && now - taken_at_ < options_.cache_refresh) co_return cached_;
-    if (!pulling_) {
-      pulling_ = true;
-      arrived_.expires_after(options_.pull_deadline);
-      pull_([weak = weak_from_this(), number = ++pulls_](Snapshot taken) {
-        const auto self = weak.lock();
-        if (!self) return;
-        auto shared = std::make_shared<const Snapshot>(std::move(taken));
-        asio::post(self->context_, [self = self.get(), number, shared = std::move(shared)]() mutable {
-          self->arrive(number, std::move(shared));
+  /// On a thread of its own, as the role may take its time.
+  void collect(const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    std::optional<Instant> due;
+    while (!stop.stop_requested()) {
+      asio::post(context_, [this, health = role_.health()]() mutable { api_.on_health(std::move(health), now_from_system()); });
+      const Instant now = now_from_system().instant;
+      if (!due || now >= *due) {
+        due = now + options_.refresh;
+        asio::post(context_, [this, taken = std::make_shared<const Snapshot>(role_.snapshot())]() mutable {
+          api_.on_snapshot(std::move(taken), options_.refresh, now_from_system());
+          arrived_.cancel();
         });
-      });
+      }
+      never.wait_for(lock, stop, std::min(kTick, options_.refresh), [] { return false; });
     }
-    const auto number = pulls_;
-    co_await arrived_.async_wait(kTuple);
-    if (delivered_ >= number) co_return cached_;
-    pulling_ = false;
-    co_return nullptr;
-  }
-
-  void arrive(std::uint64_t number, std::shared_ptr<const Snapshot> snapshot) {
-    if (number <= delivered_) return;
-    cached_ = std::move(snapshot);
-    taken_at_ = std::chrono::steady_clock::now();
-    delivered_ = number;
-    if (number != pulls_) return;  // A late answer to a pull that was given up; another is under way.
-    pulling_ = false;
-    arrived_.cancel();
   }
 
   Options options_;
-  Pull pull_;
-  std::size_t connections_ = 0;  // Before the loop, whose end gives places back.
+  Role& role_;
+  // Before the loop, whose end gives connections back.
+  Places places_;
+  SpareDescriptors spare_;
+  std::map<Places::Id, Connection*> open_;
   asio::io_context context_{1};
   tcp::acceptor acceptor_;
   tcp::endpoint bound_;
-  asio::steady_timer arrived_;
-  std::thread thread_;
-  std::chrono::steady_clock::time_point started_;
-
-  std::shared_ptr<const Snapshot> cached_;
-  std::chrono::steady_clock::time_point taken_at_;
-  bool pulling_ = false;
-  std::uint64_t pulls_ = 0;
-  std::uint64_t delivered_ = 0;
+  asio::steady_timer arrived_;  ///< Until the first snapshot is here, or has been waited for long enough.
+  Api api_;
+  Instant complained_at_{};
+  std::thread serving_;
+  std::jthread collecting_;
 };
 
-Server::Server(std::shared_ptr<State> state) : state_(std::move(state)) {}
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Server::~Server() { stop(); }
 
-Result<std::unique_ptr<Server>> Server::start(const Options& options, Pull pull) {
-  auto state = std::make_shared<State>(options, std::move(pull));
+Result<std::unique_ptr<Server>> Server::start(const Options& options, Role& role) {
+  auto state = std::make_unique<State>(options, role);
   ADIT_CHECK(state->listen());
   state->run();
   return std::unique_ptr<Server>(new Server(std::move(state)));
@@ -261,9 +372,6 @@ void Server::stop() { state_->stop(); }
 
 std::uint16_t Server::port() const { return state_->bound().port(); }
 
-std::string Server::address() const {
-  const auto ip = state_->bound().address().to_string();
-  return (state_->bound().address().is_v6() ? "[" + ip + "]" : ip) + ":" + std::to_string(port());
-}
+std::string Server::address() const { return text_of(state_->bound()); }
 
 }  // namespace adit::monitor

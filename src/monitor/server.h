@@ -1,49 +1,63 @@
-// The monitoring HTTP server: GET /metrics and /api/v1/{health,connections,workers}.
+// The monitoring HTTP server: the driver of monitor/api.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
+#include "monitor/health.h"
+#include "monitor/places.h"
 #include "monitor/snapshot.h"
 #include "net/error.h"
 #include "net/transport_config.h"
 
 namespace adit::monitor {
 
-/// Called with the snapshot, once, on any thread.
-using Deliver = std::function<void(Snapshot)>;
+/// A role as its monitor sees it. Both functions are called on one thread of the monitor's, never at the same time, and may
+/// block for a few seconds: whoever asks the monitor is answered meanwhile.
+class Role {
+ public:
+  virtual ~Role() = default;
+  /// A copy of what is to be shown.
+  virtual Snapshot snapshot() = 0;
+  /// The role's verdict on itself; asked for about once a second.
+  virtual Health health() = 0;
+};
 
-/// Asks the role for a snapshot; called on the monitor's thread, which serves nobody meanwhile. A role posts to its
-/// shards, gathers their copies and delivers, then or later. Not delivering is answered by 503 after the pull's deadline. Must
-/// be callable until stop() has returned, and harmless then.
-using Pull = std::function<void(Deliver)>;
-
-/// One thread of its own, so that a scrape costs no shard more than its copy. Bounded in connections, header size and time.
+/// Two threads: one serves, the other asks the role, so that no request costs a shard anything and a role that hangs is still
+/// reported. Bounded in connections, in time and in the size of what is read.
 class Server {
  public:
   struct Options {
-    net::TcpConfig address;                  ///< An IP address; port 0: the system's choice.
-    std::chrono::seconds cache_refresh{15};  ///< A snapshot is asked for at most this often.
-    std::size_t max_connections = 32;        ///< One more is closed at once.
-    std::uint32_t max_header_bytes = 8192;
+    net::TcpConfig address;                       ///< An IP address; port 0: the system's choice.
+    Duration refresh = std::chrono::seconds(15);  ///< Between two snapshots. The first is taken at once.
+    /// Names by which this machine is asked for its pages and its JSON, besides its IP addresses and localhost
+    /// (Route::any_host).
+    std::vector<std::string> hosts{};
+    Places::Limits places{};
+    std::size_t max_header_bytes = 8192;
     Duration request_deadline = std::chrono::seconds(10);  ///< To send a whole request, and to take the whole answer.
-    Duration pull_deadline = std::chrono::seconds(2);
+    Duration idle_deadline = std::chrono::seconds(75);     ///< Between two requests of one connection.
+    Duration first_deadline = std::chrono::seconds(2);     ///< How long a request waits for the first snapshot.
+    Duration silent_after = std::chrono::seconds(10);      ///< Api::Options::silent_after.
+    /// Kept open for connections that come when the process has run out of them.
+    std::size_t spare_descriptors = 8;
   };
 
-  /// Listens and serves. Errors: kAddressInUse, kConfiguration (no IP address, or none of this machine), kInternal.
-  static Result<std::unique_ptr<Server>> start(const Options& options, Pull pull);
+  /// Listens and serves. `role` must outlive stop(). Errors: kAddressInUse, kConfiguration (no IP address, or none of this
+  /// machine), kInternal.
+  static Result<std::unique_ptr<Server>> start(const Options& options, Role& role);
 
   ~Server();  ///< As stop().
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Cuts connections off and joins the thread. Idempotent. Not from the pull.
+  /// Cuts connections off and joins the threads: after what the role is being asked, if it is. Idempotent.
   void stop();
 
   [[nodiscard]] std::uint16_t port() const;
@@ -51,8 +65,8 @@ class Server {
 
  private:
   class State;
-  explicit Server(std::shared_ptr<State> state);
-  std::shared_ptr<State> state_;
+  explicit Server(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace adit::monitor

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "monitor/families.h"
+
 namespace adit::monitor {
 
 /// One open channel and what was counted on it.
@@ -49,24 +51,6 @@ struct Sv1Sample {
   double hashrate_hps = 0;
 };
 
-/// A gauge of the role's own. Names begin with "adit_"; the samples of one name stand together.
-struct GaugeSample {
-  std::string name;
-  std::string help;
-  std::vector<std::pair<std::string, std::string>> labels;
-  double value = 0;
-};
-
-/// Durations by size. As for gauges, the samples of one name stand together.
-struct HistogramSample {
-  std::string name;
-  std::string help;
-  std::vector<std::pair<std::string, std::string>> labels;
-  std::vector<double> bounds;         ///< Upper bounds, ascending, without the last.
-  std::vector<std::uint64_t> counts;  ///< Each bucket by itself; one more than bounds.
-  double sum = 0;
-};
-
 /// One connection with a client or with the server above, for /api/v1/connections.
 struct ConnectionSample {
   std::uint32_t client_id = 0;  ///< As in ChannelSample; 0: the server above.
@@ -89,12 +73,12 @@ struct ConnectionSample {
   std::uint64_t channels = 0;
 };
 
+/// Everything that the monitor shows of a role. The numbers of channels, workers and connections in it are bounded by the role.
 struct Snapshot {
   std::optional<SideSample> server;
   std::optional<SideSample> clients;
   std::optional<Sv1Sample> sv1;
-  std::vector<GaugeSample> gauges;
-  std::vector<HistogramSample> histograms;
+  Families families;  ///< The role's own; their names begin with "adit_".
   std::vector<ConnectionSample> connections;
 };
 

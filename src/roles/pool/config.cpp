@@ -297,9 +297,7 @@ config::Loaded<PoolConfig> read(config::Document document) {
   // Either carrier can be left out, not both.
   if (!(out.iroh.enabled && out.iroh.node.listens))
     root.require("listen_address", "the IP address and port on which miners connect, such as \"0.0.0.0:3333\"");
-  out.monitoring_address = config::read_listen_address(root, "monitoring_address");
-  out.monitoring_cache_refresh =
-      std::chrono::seconds(root.integer<std::uint32_t>("monitoring_cache_refresh_secs", 1, 3600).value_or(15));
+  out.monitoring = config::read_monitoring(root);
 
   out.pool_signature = root.text("pool_signature").value_or("Adit");
   if (out.pool_signature.size() > kMaxSignature || !is_plain_text(out.pool_signature)) {

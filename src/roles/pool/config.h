@@ -45,8 +45,7 @@ using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, MissingSou
 
 struct PoolConfig {
   std::optional<net::TcpConfig> listen_address;  ///< Port 0: the system's choice. Absent: iroh only.
-  std::optional<net::TcpConfig> monitoring_address;
-  std::chrono::seconds monitoring_cache_refresh{15};
+  config::MonitoringSettings monitoring;
   config::IrohSettings iroh;
   net::HealthPolicy health;
   config::AdmissionSettings admission;

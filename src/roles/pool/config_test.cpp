@@ -90,8 +90,8 @@ data_dir = "/data"
   EXPECT_EQ(loaded.config.shares_per_minute, 12.5f);
   EXPECT_EQ(loaded.config.share_batch_size, 3u);
   EXPECT_EQ(loaded.config.max_past_jobs, 16u) << "0 is the default, as in SRI";
-  EXPECT_EQ(loaded.config.monitoring_address, (net::TcpConfig{"127.0.0.1", 9090}));
-  EXPECT_EQ(loaded.config.monitoring_cache_refresh, std::chrono::seconds(5));
+  EXPECT_EQ(loaded.config.monitoring.address, (net::TcpConfig{"127.0.0.1", 9090}));
+  EXPECT_EQ(loaded.config.monitoring.refresh, std::chrono::seconds(5));
   const auto& rpc = std::get<BitcoinRpcSource>(loaded.config.source);
   EXPECT_EQ(rpc.node, (net::TcpConfig{"127.0.0.1", 18443}));
   EXPECT_EQ(rpc.cookie_file, "/data/regtest/.cookie");

@@ -1,5 +1,6 @@
 #include "roles/pool/metrics.h"
 
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,16 +10,85 @@
 #include "monitor/net_samples.h"
 
 namespace adit::pool {
+namespace {
 
-monitor::Snapshot snapshot(const PoolServer& server, const net::IrohCarrier* iroh) {
-  const ServerStats stats = server.stats();
+using monitor::Families;
+using monitor::Labels;
+
+constexpr std::array kTransports = {net::Transport::kTcp, net::Transport::kIroh};
+
+template <class Number>
+double as_double(Number number) {
+  return static_cast<double>(number);
+}
+
+/// By the names that the configuration gives the nodes.
+void add_nodes(Families& out, const templates::SourceStatus& source) {
+  auto& ready = out.gauge("adit_node_ready", "1 while a node gives templates, else 0");
+  auto& in_use = out.gauge("adit_node_in_use", "1 for the node whose templates are mined on");
+  auto& height = out.gauge("adit_node_height", "Height of the block that a node's newest template is for");
+  auto& ahead = out.gauge("adit_node_clock_ahead_seconds", "Seconds by which a node's clock is ahead of this machine's");
+  for (const templates::NodeStatus& node : source.nodes) {
+    const Labels labels{{"node", node.name}};
+    ready.add(node.state == templates::SourceState::kReady ? 1 : 0, labels);
+    in_use.add(node.in_use ? 1 : 0, labels);
+    height.add(as_double(node.height), labels);
+    if (node.clock_ahead) ahead.add(as_double(node.clock_ahead->count()), labels);
+  }
+}
+
+void add_families(Families& out, const ServerStats& stats) {
+  const auto by_transport = [&](monitor::Family& family, auto member, const Labels& more = {}) {
+    for (const auto transport : kTransports) {
+      Labels labels{{"transport", std::string(net::to_string(transport))}};
+      labels.insert(labels.end(), more.begin(), more.end());
+      family.add(as_double(stats.over(transport).*member), labels);
+    }
+  };
+  using Counted = net::TransportCounters;
+  by_transport(out.gauge("adit_connections", "Open connections by transport"), &Counted::open);
+  by_transport(out.counter("adit_connections_opened_total", "Connections past their handshake"), &Counted::opened);
+  by_transport(out.counter("adit_handshakes_failed_total", "Connections that failed their handshake"),
+               &Counted::handshakes_failed);
+  auto& cut = out.counter("adit_connections_cut_total", "Connections cut off, by reason");
+  by_transport(cut, &Counted::protocol_errors, {{"reason", "protocol"}});
+  by_transport(cut, &Counted::slow_readers, {{"reason", "slow-reader"}});
+  by_transport(cut, &Counted::idle, {{"reason", "idle"}});
+  by_transport(cut, &Counted::dead, {{"reason", "dead"}});
+  by_transport(out.gauge("adit_connections_degraded", "Open connections that are degraded"), &Counted::degraded);
+  by_transport(out.counter("adit_goodbyes_total", "Connections ended by a Goodbye that was acknowledged"), &Counted::goodbyes);
+  auto& bytes = out.counter("adit_connection_bytes_total", "Bytes of connections that have ended");
+  by_transport(bytes, &Counted::bytes_sent, {{"direction", "sent"}});
+  by_transport(bytes, &Counted::bytes_received, {{"direction", "received"}});
+  for (const auto transport : kTransports) {
+    out.histogram("adit_connection_rtt_seconds", "Round trip as the carrier knew it at a connection's end")
+        .add(monitor::histogram(stats.over(transport).round_trips), {{"transport", std::string(net::to_string(transport))}});
+  }
+  out.counter("adit_connections_refused_total", "Connections that admission turned away")
+      .add(as_double(stats.admission.refused));
+  out.gauge("adit_handshakes", "Handshakes under way").add(as_double(stats.admission.handshakes));
+  add_nodes(out, stats.source);
+  out.gauge("adit_template_height", "Height of the block being worked on").add(as_double(stats.source.height));
+  out.counter("adit_templates_total", "Templates received").add(as_double(stats.source.templates));
+  auto& blocks = out.counter("adit_blocks_total", "Found blocks by the chain's answer");
+  blocks.add(as_double(stats.source.blocks_accepted), {{"answer", "accepted"}});
+  blocks.add(as_double(stats.source.blocks_rejected), {{"answer", "rejected"}});
+  out.gauge("adit_blocks_unanswered", "Found blocks to which the chain has not answered yet")
+      .add(as_double(stats.source.blocks_unanswered));
+  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(as_double(log::lost()));
+}
+
+}  // namespace
+
+monitor::Snapshot Metrics::snapshot() {
+  const ServerStats stats = server_.stats();
   monitor::Snapshot out;
   auto& clients = out.clients.emplace();
   clients.connections = stats.over(net::Transport::kTcp).open + stats.over(net::Transport::kIroh).open;
   clients.blocks_found = stats.pool.blocks_found;
   clients.standard_channels = stats.pool.standard_channels;
   clients.extended_channels = stats.pool.extended_channels;
-  const Connections connections = server.connections();
+  const Connections connections = server_.connections();
   clients.hashrate_hps = connections.hash_rate_hps;
   clients.workers = connections.workers;
   for (const ConnectionInfo& connection : connections.listed) {
@@ -48,48 +118,35 @@ monitor::Snapshot snapshot(const PoolServer& server, const net::IrohCarrier* iro
                                      .share_work = worker.work_sum.difficulty()});
     }
   }
-  const auto add = [&out](const char* name, const char* help, auto value,
-                          std::vector<std::pair<std::string, std::string>> labels = {}) {
-    out.gauges.push_back({name, help, std::move(labels), static_cast<double>(value)});
-  };
-  const auto of_transports = [&](const char* name, const char* help, auto member, std::string_view key = {},
-                                 std::string_view value = {}) {
-    for (const auto transport : {net::Transport::kTcp, net::Transport::kIroh}) {
-      std::vector<std::pair<std::string, std::string>> labels{{"transport", std::string(net::to_string(transport))}};
-      if (!key.empty()) labels.emplace_back(key, value);
-      add(name, transport == net::Transport::kTcp ? help : "", stats.over(transport).*member, std::move(labels));
-    }
-  };
-  using Counted = net::TransportCounters;
-  of_transports("adit_connections", "Open connections by transport", &Counted::open);
-  of_transports("adit_connections_opened_total", "Connections past their handshake", &Counted::opened);
-  of_transports("adit_handshakes_failed_total", "Connections that failed their handshake", &Counted::handshakes_failed);
-  of_transports("adit_connections_cut_total", "Connections cut off, by reason", &Counted::protocol_errors, "reason",
-                "protocol");
-  of_transports("adit_connections_cut_total", "", &Counted::slow_readers, "reason", "slow-reader");
-  of_transports("adit_connections_cut_total", "", &Counted::idle, "reason", "idle");
-  of_transports("adit_connections_cut_total", "", &Counted::dead, "reason", "dead");
-  of_transports("adit_connections_degraded", "Open connections that are degraded", &Counted::degraded);
-  of_transports("adit_goodbyes_total", "Connections ended by a Goodbye that was acknowledged", &Counted::goodbyes);
-  of_transports("adit_connection_bytes_total", "Bytes of connections that have ended", &Counted::bytes_sent, "direction",
-                "sent");
-  of_transports("adit_connection_bytes_total", "", &Counted::bytes_received, "direction", "received");
-  for (const auto transport : {net::Transport::kTcp, net::Transport::kIroh}) {
-    out.histograms.push_back(
-        monitor::histogram("adit_connection_rtt_seconds", "Round trip as the carrier knew it at a connection's end",
-                           {{"transport", std::string(net::to_string(transport))}}, stats.over(transport).round_trips));
-  }
-  monitor::add_carrier(out, iroh);
-  add("adit_connections_refused_total", "Connections that admission turned away", stats.admission.refused);
-  add("adit_handshakes", "Handshakes under way", stats.admission.handshakes);
-  add("adit_template_height", "Height of the block being worked on", stats.source.height);
-  add("adit_templates_total", "Templates received", stats.source.templates);
-  add("adit_blocks_total", "Found blocks by the chain's answer", stats.source.blocks_accepted, {{"answer", "accepted"}});
-  add("adit_blocks_total", "", stats.source.blocks_rejected, {{"answer", "rejected"}});
-  add("adit_blocks_total", "", stats.source.blocks_unanswered, {{"answer", "none-yet"}});
-  add("adit_log_events_lost_total", "Log events lost because their reader stalled", log::lost());
+  add_families(out.families, stats);
+  const double work = stats.pool.work_sum.difficulty();
+  out.families.counter("adit_client_share_work_total", "Sum of the difficulties of all accepted shares").add(work);
+  out.families.gauge("adit_client_hashrate_measured", "Hashes per second that accepted shares prove, of the last ten minutes")
+      .add(measured_.look(work, now_from_system().instant));
+  monitor::add_carrier(out.families, iroh_);
   return out;
 }
+
+monitor::Health health_of(const templates::SourceStatus& source, Instant now) {
+  using State = templates::SourceStatus::State;
+  using monitor::Readiness;
+  monitor::Health health{.message = source.message};
+  if (source.template_at) health.work_age = now - *source.template_at;
+  if (source.state == State::kReady && source.template_at) {
+    health.readiness = Readiness::kReady;
+    return health;
+  }
+  const bool begun = source.state != State::kStarting && source.state != State::kReady;
+  health.readiness = source.state == State::kMisconfigured ? Readiness::kMisconfigured
+                     : begun                               ? Readiness::kNodeAway
+                                                           : Readiness::kStarting;
+  if (health.message.empty()) health.message = "no template has come yet";
+  // Not how old it is, which the work's age says: a sentence that changes each second would be an event each second.
+  if (source.template_at && begun) health.message += "; miners go on with the last template";
+  return health;
+}
+
+monitor::Health Metrics::health() { return health_of(server_.stats().source, now_from_system().instant); }
 
 void log_stats(log::Level level, const ServerStats& stats) {
   log::write(level, "pool.stats",

@@ -2,14 +2,35 @@
 #pragma once
 
 #include "log/log.h"
+#include "monitor/health.h"
+#include "monitor/rate.h"
+#include "monitor/server.h"
 #include "monitor/snapshot.h"
 #include "net/carrier.h"
 #include "roles/pool/server.h"
+#include "template/source.h"
 
 namespace adit::pool {
 
-/// Asks every shard of `server`; on any thread but a shard's. `iroh` is the carrier that it listens on, if any.
-monitor::Snapshot snapshot(const PoolServer& server, const net::IrohCarrier* iroh = nullptr);
+/// What the monitor shows of a pool.
+class Metrics final : public monitor::Role {
+ public:
+  /// `iroh` is the carrier that the pool listens on, if any. Both must outlive this.
+  explicit Metrics(const PoolServer& server, const net::IrohCarrier* iroh = nullptr) : server_(server), iroh_(iroh) {}
+
+  /// Asks every shard; on any thread but a shard's.
+  monitor::Snapshot snapshot() override;
+  /// Likewise.
+  monitor::Health health() override;
+
+ private:
+  const PoolServer& server_;
+  const net::IrohCarrier* iroh_;
+  monitor::MeasuredRate measured_;
+};
+
+/// The verdict, at `now`, on a pool whose source of templates is in that state.
+monitor::Health health_of(const templates::SourceStatus& source, Instant now);
 
 /// Logs the event pool.stats.
 void log_stats(log::Level level, const ServerStats& stats);

@@ -64,9 +64,7 @@ config::Loaded<TranslatorConfig> read(config::Document document) {
   if (auto telemetry = root.table("miner_telemetry")) (void)telemetry->texts("cidrs");
   read_difficulty(root, out);
 
-  out.monitoring_address = config::read_listen_address(root, "monitoring_address");
-  out.monitoring_cache_refresh =
-      std::chrono::seconds(root.integer<std::uint32_t>("monitoring_cache_refresh_secs", 1, 3600).value_or(15));
+  out.monitoring = config::read_monitoring(root);
   out.threads = root.integer<unsigned>("threads", 0, 256).value_or(0);
   out.log_file = config::read_path(root, "log_file").value_or("");
 

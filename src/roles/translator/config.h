@@ -30,8 +30,7 @@ struct TranslatorConfig {
   bool enable_vardiff = true;                       ///< False: difficulty is the upstream's.
   std::chrono::seconds job_keepalive_interval{60};  ///< A miner without news for so long gets a job with a new time; 0: never.
 
-  std::optional<net::TcpConfig> monitoring_address;
-  std::chrono::seconds monitoring_cache_refresh{15};
+  config::MonitoringSettings monitoring;
   unsigned threads = 0;  ///< Shards; 0: one for each CPU.
   std::string log_file;  ///< Empty: standard error only.
 };

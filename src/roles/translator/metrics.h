@@ -2,17 +2,38 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "log/log.h"
+#include "monitor/health.h"
+#include "monitor/rate.h"
+#include "monitor/server.h"
 #include "monitor/snapshot.h"
 #include "net/carrier.h"
 #include "roles/translator/server.h"
 
 namespace adit::translator {
 
-/// Asks every shard of `server`; on any thread but a shard's. `iroh` is the carrier that it dials by, if any.
-monitor::Snapshot snapshot(const TranslatorServer& server, const net::IrohCarrier* iroh = nullptr);
+/// What the monitor shows of a translator.
+class Metrics final : public monitor::Role {
+ public:
+  /// `iroh` is the carrier that the translator dials by, if any. Both must outlive this.
+  explicit Metrics(const TranslatorServer& server, const net::IrohCarrier* iroh = nullptr) : server_(server), iroh_(iroh) {}
+
+  /// Asks every shard; on any thread but a shard's.
+  monitor::Snapshot snapshot() override;
+  monitor::Health health() override;
+
+ private:
+  const TranslatorServer& server_;
+  const net::IrohCarrier* iroh_;
+  monitor::WorkAge work_age_;
+  monitor::MeasuredRate measured_;
+};
+
+/// The verdict on a translator in that state. It is ready if any shard's upstream is. `work_age`: since its newest job came.
+monitor::Health health_of(const ServerStats& stats, std::optional<Duration> work_age);
 
 /// Logs the event translator.stats.
 void log_stats(log::Level level, const ServerStats& stats);

@@ -1,0 +1,412 @@
+#include "monitor/server.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
+
+#include "base/eventually_testing.h"
+
+namespace adit::monitor {
+namespace {
+
+using namespace std::chrono_literals;
+using boost::asio::ip::tcp;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+/// A role that says what a test tells it to.
+class FakeRole final : public Role {
+ public:
+  Snapshot snapshot() override {
+    ++snapshots;
+    std::unique_lock lock(mutex);
+    released.wait(lock, [&] { return !stuck; });
+    Snapshot out;
+    out.clients =
+        SideSample{.connections = 2,
+                   .channels = {},
+                   .workers = 1,
+                   .worker_list = {{.client_id = 1, .worker = "a\"},{\"\n", .hashrate_hps = HUGE_VAL, .shares_accepted = 2}}};
+    out.connections = {{.client_id = 1, .transport = "tcp", .peer = "a\"b\n", .path = "direct", .channels = 2},
+                       {.client_id = 2, .transport = "iroh", .peer = "\xff", .rtt_seconds = 0.5}};
+    return out;
+  }
+  Health health() override {
+    std::unique_lock lock(mutex);
+    released.wait(lock, [&] { return !stuck; });
+    return verdict;
+  }
+  void say(Health health) {
+    const std::scoped_lock lock(mutex);
+    verdict = std::move(health);
+  }
+  void be_stuck(bool now) {
+    const std::scoped_lock lock(mutex);
+    stuck = now;
+    released.notify_all();
+  }
+
+  std::atomic<int> snapshots = 0;
+  std::mutex mutex;
+  std::condition_variable released;
+  bool stuck = false;
+  Health verdict{.readiness = Readiness::kReady};
+};
+
+// A connection of its own, so that tests can misbehave on it.
+class Client {
+ public:
+  Client() : socket_(context_, tcp::v4()) {}
+  explicit Client(std::uint16_t port, const char* from = "127.0.0.1") : Client() {
+    // All of 127.0.0.0/8 is this machine: a source of its own for each.
+    socket_.bind({boost::asio::ip::make_address(from), 0});
+    connect(port);
+  }
+  void connect(std::uint16_t port) { socket_.connect({boost::asio::ip::make_address("127.0.0.1"), port}); }
+  bool send(std::string_view text) {
+    boost::system::error_code error;
+    boost::asio::write(socket_, boost::asio::buffer(text), error);
+    return !error;
+  }
+  // Until the server closes.
+  std::string rest() {
+    boost::system::error_code ignored;
+    boost::asio::read(socket_, boost::asio::dynamic_buffer(buffer_), ignored);
+    return std::exchange(buffer_, {});
+  }
+  // Up to and including `end`; what there was, if the server closes before.
+  std::string until(std::string_view end) {
+    boost::system::error_code error;
+    const std::size_t size = boost::asio::read_until(socket_, boost::asio::dynamic_buffer(buffer_), end, error);
+    if (error) return std::exchange(buffer_, {});
+    std::string out = buffer_.substr(0, size);
+    buffer_.erase(0, size);
+    return out;
+  }
+
+ private:
+  boost::asio::io_context context_;
+  tcp::socket socket_;
+  std::string buffer_;
+};
+
+class MonitorServer : public testing::Test {
+ protected:
+  void start(Server::Options options = {}) {
+    options.address = {"127.0.0.1", 0};
+    auto started = Server::start(options, role_);
+    ASSERT_TRUE(started.has_value()) << started.error().message();
+    server_ = std::move(*started);
+  }
+  void TearDown() override { role_.be_stuck(false); }
+
+  [[nodiscard]] std::string get(std::string_view target, std::string_view method = "GET",
+                                std::string_view host = "127.0.0.1:9090") const {
+    Client client(server_->port());
+    client.send(std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: " + std::string(host) +
+                "\r\nConnection: close\r\n\r\n");
+    return client.rest();
+  }
+
+  FakeRole role_;
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(MonitorServer, ServesMetricsHealthAndLists) {
+  start();
+  EXPECT_EQ(server_->address(), "127.0.0.1:" + std::to_string(server_->port()));
+  const std::string metrics = get("/metrics");
+  EXPECT_THAT(metrics, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(metrics, HasSubstr("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nsv2_clients_total 2\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nadit_ready 1\n"));
+  const std::string health = get("/api/v1/health?x=1");
+  EXPECT_THAT(health, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(health, HasSubstr("{\"status\":\"ok\",\"timestamp\":"));
+}
+
+TEST_F(MonitorServer, ListsAreJsonThatAPeerCannotForgeAndThatNoFigureBreaks) {
+  start();
+  const std::string connections = get("/api/v1/connections");
+  EXPECT_THAT(connections, HasSubstr("{\"connections\":[{\"client_id\":1,\"transport\":\"tcp\",\"peer\":\"a\\\"b\\n\","));
+  EXPECT_THAT(connections, HasSubstr("\"channels\":2},{\"client_id\":2,\"transport\":\"iroh\",\"peer\":\"\xef\xbf\xbd\""));
+  EXPECT_THAT(connections, HasSubstr("\"rtt_seconds\":5E-1"));
+  const std::string workers = get("/api/v1/workers");
+  EXPECT_THAT(workers,
+              EndsWith("{\"total\":1,\"workers\":[{\"client_id\":1,\"worker\":\"a\\\"},{\\\"\\n\",\"hashrate_hps\":null,"
+                       "\"shares_accepted\":2,\"shares_rejected\":0,\"share_work\":0}]}"));
+}
+
+TEST_F(MonitorServer, AnythingElseIs404WithAJsonErrorAndOtherMethodsAre405) {
+  start();
+  for (const char* target : {"/metrics/x", "/api/v1/nothing", "*"}) {
+    const std::string answer = get(target);
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 404 Not Found\r\n")) << target;
+    EXPECT_THAT(answer, HasSubstr("{\"error\":\"")) << target;
+  }
+  EXPECT_THAT(get("/metrics", "DELETE"), StartsWith("HTTP/1.1 405 "));
+  EXPECT_THAT(get("/metrics", "DELETE"), HasSubstr("\r\nAllow: GET, HEAD\r\n"));
+}
+
+TEST_F(MonitorServer, HeadIsGetWithoutTheBody) {
+  start();
+  const std::string head = get("/api/v1/workers", "HEAD");
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(head, EndsWith("\r\n\r\n"));
+  EXPECT_THAT(head, Not(HasSubstr("Content-Length: 0\r\n")));
+  EXPECT_THAT(get("/api/v1/events", "HEAD"), EndsWith("\r\n\r\n"));
+}
+
+TEST_F(MonitorServer, AsksTheRoleByItselfAndNotForEachRequest) {
+  start();
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(get("/metrics"), HasSubstr(" 200 OK"));
+  EXPECT_EQ(role_.snapshots, 1);
+  start({.refresh = 5ms});
+  EXPECT_TRUE(eventually([&] { return role_.snapshots > 5; })) << "without any request";
+}
+
+TEST_F(MonitorServer, SeveralRequestsGoOverOneConnection) {
+  start();
+  Client client(server_->port());
+  client.send(
+      "GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /none HTTP/1.1\r\nHost: localhost\r\nConnection: "
+      "close\r\n\r\n");
+  const std::string both = client.rest();
+  EXPECT_THAT(both, HasSubstr("200 OK"));
+  EXPECT_THAT(both, HasSubstr("404 Not Found"));
+}
+
+TEST_F(MonitorServer, ReadySaysWhyNotAndHealthSaysThatTheProcessAnswers) {
+  role_.say({.readiness = Readiness::kNodeAway, .message = "the node is away: \"start\" it", .work_age = 90s});
+  start({.refresh = 5ms});
+  EXPECT_TRUE(eventually([&] { return get("/api/v1/ready").find("node-away") != std::string::npos; }));
+  const std::string ready = get("/api/v1/ready");
+  EXPECT_THAT(ready, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
+  EXPECT_THAT(ready, HasSubstr("\"ready\":false,\"state\":\"node-away\",\"message\":\"the node is away: \\\"start\\\" it\""));
+  EXPECT_THAT(ready, HasSubstr("\"work_age_seconds\":90}"));
+  EXPECT_THAT(get("/api/v1/health"), StartsWith("HTTP/1.1 200 OK\r\n")) << "SRI's says nothing about node or upstream";
+  EXPECT_THAT(get("/api/v1/health"), HasSubstr("\"status\":\"ok\""));
+  EXPECT_THAT(get("/api/v1/health"), HasSubstr("\"ready\":false"));
+  EXPECT_THAT(get("/metrics"), HasSubstr("\nadit_ready 0\n"));
+  role_.say({.readiness = Readiness::kReady});
+  EXPECT_TRUE(eventually([&] { return get("/api/v1/ready").starts_with("HTTP/1.1 200 OK\r\n"); }));
+  EXPECT_THAT(get("/api/v1/ready"), HasSubstr("\"ready\":true,\"state\":\"ready\",\"message\":null,"));
+}
+
+TEST_F(MonitorServer, ARoleThatHangsIsSaidSoAndHoldsNobodyUp) {
+  role_.be_stuck(true);
+  start({.first_deadline = 20ms, .silent_after = 50ms});
+  EXPECT_THAT(get("/metrics"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_TRUE(eventually([&] { return get("/api/v1/health").starts_with("HTTP/1.1 503 "); }));
+  EXPECT_THAT(get("/api/v1/health"), HasSubstr("\"status\":\"silent\""));
+  EXPECT_THAT(get("/api/v1/ready"), HasSubstr("the role has not answered its monitor for "));
+  role_.be_stuck(false);
+  EXPECT_TRUE(eventually([&] { return get("/api/v1/ready").starts_with("HTTP/1.1 200 "); }));
+  EXPECT_TRUE(eventually([&] { return get("/metrics").starts_with("HTTP/1.1 200 "); }));
+}
+
+TEST_F(MonitorServer, ASnapshotThatIsTooOldIsNotShownAsIfItWereNew) {
+  start({.refresh = 5ms, .silent_after = 50ms});
+  EXPECT_THAT(get("/metrics"), StartsWith("HTTP/1.1 200 "));
+  role_.be_stuck(true);
+  EXPECT_TRUE(eventually([&] { return get("/metrics").starts_with("HTTP/1.1 503 "); }));
+}
+
+TEST_F(MonitorServer, ARequestTooLargeOrNoHttpIsRefused) {
+  start();
+  Client large(server_->port());
+  large.send("GET /metrics HTTP/1.1\r\nX: " + std::string(9000, 'x'));
+  EXPECT_THAT(large.rest(), StartsWith("HTTP/1.1 431 "));
+  Client body(server_->port());
+  body.send("GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+  EXPECT_THAT(body.rest(), StartsWith("HTTP/1.1 413 "));
+  Client garbage(server_->port());
+  garbage.send("\x01\x02garbage\r\n\r\n");
+  EXPECT_THAT(garbage.rest(), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(get("/api/v1/health"), HasSubstr("200 OK"));
+}
+
+TEST_F(MonitorServer, ASilentClientIsCutOffAtTheDeadlineAndADrippingOneTo) {
+  start({.request_deadline = 50ms});
+  Client silent(server_->port());
+  Client slow(server_->port());
+  slow.send("GET /met");
+  EXPECT_EQ(silent.rest(), "");
+  EXPECT_EQ(slow.rest(), "");
+  Client dripping(server_->port());
+  const auto begun = std::chrono::steady_clock::now();
+  while (dripping.send("x") && std::chrono::steady_clock::now() - begun < 60s) std::this_thread::sleep_for(5ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 60s);
+}
+
+TEST_F(MonitorServer, AnIdleConnectionIsKeptForAWhileAndThenClosed) {
+  start({.request_deadline = 50ms, .idle_deadline = 200ms});
+  Client client(server_->port());
+  client.send("GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(client.until("}"), StartsWith("HTTP/1.1 404 "));
+  std::this_thread::sleep_for(100ms);
+  client.send("GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(client.until("}"), StartsWith("HTTP/1.1 404 ")) << "later than a request may take";
+  EXPECT_EQ(client.rest(), "");
+}
+
+// audit.md L2: 32 connections that ask once in nine seconds left 0 of 12 scrapes served.
+TEST_F(MonitorServer, ConnectionsThatAreHeldForNothingShutNobodyOut) {
+  start();
+  std::vector<std::unique_ptr<Client>> abusers;
+  for (int source = 2; source < 12; ++source) {
+    const std::string from = "127.0.0." + std::to_string(source);
+    for (int i = 0; i < 20; ++i) {
+      abusers.push_back(std::make_unique<Client>(server_->port(), from.c_str()));
+      // By turns idle behind an answer, in the middle of a request, silent.
+      if (i % 3 == 0) abusers.back()->send("GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n");
+      if (i % 3 == 1) abusers.back()->send("GET /api/v1/he");
+    }
+  }
+  for (int i = 0; i < 12; ++i) EXPECT_THAT(get("/metrics"), HasSubstr(" 200 OK"));
+}
+
+TEST_F(MonitorServer, ThoseWhoAreDisplacedAreClosed) {
+  start({.places = {.connections = 2, .per_source = 2, .reserve = 0}});
+  Client first(server_->port());
+  first.send("GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(first.until("}"), StartsWith("HTTP/1.1 404 "));
+  Client second(server_->port());
+  Client third(server_->port());
+  third.send("GET /none HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(third.until("}"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_EQ(first.rest(), "");
+}
+
+// DNS rebinding: a page of somebody else's whose name is made to point here.
+TEST_F(MonitorServer, PagesAreServedUnderAddressesLocalhostAndConfiguredNamesAndMetricsUnderAny) {
+  start({.hosts = {"farm.example"}});
+  for (const char* host : {"127.0.0.1", "192.0.2.7:9090", "[::1]:9090", "[2001:db8::1]", "localhost:9090", "LocalHost",
+                           "adit.localhost", "farm.example", "FARM.example.:9090"}) {
+    EXPECT_THAT(get("/api/v1/health", "GET", host), StartsWith("HTTP/1.1 200 ")) << host;
+  }
+  for (const char* host :
+       {"evil.example", "farm.example.evil", "127.0.0.1.evil.example", "localhost.evil", "", "[::1", "1.2.3", "x@127.0.0.1"}) {
+    for (const char* page : {"/api/v1/health", "/api/v1/ready", "/api/v1/connections", "/api/v1/workers", "/api/v1/events"}) {
+      const std::string answer = get(page, "GET", host);
+      EXPECT_THAT(answer, StartsWith("HTTP/1.1 421 Misdirected Request\r\n")) << host << page;
+      EXPECT_THAT(answer, HasSubstr("`monitoring_hosts`"));
+    }
+    EXPECT_THAT(get("/metrics", "GET", host), StartsWith("HTTP/1.1 200 ")) << host;
+  }
+  Client old(server_->port());
+  old.send("GET /api/v1/health HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(old.rest(), StartsWith("HTTP/1.1 200 ")) << "no browser leaves Host out";
+}
+
+TEST_F(MonitorServer, EventsSayWhatHealthIsAndEachChangeOfIt) {
+  start({.refresh = 5ms});
+  Client client(server_->port());
+  client.send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const std::string head = client.until("\r\n\r\n");
+  EXPECT_THAT(head, HasSubstr("Content-Type: text/event-stream\r\n"));
+  EXPECT_THAT(head, HasSubstr("Transfer-Encoding: chunked\r\n"));
+  EXPECT_THAT(client.until("\n\n"), HasSubstr("event: health\ndata: {\"status\":\"ok\","));
+  role_.say({.readiness = Readiness::kUpstreamLost, .message = "no pool"});
+  EXPECT_THAT(client.until("\"state\":\"upstream-lost\",\"message\":\"no pool\""), HasSubstr("\nid: "));
+  role_.say({.readiness = Readiness::kReady});
+  EXPECT_THAT(client.until("\"ready\":true,\"state\":\"ready\",\"message\":null"), HasSubstr("event: health\n"));
+}
+
+TEST_F(MonitorServer, StreamsOfEventsAreBoundedAndEndWithTheServer) {
+  start({.places = {.streams = 3, .streams_per_source = 2}});
+  const auto open = [&](const char* from) {
+    auto client = std::make_unique<Client>(server_->port(), from);
+    client->send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return client;
+  };
+  const auto a = open("127.0.0.2");
+  EXPECT_THAT(a->until("\n\n"), StartsWith("HTTP/1.1 200 "));
+  const auto b = open("127.0.0.2");
+  EXPECT_THAT(b->until("\n\n"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(open("127.0.0.2")->until("}"), StartsWith("HTTP/1.1 503 "));
+  const auto c = open("127.0.0.3");
+  EXPECT_THAT(c->until("\n\n"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(open("127.0.0.4")->until("}"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(get("/metrics"), HasSubstr(" 200 OK"));
+  server_->stop();
+  a->rest();
+}
+
+// audit.md H4: the monitor did not answer either.
+TEST_F(MonitorServer, ItAnswersWhenTheProcessHasNoDescriptorsLeft) {
+  start();
+  EXPECT_THAT(get("/metrics"), HasSubstr(" 200 OK"));
+  std::vector<Client> clients(20);  // Theirs are taken before there are none.
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 256;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<int> taken;
+  const auto take_all = [&taken] {
+    for (int one = ::open("/dev/null", O_RDONLY); one != -1; one = ::open("/dev/null", O_RDONLY)) taken.push_back(one);
+  };
+  for (Client& client : clients) {
+    take_all();
+    client.connect(server_->port());
+    client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    EXPECT_THAT(client.rest(), HasSubstr("HTTP/1.1 200 OK\r\n"));
+  }
+  for (const int one : taken) ::close(one);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_THAT(get("/metrics"), HasSubstr(" 200 OK"));
+}
+
+TEST_F(MonitorServer, APortInUseIsSaidSo) {
+  start();
+  Server::Options options;
+  options.address = {"127.0.0.1", server_->port()};
+  const auto second = Server::start(options, role_);
+  ASSERT_FALSE(second.has_value());
+  EXPECT_TRUE(second.error().is(net::Errc::kAddressInUse));
+  EXPECT_THAT(second.error().message(), HasSubstr("127.0.0.1:" + std::to_string(server_->port()) + " is in use"));
+}
+
+TEST_F(MonitorServer, AnAddressThatIsNotOursIsAConfigurationError) {
+  Server::Options options;
+  options.address = {"localhost", 0};
+  EXPECT_TRUE(Server::start(options, role_).error().is(net::Errc::kConfiguration));
+  options.address.host = "192.0.2.1";
+  EXPECT_TRUE(Server::start(options, role_).error().is(net::Errc::kConfiguration));
+}
+
+TEST_F(MonitorServer, StoppingWaitsForWhatTheRoleIsAsked) {
+  role_.be_stuck(true);
+  start();
+  std::thread release([&] {
+    std::this_thread::sleep_for(50ms);
+    role_.be_stuck(false);
+  });
+  server_->stop();
+  server_->stop();
+  release.join();
+}
+
+}  // namespace
+}  // namespace adit::monitor

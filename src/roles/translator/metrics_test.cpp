@@ -1,0 +1,144 @@
+// What a translator shows, and that whoever embeds one needs nothing of the command line.
+#include "roles/translator/metrics.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "monitor/exposition.h"
+#include "monitor/prometheus_testing.h"
+#include "roles/translator/config.h"
+#include "roles/translator/from_config.h"
+#include "roles/translator/test_support.h"
+
+namespace adit::translator {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace test;
+using monitor::Readiness;
+using monitor::test::PrometheusText;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+PrometheusText text_of(const monitor::Snapshot& snapshot) {
+  EXPECT_THAT(snapshot.families.defects(), IsEmpty());
+  monitor::Exposition exposition;
+  exposition.update(snapshot, Instant{});
+  PrometheusText text(exposition.text(0, {}));
+  EXPECT_EQ(text.problem(), "");
+  return text;
+}
+
+config::Loaded<TranslatorConfig> config_for(const net::Peer& pool, std::string_view more) {
+  return parse_config(R"t(
+downstream_address = "127.0.0.1"
+downstream_port = 0
+downstream_extranonce2_size = 4
+monitoring_address = "127.0.0.1:0"
+)t" + std::string(more) +
+                          R"t(
+[downstream_difficulty_config]
+min_individual_miner_hashrate = 500.0
+shares_per_minute = 60.0
+enable_vardiff = false
+[[upstreams]]
+url = ")t" + upstream::to_url(pool) +
+                          R"t("
+user_identity = "farm"
+)t",
+                      "tproxy.toml", {});
+}
+
+class TranslatorMetrics : public testing::Test {
+ protected:
+  void start(const net::Peer& pool, std::string_view more = "") {
+    const auto loaded = config_for(pool, more);
+    ASSERT_TRUE(loaded.may_start());
+    shards.start();
+    server.emplace(shards, server_options(loaded.config));
+    ASSERT_TRUE(server->start());
+    metrics.emplace(*server);
+  }
+  ~TranslatorMetrics() override {
+    metrics.reset();
+    if (server) server->stop(1s);
+    server.reset();
+    shards.stop(1s);
+  }
+
+  net::Shards shards{2};
+  std::optional<TranslatorServer> server;
+  std::optional<Metrics> metrics;
+};
+
+TEST_F(TranslatorMetrics, AnEmbedderHasATranslatorAndItsMetricsFromATextAlone) {
+  Pool pool(1);
+  start(pool.target().peer);
+  TestMiner miner(server->port());
+  ASSERT_TRUE(miner.has_work());
+  EXPECT_EQ(miner.find_block(), 0);
+  ASSERT_TRUE(eventually([&] { return metrics->health().ready() && server->stats().counters.shares_accepted >= 1; }));
+  const PrometheusText text = text_of(metrics->snapshot());
+  EXPECT_EQ(text.value("sv1_clients_total"), 1);
+  EXPECT_EQ(text.count("sv2_server_channel_hashrate"), 1u);
+  EXPECT_EQ(text.value("adit_upstream_shares_submitted_total"), 1);
+  EXPECT_EQ(text.type("adit_upstream_shares_submitted_total"), "counter");
+  EXPECT_EQ(text.value("adit_miner_shares_local_total"), 0);
+  EXPECT_EQ(text.count("adit_upstream_round_trip_seconds_count"), 4u) << "two shards, two transports";
+  EXPECT_EQ(text.value("adit_upstream_health{shard=\"0\",transport=\"tcp\",reason=\"none\"}"), 0);
+}
+
+// audit.md L4: four miners on one channel, two distinct series.
+TEST_F(TranslatorMetrics, AChannelOfSeveralMinersIsOneSeriesWhateverTheyCallThemselves) {
+  Pool pool(1);
+  start(pool.target().peer, "aggregate_channels = true\n");
+  std::vector<std::unique_ptr<TestMiner>> miners;
+  for (int i = 0; i < 4; ++i) {
+    miners.push_back(std::make_unique<TestMiner>(server->port()));
+    ASSERT_TRUE(miners.back()->has_work());
+  }
+  ASSERT_TRUE(eventually([&] { return server->stats().counters.miners == 4; }));
+  const PrometheusText text = text_of(metrics->snapshot());
+  EXPECT_EQ(text.value("sv1_clients_total"), 4);
+  EXPECT_LE(text.count("sv2_server_channel_hashrate"), 2u) << "one for each shard";
+  EXPECT_LE(text.value("sv2_server_channels{channel_type=\"extended\"}"), 2);
+}
+
+TEST(TranslatorHealth, SaysWhichUpstreamIsLostAndWhy) {
+  ServerStats stats;
+  stats.upstreams.resize(2);
+  stats.counters.jobs = 1;
+  EXPECT_EQ(health_of(stats, std::nullopt).readiness, Readiness::kStarting);
+  EXPECT_EQ(health_of(stats, std::nullopt).message, "no upstream is connected yet");
+  stats.upstreams[1].ready = true;
+  stats.upstreams[1].connects = 1;
+  EXPECT_EQ(health_of(stats, std::nullopt).readiness, Readiness::kReady) << "it waits for miners";
+  stats.counters.channels = 1;
+  EXPECT_EQ(health_of(stats, std::nullopt).readiness, Readiness::kStarting) << "no job yet";
+  EXPECT_EQ(health_of(stats, 3s).readiness, Readiness::kReady) << "one of the shards is enough";
+  EXPECT_EQ(health_of(stats, 3s).work_age, 3s);
+  stats.upstreams[1].ready = false;
+  stats.upstreams[1].url = "stratum2+tcp://pool.example:3333";
+  stats.upstreams[1].last_error = "connection refused";
+  EXPECT_EQ(health_of(stats, 3s).readiness, Readiness::kUpstreamLost);
+  EXPECT_EQ(health_of(stats, 3s).message,
+            "no upstream is connected any more; the last that was tried, stratum2+tcp://pool.example:3333: connection refused");
+  stats.upstreams[0].unusable = Error(net::Errc::kConfiguration, "wrong key");
+  EXPECT_EQ(health_of(stats, 3s).readiness, Readiness::kMisconfigured);
+  EXPECT_THAT(health_of(stats, 3s).message, HasSubstr("wrong key"));
+}
+
+TEST_F(TranslatorMetrics, AnUpstreamThatIsNotThereMakesItNotReady) {
+  start({.dialect = net::Dialect::kStratumV2, .transport = net::TcpConfig{"127.0.0.1", 1}, .authority = {}});
+  EXPECT_TRUE(eventually([&] { return metrics->health().message.find("127.0.0.1:1") != std::string::npos; }));
+  EXPECT_EQ(metrics->health().readiness, Readiness::kStarting);
+  EXPECT_EQ(text_of(metrics->snapshot()).value("adit_upstreams_ready"), 0);
+}
+
+}  // namespace
+}  // namespace adit::translator
