@@ -115,8 +115,10 @@ FrameHost::FrameHost(ServicePart& part, std::shared_ptr<const FrameHostOptions> 
       role_(role),
       more_complaints_(event("more_complaints")),
       more_endings_(event("more_connections_closed")),
+      more_goodbyes_(event("more_goodbyes")),
       complaints_(more_complaints_),
-      endings_(more_endings_) {}
+      endings_(more_endings_),
+      goodbyes_(more_goodbyes_) {}
 
 FrameHost::~FrameHost() = default;
 
@@ -197,9 +199,10 @@ void FrameHost::Member::finish_goodbye() {
   if (std::exchange(said_goodbye, true)) return;
   ++host.over(transport).goodbyes;
   reason = "goodbye";
-  log::info(host.event("goodbye"), {{"peer", connection->metadata().peer},
-                                    {"by", side.extension().said_goodbye() ? "us" : "peer"},
-                                    {"reason", side.extension().peer_reason()}});
+  host.goodbyes_.write(log::Level::kInfo, host.event("goodbye"),
+                       {{"peer", connection->metadata().peer},
+                        {"by", side.extension().said_goodbye() ? "us" : "peer"},
+                        {"reason", side.extension().peer_reason()}});
   const bool reading = place != kAway;
   leave();
   // From inside the reader, which drains by itself, this is a second call, which does nothing.
@@ -284,6 +287,7 @@ void FrameHost::tick() {
   }
   complaints_.tick();
   endings_.tick();
+  goodbyes_.tick();
 }
 
 void FrameHost::drain(const session::ShutdownBehavior& behavior) {

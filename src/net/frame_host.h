@@ -146,10 +146,12 @@ class FrameHost {
   std::vector<Link*> handshakes_;
   wire::FrameBuffer out_;  ///< Of one batch.
   HostCounters counters_{};
-  std::string more_complaints_;  ///< Names of events, to which the next two refer.
+  std::string more_complaints_;  ///< Names of events, to which the next three refer.
   std::string more_endings_;
+  std::string more_goodbyes_;
   log::Limited complaints_;
   log::Limited endings_;
+  log::Limited goodbyes_;
 };
 
 }  // namespace adit::net

@@ -7,6 +7,7 @@
 #include <functional>
 #include <future>
 
+#include "log/log_testing.h"
 #include "net/dial.h"
 #include "net/net_testing.h"
 #include "session/client_side.h"
@@ -169,6 +170,44 @@ TEST_F(FrameHostTest, APayloadThatDoesNotDecodeCountsAsABreachOfTheProtocol) {
   EXPECT_EQ(end, "end_of_stream");
   const auto counted = service_.ask([](TemplatePart& part) { return part.counters(); }).at(0);
   EXPECT_EQ(counted[static_cast<std::size_t>(Transport::kTcp)].protocol_errors, 1u);
+}
+
+// audit.md L1: each of 150 connections had its line, with 255 bytes of the peer's own.
+TEST_F(FrameHostTest, ManyGoodbyesLeaveFewLinesInTheLogAndAreAllCounted) {
+  log::test::Captured log;
+  const Peer to{.transport = TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority_of(7).public_key()};
+  constexpr std::size_t kMany = 100;
+  const auto begun = std::chrono::steady_clock::now();
+  const std::string last = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    for (std::size_t i = 0; i < kMany; ++i) {
+      auto connection = co_await dial(shards_[0], to, wire::Protocol::kTemplateDistribution, {});
+      if (!connection) co_return connection.error().message();
+      session::ClientSide side({.protocol = wire::Protocol::kTemplateDistribution, .program = "test"}, false, true);
+      wire::FrameBuffer out;
+      side.start("127.0.0.1", 1, now_from_system(), out);
+      (*connection)->send(out);
+      while (!side.extension().over()) {
+        const auto batch = co_await (*connection)->receive();
+        if (!batch) co_return "lost: " + batch.error().message();
+        out.clear();
+        const auto handled = side.on_frames(*batch, now_from_system(), out, [](auto) -> Result<void> { return {}; }, [] {});
+        if (!handled) co_return handled.error().message();
+        if (side.ready() && side.extension().agreed() && !side.extension().said_goodbye())
+          side.extension().say_goodbye(std::string(255, 'x'), 1s, out);
+        side.extension().settle(out);
+        (*connection)->send(out);
+      }
+      co_await (*connection)->drain(1s);
+    }
+    co_return "";
+  });
+  EXPECT_EQ(last, "");
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::chrono::steady_clock::now() - begun).count();
+  const auto counted = service_.ask([](TemplatePart& part) { return part.counters(); }).at(0);
+  EXPECT_EQ(counted[static_cast<std::size_t>(Transport::kTcp)].goodbyes, kMany);
+  const auto lines = log.lines("templates.goodbye");
+  EXPECT_GE(lines.size(), 1u);
+  EXPECT_LE(lines.size(), 5U * (static_cast<std::size_t>(seconds) + 1)) << lines.size() << " in " << seconds << " s";
 }
 
 TEST_F(FrameHostTest, AStopWaitsForTheAnswersThatAnEngineHoldsBack) {

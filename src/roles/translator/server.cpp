@@ -142,6 +142,7 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
     uplink_->on_tick(now);
     miners_.tick(now);
     complaints_.tick();
+    comings_.tick();
   }
 
   // ---- LineHostRole
@@ -149,14 +150,15 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
     Miner& miner = translator_.add_miner(peer, now);
     by_connection_[connection] = &miner;
     connections_[miner.number()] = connection;
-    log::info("translator.miner_connected", {{"miner", miner.number()}, {"peer", peer}});
+    comings_.write(log::Level::kInfo, "translator.miner_connected", {{"miner", miner.number()}, {"peer", peer}});
     return miner;
   }
   void leave(std::uint64_t connection, const std::string& reason, const Now& now) override {
     const auto found = by_connection_.find(connection);
     if (found == by_connection_.end()) return;
     Miner& miner = *found->second;
-    log::info("translator.miner_left", {{"miner", miner.number()}, {"peer", miner.peer()}, {"reason", reason}});
+    comings_.write(log::Level::kInfo, "translator.miner_left",
+                   {{"miner", miner.number()}, {"peer", miner.peer()}, {"reason", reason}});
     connections_.erase(miner.number());
     by_connection_.erase(found);
     translator_.remove_miner(miner, now);
@@ -196,8 +198,8 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
                {"authority", authority}});
   }
   void on_channel_opened(const Miner& miner) override {
-    log::info("translator.channel_opened",
-              {{"miner", miner.number()}, {"peer", miner.peer()}, {"channel", miner.channel()->id()}});
+    comings_.write(log::Level::kInfo, "translator.channel_opened",
+                   {{"miner", miner.number()}, {"peer", miner.peer()}, {"channel", miner.channel()->id()}});
   }
   void on_channel_refused(const Miner& miner, std::string_view code) override {
     complain("translator.channel_refused", miner.peer(), code);
@@ -221,6 +223,7 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
   std::unordered_map<std::uint64_t, std::uint64_t> connections_;  ///< The reverse, by the miner's number.
   std::optional<net::Ticker> ticker_;
   log::Limited complaints_{"translator.more_complaints"};
+  log::Limited comings_{"translator.more_comings"};  ///< Miners connect, get their channel and leave as often as they like.
 };
 
 TranslatorServer::TranslatorServer(net::Shards& shards, ServerOptions options)

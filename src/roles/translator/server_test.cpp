@@ -7,6 +7,7 @@
 #include <functional>
 #include <future>
 
+#include "log/log_testing.h"
 #include "net/framed.h"
 #include "net/handshake.h"
 #include "net/shards.h"
@@ -71,6 +72,24 @@ TEST_F(TranslatorServerTest, AnSv1MinersSharesBecomeBlocksOfThePoolsChain) {
   ASSERT_EQ(miners.size(), 1u);
   EXPECT_EQ(miners[0].user, "w");
   EXPECT_TRUE(miners[0].ready);
+}
+
+// audit.md L1: 1,500 bare connects in 0.2 s made 3,000 lines.
+TEST_F(TranslatorServerTest, ACrowdThatComesAndGoesLeavesFewLinesInTheLog) {
+  log::test::Captured log;
+  start({{.peer = {.transport = net::TcpConfig{"127.0.0.1", 1}}, .user_identity = "x"}});
+  const auto begun = std::chrono::steady_clock::now();
+  constexpr std::size_t kMany = 300;
+  std::vector<std::unique_ptr<Socket>> crowd;
+  for (std::size_t i = 0; i < kMany; ++i) crowd.push_back(std::make_unique<Socket>(server->port()));
+  EXPECT_TRUE(eventually([&] { return server->stats().admission.connections == kMany; }));
+  crowd.clear();
+  EXPECT_TRUE(eventually([&] { return server->stats().admission.connections == 0; }));
+  server->stop(1s);
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::chrono::steady_clock::now() - begun).count();
+  const std::size_t lines = log.lines("translator.miner_connected").size() + log.lines("translator.miner_left").size();
+  EXPECT_GE(lines, 1u);
+  EXPECT_LE(lines, 5U * (static_cast<std::size_t>(seconds) + 1));
 }
 
 TEST_F(TranslatorServerTest, MinersStayThroughTheLossOfAPoolAndMineForTheNext) {
