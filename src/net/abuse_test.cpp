@@ -1,5 +1,6 @@
 // The transport over real loopback sockets: abusive peers, and a healthy one beside each.
 #include "base/eventually_testing.h"
+#include "log/log_testing.h"
 #include "net/net_testing.h"
 
 namespace adit::net {
@@ -172,6 +173,7 @@ TEST_F(Net, WithoutFreeDescriptorsTheListenerPausesAndGoesOnAfterwards) {
   GTEST_SKIP() << "UBSan's check of virtual calls opens a pipe, and takes its failure for a broken object";
 #endif
 #endif
+  log::test::Captured log;
   EchoServer server(shards_);
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -183,9 +185,12 @@ TEST_F(Net, WithoutFreeDescriptorsTheListenerPausesAndGoesOnAfterwards) {
   none.rlim_cur = static_cast<rlim_t>(next_free);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
   waiting.connect();
-  EXPECT_TRUE(eventually([&] { return server.listener().failed_accepts() > 0; }));
+  EXPECT_TRUE(eventually([&] { return server.listener().failed_accepts() > 2; }));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_EQ(healthy(shards_[0], server.url()), "");
+  const auto lines = log.lines("net.accept_failed");
+  ASSERT_EQ(lines.size(), 1u) << "each failure was logged, or none";
+  EXPECT_THAT(lines.front(), HasSubstr("ulimit -n"));
 }
 
 }  // namespace

@@ -20,6 +20,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "log/log.h"
+
 namespace adit::net {
 namespace {
 
@@ -32,6 +34,8 @@ constexpr int kBacklog = 4096;
 /// Accepts in one turn of the loop; others of the shard go on in between.
 constexpr int kAcceptsPerTurn = 64;
 constexpr auto kPauseWithoutResources = std::chrono::milliseconds(100);
+/// How often a listener logs that it cannot accept.
+constexpr auto kAcceptComplaintEvery = std::chrono::seconds(10);
 
 std::string system_text(int error) { return std::system_category().message(error); }
 
@@ -285,6 +289,7 @@ struct TcpListener::State {
   tcp::endpoint bound;
   std::atomic<bool> stopped{false};
   std::atomic<std::uint64_t> failed_accepts{0};
+  std::optional<Instant> complained_at;  ///< Of failed accepts.
 };
 
 Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpConfig& at, Duration silent_host) {
@@ -342,6 +347,18 @@ void hand_over(Shard& shard, Descriptor descriptor, tcp protocol, Duration silen
 
 }  // namespace
 
+void TcpListener::complain(State& state, int reason) {
+  const Instant now = now_from_system().instant;
+  if (state.complained_at && now - *state.complained_at < kAcceptComplaintEvery) return;
+  state.complained_at = now;
+  log::warn("net.accept_failed", {{"address", to_text(state.bound)},
+                                  {"failed", state.failed_accepts.load()},
+                                  {"error", system_text(reason)},
+                                  {"message", reason == EMFILE ? "connections wait until others have ended: raise the limit of "
+                                                                 "open files (ulimit -n), or lower max_connections"
+                                                               : "connections wait until the system has room for them"}});
+}
+
 asio::awaitable<void> TcpListener::accept_loop(std::shared_ptr<State> state, Shards& shards,
                                                std::shared_ptr<const OnStream> on_stream) {
   while (!state->stopped) {
@@ -355,7 +372,9 @@ asio::awaitable<void> TcpListener::accept_loop(std::shared_ptr<State> state, Sha
       }
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        const int reason = errno;
         ++state->failed_accepts;
+        complain(*state, reason);
         co_await sleep_for(kPauseWithoutResources);
         break;
       }

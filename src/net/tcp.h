@@ -74,7 +74,7 @@ class TcpListener {
   TcpListener& operator=(const TcpListener&) = delete;
 
   /// Accepts from now on; streams go round robin to `shards`. Once. An accept that fails for want of descriptors or memory is
-  /// tried again after a pause, never in a loop. `shards` must outlive the listener.
+  /// tried again after a pause, never in a loop, and logged at most every ten seconds. `shards` must outlive the listener.
   void start(Shards& shards, OnStream on_stream);
 
   /// No on_stream call is begun after the home shard has run this. Any thread. Idempotent.
@@ -89,6 +89,7 @@ class TcpListener {
  private:
   struct State;
   explicit TcpListener(std::shared_ptr<State> state);
+  static void complain(State& state, int reason);
   static asio::awaitable<void> accept_loop(std::shared_ptr<State> state, Shards& shards,
                                            std::shared_ptr<const OnStream> on_stream);
 

@@ -67,6 +67,8 @@ void add_families(Families& out, const ServerStats& stats) {
   out.counter("adit_connections_refused_total", "Connections that admission turned away")
       .add(as_double(stats.admission.refused));
   out.gauge("adit_handshakes", "Handshakes under way").add(as_double(stats.admission.handshakes));
+  out.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
+      .add(as_double(stats.failed_accepts));
   add_nodes(out, stats.source);
   out.gauge("adit_template_height", "Height of the block being worked on").add(as_double(stats.source.height));
   out.counter("adit_templates_total", "Templates received").add(as_double(stats.source.templates));

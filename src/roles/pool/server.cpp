@@ -283,6 +283,7 @@ ServerStats PoolServer::stats() const {
     for (const auto& counters : core_->service.ask([](const Part& part) { return part.counters(); })) stats.add(counters);
   }
   stats.admission = core_->admission.counts();
+  if (core_->listener) stats.failed_accepts = core_->listener->failed_accepts();
   stats.jobs = core_->jobs;
   stats.source = core_->source.status();
   return stats;

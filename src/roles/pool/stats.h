@@ -26,8 +26,9 @@ struct Totals {
 /// Everything that a monitor shows of a pool.
 struct ServerStats : Totals {
   net::Admission::Counts admission;
-  std::uint64_t jobs = 0;          ///< Made from templates so far.
-  templates::SourceStatus source;  ///< Of the templates, and of the blocks handed to the chain.
+  std::uint64_t failed_accepts = 0;  ///< Over TCP, for want of descriptors or memory; they were tried again.
+  std::uint64_t jobs = 0;            ///< Made from templates so far.
+  templates::SourceStatus source;    ///< Of the templates, and of the blocks handed to the chain.
 
   [[nodiscard]] const net::TransportCounters& over(net::Transport transport) const {
     return transports[static_cast<std::size_t>(transport)];

@@ -44,6 +44,8 @@ void add_shares(Families& out, const ServerStats& stats) {
   out.counter("adit_miner_shares_local_total",
               "Shares accepted here and not sent up, as they were easier than the upstream asks")
       .add(as_double(counters.shares_local));
+  out.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
+      .add(as_double(stats.failed_accepts));
   out.counter("adit_connections_refused_total", "Connections that admission turned away")
       .add(as_double(stats.admission.refused));
   out.counter("adit_slow_miners_cut_total", "Miners cut off because they did not read").add(as_double(stats.slow_readers));

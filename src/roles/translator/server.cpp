@@ -267,6 +267,7 @@ std::string TranslatorServer::address() const { return core_->listener ? core_->
 ServerStats TranslatorServer::stats() const {
   auto stats = core_->stopped ? core_->last : sum_of(core_->service.ask([](const Part& part) { return part.stats(); }));
   stats.admission = core_->admission.counts();
+  if (core_->listener) stats.failed_accepts = core_->listener->failed_accepts();
   return stats;
 }
 

@@ -38,7 +38,8 @@ struct ServerStats {
   Counters counters;                              ///< Over all shards.
   std::vector<upstream::UplinkStatus> upstreams;  ///< One per shard.
   net::Admission::Counts admission;
-  std::uint64_t slow_readers = 0;  ///< Miners cut off because they did not read.
+  std::uint64_t slow_readers = 0;    ///< Miners cut off because they did not read.
+  std::uint64_t failed_accepts = 0;  ///< Of miners, for want of descriptors or memory; they were tried again.
 };
 
 /// One miner, for a list of them.
