@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,7 +18,7 @@ enum class Readiness {
   kNodeAway,       ///< The node gives no templates; that passes by itself.
   kMisconfigured,  ///< Nothing comes from the node or the upstreams before the operator changes something.
   kUpstreamLost,   ///< No upstream is connected.
-  kSilent,         ///< The role does not answer its monitor.
+  kSilent,         ///< The role, or a shard of it, does not answer its monitor.
 };
 inline constexpr std::array kAllReadiness = {Readiness::kReady,         Readiness::kStarting,     Readiness::kNodeAway,
                                              Readiness::kMisconfigured, Readiness::kUpstreamLost, Readiness::kSilent};
@@ -48,6 +49,12 @@ struct Health {
 
   [[nodiscard]] bool ready() const { return readiness == Readiness::kReady; }
 };
+
+/// The verdict on a role of which so many shards did not answer in time.
+inline Health health_of_silent_shards(std::size_t shards) {
+  return {.readiness = Readiness::kSilent,
+          .message = "shards that do not answer: " + std::to_string(shards) + "; if that lasts, restart the role"};
+}
 
 /// Tells how old the newest work is from a number that grows with each piece of work. To be asked about once a second.
 class WorkAge {

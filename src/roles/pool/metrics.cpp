@@ -67,6 +67,7 @@ void add_families(Families& out, const ServerStats& stats) {
   out.counter("adit_connections_refused_total", "Connections that admission turned away")
       .add(as_double(stats.admission.refused));
   out.gauge("adit_handshakes", "Handshakes under way").add(as_double(stats.admission.handshakes));
+  out.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
   out.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
       .add(as_double(stats.failed_accepts));
   add_nodes(out, stats.source);
@@ -82,8 +83,19 @@ void add_families(Families& out, const ServerStats& stats) {
 
 }  // namespace
 
+/// While a shard hangs its counts are those of the last look at it: a counter that falls would be taken for a restart.
+ServerStats Metrics::look() {
+  ServerStats stats = server_.stats();
+  if (stats.silent_shards == 0) {
+    complete_ = stats;
+  } else {
+    static_cast<Totals&>(stats) = complete_;
+  }
+  return stats;
+}
+
 monitor::Snapshot Metrics::snapshot() {
-  const ServerStats stats = server_.stats();
+  const ServerStats stats = look();
   monitor::Snapshot out;
   auto& clients = out.clients.emplace();
   clients.connections = stats.over(net::Transport::kTcp).open + stats.over(net::Transport::kIroh).open;
@@ -148,7 +160,11 @@ monitor::Health health_of(const templates::SourceStatus& source, Instant now) {
   return health;
 }
 
-monitor::Health Metrics::health() { return health_of(server_.stats().source, now_from_system().instant); }
+monitor::Health Metrics::health() {
+  const ServerStats stats = look();
+  if (stats.silent_shards != 0) return monitor::health_of_silent_shards(stats.silent_shards);
+  return health_of(stats.source, now_from_system().instant);
+}
 
 void log_stats(log::Level level, const ServerStats& stats) {
   log::write(level, "pool.stats",

@@ -24,8 +24,11 @@ class Metrics final : public monitor::Role {
   monitor::Health health() override;
 
  private:
+  ServerStats look();
+
   const PoolServer& server_;
   const net::IrohCarrier* iroh_;
+  Totals complete_;  ///< The last to which every shard gave its part.
   monitor::MeasuredRate measured_;
 };
 

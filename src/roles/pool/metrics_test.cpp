@@ -2,9 +2,11 @@
 #include "roles/pool/metrics.h"
 
 #include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,9 +15,12 @@
 #include "base/temporary_folder_testing.h"
 #include "monitor/exposition.h"
 #include "monitor/prometheus_testing.h"
+#include "net/dial.h"
+#include "net/shard_testing.h"
 #include "roles/pool/config.h"
 #include "roles/pool/from_config.h"
 #include "template/bitcoin_nodes.h"
+#include "template/embedded.h"
 #include "template/test_node.h"
 
 namespace adit::pool {
@@ -163,6 +168,72 @@ TEST(PoolHealth, ANodeThatGoesAwayMakesThePoolNotReadyAndSaysSo) {
     EXPECT_THAT(health.message, HasSubstr("; miners go on with the last template"));
     EXPECT_TRUE(health.work_age);
     EXPECT_EQ(text_of(metrics.snapshot()).value("adit_node_ready" + of_node), 0);
+  }
+  shards.stop(1s);
+}
+
+/// Blocks a shard from its construction until the end of its life.
+class HungShard {
+ public:
+  explicit HungShard(net::Shard& shard) {
+    std::promise<void> begun;
+    shard.post([released = released_, &begun] {
+      begun.set_value();
+      released.wait();
+    });
+    begun.get_future().wait();
+  }
+  HungShard(const HungShard&) = delete;
+  HungShard& operator=(const HungShard&) = delete;
+  ~HungShard() { release_.set_value(); }
+
+ private:
+  std::promise<void> release_;
+  std::shared_future<void> released_ = release_.get_future().share();
+};
+
+// The counts of a shard that hangs were missing, so counters fell and rose again, which Prometheus takes for a restart.
+TEST(PoolMetrics, WhileAShardHangsThePoolSaysSoAndNoCounterFalls) {
+  net::Shards shards(2);
+  shards.start();
+  {
+    templates::EmbeddedSource source({});
+    ServerOptions options;
+    options.listen = net::TcpConfig{"127.0.0.1", 0};
+    const auto authority = noise::AuthorityKeyPair::generate(noise::system_random());
+    options.authority_secret = authority.secret().copy();
+    options.jobs.payout_script = {0x51};
+    PoolServer server(shards, source, std::move(options));
+    ASSERT_TRUE(server.start());
+    Metrics metrics(server);
+    // Connections go to the shards by turns.
+    std::vector<std::unique_ptr<net::NetworkConnection>> clients;
+    const net::Peer pool{.transport = net::TcpConfig{"127.0.0.1", server.tcp_port()}, .authority = authority.public_key()};
+    net::Shards own(1);
+    own.start();
+    for (int i = 0; i < 4; ++i) {
+      auto client = net::on(own[0], [&] { return net::dial(own[0], pool, wire::Protocol::kMining, {}); });
+      ASSERT_TRUE(client) << client.error().message();
+      clients.push_back(std::move(*client));
+    }
+    const std::string opened = "adit_connections_opened_total{transport=\"tcp\"}";
+    ASSERT_TRUE(eventually([&] { return text_of(metrics.snapshot()).value(opened) == 4 && metrics.health().ready(); }));
+    {
+      const HungShard hung(shards[1]);
+      const auto health = metrics.health();
+      EXPECT_EQ(health.readiness, Readiness::kSilent);
+      EXPECT_THAT(health.message, HasSubstr("shards that do not answer: 1;"));
+      const PrometheusText text = text_of(metrics.snapshot());
+      EXPECT_EQ(text.value(opened), 4);
+      EXPECT_EQ(text.value("adit_shards_silent"), 1);
+    }
+    EXPECT_TRUE(eventually([&] { return metrics.health().ready(); }));
+    EXPECT_EQ(text_of(metrics.snapshot()).value("adit_shards_silent"), 0);
+    net::on(own[0], [&]() -> net::asio::awaitable<bool> {
+      clients.clear();
+      co_return true;
+    });
+    own.stop(1s);
   }
   shards.stop(1s);
 }

@@ -280,7 +280,9 @@ ServerStats PoolServer::stats() const {
   if (core_->stopped) {
     stats.add(core_->last);
   } else {
-    for (const auto& counters : core_->service.ask([](const Part& part) { return part.counters(); })) stats.add(counters);
+    const auto answers = core_->service.ask([](const Part& part) { return part.counters(); });
+    for (const auto& counters : answers) stats.add(counters);
+    stats.silent_shards = core_->service.shards().size() - answers.size();
   }
   stats.admission = core_->admission.counts();
   if (core_->listener) stats.failed_accepts = core_->listener->failed_accepts();

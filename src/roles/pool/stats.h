@@ -25,6 +25,7 @@ struct Totals {
 
 /// Everything that a monitor shows of a pool.
 struct ServerStats : Totals {
+  std::size_t silent_shards = 0;  ///< That did not answer in time: their part of the totals is missing.
   net::Admission::Counts admission;
   std::uint64_t failed_accepts = 0;  ///< Over TCP, for want of descriptors or memory; they were tried again.
   std::uint64_t jobs = 0;            ///< Made from templates so far.

@@ -102,6 +102,7 @@ void add_uplinks(Families& out, const std::vector<upstream::UplinkStatus>& uplin
 }  // namespace
 
 void Watch::look(const ServerStats& stats) {
+  if (stats.silent_shards != 0) return;
   connects_.resize(stats.upstreams.size());
   for (std::size_t i = 0; i < stats.upstreams.size(); ++i) {
     const upstream::UplinkStatus& upstream = stats.upstreams[i];
@@ -138,6 +139,7 @@ void log_stats(log::Level level, const ServerStats& stats) {
 
 monitor::Health health_of(const ServerStats& stats, std::optional<Duration> work_age) {
   using monitor::Readiness;
+  if (stats.silent_shards != 0) return monitor::health_of_silent_shards(stats.silent_shards);
   monitor::Health health{.work_age = work_age};
   if (ready(stats) != 0) {
     // Jobs come to channels, and channels come with miners: one that waits for its first miner is ready.
@@ -168,13 +170,27 @@ monitor::Health health_of(const ServerStats& stats, std::optional<Duration> work
   return health;
 }
 
+/// While a shard hangs its counts are those of the last look at it: a counter that falls would be taken for a restart, and what
+/// is left of the upstreams for those of other shards.
+ServerStats Metrics::look() {
+  ServerStats stats = server_.stats();
+  if (stats.silent_shards == 0) {
+    complete_ = stats;
+  } else {
+    stats.counters = complete_.counters;
+    stats.upstreams = complete_.upstreams;
+    stats.slow_readers = complete_.slow_readers;
+  }
+  return stats;
+}
+
 monitor::Health Metrics::health() {
-  const ServerStats stats = server_.stats();
+  const ServerStats stats = look();
   return health_of(stats, work_age_.look(stats.counters.jobs, now_from_system().instant));
 }
 
 monitor::Snapshot Metrics::snapshot() {
-  const ServerStats stats = server_.stats();
+  const ServerStats stats = look();
   monitor::Snapshot out;
   out.sv1 = monitor::Sv1Sample{.clients = stats.counters.miners, .hashrate_hps = stats.counters.hash_rate_hps};
   auto& server = out.server.emplace();
@@ -209,6 +225,7 @@ monitor::Snapshot Metrics::snapshot() {
       .gauge("adit_upstream_hashrate_measured", "Hashes per second that acknowledged shares prove, of the last ten minutes")
       .add(measured_.look(work, now_from_system().instant));
   add_uplinks(out.families, stats.upstreams);
+  out.families.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
   monitor::add_carrier(out.families, iroh_);
   out.families.counter("adit_log_events_lost_total", "Log events lost because their reader stalled")
       .add(as_double(log::lost()));

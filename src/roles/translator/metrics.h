@@ -26,19 +26,23 @@ class Metrics final : public monitor::Role {
   monitor::Health health() override;
 
  private:
+  ServerStats look();
+
   const TranslatorServer& server_;
   const net::IrohCarrier* iroh_;
+  ServerStats complete_;  ///< The last to which every shard gave its part.
   monitor::WorkAge work_age_;
   monitor::MeasuredRate measured_;
 };
 
-/// The verdict on a translator in that state. It is ready if any shard's upstream is. `work_age`: since its newest job came.
+/// The verdict on a translator in that state. It is ready if any shard's upstream is, and every shard answers. `work_age`:
+/// since its newest job came.
 monitor::Health health_of(const ServerStats& stats, std::optional<Duration> work_age);
 
 /// Logs the event translator.stats.
 void log_stats(log::Level level, const ServerStats& stats);
 
-/// Logs what changed since the last look, and where the paths lie now.
+/// Logs what changed since the last look, and where the paths lie now. Nothing while a shard does not answer.
 class Watch {
  public:
   void look(const ServerStats& stats);

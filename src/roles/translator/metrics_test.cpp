@@ -1,6 +1,7 @@
 // What a translator shows, and that whoever embeds one needs nothing of the command line.
 #include "roles/translator/metrics.h"
 
+#include <future>
 #include <memory>
 #include <string>
 #include <utility>
@@ -131,6 +132,32 @@ TEST(TranslatorHealth, SaysWhichUpstreamIsLostAndWhy) {
   stats.upstreams[0].unusable = Error(net::Errc::kConfiguration, "wrong key");
   EXPECT_EQ(health_of(stats, 3s).readiness, Readiness::kMisconfigured);
   EXPECT_THAT(health_of(stats, 3s).message, HasSubstr("wrong key"));
+}
+
+// The upstreams of the other shards had the label of the one that hangs, and counters fell.
+TEST_F(TranslatorMetrics, WhileAShardHangsItSaysSoAndWhatItShowsOfEachShardStays) {
+  Pool pool(1);
+  start(pool.target().peer);
+  ASSERT_TRUE(eventually([&] { return metrics->health().ready(); })) << "also without a miner";
+  ASSERT_TRUE(eventually([&] {
+    const PrometheusText text = text_of(metrics->snapshot());
+    return text.value("adit_upstream_connects_total{shard=\"0\"}") == 1 &&
+           text.value("adit_upstream_connects_total{shard=\"1\"}") == 1;
+  }));
+  std::promise<void> release;
+  std::promise<void> hangs;
+  shards[0].post([&hangs, released = release.get_future().share()] {
+    hangs.set_value();
+    released.wait();
+  });
+  hangs.get_future().wait();
+  EXPECT_EQ(metrics->health().readiness, Readiness::kSilent);
+  const PrometheusText text = text_of(metrics->snapshot());
+  EXPECT_EQ(text.value("adit_shards_silent"), 1);
+  EXPECT_EQ(text.value("adit_upstream_connects_total{shard=\"0\"}"), 1);
+  EXPECT_EQ(text.value("adit_upstream_connects_total{shard=\"1\"}"), 1);
+  release.set_value();
+  EXPECT_TRUE(eventually([&] { return metrics->health().ready(); }));
 }
 
 TEST_F(TranslatorMetrics, AnUpstreamThatIsNotThereMakesItNotReady) {

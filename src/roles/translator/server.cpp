@@ -265,7 +265,13 @@ std::uint16_t TranslatorServer::port() const { return core_->listener ? core_->l
 std::string TranslatorServer::address() const { return core_->listener ? core_->listener->address() : ""; }
 
 ServerStats TranslatorServer::stats() const {
-  auto stats = core_->stopped ? core_->last : sum_of(core_->service.ask([](const Part& part) { return part.stats(); }));
+  ServerStats stats;
+  if (core_->stopped) {
+    stats = core_->last;
+  } else {
+    stats = sum_of(core_->service.ask([](const Part& part) { return part.stats(); }));
+    stats.silent_shards = core_->service.shards().size() - stats.upstreams.size();
+  }
   stats.admission = core_->admission.counts();
   if (core_->listener) stats.failed_accepts = core_->listener->failed_accepts();
   return stats;

@@ -36,7 +36,8 @@ struct ServerOptions {
 /// Everything that a monitor shows of a translator.
 struct ServerStats {
   Counters counters;                              ///< Over all shards.
-  std::vector<upstream::UplinkStatus> upstreams;  ///< One per shard.
+  std::vector<upstream::UplinkStatus> upstreams;  ///< One per shard that answered, in their order.
+  std::size_t silent_shards = 0;                  ///< That did not answer in time: their counts are missing.
   net::Admission::Counts admission;
   std::uint64_t slow_readers = 0;    ///< Miners cut off because they did not read.
   std::uint64_t failed_accepts = 0;  ///< Of miners, for want of descriptors or memory; they were tried again.
