@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/serve.h"
+#include "config/iroh.h"
 #include "config/keys.h"
 #include "ledger/error.h"
 #include "monitor/server.h"
@@ -94,7 +95,7 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   if (!source) return give_up(kName, source.error(), exit_code_of(source.error()));
   net::Shards shards(shard_count(config.threads));
   shards.start();
-  auto started_iroh = start_role_iroh(
+  auto started_iroh = config::start_iroh(
       shards, config.iroh, [&] { return pool::load_or_make_node_key(config); }, config.health.dead_after,
       config.admission.handshake_deadline);
   if (!started_iroh) return give_up(kName, started_iroh.error(), exit_code_of(started_iroh.error()));

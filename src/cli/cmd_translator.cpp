@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/serve.h"
+#include "config/iroh.h"
 #include "monitor/server.h"
 #include "roles/translator/config.h"
 #include "roles/translator/from_config.h"
@@ -28,8 +29,8 @@ int serve(const translator::TranslatorConfig& config) {
   // Each shard has an upstream connection of its own: one carries more miners than most farms have.
   net::Shards shards(config.threads == 0 ? 1 : config.threads);
   shards.start();
-  auto started_iroh =
-      start_role_iroh(shards, config.iroh, [&] { return translator::load_or_make_node_key(config); }, config.health.dead_after);
+  auto started_iroh = config::start_iroh(
+      shards, config.iroh, [&] { return translator::load_or_make_node_key(config); }, config.health.dead_after);
   if (!started_iroh) return give_up(kName, started_iroh.error(), exit_code_of(started_iroh.error()));
   std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
   if (iroh) log::info("translator.iroh", {{"endpoint_id", iroh->endpoint_id()}});

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <qrencode.h>
+
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -19,13 +20,9 @@
 #include <thread>
 
 #include "cli/command.h"
+#include "config/iroh.h"
 #include "config/keys.h"
 #include "log/log.h"
-#include "net/error.h"
-
-#ifdef ADIT_HAS_IROH
-#include "net/iroh/node.h"
-#endif
 
 namespace adit::cli {
 namespace {
@@ -63,32 +60,6 @@ unsigned shard_count(unsigned configured) {
   return configured != 0 ? configured : std::max(1u, std::thread::hardware_concurrency());
 }
 
-Result<std::unique_ptr<net::IrohCarrier>> start_iroh([[maybe_unused]] net::Shards& shards,
-                                                     [[maybe_unused]] net::IrohNodeConfig node,
-                                                     [[maybe_unused]] config::NodeKey key, [[maybe_unused]] Duration dead_after,
-                                                     [[maybe_unused]] Duration accept_deadline) {
-#ifdef ADIT_HAS_IROH
-  node.secret_key = std::make_shared<const noise::Secret>(std::move(key.secret));
-  node.key_lock = std::make_shared<const FileLock>(std::move(key.lock));
-  node.accept_deadline = accept_deadline;
-  node.set_dead_after(dead_after);
-  ADIT_TRY(std::unique_ptr<net::IrohNodeManager> manager, net::IrohNodeManager::start(shards, std::move(node)));
-  return std::unique_ptr<net::IrohCarrier>(std::move(manager));
-#else
-  return fail(
-      net::Errc::kUnsupported,
-      "this build of adit has no iroh (ADIT_IROH=OFF): remove [iroh] and the upstreams over iroh, or use another build");
-#endif
-}
-
-Result<std::unique_ptr<net::IrohCarrier>> start_role_iroh(net::Shards& shards, const config::IrohSettings& settings,
-                                                          const std::function<Result<config::NodeKey>()>& key,
-                                                          Duration dead_after, Duration accept_deadline) {
-  if (!settings.enabled) return nullptr;
-  ADIT_TRY(config::NodeKey loaded, key());
-  return start_iroh(shards, settings.node, std::move(loaded), dead_after, accept_deadline);
-}
-
 void add_iroh_options(CLI::App& command, IrohDialling& dialling) {
   command.add_option("--relay", dialling.relay,
                      "iroh relay to use: n0 for the public ones, or a URL; by default the one in URL, if any");
@@ -113,7 +84,7 @@ Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, con
   node.mdns = dialling.mdns;
   node.pkarr_relays = dialling.pkarr_relays;
   node.dns_origins = dialling.dns_origins;
-  return start_iroh(shards, std::move(node), {config::generate_node_key(), {}});
+  return config::start_iroh(shards, std::move(node), {config::generate_node_key(), {}});
 }
 
 std::string home_relay(const net::IrohCarrier& iroh, const net::IrohNodeConfig& node) {

@@ -11,7 +11,6 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "config/common.h"
-#include "config/keys.h"
 #include "log/log.h"
 #include "monitor/server.h"
 #include "net/carrier.h"
@@ -38,19 +37,6 @@ Result<> begin_role(const Global& global, const std::string& log_option, const s
 /// How many shards `configured` means (0: one for each CPU).
 unsigned shard_count(unsigned configured);
 
-/// Binds the process's iroh endpoint, which keeps the key's lock. `dead_after`: a peer's host silent for so long is gone
-/// (net/health.h). `accept_deadline`: for a handshake over iroh, and again for what follows it. Errors: kUnsupported in a build
-/// without iroh; those of IrohNodeManager::start.
-Result<std::unique_ptr<net::IrohCarrier>> start_iroh(net::Shards& shards, net::IrohNodeConfig node, config::NodeKey key,
-                                                     Duration dead_after = std::chrono::seconds(10),
-                                                     Duration accept_deadline = std::chrono::seconds(10));
-
-/// As start_iroh with the key that `key` loads, where [iroh] is wanted; null where it is not.
-Result<std::unique_ptr<net::IrohCarrier>> start_role_iroh(net::Shards& shards, const config::IrohSettings& settings,
-                                                          const std::function<Result<config::NodeKey>()>& key,
-                                                          Duration dead_after,
-                                                          Duration accept_deadline = std::chrono::seconds(10));
-
 /// How an endpoint that only dials finds its peer.
 struct IrohDialling {
   std::string relay;  ///< "n0" for the public relays and lookup, or a URL; empty: the peer's, if its URL names one.
@@ -62,8 +48,8 @@ struct IrohDialling {
 /// Options of a subcommand for these; `dialling` outlives the application.
 void add_iroh_options(CLI::App& command, IrohDialling& dialling);
 
-/// An endpoint that only dials `peer`: a new key each time, and of relays none but the one that is asked for. Errors: as
-/// start_iroh.
+/// An endpoint that only dials `peer`: a new key each time, and of relays none but the one that is asked for. Errors:
+/// those of config::start_iroh.
 Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
                                                         const IrohDialling& dialling);
 
