@@ -1,11 +1,14 @@
 // Events about single peers, limited: an abusive one must not hide the others.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "base/time.h"
 #include "log/log.h"
 
 namespace adit::log {
@@ -27,6 +30,15 @@ class Limited {
     log::write(level, event, fields);
   }
 
+  /// As write(), for a holder without a tick: a second after it did so last, this ticks first. `now` never goes back.
+  void write_at(Instant now, Level level, std::string_view event, Fields fields) {
+    if (!ticked_at_ || now - *ticked_at_ >= std::chrono::seconds(1)) {
+      ticked_at_ = now;
+      tick();
+    }
+    write(level, event, fields);
+  }
+
   /// About once a second.
   void tick() {
     left_ = kPerTick;
@@ -38,6 +50,7 @@ class Limited {
   std::string_view more_event_;
   int left_ = kPerTick;
   std::uint64_t untold_ = 0;
+  std::optional<Instant> ticked_at_;  ///< By write_at.
 };
 
 }  // namespace adit::log

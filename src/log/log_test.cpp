@@ -13,6 +13,8 @@
 
 #include "base/text.h"
 #include "log/format.h"
+#include "log/limited.h"
+#include "log/log_testing.h"
 
 namespace adit::log {
 namespace {
@@ -195,6 +197,22 @@ TEST(LevelName, RoundTripsAndUnknownOnesListTheChoices) {
   ASSERT_FALSE(wrong.has_value());
   EXPECT_THAT(wrong.error().message(), HasSubstr("`verbose`"));
   EXPECT_THAT(wrong.error().message(), HasSubstr("trace, debug, info"));
+}
+
+TEST(Limited, HasRoomAgainASecondLaterWhereNothingTicksAndCountsWhatItLeftOut) {
+  test::Captured captured;
+  Limited limited("log.more");
+  const Instant begin{std::chrono::hours(1)};
+  for (int i = 0; i < 100; ++i)
+    limited.write_at(begin + std::chrono::milliseconds(9 * i), Level::kInfo, "log.crowd", {{"i", i}});
+  limited.write_at(begin + std::chrono::seconds(1), Level::kInfo, "log.crowd", {{"i", 100}});
+  const auto crowd = captured.lines("log.crowd");
+  ASSERT_EQ(crowd.size(), 6u);
+  EXPECT_THAT(crowd[4], EndsWith(" i=4"));
+  EXPECT_THAT(crowd[5], EndsWith(" i=100"));
+  const auto more = captured.lines("log.more");
+  ASSERT_EQ(more.size(), 1u);
+  EXPECT_THAT(more[0], EndsWith(" count=95"));
 }
 
 }  // namespace

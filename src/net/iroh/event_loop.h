@@ -16,6 +16,7 @@
 #include "adit_bridge.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "log/limited.h"
 #include "net/error.h"
 #include "net/shards.h"
 
@@ -83,6 +84,9 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   void count_moves(std::uint64_t more) { moves_ += more; }
   [[nodiscard]] std::uint64_t moves() const { return moves_; }
 
+  /// What is logged of that, over all connections of this loop: strangers can make as many as they like.
+  [[nodiscard]] log::Limited& moves_log() { return moves_log_; }
+
   void watch(adit_handle handle, Waiter& waiter) { waiters_[handle] = &waiter; }
   void forget(adit_handle handle) { waiters_.erase(handle); }
 
@@ -107,6 +111,7 @@ class EventLoop : public std::enable_shared_from_this<EventLoop> {
   std::unordered_map<adit_handle, Waiter*> waiters_;
   std::atomic<bool> leaving_{false};
   std::atomic<std::uint64_t> moves_{0};
+  log::Limited moves_log_{"iroh.more_path_changes"};
 };
 
 class EventLoop::Done final : private Waiter {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "adit_bridge.h"
+#include "log/limited.h"
 #include "log/log.h"
 #include "net/iroh/event_loop.h"
 #include "net/iroh/runtime.h"
@@ -15,21 +16,30 @@ namespace {
 /// How long an end may take that nobody heard.
 constexpr std::uint32_t kLongestWaitMs = 500;
 
-void pass_on(std::uint32_t level, std::string_view line) {
+/// `warnings`: warnings and errors go through it, as a stranger's packets can cause as many as they like. What is finer than
+/// that is logged where an operator asks for it, and then all of it.
+void pass_on(log::Limited& warnings, std::uint32_t level, std::string_view line) {
   constexpr std::array kLevels{log::Level::kTrace, log::Level::kDebug, log::Level::kInfo, log::Level::kWarn,
                                log::Level::kError};
   const auto colon = std::min(line.find(": "), line.size());
   const auto words = line.substr(std::min(colon + 2, line.size()));
-  log::write(kLevels[std::min<std::size_t>(level, 4)], "iroh.log", {{"target", line.substr(0, colon)}, {"message", words}});
+  const auto written = kLevels[std::min<std::size_t>(level, 4)];
+  const auto target = line.substr(0, colon);
+  if (written < log::Level::kWarn) {
+    log::write(written, "iroh.log", {{"target", target}, {"message", words}});
+  } else {
+    warnings.write_at(now_from_system().instant, written, "iroh.log", {{"target", target}, {"message", words}});
+  }
 }
 
 void run(const std::stop_token& stop) {
   const std::stop_callback wake(stop, [] { adit_log_wake(); });
+  log::Limited warnings("iroh.more_log");
   std::array<char, 1000> line;
   while (!stop.stop_requested()) {
     std::uint32_t level = 0;
     const auto length = adit_log_take(&level, line.data(), line.size(), kLongestWaitMs);
-    if (length >= 0) pass_on(level, {line.data(), std::min(static_cast<std::size_t>(length), line.size())});
+    if (length >= 0) pass_on(warnings, level, {line.data(), std::min(static_cast<std::size_t>(length), line.size())});
   }
 }
 

@@ -116,11 +116,12 @@ void SharedConnection::notice_moves() {
   way_ = {now.path, now.source};
   // A peer that wanders has it all counted and no more told.
   if (path_changes_ > kToldMoves) return;
-  log::info("iroh.path_changed", {{"peer", now.peer},
-                                  {"from", to_string(before.path)},
-                                  {"to", to_string(now.path)},
-                                  {"from_address", before.remote},
-                                  {"to_address", now.source}});
+  loop_->moves_log().write_at(now_from_system().instant, log::Level::kInfo, "iroh.path_changed",
+                              {{"peer", now.peer},
+                               {"from", to_string(before.path)},
+                               {"to", to_string(now.path)},
+                               {"from_address", before.remote},
+                               {"to_address", now.source}});
 }
 
 void SharedConnection::close(CloseCode code, std::string_view reason) {
