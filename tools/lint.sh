@@ -67,7 +67,7 @@ check_house() {
       split(FILENAME, own, "/"); split($0, quoted, "\""); split(quoted[2], other, "/")
       if (own[3] != other[2]) { printf "%s:%d: a role may not include another: %s\n", FILENAME, FNR, quoted[2]; bad = 1 }
     }
-    /std::(promise|mutex|scoped_lock|lock_guard|unique_lock)/ {
+    /std::(promise|packaged_task|[a-z_]*mutex|scoped_lock|[a-z]+_lock|lock_guard|condition_variable[a-z_]*|latch|barrier)/ {
       printf "%s:%d: roles share by messages (net/service.h), not by locks or promises\n", FILENAME, FNR; bad = 1
     }
     END { exit bad }' >&2 || bad=1
@@ -81,12 +81,52 @@ check_house() {
   # One place each.
   found=$(grep -rlE '(frame\.as|decode)<wire::RequestExtensions>' "$ROOT/src" --include=*.cpp | grep -v _test | wc -l)
   [ "$found" -eq 1 ] || { say "lint: RequestExtensions is handled in $found places"; bad=1; }
-  found=$(grep -rlE '0x207fffff' "$ROOT/src/mining" "$ROOT/src/roles" --include=*.cpp --include=*.h | grep -vE '_test|_testing|roles/pool/config' | wc -l)
+  found=$(grep -rlE '0x207fffff' "$ROOT/src" --include=*.cpp --include=*.h | grep -vE '_test|/test_|src/template/|roles/pool/config' | wc -l)
   [ "$found" -eq 1 ] || { say "lint: regtest is told by its nbits in $found places"; bad=1; }
   # A setting of iroh passes from its reader to IrohNodeConfig, from there to the bridge's struct, and from that to the endpoint. The two
   # lists of offsets that both compilers are held against (bridge/src/layout.rs has why) carry nothing and do not count.
   found=$(cd "$ROOT" && grep -rlw dns_server src bridge/src bridge/include | grep -vE '_test\.cpp$|_testing\.h$|/adit_bridge_layout\.h$|/layout\.rs$' | wc -l)
   [ "$found" -le 5 ] || { say "lint: dns_server, as any setting of iroh, is named in $found files, not 5"; bad=1; }
+  # The command line parses, prints and returns exit codes: what a role shows of itself and what its configuration means to it are the
+  # role's (roles/*/metrics, roles/*/from_config), so that whoever embeds it has both.
+  sources h cpp | xargs -0 awk '
+    FILENAME !~ /^src\/cli\// || FILENAME ~ /(_test\.cpp|_testing\.h)$/ { next }
+    /^#include "monitor\// && !/"monitor\/server\.h"/ { printf "%s:%d: metrics are the role'"'"'s, not the command line'"'"'s: %s\n", FILENAME, FNR, $2; bad = 1 }
+    /^ *options\.[a-z_.]+ = config\./ { printf "%s:%d: what a configuration means is the role'"'"'s (from_config), not the command line'"'"'s\n", FILENAME, FNR; bad = 1 }
+    END { exit bad }' >&2 || bad=1
+  # What a peer calls itself ends up in the monitor's JSON: Boost.JSON writes it.
+  found=$(grep -rnE '\{\\"|\\"[a-z_]+\\":|R"\(\{' "$ROOT/src/monitor" --include=*.cpp --include=*.h | grep -vE '(_test\.cpp|_testing\.h):') && { say "lint: the monitor writes JSON by hand:"; echo "$found" >&2; bad=1; }
+  return "$bad"
+}
+
+# The header that a package is there for.
+PACKAGE_HEADERS='libsodium-dev=sodium.h libqrencode-dev=qrencode.h libssl-dev=openssl/ libspdlog-dev=spdlog/ libcli11-dev=CLI/ libtomlplusplus-dev=toml\+\+/
+libgtest-dev=gtest/ libgmock-dev=gmock/ libboost1.88-dev=boost/ libsecp256k1-dev=secp256k1'
+
+# Nothing that is asked for goes unused: packages of libraries, what CMake looks for, crates.
+check_dependencies() {
+  local bad=0 name header manifest folder lists
+  for name in "${BUILD_PACKAGES[@]}" "${PREFIX_PACKAGES[@]}"; do
+    case $name in *-dev) ;; *) continue ;; esac
+    [ "$name" != libclang-rt-19-dev ] || continue # the compiler's own: sanitizers and libFuzzer
+    header=$(tr ' ' '\n' <<<"$PACKAGE_HEADERS" | awk -F= -v name="$name" '$1 == name { print $2 }')
+    if [ -z "$header" ]; then say "lint: tools/deps.sh installs $name, and PACKAGE_HEADERS does not say for which header"; bad=1
+    elif ! sources h cpp | xargs -0 grep -qE "^#include [<\"]$header"; then say "lint: tools/deps.sh installs $name, and nothing includes $header"; bad=1; fi
+  done
+  mapfile -t lists < <(git -C "$ROOT" ls-files --cached --others --exclude-standard -- '*CMakeLists.txt' '*.cmake')
+  # PkgConfig is what pkg_check_modules stands on.
+  for name in $(sed -nE 's/^ *find_package\(([A-Za-z0-9]+).*/\1::/p; s/^ *pkg_check_modules\(([A-Z0-9_]+) .*/PkgConfig::\1/p; s/^add_library\((adit_[a-z0-9_]+) INTERFACE\)/\1/p' \
+    "$ROOT/cmake/Dependencies.cmake"); do
+    [ "$name" != PkgConfig:: ] || continue
+    cat "${lists[@]}" | grep -vE '^ *(find_package|pkg_check_modules|add_library)\(|^ *target_[a-z_]+\(adit_(boost|secp256k1) INTERFACE "' |
+      grep -qE "(^|[^A-Za-z0-9_:])$name" || { say "lint: cmake/Dependencies.cmake finds $name, and nothing links it"; bad=1; }
+  done
+  for manifest in $(git -C "$ROOT" ls-files -- '*Cargo.toml'); do
+    folder=$(dirname "$ROOT/$manifest")
+    for name in $(awk '/^\[/ { on = /^\[(dev-|build-)?dependencies\]/ } on && /^[a-z]/ { sub(/[ .=].*/, ""); gsub(/-/, "_"); print }' "$ROOT/$manifest"); do
+      grep -rqE "(^|[^A-Za-z0-9_])$name(::|;| as )" "$folder" --include=*.rs || { say "lint: $manifest depends on $name, and nothing uses it"; bad=1; }
+    done
+  done
   return "$bad"
 }
 
@@ -177,6 +217,8 @@ lint() {
   check_layers || failed+=(layers)
   say 'lint: the rules of the house'
   check_house || failed+=('the rules of the house')
+  say 'lint: the dependencies'
+  check_dependencies || failed+=(dependencies)
   say 'lint: the tests that docs/protocol.md names'
   check_protocol_page || failed+=(docs/protocol.md)
   say 'lint: what the documents name'
