@@ -28,3 +28,11 @@ find_library(ADIT_SECP256K1_LIBRARY NAMES libsecp256k1.a secp256k1 REQUIRED)
 add_library(adit_secp256k1 INTERFACE)
 target_include_directories(adit_secp256k1 SYSTEM INTERFACE "${ADIT_SECP256K1_INCLUDE}")
 target_link_libraries(adit_secp256k1 INTERFACE "${ADIT_SECP256K1_LIBRARY}")
+
+# Cap'n Proto, its compiler included. 0.9.0 and 0.9.1 have CVE-2022-46149.
+if(ADIT_IPC)
+  pkg_check_modules(CAPNP REQUIRED IMPORTED_TARGET capnp-rpc>=0.9.2)
+  pkg_get_variable(ADIT_CAPNP_IMPORTS capnp includedir)
+  find_program(ADIT_CAPNP capnp REQUIRED)
+  find_program(ADIT_CAPNPC_CXX capnpc-c++ REQUIRED)
+endif()

@@ -16,9 +16,9 @@ build() {
   local preset=$1
   shift
   case $preset in
-    no-iroh | fuzz) deps no-iroh ;;
+    no-iroh | no-ipc | fuzz) deps no-iroh ;;
     release | debug | asan | tsan) deps ;;
-    *) die "no such preset: $preset (release, debug, asan, tsan, no-iroh, fuzz)" ;;
+    *) die "no such preset: $preset (release, debug, asan, tsan, no-iroh, no-ipc, fuzz)" ;;
   esac
   configure "$preset"
   say "build: $preset ${*:-}"

@@ -34,7 +34,7 @@ check_bridge_words() {
 }
 
 # A layer includes only itself and those before it (docs/design.md §2).
-LAYERS='base log bitcoin wire noise sv1 channels session mining declaration net ledger upstream template monitor config roles cli'
+LAYERS='base log bitcoin wire noise sv1 channels session mining declaration net ledger upstream ipc template monitor config roles cli'
 
 # Folders and files of engines: they do no I/O, so they include nothing of Asio.
 ENGINE_FOLDERS='bitcoin wire noise sv1 channels session mining declaration'
@@ -78,6 +78,10 @@ check_house() {
       printf "%s:%d: transport and upstream know no protocol: %s\n", FILENAME, FNR, $2; bad = 1
     }
     END { exit bad }' >&2 || bad=1
+  # Cap'n Proto is src/ipc's alone, and none of the headers that others include shows it.
+  found=$({ grep -rnE '#include <(capnp|kj)/' "$ROOT/src" --include=*.h --include=*.cpp | grep -v "^$ROOT/src/ipc/"
+    grep -nE '#include <(capnp|kj)/|\.capnp\.h"' "$ROOT"/src/ipc/{node,error,socket,inbox,mock_node_testing,client_testing}.h; } || true)
+  [ -z "$found" ] || { say "lint: Cap'n Proto outside src/ipc:"; echo "$found" >&2; bad=1; }
   # One place each.
   found=$(grep -rlE '(frame\.as|decode)<wire::RequestExtensions>' "$ROOT/src" --include=*.cpp | grep -v _test | wc -l)
   [ "$found" -eq 1 ] || { say "lint: RequestExtensions is handled in $found places"; bad=1; }
