@@ -73,6 +73,32 @@ Result<FoundBlock> assemble_block(const Template& block_template, const BlockSol
   return block;
 }
 
+Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution, Bytes other) {
+  ADIT_TRY(const BlockHeader header, solved_header(block_template, solution));
+  ADIT_TRY(const std::vector<std::uint8_t> coinbase, complete_coinbase(block_template, solution.coinbase));
+  ADIT_TRY(const BlockView view, parse_block(other));
+  std::vector<Hash256> ids;
+  ids.reserve(view.transactions.size() - 1);
+  for (const Bytes transaction : std::span(view.transactions).subspan(1)) {
+    ADIT_TRY(const TransactionIds found, transaction_ids(transaction));
+    ids.push_back(found.txid);
+  }
+  if (view.header.prev_hash != block_template.prev_hash || merkle_path(ids) != block_template.merkle_path)
+    return fail(Errc::kMalformed, "the block's transactions are not those of the template");
+  FoundBlock block;
+  block.template_id = block_template.id;
+  block.height = block_template.height;
+  block.hash = header.hash();
+  const auto header_bytes = header.serialize();
+  const std::size_t rest = kHeaderSize + compact_size_length(view.transactions.size()) + view.transactions[0].size();
+  block.bytes.reserve(other.size() + coinbase.size());
+  block.bytes.assign(header_bytes.begin(), header_bytes.end());
+  append_compact_size(block.bytes, view.transactions.size());
+  block.bytes.insert(block.bytes.end(), coinbase.begin(), coinbase.end());
+  block.bytes.insert(block.bytes.end(), other.begin() + static_cast<std::ptrdiff_t>(rest), other.end());
+  return block;
+}
+
 Result<BlockView> parse_block(Bytes bytes) {
   ByteReader reader(bytes);
   const Bytes header = reader.take(kHeaderSize);

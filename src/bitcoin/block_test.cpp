@@ -63,6 +63,45 @@ TEST(Block, CarriesTheOtherTransactionsAndCommitsToThem) {
   EXPECT_TRUE(transaction_layout(view->transactions[0])->has_witness);
 }
 
+TEST(Block, TakesTheOtherTransactionsFromAnotherBlockOnTheSameTemplate) {
+  Template with;
+  with.id = 7;
+  with.nbits = 0x207fffff;
+  with.height = 20;
+  with.coinbase_script_prefix = height_push(with.height);
+  with.transactions = {bytes_of(test::kSegwitTransaction), bytes_of(test::kGenesisCoinbase)};
+  std::vector<Hash256> ids;
+  for (const auto& transaction : with.transactions) ids.push_back(transaction_ids(transaction)->txid);
+  with.merkle_path = merkle_path(ids);
+  with.has_witness_commitment = true;
+  Template without = with;
+  without.transactions.clear();
+  const auto parts = build_coinbase(with, {}, "", 2);
+  const auto solution = [&](std::uint8_t extranonce) {
+    BlockSolution made{0x20000000, 1, 2, parts->prefix};
+    made.coinbase.insert(made.coinbase.end(), {extranonce, 0});
+    made.coinbase.insert(made.coinbase.end(), parts->suffix.begin(), parts->suffix.end());
+    return made;
+  };
+  const auto other = assemble_block(with, solution(1));
+  const auto found = assemble_block(without, solution(2), other->bytes);
+  ASSERT_TRUE(found) << found.error().message();
+  const auto expected = assemble_block(with, solution(2));
+  EXPECT_EQ(found->bytes, expected->bytes);
+  EXPECT_EQ(found->hash, expected->hash);
+  EXPECT_EQ(found->height, 20u);
+  EXPECT_EQ(found->template_id, 7u);
+
+  // A block of another template, of another tip, and none.
+  Template fewer = with;
+  fewer.transactions.pop_back();
+  EXPECT_FALSE(assemble_block(without, solution(2), assemble_block(fewer, solution(1))->bytes));
+  Template elsewhere = with;
+  elsewhere.prev_hash = {1};
+  EXPECT_FALSE(assemble_block(without, solution(2), assemble_block(elsewhere, solution(1))->bytes));
+  EXPECT_FALSE(assemble_block(without, solution(2), Bytes(other->bytes).first(100)));
+}
+
 TEST(Block, ASolutionsCoinbaseMayComeWithItsWitnessOrWithout) {
   for (const bool commitment : {false, true}) {
     Template t;
