@@ -16,8 +16,9 @@
 
 #include "base/backoff.h"
 #include "base/hex.h"
-#include "log/log.h"
 #include "template/block_template.h"
+#include "template/node_clock.h"
+#include "template/node_info.h"
 #include "template/rpc_line.h"
 #include "template/template_store.h"
 
@@ -31,9 +32,6 @@ namespace json = boost::json;
 constexpr std::size_t kMaxTemplateAnswer = 16 * 1024 * 1024;
 // A long poll that answers at once without a new tip is asked again only after this.
 constexpr Duration kLongPollPause = std::chrono::seconds(1);
-// A clock that differs by more is told, and is right again once it differs by less than half of it. A template on its way takes
-// a second or two.
-constexpr std::chrono::seconds kClockTolerance{20};
 
 Instant steady_now() { return now_from_system().instant; }
 
@@ -41,16 +39,6 @@ SourceState state_after(const Error& error) {
   const bool needs_somebody = error.is(Errc::kUnauthorized) || error.is(Errc::kUnreadable) || error.is(Errc::kWrongNetwork) ||
                               error.is(Errc::kNonsense);
   return needs_somebody ? SourceState::kMisconfigured : SourceState::kWaiting;
-}
-
-/// Whether blocks of the least difficulty are allowed there that others are not: Bitcoin Core's chain names.
-bool has_min_difficulty_blocks(std::string_view chain) { return chain == "test" || chain == "testnet4"; }
-
-std::optional<std::int64_t> integer(const json::value& value, std::string_view key) {
-  const json::object* object = value.if_object();
-  const json::value* found = object == nullptr ? nullptr : object->if_contains(key);
-  if (found == nullptr || !found->is_int64()) return std::nullopt;
-  return found->get_int64();
 }
 
 }  // namespace
@@ -155,28 +143,13 @@ class RpcSource::Driver {
   asio::awaitable<Result<>> look_at_node() {
     ADIT_CO_TRY(const json::value info,
                 co_await refresh_line_->call("getblockchaininfo", {}, {.deadline = config_.call_deadline}));
-    const json::value* chain = info.is_object() ? info.get_object().if_contains("chain") : nullptr;
-    if (chain == nullptr || !chain->is_string())
-      co_return fail(Errc::kNonsense, "the node's answer to getblockchaininfo names no chain");
-    const auto blocks = integer(info, "blocks");
-    const auto headers = integer(info, "headers");
-    if (blocks && headers && *headers > *blocks) {
-      progress_ = " (it has " + std::to_string(*blocks) + " of " + std::to_string(*headers) + " blocks)";
-    }
-    chain_ = std::string(chain->get_string());
-    const auto network = bitcoin::network_from_name(chain_);
-    if (config_.network && network != config_.network) {
-      co_return fail(Errc::kWrongNetwork,
-                     "the node is on " + std::string(network ? bitcoin::network_name(*network) : chain_.substr(0, 40)) +
-                         ", but the configuration is for " + std::string(bitcoin::network_name(*config_.network)));
-    }
-    caution_.clear();
+    ADIT_CO_TRY(const ChainInfo chain, parse_chain_info(info));
+    progress_ = progress_of(chain);
+    chain_ = chain.chain;
+    ADIT_CO_CHECK(check_network(chain, config_.network));
     // A node that may not tell is none the worse.
     const auto relay = co_await refresh_line_->call("getnetworkinfo", {}, {.deadline = config_.call_deadline});
-    const json::value* takes = relay && relay->is_object() ? relay->get_object().if_contains("localrelay") : nullptr;
-    if (takes != nullptr && takes->is_bool() && !takes->get_bool()) {
-      caution_ = "the node takes no transactions from others (blocksonly=1): blocks carry next to no fees";
-    }
+    caution_ = relay ? relay_caution(*relay) : "";
     co_return Result<>{};
   }
 
@@ -207,7 +180,7 @@ class RpcSource::Driver {
     json::array params;
     params.emplace_back(to_hex_reversed(tip));
     const auto header = co_await line.call("getblockheader", std::move(params), {.deadline = config_.call_deadline});
-    const auto time = header ? integer(*header, "time") : std::nullopt;
+    const auto time = header ? integer_in(*header, "time") : std::nullopt;
     if (time && *time >= 0 && *time <= UINT32_MAX) tip_time_ = {tip, static_cast<std::uint32_t>(*time)};
   }
 
@@ -255,14 +228,12 @@ class RpcSource::Driver {
         refresh_due_ = std::min(refresh_due_, now.instant + std::chrono::seconds(*change - found.node_time));
       }
     }
-    note_clock(found.node_time, made->min_ntime, now);
-    std::string caution = caution_;
-    if (found.signet_challenge && signet_needs_signature(*found.signet_challenge)) {
-      caution = "blocks found here cannot be valid: this signet's challenge (" + to_hex(*found.signet_challenge).substr(0, 80) +
-                ") asks for a signature that only its owners can make; mine on a signet of your own, or on testnet4";
-    }
+    const auto clock_ahead = clock_.note(found.node_time, made->min_ntime, now);
+    std::string caution = found.signet_challenge ? signet_caution(*found.signet_challenge) : "";
+    if (caution.empty()) caution = caution_;
     {
       const std::lock_guard lock(mutex_);
+      status_.clock_ahead = clock_ahead;
       status_.height = made->height;
       status_.template_at = now.instant;
       ++status_.templates;
@@ -271,32 +242,6 @@ class RpcSource::Driver {
     change_status(SourceState::kReady, std::move(caution));
     events_.on_template(std::move(made), new_tip);
     return new_tip;
-  }
-
-  /// What a template shows of the node's clock: nothing if the chain's own least time is later than that.
-  void note_clock(std::uint32_t node_time, std::uint32_t min_ntime, const Now& now) {
-    const auto ours = std::int64_t{to_u32(now.unix_time)};
-    const std::chrono::seconds ahead(std::int64_t{node_time} - ours);
-    const bool shown = node_time > min_ntime || ahead.count() < 0;
-    {
-      const std::lock_guard lock(mutex_);
-      status_.clock_ahead = shown ? std::optional(ahead) : std::nullopt;
-    }
-    if (!shown) return;
-    const bool differs = std::chrono::abs(ahead) > (clock_differs_ ? kClockTolerance / 2 : kClockTolerance);
-    if (std::exchange(clock_differs_, differs) == differs) return;
-    const std::string seconds = std::to_string(std::chrono::abs(ahead).count()) + " s ";
-    std::string message = "the clock of the node at " + node_name(config_) + " is " + seconds +
-                          (ahead.count() > 0 ? "ahead of" : "behind") + " this machine's: set whichever is wrong";
-    if (ours < std::int64_t{min_ntime}) {
-      message = "this machine's clock is at least " + std::to_string(min_ntime - ours) +
-                " s behind: the chain's newest blocks are later than its time";
-    }
-    if (differs) {
-      log::warn("template.clock_differs", {{"node", node_name(config_)}, {"seconds", ahead.count()}, {"message", message}});
-    } else {
-      log::info("template.clock_agrees", {{"node", node_name(config_)}, {"seconds", ahead.count()}});
-    }
   }
 
   void refresh_now() {
@@ -328,11 +273,11 @@ class RpcSource::Driver {
   ledger::BlockSubmitter& blocks_;
   SourceEvents events_;
   TemplateStore store_;
+  NodeClock clock_{node_name(config_)};
   std::mt19937_64 random_{std::random_device{}()};
 
   bool is_there_ = false;  ///< The last refresh succeeded.
   bool long_polling_ = false;
-  bool clock_differs_ = false;
   Instant refresh_due_{};
   std::string chain_;                 ///< As the node calls it: "main", "testnet4", ...
   std::string progress_;              ///< How far the node is, behind an error's sentence; empty once it has the chain.
