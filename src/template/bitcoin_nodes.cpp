@@ -1,8 +1,12 @@
 #include "template/bitcoin_nodes.h"
 
-#include <optional>
+#include <functional>
 #include <utility>
 
+#ifdef ADIT_HAS_IPC
+#include "template/ipc_node.h"
+#include "template/ipc_source.h"
+#endif
 #include "template/rpc_node.h"
 #include "template/rpc_source.h"
 #include "template/source_list.h"
@@ -13,8 +17,8 @@ namespace {
 /// The source of one node, which tells the submitter when that is there again.
 class TellingSource final : public TemplateSource {
  public:
-  TellingSource(RpcConfig config, ledger::BlockSubmitter& blocks, std::size_t node)
-      : source_(std::move(config), blocks), blocks_(blocks), node_(node) {}
+  TellingSource(std::unique_ptr<TemplateSource> source, ledger::BlockSubmitter& blocks, std::size_t node)
+      : source_(std::move(source)), blocks_(blocks), node_(node) {}
   ~TellingSource() override { TellingSource::stop(); }
 
   Result<> start(SourceEvents events) override {
@@ -30,52 +34,87 @@ class TellingSource final : public TemplateSource {
       if (status.state != SourceState::kReady) is_there_ = false;
       if (tell) tell(status);
     };
-    return source_.start(std::move(events));
+    return source_->start(std::move(events));
   }
-  Result<> submit(TemplateId id, BlockSolution solution) override { return source_.submit(id, std::move(solution)); }
-  void constrain(CoinbaseConstraints constraints) override { source_.constrain(constraints); }
+  Result<> submit(TemplateId id, BlockSolution solution) override { return source_->submit(id, std::move(solution)); }
+  void constrain(CoinbaseConstraints constraints) override { source_->constrain(constraints); }
   void transactions(TemplateId id, std::function<void(Result<Transactions>)> done) override {
-    source_.transactions(id, std::move(done));
+    source_->transactions(id, std::move(done));
   }
-  [[nodiscard]] SourceStatus status() const override { return source_.status(); }
-  void stop() override { source_.stop(); }
+  [[nodiscard]] SourceStatus status() const override { return source_->status(); }
+  void stop() override { source_->stop(); }
 
  private:
-  RpcSource source_;
+  const std::unique_ptr<TemplateSource> source_;
   ledger::BlockSubmitter& blocks_;
   const std::size_t node_;
   bool is_there_ = false;  ///< The source's thread's.
 };
 
+/// What reaches one node: where blocks go, and where templates come from if they do.
+struct Reach {
+  std::unique_ptr<ledger::BlockNode> blocks;
+  std::function<std::unique_ptr<TemplateSource>(ledger::BlockSubmitter&)> make_source;
+};
+
+Reach reach_by(const RpcConfig& config, bool templates) {
+  return {std::make_unique<RpcNode>(config, templates),
+          [config](ledger::BlockSubmitter& blocks) { return std::make_unique<RpcSource>(config, blocks); }};
+}
+
+#ifdef ADIT_HAS_IPC
+Reach reach_by(const IpcConfig& config, bool templates) {
+  const auto link = std::make_shared<IpcLink>(config);
+  return {std::make_unique<IpcNode>(link, templates),
+          [link](ledger::BlockSubmitter& blocks) { return std::make_unique<IpcSource>(link, blocks); }};
+}
+#else
+Reach reach_by(const IpcConfig&, bool) { return {}; }
+#endif
+
 }  // namespace
 
 class BitcoinNodes::Driver {
  public:
-  explicit Driver(const Options& options) : blocks_(nodes_of(options), options.blocks) {
-    std::vector<std::unique_ptr<TemplateSource>> sources;
-    for (std::size_t i = 0; i < options.nodes.size(); ++i) {
-      if (options.nodes[i].templates) sources.push_back(std::make_unique<TellingSource>(options.nodes[i].rpc, blocks_, i));
+  explicit Driver(Options options) {
+    std::vector<std::unique_ptr<ledger::BlockNode>> nodes;
+    std::vector<std::pair<std::size_t, Reach>> giving;
+    for (const Node& node : options.nodes) {
+      Reach reach = std::visit([&](const auto& config) { return reach_by(config, node.templates); }, node.at);
+      if (reach.blocks == nullptr) {
+        without_ipc_ = true;
+        continue;
+      }
+      nodes.push_back(std::move(reach.blocks));
+      if (node.templates) giving.emplace_back(nodes.size() - 1, std::move(reach));
     }
-    if (!sources.empty()) sources_.emplace(std::move(sources));
+    blocks_ = std::make_unique<ledger::BlockSubmitter>(std::move(nodes), std::move(options.blocks));
+    std::vector<std::unique_ptr<TemplateSource>> sources;
+    for (const auto& [node, reach] : giving)
+      sources.push_back(std::make_unique<TellingSource>(reach.make_source(*blocks_), *blocks_, node));
+    if (!sources.empty()) sources_ = std::make_unique<SourceList>(std::move(sources));
   }
 
   Result<> start(SourceEvents events) {
+    if (without_ipc_)
+      return fail(Errc::kConfiguration,
+                  "this build of adit has no IPC (ADIT_IPC=OFF): use another build, or the node's JSON-RPC");
     if (!sources_)
       return fail(Errc::kConfiguration, "no node of the configuration gives templates: leave out `templates = false` of one");
-    ADIT_CHECK(blocks_.start({.on_kept = std::exchange(events.on_block_kept, nullptr),
-                              .on_result = std::exchange(events.on_block_result, nullptr)}));
+    ADIT_CHECK(blocks_->start({.on_kept = std::exchange(events.on_block_kept, nullptr),
+                               .on_result = std::exchange(events.on_block_result, nullptr)}));
     return sources_->start(std::move(events));
   }
 
   // Found blocks go on being submitted while the sources end.
   void stop() {
     if (sources_) sources_->stop();
-    blocks_.stop();
+    blocks_->stop();
   }
 
   [[nodiscard]] SourceStatus status() const {
     SourceStatus status = sources_ ? sources_->status() : SourceStatus{};
-    const auto counts = blocks_.counts();
+    const auto counts = blocks_->counts();
     status.blocks_accepted = counts.accepted;
     status.blocks_rejected = counts.rejected;
     status.blocks_unanswered = counts.unanswered;
@@ -83,21 +122,15 @@ class BitcoinNodes::Driver {
   }
 
   SourceList& sources() { return *sources_; }
-  ledger::BlockSubmitter& blocks() { return blocks_; }
+  ledger::BlockSubmitter& blocks() { return *blocks_; }
 
  private:
-  static std::vector<std::unique_ptr<ledger::BlockNode>> nodes_of(const Options& options) {
-    std::vector<std::unique_ptr<ledger::BlockNode>> nodes;
-    nodes.reserve(options.nodes.size());
-    for (const Node& node : options.nodes) nodes.push_back(std::make_unique<RpcNode>(node.rpc, node.templates));
-    return nodes;
-  }
-
-  ledger::BlockSubmitter blocks_;
-  std::optional<SourceList> sources_;  ///< Absent if no node gives templates.
+  bool without_ipc_ = false;  ///< A node is to be reached by IPC, and this build has none.
+  std::unique_ptr<ledger::BlockSubmitter> blocks_;
+  std::unique_ptr<SourceList> sources_;  ///< Null if no node gives templates.
 };
 
-BitcoinNodes::BitcoinNodes(const Options& options) : driver_(std::make_unique<Driver>(options)) {}
+BitcoinNodes::BitcoinNodes(Options options) : driver_(std::make_unique<Driver>(std::move(options))) {}
 BitcoinNodes::~BitcoinNodes() { BitcoinNodes::stop(); }
 Result<> BitcoinNodes::start(SourceEvents events) { return driver_->start(std::move(events)); }
 Result<> BitcoinNodes::submit(TemplateId id, BlockSolution solution) {

@@ -1,22 +1,26 @@
-// One or several Bitcoin nodes by JSON-RPC as one source: templates from the first that is ready, blocks to all of them.
+// One or several Bitcoin nodes, by JSON-RPC or IPC, as one source: templates from the first that is ready, blocks to all of
+// them.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/file.h"
 #include "ledger/block_submitter.h"
+#include "template/ipc_config.h"
 #include "template/rpc_config.h"
 #include "template/source.h"
 
 namespace adit::templates {
 
-/// Joins SourceList over the nodes' RpcSources and the BlockSubmitter over their RpcNodes.
+/// Joins SourceList over the nodes' sources (RpcSource, IpcSource) and the BlockSubmitter over their BlockNodes (RpcNode,
+/// IpcNode). One node may be listed twice, by JSON-RPC and by IPC: blocks go to it both ways then.
 class BitcoinNodes final : public TemplateSource {
  public:
   struct Node {
-    RpcConfig rpc;
+    std::variant<RpcConfig, IpcConfig> at;
     bool templates = true;  ///< False: it takes blocks alone.
   };
 
@@ -25,10 +29,11 @@ class BitcoinNodes final : public TemplateSource {
     ledger::BlockSubmitter::Options blocks;  ///< With the folder of the journal.
   };
 
-  explicit BitcoinNodes(const Options& options);
+  explicit BitcoinNodes(Options options);
   ~BitcoinNodes() override;
 
-  /// Errors: those of ledger::BlockSubmitter::start; kConfiguration if no node gives templates.
+  /// Errors: those of ledger::BlockSubmitter::start and the sources' start; kConfiguration if no node gives templates, or if
+  /// one is reached by IPC and this build has none (ADIT_IPC=OFF).
   Result<> start(SourceEvents events) override;
   Result<> submit(TemplateId id, BlockSolution solution) override;
   void constrain(CoinbaseConstraints constraints) override;

@@ -44,7 +44,7 @@ class Rpc : public testing::Test {
 
   BitcoinNodes::Options of(std::vector<RpcConfig> nodes) const {
     BitcoinNodes::Options options;
-    for (RpcConfig& node : nodes) options.nodes.push_back({.rpc = std::move(node)});
+    for (RpcConfig& node : nodes) options.nodes.push_back({.at = std::move(node)});
     options.blocks.journal_folder = folder.path();
     options.blocks.policy.retry_first = 1ms;
     options.blocks.policy.retry_cap = 20ms;

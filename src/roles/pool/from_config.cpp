@@ -44,12 +44,12 @@ Result<std::unique_ptr<templates::TemplateSource>> make_source(const PoolConfig&
   templates::BitcoinNodes::Options options;
   options.blocks.journal_folder = (std::filesystem::path(config.data_dir) / "found-blocks").string();
   ADIT_TRY(templates::RpcConfig first, node_of(rpc, config.network));
-  options.nodes.push_back({.rpc = std::move(first)});
+  options.nodes.push_back({.at = std::move(first)});
   for (const BitcoinRpcNode& further : rpc.further) {
     ADIT_TRY(templates::RpcConfig node, node_of(further, config.network));
-    options.nodes.push_back({.rpc = std::move(node), .templates = further.templates});
+    options.nodes.push_back({.at = std::move(node), .templates = further.templates});
   }
-  return std::make_unique<templates::BitcoinNodes>(options);
+  return std::make_unique<templates::BitcoinNodes>(std::move(options));
 }
 
 ServerOptions server_options(const PoolConfig& config, const noise::AuthorityKeyPair& authority) {
