@@ -8,6 +8,9 @@
 
 #include "cli/command.h"
 #include "config/keys.h"
+#ifdef ADIT_HAS_IPC
+#include "ipc/node.h"
+#endif
 #include "roles/pool/config.h"
 #include "roles/translator/config.h"
 
@@ -41,6 +44,24 @@ void add_blocker(std::vector<Finding>& findings, const std::string& file, std::s
   findings.push_back({Severity::kBlocker, file, std::move(message)});
 }
 
+// Whether the node can be reached by IPC now. One that is away is waited for; what only an operator can mend stops the start.
+void look_at_socket(const pool::BitcoinIpcNode& node, const std::string& file, std::vector<Finding>& findings) {
+#ifdef ADIT_HAS_IPC
+  const auto looked = ipc::look_at_socket(node.socket);
+  if (looked) return;
+  if (looked.error().is(ipc::Errc::kNoSocket) || looked.error().is(ipc::Errc::kNotListening)) {
+    findings.push_back({Severity::kWarning, file, "the pool would wait for its node: " + looked.error().message()});
+  } else {
+    add_blocker(findings, file, looked.error().message());
+  }
+#else
+  add_blocker(findings, file,
+              "this build of adit has no IPC (ADIT_IPC=OFF), and the node at " + node.socket +
+                  " is to be reached by it: use another build, "
+                  "or [template_provider_type.BitcoinRpc]");
+#endif
+}
+
 // What a configuration's own reader does not look at: the files it names, and what this build can do.
 void look_at_files(const pool::PoolConfig& config, const std::string& file, std::vector<Finding>& findings) {
   // One that stands in the configuration itself was judged with it.
@@ -53,9 +74,18 @@ void look_at_files(const pool::PoolConfig& config, const std::string& file, std:
     if (const auto password = config::read_secret_file(node.password_file); !password)
       add_blocker(findings, file, password.error().message());
   };
+  const auto look_at_further = [&](const std::vector<pool::FurtherNode>& further) {
+    for (const pool::FurtherNode& node : further) {
+      if (const auto* rpc = std::get_if<pool::BitcoinRpcNode>(&node)) look_at_password(*rpc);
+      if (const auto* ipc = std::get_if<pool::BitcoinIpcNode>(&node)) look_at_socket(*ipc, file, findings);
+    }
+  };
   if (const auto* rpc = std::get_if<pool::BitcoinRpcSource>(&config.source)) {
     look_at_password(*rpc);
-    for (const pool::BitcoinRpcNode& node : rpc->further) look_at_password(node);
+    look_at_further(rpc->further);
+  } else if (const auto* ipc = std::get_if<pool::BitcoinIpcSource>(&config.source)) {
+    look_at_socket(*ipc, file, findings);
+    look_at_further(ipc->further);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "bitcoin/tx.h"
 #include "config/keys.h"
 
 namespace adit::pool {
@@ -19,7 +20,8 @@ using config::Table;
 
 // Sources that can be configured; those that work come first.
 constexpr std::string_view kSourcesHere =
-    "[template_provider_type.Embedded] (a regtest chain in this process) and "
+    "[template_provider_type.Embedded] (a regtest chain in this process), "
+    "[template_provider_type.BitcoinCoreIpc] (the IPC socket of a Bitcoin Core on this machine) and "
     "[template_provider_type.BitcoinRpc] (a Bitcoin node's JSON-RPC)";
 
 // Features of SRI's pool that are not here yet. A key leaves this list with the commit that brings its feature.
@@ -54,9 +56,11 @@ std::optional<std::uint32_t> read_nbits(Table& table) {
   return value;
 }
 
-std::string default_cookie(const std::string& data_dir, bitcoin::Network network) {
+/// A file of Bitcoin Core's in the folder of its network; `data_dir` empty: where it has its data by default.
+std::string file_of_node(const std::string& data_dir, bitcoin::Network network, std::string_view file) {
   const std::string_view folder = network == bitcoin::Network::kMainnet ? "" : bitcoin::network_name(network);
-  return (std::filesystem::path(data_dir) / folder / ".cookie").string();
+  const std::string base = data_dir.empty() ? config::home_folder() + "/.bitcoin" : data_dir;
+  return (std::filesystem::path(base) / folder / file).string();
 }
 
 std::uint16_t default_rpc_port(bitcoin::Network network) {
@@ -121,21 +125,79 @@ BitcoinRpcNode read_rpc(Table& table, std::optional<bitcoin::Network> network) {
     table.report(Severity::kError, "cookie_file", "`cookie_file` and `user` are both given: remove one");
   }
   if (source.user.empty() && source.cookie_file.empty() && network) {
-    source.cookie_file = default_cookie(data_dir.empty() ? config::home_folder() + "/.bitcoin" : data_dir, *network);
+    source.cookie_file = file_of_node(data_dir, *network, ".cookie");
   }
   return source;
 }
 
-/// [[nodes]], beside the node `first`.
-std::vector<BitcoinRpcNode> read_nodes(Table& root, std::optional<bitcoin::Network> network, const net::TcpConfig& first) {
-  std::vector<BitcoinRpcNode> nodes;
+constexpr std::size_t kMaxSocketPath = 107;  // sockaddr_un's, but for the zero at its end.
+
+/// Complains where the path of a node's socket cannot be one; `key` is the one that it comes from.
+void check_socket(Table& table, std::string_view key, const std::string& socket) {
+  if (socket.size() <= kMaxSocketPath) return;
+  table.report(Severity::kError, key,
+               "the path of the node's socket has " + std::to_string(socket.size()) + " bytes, and may have " +
+                   std::to_string(kMaxSocketPath) + ": " + socket +
+                   "; give the node a shorter data directory, or start it with "
+                   "-ipcbind=unix:PATH and name that by `socket`");
+}
+
+/// The table of BitcoinCoreIpc.
+BitcoinIpcSource read_ipc(Table& table, std::optional<bitcoin::Network> network) {
+  BitcoinIpcSource source;
+  if (const auto version = table.integer<std::uint8_t>("version"); version && *version < 31) {
+    table.report(Severity::kBlocker, "version",
+                 "the interface of Bitcoin Core " + std::to_string(*version) +
+                     " is not spoken here: install Bitcoin Core 31 or later (the version is found out, `version` may be left "
+                     "out), or use "
+                     "[template_provider_type.BitcoinRpc]");
+  }
+  const std::string data_dir = config::read_path(table, "data_dir").value_or("");
+  const auto socket = config::read_path(table, "socket");
+  if (table.has("socket") && table.has("data_dir")) {
+    table.report(Severity::kError, "socket", "`socket` and `data_dir` are both given: remove one");
+  }
+  if (socket) {
+    source.socket = *socket;
+  } else if (network) {
+    source.socket = file_of_node(data_dir, *network, "node.sock");
+  }
+  check_socket(table, socket ? "socket" : data_dir.empty() ? "network" : "data_dir", source.socket);
+  if (const auto sat = table.integer<std::uint64_t>("fee_threshold"))
+    source.fee_threshold_sat = std::min(*sat, bitcoin::kMaxMoneySat);
+  if (const auto seconds = table.integer<std::uint8_t>("min_interval")) source.min_interval = std::chrono::seconds(*seconds);
+  return source;
+}
+
+bool is_same_node(const FurtherNode& one, const FurtherNode& other) {
+  if (one.index() != other.index()) return false;
+  if (const auto* rpc = std::get_if<BitcoinRpcNode>(&one)) return rpc->node == std::get<BitcoinRpcNode>(other).node;
+  return std::get<BitcoinIpcNode>(one).socket == std::get<BitcoinIpcNode>(other).socket;
+}
+
+/// [[nodes]], beside the node `first`: by `socket`, else by `url`.
+std::vector<FurtherNode> read_nodes(Table& root, std::optional<bitcoin::Network> network, const FurtherNode& first) {
+  std::vector<FurtherNode> nodes;
   for (Table& table : root.tables("nodes")) {
-    BitcoinRpcNode node = read_rpc(table, network);
-    node.templates = table.boolean("templates").value_or(true);
-    if (node.node == first || std::ranges::find(nodes, node.node, &BitcoinRpcNode::node) != nodes.end()) {
-      table.report(
-          Severity::kError, "url",
-          "this node is listed already: blocks go to that of [template_provider_type.BitcoinRpc] and to each of [[nodes]]");
+    FurtherNode node;
+    const bool templates = table.boolean("templates").value_or(true);
+    const bool by_ipc = table.has("socket");
+    if (by_ipc) {
+      BitcoinIpcNode ipc{config::read_path(table, "socket").value_or(""), templates};
+      check_socket(table, "socket", ipc.socket);
+      if (table.text("url")) {
+        table.report(Severity::kError, "url", "`socket` and `url` are both given: list the node twice to have it both ways");
+      }
+      node = std::move(ipc);
+    } else {
+      BitcoinRpcNode rpc = read_rpc(table, network);
+      rpc.templates = templates;
+      node = std::move(rpc);
+    }
+    const auto is_same = [&](const FurtherNode& other) { return is_same_node(node, other); };
+    if (is_same(first) || std::ranges::any_of(nodes, is_same)) {
+      table.report(Severity::kError, by_ipc ? "socket" : "url",
+                   "this node is listed already: blocks go to that of template_provider_type and to each of [[nodes]]");
     }
     nodes.push_back(std::move(node));
   }
@@ -147,10 +209,12 @@ void read_source(Table& root, PoolConfig& out) {
   auto chosen = root.variant("template_provider_type", {"Embedded", "BitcoinRpc", "BitcoinCoreIpc", "Sv2Tp"});
   if (!chosen) return;
   auto& [name, table] = *chosen;
-  if (name != "BitcoinRpc" && root.has("nodes")) {
+  if (name != "BitcoinRpc" && name != "BitcoinCoreIpc" && root.has("nodes")) {
     (void)read_nodes(root, std::nullopt, {});
     root.report(Severity::kError, "nodes",
-                "[[nodes]] lists further Bitcoin nodes beside [template_provider_type.BitcoinRpc], and the source is " + name);
+                "[[nodes]] lists further Bitcoin nodes beside [template_provider_type.BitcoinRpc] or "
+                "[template_provider_type.BitcoinCoreIpc], and the source is " +
+                    name);
   }
   if (name == "Embedded") {
     EmbeddedSource source;
@@ -165,22 +229,20 @@ void read_source(Table& root, PoolConfig& out) {
   if (name == "BitcoinRpc") {
     out.network = read_network(table, true);
     BitcoinRpcSource source{read_rpc(table, out.network), {}};
-    source.further = read_nodes(root, out.network, source.node);
+    source.further = read_nodes(root, out.network, static_cast<const BitcoinRpcNode&>(source));
     out.source = std::move(source);
     return;
   }
   if (name == "BitcoinCoreIpc") {
-    table.require("version", "the version of Bitcoin Core's IPC interface, such as 31");
-    (void)table.integer<std::uint8_t>("version");
     out.network = read_network(table, true);
-    (void)config::read_path(table, "data_dir");
-    (void)table.integer<std::uint64_t>("fee_threshold");
-    (void)table.integer<std::uint8_t>("min_interval");
-  } else {
-    table.require("address", "the template provider's host and port");
-    (void)config::read_listen_address(table, "address");
-    (void)table.text("public_key");
+    BitcoinIpcSource source = read_ipc(table, out.network);
+    source.further = read_nodes(root, out.network, static_cast<const BitcoinIpcNode&>(source));
+    out.source = std::move(source);
+    return;
   }
+  table.require("address", "the template provider's host and port");
+  (void)config::read_listen_address(table, "address");
+  (void)table.text("public_key");
   out.source = MissingSource{name};
   root.report(Severity::kBlocker, "template_provider_type",
               "the template source " + name + " is not here yet; there are " + std::string(kSourcesHere));

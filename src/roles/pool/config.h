@@ -31,9 +31,25 @@ struct BitcoinRpcNode {
   bool templates = true;      ///< False: it takes found blocks alone.
 };
 
+/// A Bitcoin node by IPC.
+struct BitcoinIpcNode {
+  std::string socket;     ///< Its node.sock.
+  bool templates = true;  ///< As BitcoinRpcNode::templates.
+};
+
+/// One of [[nodes]]. Templates come from the first that is ready, that of template_provider_type first; blocks go to all.
+using FurtherNode = std::variant<BitcoinRpcNode, BitcoinIpcNode>;
+
 /// [template_provider_type.BitcoinRpc]: getblocktemplate and submitblock of a Bitcoin node, and of those of [[nodes]].
 struct BitcoinRpcSource : BitcoinRpcNode {
-  std::vector<BitcoinRpcNode> further;  ///< In the order listed. Templates come from the first that is ready, blocks go to all.
+  std::vector<FurtherNode> further;  ///< In the order listed.
+};
+
+/// [template_provider_type.BitcoinCoreIpc]: a Bitcoin node's mining interface on its IPC socket, and [[nodes]].
+struct BitcoinIpcSource : BitcoinIpcNode {
+  std::uint64_t fee_threshold_sat = 100;  ///< More fees than that are worth a new job on the same tip.
+  std::chrono::seconds min_interval{5};   ///< Between jobs that only bring fees.
+  std::vector<FurtherNode> further;       ///< In the order listed.
 };
 
 /// A source that SRI has and this does not have yet.
@@ -41,7 +57,7 @@ struct MissingSource {
   std::string name;
 };
 
-using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, MissingSource>;
+using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, BitcoinIpcSource, MissingSource>;
 
 struct PoolConfig {
   std::optional<net::TcpConfig> listen_address;  ///< Port 0: the system's choice. Absent: iroh only.

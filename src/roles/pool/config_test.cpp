@@ -14,6 +14,7 @@ namespace adit::pool {
 namespace {
 
 using config::Severity;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -164,17 +165,77 @@ TEST(PoolConfig, SrisExampleKeysStopTheStartAnywhereButOnRegtest) {
 }
 
 TEST(PoolConfig, AMissingTemplateSourceStopsTheStartAndNamesThoseThatAreHere) {
-  for (const std::string source :
-       {"Sv2Tp]\naddress = \"127.0.0.1:8442\"\n",
-        "BitcoinCoreIpc]\nversion = 31\nnetwork = \"regtest\"\nfee_threshold = 100\nmin_interval = 5\n"}) {
-    const auto loaded = load(with("[template_provider_type", "[template_provider_type." + source));
-    EXPECT_TRUE(loaded.valid());
-    const auto blockers = texts(loaded, Severity::kBlocker);
-    ASSERT_EQ(blockers.size(), 1u);
-    EXPECT_THAT(blockers[0], StartsWith("pool.toml:4: the template source "));
-    EXPECT_THAT(blockers[0], HasSubstr("Embedded"));
-    EXPECT_THAT(blockers[0], HasSubstr("BitcoinRpc"));
-  }
+  const auto loaded = load(with("[template_provider_type", "[template_provider_type.Sv2Tp]\naddress = \"127.0.0.1:8442\"\n"));
+  EXPECT_TRUE(loaded.valid());
+  const auto blockers = texts(loaded, Severity::kBlocker);
+  ASSERT_EQ(blockers.size(), 1u);
+  EXPECT_THAT(blockers[0], StartsWith("pool.toml:4: the template source "));
+  EXPECT_THAT(blockers[0], HasSubstr("Embedded"));
+  EXPECT_THAT(blockers[0], HasSubstr("BitcoinRpc"));
+  EXPECT_THAT(blockers[0], HasSubstr("BitcoinCoreIpc"));
+}
+
+config::Loaded<PoolConfig> load_ipc(std::string_view keys, const config::Environment& environment = {}) {
+  return load(
+      with("[template_provider_type", "[template_provider_type.BitcoinCoreIpc]\nnetwork = \"regtest\"\n" + std::string(keys)),
+      environment);
+}
+
+TEST(PoolConfig, SrisKeysOfANodeByIpcAreRead) {
+  const auto loaded = load_ipc("version = 31\ndata_dir = \"/data\"\nfee_threshold = 250\nmin_interval = 7\n");
+  EXPECT_THAT(loaded.findings, IsEmpty());
+  EXPECT_EQ(loaded.config.network, bitcoin::Network::kRegtest);
+  const auto& source = std::get<BitcoinIpcSource>(loaded.config.source);
+  EXPECT_EQ(source.socket, "/data/regtest/node.sock");
+  EXPECT_EQ(source.fee_threshold_sat, 250u);
+  EXPECT_EQ(source.min_interval, std::chrono::seconds(7));
+  EXPECT_TRUE(source.templates);
+  EXPECT_THAT(source.further, IsEmpty());
+
+  const auto mainnet = load(with("[template_provider_type",
+                                 "[template_provider_type.BitcoinCoreIpc]\nnetwork = \"mainnet\"\ndata_dir = \"/data\"\n"));
+  EXPECT_EQ(std::get<BitcoinIpcSource>(mainnet.config.source).socket, "/data/node.sock");
+  const auto& least = std::get<BitcoinIpcSource>(mainnet.config.source);
+  EXPECT_EQ(least.fee_threshold_sat, 100u);
+  EXPECT_EQ(least.min_interval, std::chrono::seconds(5));
+}
+
+TEST(PoolConfig, ANodesSocketMayBeNamedOrLiesWhereBitcoinCoreHasItsData) {
+  EXPECT_EQ(std::get<BitcoinIpcSource>(load_ipc("socket = \"/run/node.sock\"\n").config.source).socket, "/run/node.sock");
+  EXPECT_THAT(std::get<BitcoinIpcSource>(load_ipc("").config.source).socket, HasSubstr("/.bitcoin/regtest/node.sock"));
+  EXPECT_THAT(texts(load_ipc("socket = \"/run/node.sock\"\ndata_dir = \"/data\"\n"), Severity::kError),
+              ElementsAre(HasSubstr("both given")));
+  const std::string longest = "/" + std::string(106, 'x');
+  EXPECT_TRUE(load_ipc("socket = \"" + longest + "\"\n").valid());
+  EXPECT_THAT(texts(load_ipc("socket = \"" + longest + "x\"\n"), Severity::kError),
+              ElementsAre(AllOf(StartsWith("pool.toml:6: "), HasSubstr("108 bytes, and may have 107"),
+                                HasSubstr("-ipcbind=unix:PATH"))));
+  EXPECT_THAT(texts(load_ipc("data_dir = \"" + longest + "\"\n"), Severity::kError), ElementsAre(StartsWith("pool.toml:6: ")));
+}
+
+TEST(PoolConfig, TheInterfaceOfBitcoinCore30StopsTheStartAndNamesTheReleaseToUse) {
+  const auto loaded = load_ipc("version = 30\n");
+  EXPECT_TRUE(loaded.valid());
+  EXPECT_THAT(texts(loaded, Severity::kBlocker),
+              ElementsAre(AllOf(StartsWith("pool.toml:6: "), HasSubstr("Bitcoin Core 31 or later"))));
+  EXPECT_TRUE(load_ipc("version = 32\n").may_start());
+}
+
+TEST(PoolConfig, NodesByIpcAndByRpcStandInOneList) {
+  const auto loaded = load_ipc(
+      "socket = \"/a/node.sock\"\n[[nodes]]\nurl = \"http://127.0.0.1\"\ncookie_file = \"/c\"\ntemplates = false\n"
+      "[[nodes]]\nsocket = \"/b/node.sock\"\n");
+  ASSERT_TRUE(loaded.valid());
+  const auto& further = std::get<BitcoinIpcSource>(loaded.config.source).further;
+  ASSERT_EQ(further.size(), 2u);
+  EXPECT_EQ(std::get<BitcoinRpcNode>(further[0]).node, (net::TcpConfig{"127.0.0.1", 18443}));
+  EXPECT_FALSE(std::get<BitcoinRpcNode>(further[0]).templates);
+  EXPECT_EQ(std::get<BitcoinIpcNode>(further[1]).socket, "/b/node.sock");
+  EXPECT_TRUE(std::get<BitcoinIpcNode>(further[1]).templates);
+  EXPECT_THAT(texts(load_ipc("socket = \"/a/node.sock\"\n[[nodes]]\nsocket = \"/a/node.sock\"\n"), Severity::kError),
+              ElementsAre(HasSubstr("listed already")));
+  EXPECT_THAT(texts(load_ipc("[[nodes]]\nsocket = \"/a\"\nurl = \"http://127.0.0.1\"\n"), Severity::kError),
+              ElementsAre(HasSubstr("list the node twice")));
 }
 
 TEST(PoolConfig, FeaturesThatAreNotHereYetAreListedEach) {
@@ -226,11 +287,11 @@ TEST(PoolConfig, FurtherNodesAreListedInOrderAndEachIsLookedAt) {
   ASSERT_TRUE(loaded.valid());
   const auto& source = std::get<BitcoinRpcSource>(loaded.config.source);
   ASSERT_EQ(source.further.size(), 2u);
-  EXPECT_EQ(source.further[0].node, (net::TcpConfig{"10.0.0.2", 18443}));
-  EXPECT_EQ(source.further[0].user, "u");
-  EXPECT_TRUE(source.further[0].templates);
-  EXPECT_EQ(source.further[1].cookie_file, "/c");
-  EXPECT_FALSE(source.further[1].templates);
+  EXPECT_EQ(std::get<BitcoinRpcNode>(source.further[0]).node, (net::TcpConfig{"10.0.0.2", 18443}));
+  EXPECT_EQ(std::get<BitcoinRpcNode>(source.further[0]).user, "u");
+  EXPECT_TRUE(std::get<BitcoinRpcNode>(source.further[0]).templates);
+  EXPECT_EQ(std::get<BitcoinRpcNode>(source.further[1]).cookie_file, "/c");
+  EXPECT_FALSE(std::get<BitcoinRpcNode>(source.further[1]).templates);
   EXPECT_TRUE(std::get<BitcoinRpcSource>(nodes("").config.source).further.empty());
 
   EXPECT_THAT(texts(nodes("[[nodes]]\nuser = \"u\"\n"), Severity::kError),

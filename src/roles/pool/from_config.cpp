@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "config/keys.h"
 #include "template/bitcoin_nodes.h"
@@ -31,6 +32,12 @@ Result<templates::RpcConfig> node_of(const BitcoinRpcNode& rpc, std::optional<bi
   return node;
 }
 
+templates::IpcConfig node_of(const BitcoinIpcNode& ipc, std::optional<bitcoin::Network> network, templates::IpcConfig pacing) {
+  pacing.socket_path = ipc.socket;
+  pacing.network = network;
+  return pacing;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<templates::TemplateSource>> make_source(const PoolConfig& config) {
@@ -40,14 +47,29 @@ Result<std::unique_ptr<templates::TemplateSource>> make_source(const PoolConfig&
     options.new_tip_every = embedded->interval;
     return std::make_unique<templates::EmbeddedSource>(std::move(options));
   }
-  const auto& rpc = std::get<BitcoinRpcSource>(config.source);
   templates::BitcoinNodes::Options options;
   options.blocks.journal_folder = (std::filesystem::path(config.data_dir) / "found-blocks").string();
-  ADIT_TRY(templates::RpcConfig first, node_of(rpc, config.network));
-  options.nodes.push_back({.at = std::move(first)});
-  for (const BitcoinRpcNode& further : rpc.further) {
-    ADIT_TRY(templates::RpcConfig node, node_of(further, config.network));
-    options.nodes.push_back({.at = std::move(node), .templates = further.templates});
+  templates::IpcConfig pacing;
+  const std::vector<FurtherNode>* further = nullptr;
+  if (const auto* ipc = std::get_if<BitcoinIpcSource>(&config.source)) {
+    pacing.fee_threshold_sat = ipc->fee_threshold_sat;
+    pacing.min_interval = ipc->min_interval;
+    options.nodes.push_back({.at = node_of(*ipc, config.network, pacing)});
+    further = &ipc->further;
+  } else {
+    const auto& rpc = std::get<BitcoinRpcSource>(config.source);
+    ADIT_TRY(templates::RpcConfig first, node_of(rpc, config.network));
+    options.nodes.push_back({.at = std::move(first)});
+    further = &rpc.further;
+  }
+  for (const FurtherNode& node : *further) {
+    if (const auto* ipc = std::get_if<BitcoinIpcNode>(&node)) {
+      options.nodes.push_back({.at = node_of(*ipc, config.network, pacing), .templates = ipc->templates});
+      continue;
+    }
+    const auto& rpc = std::get<BitcoinRpcNode>(node);
+    ADIT_TRY(templates::RpcConfig one, node_of(rpc, config.network));
+    options.nodes.push_back({.at = std::move(one), .templates = rpc.templates});
   }
   return std::make_unique<templates::BitcoinNodes>(std::move(options));
 }
