@@ -16,6 +16,9 @@
 
 #include "cli/serve.h"
 #include "config/keys.h"
+#ifdef ADIT_HAS_IPC
+#include "ipc/mock_node_testing.h"
+#endif
 #include "roles/pool/server.h"
 #include "template/embedded.h"
 #include "upstream/url.h"
@@ -205,6 +208,58 @@ TEST_F(Cli, CheckSaysWhatStopsTheStart) {
   EXPECT_THAT(started.output, HasSubstr("adit keys authority --out " + folder_ + "/none"));
 }
 
+#ifdef ADIT_HAS_IPC
+TEST_F(Cli, CheckLooksWhetherTheNodesSocketCanBeUsed) {
+  ASSERT_EQ(adit("keys authority --out " + folder_ + "/authority.key").code, 0);
+  const std::string socket = folder_ + "/node.sock";
+  const std::string file =
+      write("pool.toml", "listen_address = \"127.0.0.1:0\"\nauthority_secret_key_file = \"" + folder_ +
+                             "/authority.key\"\ncoinbase_reward_script = "
+                             "\"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n"
+                             "[template_provider_type.BitcoinCoreIpc]\nnetwork = \"regtest\"\nsocket = \"" +
+                             socket + "\"\n");
+  const Ran away = adit("check " + file);
+  EXPECT_EQ(away.code, 0);
+  EXPECT_THAT(away.output, HasSubstr("there is no IPC socket " + socket));
+  EXPECT_THAT(away.output, HasSubstr("the pool would wait for its node: "));
+  EXPECT_THAT(away.output, HasSubstr("valid for `adit pool`; 1 warning"));
+  {
+    const ipc::MockNode node({.path = socket});
+    const Ran there = adit("check " + file);
+    EXPECT_EQ(there.code, 0);
+    EXPECT_THAT(there.output, HasSubstr("valid for `adit pool`\n"));
+  }
+  (void)write("node.sock", "not a socket");
+  const Ran no_socket = adit("check " + file);
+  EXPECT_EQ(no_socket.code, 0);
+  EXPECT_THAT(no_socket.output, HasSubstr("is not a socket"));
+  EXPECT_THAT(no_socket.output, HasSubstr("1 thing stops the start"));
+}
+
+TEST_F(Cli, PingTellsWhatANodeSaysByIpc) {
+  const std::string socket = folder_ + "/node.sock";
+  const Ran away = adit("ping unix:" + socket);
+  EXPECT_EQ(away.code, 1);
+  EXPECT_THAT(away.output, HasSubstr("there is no IPC socket " + socket));
+  {
+    ipc::MockNode node({.path = socket});
+    node.set_tip({9}, 500);
+    const Ran there = adit("ping unix:" + socket + " --count 2");
+    EXPECT_EQ(there.code, 0) << there.output;
+    EXPECT_THAT(there.output, HasSubstr("Bitcoin Core 31.99 or later"));
+    EXPECT_THAT(there.output, HasSubstr("regtest, block 500 of 500"));
+    EXPECT_THAT(there.output, HasSubstr("for block 501, 5000000000 sat"));
+    EXPECT_THAT(there.output, HasSubstr("transactions  0, "));
+    EXPECT_THAT(there.output, HasSubstr("agrees with ours"));
+    EXPECT_THAT(there.output, HasSubstr("round trips   2, "));
+  }
+  const ipc::MockNode old({.path = socket, .release = ipc::MockNode::Release::k30});
+  const Ran refused = adit("ping unix:" + socket);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.output, HasSubstr("Bitcoin Core 31 or later"));
+}
+#endif
+
 TEST_F(Cli, CheckOfWhatIsNoConfigurationSaysSo) {
   EXPECT_THAT(adit("check -c " + folder_ + "/none.toml").output, HasSubstr("there is no such file"));
   EXPECT_EQ(adit("check -c " + folder_ + "/none.toml").code, 2);
@@ -230,10 +285,10 @@ TEST_F(Cli, ARoleRefusesATemplateSourceItLacks) {
                                  "listen_address = \"127.0.0.1:0\"\n"
                                  "authority_secret_key = \"mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n\"\n"
                                  "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n"
-                                 "[template_provider_type.BitcoinCoreIpc]\nversion = 31\nnetwork = \"regtest\"\n");
+                                 "[template_provider_type.Sv2Tp]\naddress = \"127.0.0.1:8442\"\n");
   const Ran ran = adit("pool -c " + file);
   EXPECT_EQ(ran.code, 2);
-  EXPECT_THAT(ran.output, HasSubstr("the template source BitcoinCoreIpc is not here yet"));
+  EXPECT_THAT(ran.output, HasSubstr("the template source Sv2Tp is not here yet"));
   EXPECT_THAT(ran.output, HasSubstr("[template_provider_type.BitcoinRpc]"));
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/ping_node.h"
 #include "cli/serve.h"
 #include "net/deadline.h"
 #include "net/dial.h"
@@ -183,7 +184,16 @@ void print(const Options& options, const net::Peer& peer, const Report& report) 
   std::fflush(stdout);
 }
 
+/// A Bitcoin node's IPC socket, as Bitcoin Core's own options write it.
+constexpr std::string_view kSocketScheme = "unix:";
+
 int run(const Options& options) {
+  if (options.url.starts_with(kSocketScheme)) {
+    const auto pinged =
+        ping_node(options.url.substr(kSocketScheme.size()), options.count, std::chrono::seconds(options.deadline_s));
+    std::fflush(stdout);
+    return pinged ? kOk : give_up(kName, pinged.error(), code_of(pinged.error()));
+  }
   const auto peer = upstream::parse_url(options.url);
   if (!peer) return give_up(kName, peer.error(), kUsage);
   prepare_process();
@@ -209,10 +219,13 @@ int run(const Options& options) {
 }  // namespace
 
 Command add_ping(CLI::App& app) {
-  auto* ping = app.add_subcommand("ping", "Reach a Stratum V2 peer: path, round trips, health, certificate, clocks");
+  auto* ping = app.add_subcommand(
+      "ping", "Reach a Stratum V2 peer (path, round trips, health, certificate, clocks), or a Bitcoin node by IPC");
   auto options = std::make_shared<Options>();
-  ping->add_option("URL", options->url,
-                   "stratum2+tcp://HOST:PORT/AUTHORITY or stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT")
+  ping->add_option(
+          "URL", options->url,
+          "stratum2+tcp://HOST:PORT/AUTHORITY or stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT; or unix:PATH of a "
+          "Bitcoin node's IPC socket")
       ->required();
   ping->add_option("--count", options->count, "Round trips to measure")->check(CLI::Range(1, 1000))->capture_default_str();
   ping->add_option("--deadline", options->deadline_s, "Seconds for each step")
