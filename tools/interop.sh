@@ -5,7 +5,8 @@
 with_peers() {
   local name
   for name in "${PEERS_ALL[@]}"; do export "ADIT_PEER_${name^^}=$(peer_dir "$name")"; done
-  ADIT=$(binary release adit) ADIT_IROH_PEER=$(find "$ROOT/build/release/tests" -name adit_iroh_peer) PYTHONDONTWRITEBYTECODE=1 "$@"
+  ADIT=$(binary release adit) ADIT_IROH_PEER=$(find "$ROOT/build/release/tests" -name adit_iroh_peer) \
+    ADIT_NODE_SOURCES=$(find "$ROOT/build/release/tests" -name adit_node_sources) PYTHONDONTWRITEBYTECODE=1 "$@"
 }
 
 # bench-pool [ARGUMENTS]: our pool and SRI's under the same load, on the same node.
@@ -31,7 +32,7 @@ interop() {
   if [ $# -eq 0 ] || [ "$*" = oracle ]; then oracle_tests; fi
   [ "$*" != oracle ] || return 0
   for name in "$@"; do selected+=(-k "$name"); done
-  build release adit adit_iroh_peer
+  build release adit adit_iroh_peer adit_node_sources
   peers "${needed[@]}"
   say 'interop: Bitcoin Core, SRI and the npm package of iroh against build/release'
   with_peers python3 -u -m unittest discover -v -s "$ROOT/tests/interop" -p 'test_*.py' "${selected[@]}"

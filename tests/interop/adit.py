@@ -43,7 +43,8 @@ class Role:
 
 
 class Pool(Role):
-    def __init__(self, test, source, *, iroh=False, shares_per_minute=60.0, share_batch_size=1, threads=0, prefix=(), options=()):
+    def __init__(self, test, source, *, iroh=False, shares_per_minute=60.0, share_batch_size=1, threads=0, payout=PAYOUT, prefix=(),
+                 options=()):
         authority = test.folder / "authority.key"
         self.authority = test.run_to_end(ADIT, "keys", "authority", "--out", authority)
         self.monitoring = free_port()
@@ -53,7 +54,7 @@ listen_address = "127.0.0.1:{free_port()}"
 monitoring_address = "127.0.0.1:{self.monitoring}"
 monitoring_cache_refresh_secs = 1
 authority_secret_key_file = "{authority}"
-coinbase_reward_script = "addr({PAYOUT})"
+coinbase_reward_script = "addr({payout})"
 pool_signature = "adit interop"
 server_id = 1
 supported_extensions = [0x0002]
@@ -87,6 +88,16 @@ def rpc_source(node):
 url = "http://127.0.0.1:{node.port}"
 network = "regtest"
 cookie_file = "{node.cookie}"
+'''
+
+
+def ipc_source(node, network="regtest", fee_threshold=100, min_interval=1):
+    return f'''
+[template_provider_type.BitcoinCoreIpc]
+network = "{network}"
+socket = "{node.socket}"
+fee_threshold = {fee_threshold}
+min_interval = {min_interval}
 '''
 
 

@@ -14,28 +14,48 @@ SOMEBODY_ELSE = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jr
 
 
 class BitcoinCore:
-    def __init__(self, test):
+    def __init__(self, test, *options, chain="regtest", ipc=True, name="bitcoin"):
         self.test = test
-        self.folder = test.folder / "bitcoin"
+        self.folder = test.folder / name
         self.folder.mkdir()
         self.port = free_port()
-        self.cookie = self.folder / "regtest" / ".cookie"
+        self.cookie = self.folder / chain / ".cookie"
+        self.socket = self.folder / chain / "node.sock"
         self.ids = itertools.count()
         self.process = test.run_process(
-            "bitcoin-node", pathlib.Path(os.environ["ADIT_PEER_BITCOIN"]) / "bitcoin-node", "-regtest", f"-datadir={self.folder}",
+            f"{name}-node", pathlib.Path(os.environ["ADIT_PEER_BITCOIN"]) / "bitcoin-node", f"-chain={chain}", f"-datadir={self.folder}",
             "-server", f"-rpcport={self.port}", "-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1", "-listen=0", "-dnsseed=0", "-fixedseeds=0",
-            "-ipcbind=unix", "-printtoconsole=1")
+            "-printtoconsole=1",
+            # On regtest it looks at its whole mempool and its whole chain at each transaction and block, unless told not to.
+            "-checkmempool=0", "-checkblockindex=0",
+            *(["-ipcbind=unix"] if ipc else []), *options)
         self.wait()
 
     def wait(self):
         self.test.wait_until("the node answers", lambda: self.call("getblockchaininfo"), 60)
 
     def call(self, method, *parameters):
-        body = json.dumps({"jsonrpc": "1.0", "id": next(self.ids), "method": method, "params": parameters}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", body, {"Content-Type": "application/json"})
+        return self.answer_to(self.request(method, parameters))["result"]
+
+    def call_each(self, method, each, batch=500):
+        """One call with each of these as its only parameter, many to a request."""
+        results = []
+        for first in range(0, len(each), batch):
+            answers = self.answer_to([self.request(method, [one]) for one in each[first:first + batch]])
+            failed = [answer["error"] for answer in answers if answer["error"]]
+            if failed:
+                raise AssertionError(f"{method}: {failed[0]}")
+            results += [answer["result"] for answer in answers]
+        return results
+
+    def request(self, method, parameters):
+        return {"jsonrpc": "1.0", "id": next(self.ids), "method": method, "params": parameters}
+
+    def answer_to(self, requests):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", json.dumps(requests).encode(), {"Content-Type": "application/json"})
         request.add_header("Authorization", "Basic " + base64.b64encode(self.cookie.read_bytes()).decode())
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)["result"]
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
 
     def height(self):
         return self.call("getblockcount")
@@ -53,3 +73,11 @@ class BitcoinCore:
         self.process.kill()
         self.process.start()
         self.wait()
+
+    def stop_and_restart(self, deadline=30):
+        """As its operator would. Returns with what it ended: -9 if it was not over within the deadline."""
+        self.process.stop(deadline)
+        ended = self.process.child.returncode
+        self.process.start()
+        self.wait()
+        return ended

@@ -18,6 +18,9 @@ import urllib.request
 
 RESERVED = []  # What keeps the ports of this process from other tests that run beside it.
 
+# What takes longer than a minute or two in all, or needs a peer that takes long to build.
+whole_matrix = unittest.skipUnless(os.environ.get("ADIT_INTEROP") == "all", "./dev interop all")
+
 
 def free_port():
     """A port, of TCP and UDP, that no other test has until this process ends: for programs that do not say which port the system

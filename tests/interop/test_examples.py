@@ -21,3 +21,15 @@ class Examples(InteropTest):
         url = self.wait_until("the pool listens", lambda: pool.events("pool.listening"), 60)[0]["url"]
         Role(self, "miner", url, "--user", "example")
         self.wait_until("the node has blocks of the pool", lambda: node.height() > 1, 90)
+
+    def test_pool_on_a_bitcoin_node_by_ipc(self):
+        node = BitcoinCore(self)
+        node.mine_elsewhere(1, PAYOUT)
+        self.run_to_end(ADIT, "keys", "authority", "--out", self.folder / "authority.key")
+        source = "POOL__TEMPLATE_PROVIDER_TYPE__BITCOINCOREIPC__"
+        pool = Role(self, "pool", "-c", CONFIG / "pool-bitcoin-ipc.toml", env={
+            "POOL__LISTEN_ADDRESS": "127.0.0.1:0", "POOL__MONITORING_ADDRESS": "127.0.0.1:0", "POOL__IROH__BIND_ADDRESSES": "127.0.0.1:0",
+            "POOL__COINBASE_REWARD_SCRIPT": f"addr({PAYOUT})", f"{source}NETWORK": "regtest", f"{source}DATA_DIR": str(node.folder)})
+        url = self.wait_until("the pool listens", lambda: pool.events("pool.listening"), 60)[0]["url"]
+        Role(self, "miner", url, "--user", "example")
+        self.wait_until("the node has blocks of the pool", lambda: node.height() > 1, 90)

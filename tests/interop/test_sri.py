@@ -3,16 +3,13 @@ translator calls accepted may never have left it. Worker identities (extension 0
 
 ADIT_INTEROP=all adds what takes longer than a minute or two, or needs a peer that takes long to build.
 """
-import os
 import re
 import unittest
 
 from adit import EMBEDDED_SOURCE, Miner, Pool, Translator, assert_pays_us, rpc_source
 from bitcoin_core import BitcoinCore
-from processes import InteropTest
+from processes import InteropTest, whole_matrix
 from sri import SriClient, SriMiner, SriPool, SriTranslator
-
-whole_matrix = unittest.skipUnless(os.environ.get("ADIT_INTEROP") == "all", "./dev interop all")
 
 # What channels are opened with towards SRI's pool: a part of what our miner has, so that blocks come every second or so, and a
 # new target after a minute.
