@@ -17,6 +17,14 @@ bench_pool() {
   with_peers python3 -u "$ROOT/bench/pool_bench.py" --json "$ROOT/build/bench-pool.json" "$@"
 }
 
+# bench-templates [ARGUMENTS]: how long a tip takes from the node to a miner, by each way that work comes.
+bench_templates() {
+  deps peers
+  build release adit
+  peers bitcoin pool
+  with_peers python3 -u "$ROOT/bench/template_bench.py" --json "$ROOT/build/bench-templates.json" "$@"
+}
+
 # interop [--build-only [all] | [all] [NAME...]]: about two minutes' worth, or the whole matrix; NAME picks tests, as python's
 # unittest -k does; `oracle` is those of tests/oracle.
 interop() {
