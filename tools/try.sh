@@ -140,11 +140,15 @@ has_root() {
 # gcc: compiles the tree as it lies here, without iroh and tests, by the g++ and libstdc++ of Debian 13, in the root that
 # `./dev try trixie` left. Exits with $EX_DEFERRED where that is not in the cache.
 gcc_build() {
-  local dir
+  local dir missing
   has_root trixie || { say 'gcc: ./dev try trixie has left no root in the cache'; exit "$EX_DEFERRED"; }
   dir=$(root_dir trixie)
   needs_root gcc
   lock_root "$dir"
+  # That try may have been of a tree that needed less.
+  mapfile -t missing < <(DPKG_ADMINDIR=$dir/root/var/lib/dpkg missing_packages "${BUILD_PACKAGES[@]}")
+  [ "${#missing[@]}" -eq 0 ] || quietly "gcc: apt: installing ${missing[*]} in there" "$ROOT/build/gcc-apt.log" in_root "$dir" bash -c '
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"' - "${missing[@]}"
   # Always anew, so that no object is taken for another clone's; ccache has what is unchanged.
   IN_ROOT_SOURCE=$ROOT quietly 'gcc: no-iroh, without tests, by g++ of Debian 13' "$ROOT/build/gcc.log" in_root "$dir" bash -c '
     set -e
