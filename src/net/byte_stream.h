@@ -32,10 +32,14 @@ class ByteStream {
   /// in the message where the carrier has them).
   virtual Result<std::size_t> try_read(MutableBytes into) = 0;
 
+  /// False if try_read would surely return kWouldBlock, as far as is known without asking the system. Not after close().
+  [[nodiscard]] virtual bool may_read() const { return true; }
+
   /// Takes a prefix of `from` (not empty). Returns how many bytes were taken, at least 1. Errors as try_read.
   virtual Result<std::size_t> try_write(Bytes from) = 0;
 
-  /// Returns when try_read is worth calling (bytes, end or error). To be called only after try_read returned kWouldBlock.
+  /// Returns when try_read is worth calling (bytes, end or error). To be called only after try_read returned kWouldBlock, or
+  /// while may_read() is false.
   /// Cancelled by close() (then kClosed) or by Asio's cancellation (then kClosed too; the stream lives on).
   virtual asio::awaitable<Result<void>> wait_readable() = 0;
 

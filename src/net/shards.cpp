@@ -10,6 +10,8 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "net/watched_socket.h"
+
 namespace adit::net {
 namespace {
 
@@ -19,6 +21,7 @@ constexpr std::size_t kScratchFrames = kScratchBytes / 30;     // The smallest s
 }  // namespace
 
 Shard::Shard(unsigned index) : index_(index), context_(1), work_(context_.get_executor()) {
+  WatchedSocket::prepare(context_);
   // What a burst needs is there before it comes: buffers grown by the largest batch so far would be grown under load.
   scratch_.frames.reserve(kScratchFrames);
   scratch_.merged.reserve(kScratchFrames);

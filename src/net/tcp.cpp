@@ -14,12 +14,14 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/cancel_after.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/fd.h"
 #include "log/log.h"
 
 namespace adit::net {
@@ -45,6 +47,15 @@ std::string to_text(const tcp::endpoint& endpoint) {
     address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
   const auto text = address.to_string();
   return (address.is_v6() ? "[" + text + "]" : text) + ":" + std::to_string(endpoint.port());
+}
+
+/// Whom `socket` is connected to; the address of nobody if it no longer is.
+tcp::endpoint peer_of(int socket) {
+  tcp::endpoint peer;
+  auto size = static_cast<socklen_t>(peer.capacity());
+  if (::getpeername(socket, peer.data(), &size) != 0) return {};
+  peer.resize(size);
+  return peer;
 }
 
 void set_option(int socket, int level, int option, int value) {
@@ -78,21 +89,6 @@ CarrierFigures figures_of(const TcpInfo& info) {
           .congestion_window = std::uint64_t{beginning.tcpi_snd_cwnd} * beginning.tcpi_snd_mss,
           .mtu = beginning.tcpi_snd_mss};
 }
-
-/// Owns a descriptor on its way to another thread.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 Errc code_of_connect(const boost::system::error_code& error) {
   if (error == asio::error::connection_refused) return Errc::kRefused;
@@ -150,12 +146,11 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(Shard& shard, const 
 
 }  // namespace
 
-TcpStream::TcpStream(Socket socket, Duration silent_host) : socket_(std::move(socket)) {
-  boost::system::error_code ignored;
-  peer_ = socket_.remote_endpoint(ignored);
-  socket_.native_non_blocking(true, ignored);
-  opened_at_ = now_from_system().instant;
-  const int fd = socket_.native_handle();
+std::unique_ptr<TcpStream> TcpStream::over(asio::io_context& context, int fd, Duration silent_host) {
+  std::unique_ptr<TcpStream> stream(new TcpStream(context, fd));
+  if (!stream->socket_.is_open()) return nullptr;
+  stream->peer_ = peer_of(fd);
+  stream->opened_at_ = now_from_system().instant;
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   // Whole seconds. It is asked early and often, so that single losses mean nothing; the last option decides.
@@ -164,6 +159,7 @@ TcpStream::TcpStream(Socket socket, Duration silent_host) : socket_(std::move(so
   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, seconds / 10));
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 10);
   set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, seconds * 1000);
+  return stream;
 }
 
 TcpStream::~TcpStream() { close(CloseCode::kShutdown); }
@@ -184,29 +180,29 @@ std::unexpected<Error> TcpStream::dead(int system_error) {
 }
 
 Result<std::size_t> TcpStream::try_read(MutableBytes into) {
-  if (closed_) return fail(Errc::kClosed, "closed here");
+  if (!socket_.is_open()) return fail(Errc::kClosed, "closed here");
   if (failure_ != 0) return dead(failure_);
-  if (std::exchange(drained_, false)) return fail(Errc::kWouldBlock, {});
+  if (!socket_.may_read()) return fail(Errc::kWouldBlock, {});
   for (;;) {
-    const ssize_t count = ::recv(socket_.native_handle(), into.data(), into.size(), 0);
+    const ssize_t count = ::recv(socket_.fd(), into.data(), into.size(), 0);
     if (count > 0) {
-      // A short read emptied the socket: the next try can be answered without asking the kernel, as waiting asks it anyway.
-      drained_ = static_cast<std::size_t>(count) < into.size();
+      if (static_cast<std::size_t>(count) < into.size()) socket_.read_short();
       bytes_received_ += static_cast<std::uint64_t>(count);
       return static_cast<std::size_t>(count);
     }
     if (count == 0) return dead(kEnded);
     if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return fail(Errc::kWouldBlock, {});
-    return dead(errno);
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return dead(errno);
+    socket_.would_block();
+    return fail(Errc::kWouldBlock, {});
   }
 }
 
 Result<std::size_t> TcpStream::try_write(Bytes from) {
-  if (closed_) return fail(Errc::kClosed, "closed here");
+  if (!socket_.is_open()) return fail(Errc::kClosed, "closed here");
   if (failure_ != 0 && failure_ != kEnded) return dead(failure_);
   for (;;) {
-    const ssize_t count = ::send(socket_.native_handle(), from.data(), from.size(), MSG_NOSIGNAL);
+    const ssize_t count = ::send(socket_.fd(), from.data(), from.size(), MSG_NOSIGNAL);
     if (count > 0) {
       bytes_sent_ += static_cast<std::uint64_t>(count);
       return static_cast<std::size_t>(count);
@@ -217,43 +213,28 @@ Result<std::size_t> TcpStream::try_write(Bytes from) {
   }
 }
 
-asio::awaitable<Result<void>> TcpStream::wait_readable() {
-  if (closed_) co_return fail(Errc::kClosed, "closed here");
-  const auto [error] = co_await socket_.async_wait(Socket::wait_read, kAwait);
-  if (error) co_return fail(Errc::kClosed, "the wait was cancelled");
-  co_return Result<void>();
-}
+namespace {
 
-asio::awaitable<Result<void>> TcpStream::wait_writable() {
-  if (closed_) co_return fail(Errc::kClosed, "closed here");
-  const auto [error] = co_await socket_.async_wait(Socket::wait_write, kAwait);
-  if (error) co_return fail(Errc::kClosed, "the wait was cancelled");
-  co_return Result<void>();
-}
+asio::awaitable<Result<void>> closed_here() { co_return fail(Errc::kClosed, "closed here"); }
+
+}  // namespace
+
+asio::awaitable<Result<void>> TcpStream::wait_readable() { return socket_.is_open() ? socket_.wait_readable() : closed_here(); }
+
+asio::awaitable<Result<void>> TcpStream::wait_writable() { return socket_.is_open() ? socket_.wait_writable() : closed_here(); }
 
 bool TcpStream::wake_when_readable(const std::shared_ptr<asio::steady_timer>& woken) {
-  if (closed_) return false;
-  if (!waking_) waking_ = std::make_shared<bool>(false);
-  if (std::exchange(*waking_, true)) return true;
-  socket_.async_wait(Socket::wait_read, [waking = waking_, woken](const boost::system::error_code&) {
-    *waking = false;
-    woken->cancel();
-  });
-  return true;
+  return socket_.is_open() && socket_.wake_when_readable(woken);
 }
 
 void TcpStream::finish() {
-  if (closed_) return;
-  boost::system::error_code ignored;
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  if (socket_.is_open()) (void)::shutdown(socket_.fd(), SHUT_WR);
 }
 
 void TcpStream::close(CloseCode) {
-  if (closed_) return;
+  if (!socket_.is_open()) return;
   last_figures_ = TcpStream::figures();
-  closed_ = true;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  socket_.close();
 }
 
 ConnectionMetadata TcpStream::metadata() const {
@@ -266,8 +247,8 @@ ConnectionMetadata TcpStream::metadata() const {
   metadata.bytes_sent = bytes_sent_;
   metadata.opened_at = opened_at_;
   metadata.figures = last_figures_;
-  if (closed_) return metadata;
-  if (const auto info = info_of(const_cast<Socket&>(socket_).native_handle())) {
+  if (!socket_.is_open()) return metadata;
+  if (const auto info = info_of(socket_.fd())) {
     if (info->beginning.tcpi_rtt != 0) metadata.path_rtt = std::chrono::microseconds(info->beginning.tcpi_rtt);
     metadata.figures = figures_of(*info);
   }
@@ -275,8 +256,8 @@ ConnectionMetadata TcpStream::metadata() const {
 }
 
 std::optional<CarrierFigures> TcpStream::figures() const {
-  if (closed_) return std::nullopt;
-  const auto info = info_of(const_cast<Socket&>(socket_).native_handle());
+  if (!socket_.is_open()) return std::nullopt;
+  const auto info = info_of(socket_.fd());
   return info ? std::optional(figures_of(*info)) : std::nullopt;
 }
 
@@ -330,18 +311,11 @@ TcpListener::~TcpListener() { stop(); }
 namespace {
 
 /// Gives one accepted socket to its shard.
-void hand_over(Shard& shard, Descriptor descriptor, tcp protocol, Duration silent_host,
+void hand_over(Shard& shard, Fd descriptor, Duration silent_host,
                const std::shared_ptr<const TcpListener::OnStream>& on_stream) {
-  shard.post([&shard, protocol, silent_host, on_stream, descriptor = std::move(descriptor)]() mutable {
-    boost::system::error_code error;
-    TcpStream::Socket socket(shard.context());
-    const int fd = descriptor.release();
-    socket.assign(protocol, fd, error);
-    if (error) {
-      ::close(fd);
-      return;
-    }
-    (*on_stream)(shard, std::make_unique<TcpStream>(std::move(socket), silent_host));
+  shard.post([&shard, silent_host, on_stream, descriptor = std::move(descriptor)]() mutable {
+    auto stream = TcpStream::over(shard.context(), descriptor.release(), silent_host);
+    if (stream) (*on_stream)(shard, std::move(stream));
   });
 }
 
@@ -367,7 +341,7 @@ asio::awaitable<void> TcpListener::accept_loop(std::shared_ptr<State> state, Sha
     for (int i = 0; i < kAcceptsPerTurn; ++i) {
       const int fd = ::accept4(state->acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
-        hand_over(shards.next(), Descriptor(fd), state->bound.protocol(), state->silent_host, on_stream);
+        hand_over(shards.next(), Fd(fd), state->silent_host, on_stream);
         continue;
       }
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
@@ -410,10 +384,16 @@ asio::awaitable<Result<std::unique_ptr<ByteStream>>> dial_tcp(Shard& shard, TcpC
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     // What is left is shared out, so that a first address that swallows packets leaves time for the next.
     const auto left = (until - now_from_system().instant) / static_cast<Duration::rep>(endpoints.size() - i);
-    TcpStream::Socket socket(shard.context());
-    const auto [error] =
-        co_await socket.async_connect(endpoints[i], asio::cancel_after(std::max(left, Duration::zero()), kAwait));
-    if (!error) co_return std::make_unique<TcpStream>(std::move(socket), silent_host);
+    asio::basic_stream_socket<tcp, asio::io_context::executor_type> socket(shard.context());
+    auto [error] = co_await socket.async_connect(endpoints[i], asio::cancel_after(std::max(left, Duration::zero()), kAwait));
+    if (!error) socket.native_non_blocking(true, error);
+    if (!error) {
+      if (const int fd = socket.release(error); !error) {
+        auto stream = TcpStream::over(shard.context(), fd, silent_host);
+        if (stream) co_return std::move(stream);
+        error = asio::error::no_memory;
+      }
+    }
     code = code_of_connect(error);
     problem += (problem.empty() ? "" : "; ") + to_text(endpoints[i]) + ": " + reason_of_connect(code, error);
   }

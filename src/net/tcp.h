@@ -7,7 +7,6 @@
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
@@ -16,6 +15,7 @@
 #include "net/byte_stream.h"
 #include "net/shards.h"
 #include "net/transport_config.h"
+#include "net/watched_socket.h"
 
 namespace adit::net {
 
@@ -26,13 +26,13 @@ inline constexpr Duration kSilentHost = std::chrono::seconds(30);
 /// long, with bytes under way or without: then the kernel asks whether it is there.
 class TcpStream final : public ByteStream {
  public:
-  using Socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
-
-  /// `socket` is connected and belongs to the shard's loop.
-  explicit TcpStream(Socket socket, Duration silent_host = kSilentHost);
+  /// Takes `socket` over, which is connected and does not block; `context` is its shard's loop. Null if the system has no room
+  /// to watch it; it is closed then.
+  static std::unique_ptr<TcpStream> over(asio::io_context& context, int socket, Duration silent_host);
   ~TcpStream() override;
 
   Result<std::size_t> try_read(MutableBytes into) override;
+  [[nodiscard]] bool may_read() const override { return failure_ != 0 || socket_.may_read(); }
   Result<std::size_t> try_write(Bytes from) override;
   asio::awaitable<Result<void>> wait_readable() override;
   asio::awaitable<Result<void>> wait_writable() override;
@@ -43,18 +43,16 @@ class TcpStream final : public ByteStream {
   [[nodiscard]] std::optional<CarrierFigures> figures() const override;
 
  private:
+  TcpStream(asio::io_context& context, int socket) : socket_(context, socket) {}
   std::unexpected<Error> dead(int system_error);
 
-  Socket socket_;
-  asio::ip::tcp::endpoint peer_;
-  Instant opened_at_;
+  WatchedSocket socket_;
+  int failure_ = 0;  ///< The system's error that ended the stream; kEnded after a clean end.
   std::uint64_t bytes_received_ = 0;
   std::uint64_t bytes_sent_ = 0;
-  int failure_ = 0;                             ///< The system's error that ended the stream; kEnded after a clean end.
+  asio::ip::tcp::endpoint peer_;
+  Instant opened_at_;
   std::optional<CarrierFigures> last_figures_;  ///< When it was closed.
-  bool closed_ = false;                         ///< By our side.
-  std::shared_ptr<bool> waking_;                ///< Whether a wake is asked for; made with the first.
-  bool drained_ = true;                         ///< The last read emptied the socket: it would block.
 };
 
 /// A listening TCP socket.
