@@ -12,11 +12,9 @@ constexpr std::size_t kReadSize = 64 * 1024;
 
 }  // namespace
 
-void FrameReader::drop_used() {
-  if (const auto used = std::exchange(tail_used_, 0); used != 0) {
-    tail_.consume(used);
-    if (tail_.empty()) tail_.release();
-  }
+void FrameReader::drop_from_tail() {
+  tail_.consume(std::exchange(tail_used_, 0));
+  if (tail_.empty()) tail_.release();
 }
 
 Result<bool> FrameReader::read_some() {

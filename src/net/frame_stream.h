@@ -28,10 +28,17 @@ class FrameReader {
 
   /// The last read filled its buffer: others of the shard should run before the next.
   [[nodiscard]] bool greedy() const { return greedy_; }
-  void rested() { greedy_ = false; }
+  /// The reader goes on to wait: the last batch is not needed any more, and what was kept for it is given back.
+  void rested() {
+    drop_used();
+    greedy_ = false;
+  }
 
  private:
-  void drop_used();
+  void drop_used() {
+    if (tail_used_ != 0) drop_from_tail();
+  }
+  void drop_from_tail();
 
   Shard& shard_;
   ByteStream& stream_;

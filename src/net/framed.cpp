@@ -28,14 +28,13 @@ struct FramedConnection::State {
       : shard(home),
         stream(std::move(bytes)),
         codec(std::move(frames)),
-        options(std::move(limits)),
         reader(shard, *stream, *codec),
-        writer(*stream) {}
+        writer(*stream),
+        options(std::move(limits)) {}
 
   Shard& shard;
   std::unique_ptr<ByteStream> stream;
   std::unique_ptr<wire::FrameCodec> codec;
-  FramedOptions options;
   FrameReader reader;
   FrameWriter writer;
   bool pumping = false;
@@ -46,6 +45,7 @@ struct FramedConnection::State {
   /// Of a drain() that waits for the queue to empty, then for the end. Shared, since an abort unwinds that drain at any wait.
   std::shared_ptr<asio::steady_timer> drain_step;
   std::unique_ptr<asio::steady_timer> rest;  ///< Of a receive() that waits for the queue to shrink.
+  FramedOptions options;
 
   void end(CloseCode code) {
     if (std::exchange(closed, true)) return;
@@ -59,6 +59,46 @@ struct FramedConnection::State {
   void wake_drain() {
     if (drain_step) drain_step->cancel();
   }
+
+  /// What receive() does next.
+  enum class Step : std::uint8_t {
+    kBatch,  ///< It returns the shard's batch.
+    kWait,   ///< It waits until the stream is readable.
+    kPause,  ///< It waits as pause() does.
+    kOver,   ///< It fails, for the reason given.
+  };
+  /// Reads as far as receive() can go without waiting. `outcome`: of its last wait, and in the end why it fails.
+  Step receive_some(Result<void>& outcome) {
+    while (outcome) {
+      if (full() && !closed) return Step::kPause;
+      if (reader.greedy()) {
+        reader.rested();
+        return Step::kPause;
+      }
+      if (closed) {
+        outcome = fail(Errc::kClosed, "closed here");
+        break;
+      }
+      if (stream->may_read()) {
+        auto batch = reader.read_some();
+        if (batch) {
+          if (!*batch || draining) continue;
+          receiving = false;
+          return Step::kBatch;
+        }
+        if (!batch.error().is(Errc::kWouldBlock)) {
+          outcome = fail(std::move(batch.error()));
+          break;
+        }
+      }
+      reader.rested();
+      return Step::kWait;
+    }
+    receiving = false;
+    end(outcome.error().is(Errc::kProtocol) ? CloseCode::kProtocolError : CloseCode::kShutdown);
+    if (slow_reader) outcome = net::slow_reader(options);
+    return Step::kOver;
+  }
 };
 
 FramedConnection::FramedConnection(Shard& shard, std::unique_ptr<ByteStream> stream, std::unique_ptr<wire::FrameCodec> codec,
@@ -67,34 +107,32 @@ FramedConnection::FramedConnection(Shard& shard, std::unique_ptr<ByteStream> str
 
 FramedConnection::~FramedConnection() { close(CloseCode::kShutdown); }
 
+/// Waits until receive() may go on: until the queue has shrunk, or others of the shard have had their turn.
+asio::awaitable<void> FramedConnection::pause(std::shared_ptr<State> state) {
+  if (state->full()) {
+    state->rest = std::make_unique<asio::steady_timer>(state->shard.context(), asio::steady_timer::time_point::max());
+    boost::system::error_code woken;
+    co_await state->rest->async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    state->rest.reset();
+  } else {
+    co_await asio::post(state->shard.context(), asio::use_awaitable);
+  }
+}
+
+// Its frame is what an idle connection keeps and what each wake touches: what is seldom needed is done elsewhere.
 asio::awaitable<Result<FrameBatch>> FramedConnection::receive() {
   const auto state = state_;
   state->receiving = true;
+  Result<void> outcome;
   for (;;) {
-    if (state->full() && !state->closed) {
-      state->rest = std::make_unique<asio::steady_timer>(state->shard.context(), asio::steady_timer::time_point::max());
-      boost::system::error_code woken;
-      co_await state->rest->async_wait(asio::redirect_error(asio::use_awaitable, woken));
-      state->rest.reset();
-      continue;
+    const auto step = state->receive_some(outcome);
+    if (step == State::Step::kBatch) co_return FrameBatch(state->shard.scratch().frames);
+    if (step == State::Step::kOver) co_return fail(std::move(outcome.error()));
+    if (step == State::Step::kPause) {
+      co_await pause(state);
+    } else {
+      outcome = co_await state->stream->wait_readable();
     }
-    if (state->reader.greedy()) co_await asio::post(state->shard.context(), asio::use_awaitable);
-    auto batch = state->closed ? Result<bool>(fail(Errc::kClosed, "closed here")) : state->reader.read_some();
-    if (batch && *batch && !state->draining) {
-      state->receiving = false;
-      co_return FrameBatch(state->shard.scratch().frames);
-    }
-    if (batch) continue;
-    if (batch.error().is(Errc::kWouldBlock)) {
-      state->reader.rested();
-      const auto ready = co_await state->stream->wait_readable();
-      if (ready) continue;
-      batch = fail(ready.error());
-    }
-    state->receiving = false;
-    state->end(batch.error().is(Errc::kProtocol) ? CloseCode::kProtocolError : CloseCode::kShutdown);
-    if (state->slow_reader) co_return slow_reader(state->options);
-    co_return fail(std::move(batch.error()));
   }
 }
 

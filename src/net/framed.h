@@ -43,6 +43,7 @@ class FramedConnection final : public NetworkConnection {
 
  private:
   struct State;
+  static asio::awaitable<void> pause(std::shared_ptr<State> state);
   static asio::awaitable<void> pump(std::shared_ptr<State> state);
   static void flush(const std::shared_ptr<State>& state);
 
