@@ -11,7 +11,7 @@ import pathlib
 import subprocess
 import sys
 
-PROGRAMS = ["share_bench", "noise_bench", "sri_bench", "idle_memory", "iroh_echo"]
+PROGRAMS = ["share_bench", "noise_bench", "sri_bench", "idle_memory", "share_path", "iroh_echo"]
 
 # key: (what it is, what the ratio is over, bar as (kind, limit) or (kind, limit, "at least")). Rows without an entry are printed as they are.
 ROWS = {
@@ -51,6 +51,15 @@ ROWS = {
     "channels.extended.path_12.hashing": ("the same", "its own hashing", ("ratio", 1.3)),
     "channels.extended.path_12.floor": ("hashing alone of a share on an extended channel, path of 12", "SRI's whole share", None),
     "memory.idle_connection": ("idle TCP connection with an open channel and a job", None, ("value", 10)),
+    "path.flood": ("the pool's CPU of a share from the socket to its answer: 1,000 connections, each share a segment, as many as it takes", "a bare epoll server with the same bytes + the cryptography alone", ("ratio", 1.2)),
+    "path.flood.floor": ("the bare epoll server under that", None, None),
+    "path.flood.crypto": ("the cryptography of that share alone", None, None),
+    "path.paced": ("the same at 10,000 shares a second", "a bare epoll server with the same bytes + the cryptography alone", ("ratio", 1.2)),
+    "path.paced.floor": ("the bare epoll server under that", None, None),
+    "path.paced.crypto": ("the cryptography of that share alone", None, None),
+    "path.paced.each": ("the same, each share answered by itself", "a bare epoll server with the same bytes + the cryptography alone", ("ratio", 1.2)),
+    "path.paced.each.floor": ("the bare epoll server under that", None, None),
+    "path.paced.each.crypto": ("the cryptography of that share alone", None, None),
     "iroh.echo.p50": ("64 B echo through the bridge, p50", "pure-Rust client of the same crate", None),
     "iroh.echo.p50.rust": ("the same from pure Rust", None, None),
     "iroh.echo.many": ("64 B echoes a second through the bridge, 32 under way", "pure-Rust client", ("ratio", 0.95, "at least")),
