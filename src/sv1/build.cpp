@@ -139,6 +139,10 @@ void append_configure_result(std::string& out, const Id& id, const Configure& as
     key("info");
     result.append("true");
   }
+  for (const auto& [name, reason] : asked.unusable) {
+    key(name);
+    append_json_string(result, reason);
+  }
   for (const auto name : asked.unknown) {
     key(name);
     result.append("false");

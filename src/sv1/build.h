@@ -24,7 +24,7 @@ void append_error(std::string& out, const Id& id, Reject code, std::string_view 
 /// `session` names the subscriptions; letters and digits only.
 void append_subscribe_result(std::string& out, const Id& id, std::string_view session, const Extranonce& extranonce1,
                              std::size_t extranonce2_size);
-/// BIP310: each asked extension with what was granted.
+/// BIP310: each asked extension with true, false (not known here), or the reason why it cannot be had.
 void append_configure_result(std::string& out, const Id& id, const Configure& asked, std::uint32_t granted_mask);
 
 // ---- What miners send.

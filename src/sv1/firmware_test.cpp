@@ -154,8 +154,10 @@ TEST_F(Sv1Server, NerdMinersShortNonceIsANumber) {
 TEST_F(Sv1Server, NerdMinersBlankPaddedExtranonceIsRefusedAndTheMinerStays) {
   bring_up();
   for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(say(submit(R"("w","1","               1","698d9ae1","1a9a342a")")),
-              Lines{R"({"id":9,"result":null,"error":[20,"mining.submit: extranonce2 is not hex",null]})"});
+    EXPECT_EQ(
+        say(submit(R"("w","1","               1","698d9ae1","1a9a342a")")),
+        Lines{
+            R"({"id":9,"result":null,"error":[20,"mining.submit: extranonce2: \"               1\" is not hex of whole bytes, at most 32",null]})"});
     EXPECT_EQ(closed, "");
   }
 }
@@ -310,6 +312,26 @@ TEST_F(Sv1Server, NicehashMovesToAnotherExtranonce) {
   const std::uint8_t other[] = {0x08, 0x00, 0x00, 0x02};
   EXPECT_TRUE(server.set_extranonce(Extranonce(other), 4));
   EXPECT_EQ(take(), Lines{R"({"id":null,"method":"mining.set_extranonce","params":["08000002",4]})"});
+}
+
+// para#410, p2poolv2#105: proxies that write the sixth field empty.
+TEST_F(Sv1Server, AnEmptySixthParameterIsAShareWithoutVersionBits) {
+  bring_up();
+  EXPECT_EQ(say(submit(R"("w","1","00000001","65000000","00000001","")")), Lines{result("9", "true")});
+  ASSERT_EQ(submits.size(), 1u);
+  EXPECT_FALSE(submits[0].version_bits);
+}
+
+// BIP310: of each extension by itself, true, false or the reason.
+TEST_F(Sv1Server, OneUnusableOptionOfConfigureIsAnsweredByItsReasonAndTheOthersAreGranted) {
+  EXPECT_EQ(
+      say(R"({"id":1,"method":"mining.configure","params":[["version-rolling","minimum-difficulty"],{"version-rolling.mask":"1fffe000","minimum-difficulty.value":"x"}]})"
+          "\n"),
+      Lines{result(
+          "1",
+          R"({"version-rolling":true,"version-rolling.mask":"1fffe000","minimum-difficulty":"minimum-difficulty.value: \"x\" is not a difficulty of 0 or more"})")});
+  EXPECT_EQ(minimum, 0);
+  EXPECT_EQ(server.version_mask(), kVersionRollingMask);
 }
 
 // LuxorLabs/hashrateindex-api-python-client#6: the whole opening in one packet, which that pool answers by lot. Here each gets

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -58,7 +59,8 @@ class Extranonce {
 
 // ---- What miners send. Texts are views into the parser, valid until it parses the next line.
 
-/// mining.configure (BIP310). Extensions that we do not know are listed, to be answered with false.
+/// mining.configure (BIP310). Extensions that we do not know are listed, to be answered with false; those whose options cannot
+/// be read, to be answered with the reason. Neither takes another extension with it.
 struct Configure {
   struct VersionRolling {
     std::uint32_t mask = 0xffffffff;  ///< BIP310: absent means all bits.
@@ -68,7 +70,8 @@ struct Configure {
   std::optional<double> minimum_difficulty;
   bool subscribe_extranonce = false;
   bool info = false;
-  std::vector<std::string_view> unknown;  ///< At most 16.
+  std::vector<std::string_view> unknown;                           ///< At most 16.
+  std::vector<std::pair<std::string_view, std::string>> unusable;  ///< Name and reason.
 };
 struct Subscribe {
   std::string_view user_agent;  ///< Empty if not given.
@@ -83,7 +86,7 @@ struct Submit {
   Extranonce extranonce2;
   std::uint32_t ntime = 0;
   std::uint32_t nonce = 0;  ///< Fewer than eight digits are taken: NerdMiner leaves leading zeros out (NerdMiner_v2#822).
-  std::optional<std::uint32_t> version_bits;  ///< The sixth field (BIP310).
+  std::optional<std::uint32_t> version_bits;  ///< The sixth field (BIP310); unset if it is absent, null or an empty text.
 };
 struct ExtranonceSubscribe {};
 struct SuggestDifficulty {
@@ -102,7 +105,7 @@ struct UnknownMethod {
 /// A known method whose parameters cannot be read.
 struct BadParameters {
   std::string_view method;
-  std::string_view reason;  ///< A literal.
+  std::string_view reason;  ///< Names the parameter and the form that it came in.
 };
 
 using Call = std::variant<Configure, Subscribe, Authorize, Submit, ExtranonceSubscribe, SuggestDifficulty, SuggestTarget, Ping,

@@ -47,28 +47,83 @@ TEST_F(Sv1Parse, SubmitWithoutTheSixthFieldHasNoVersionBits) {
       call<Submit>(R"({"id":4,"method":"mining.submit","params":["w","1","00","00000000","00000000",null]})").version_bits);
 }
 
-TEST_F(Sv1Parse, HexOfTheWrongLengthOrAlphabetIsABadParameter) {
+// para#410, p2poolv2#105; ckpool takes it: proxies write the sixth field whether a miner rolls or not.
+TEST_F(Sv1Parse, AnEmptySixthFieldMeansNoVersionBits) {
+  const auto empty =
+      call<Submit>(R"({"id":4,"method":"mining.submit","params":["w","1","00000001","65000000","00000001",""]})");
+  EXPECT_FALSE(empty.version_bits);
+  EXPECT_EQ(empty.nonce, 1u);
+  EXPECT_EQ(empty.ntime, 0x65000000u);
+}
+
+TEST_F(Sv1Parse, EveryFormOfASubmitThatHasOneMeaningIsTaken) {
+  const auto usual =
+      call<Submit>(R"({"id":4,"method":"mining.submit","params":["7","12","0a00","0000c350","000000ff","00c00000"]})");
   for (const auto* params : {
-           R"(["w","1","00","0000000","00000000"])",         // ntime of 7 digits
-           R"(["w","1","00","000000000","00000000"])",       // of 9
-           R"(["w","1","00","0x000000","00000000"])",        // 0x
-           R"(["w","1","00"," 0000000","00000000"])",        // blank
-           R"(["w","1","00","00000000","0000000g"])",        // no digit
-           R"(["w","1","000","00000000","00000000"])",       // odd extranonce2
-           R"(["w","1","zz","00000000","00000000"])",        //
-           R"(["w","1","00","00000000","00000000","xyz"])",  // version bits
-           R"(["w","1","00","00000000","00000000","123456789"])",
-           R"(["w","1","00",1,"00000000"])",         // a number
-           R"(["w",1,"00","00000000","00000000"])",  //
-           R"(["w","1","00","00000000"])",           // too few
-           R"({"worker":"w"})",                      // no list
+           R"(["7","12","0x0a00","0x0000C350","0xff","0xc00000"])",      // as Ethereum's miners write hex
+           R"([7,12,"0A00",50000,255,12582912])",                        // numbers
+           R"(["7","12","0a00","0000c350","ff","c00000",null,"more"])",  // leading zeros absent, more fields
+           R"([7,"12","0a00",50000.0,2.55e2,"00C00000"])",               // whole numbers in another way
        }) {
-    const auto line = std::string(R"({"id":4,"method":"mining.submit","params":)") + params + "}";
-    EXPECT_EQ(call<BadParameters>(line).method, "mining.submit") << params;
+    const auto other = call<Submit>(std::string(R"({"id":4,"method":"mining.submit","params":)") + params + "}");
+    EXPECT_EQ(other.user, "7") << params;
+    EXPECT_EQ(other.job_id, "12") << params;
+    EXPECT_EQ(other.extranonce2, usual.extranonce2) << params;
+    EXPECT_EQ(other.ntime, usual.ntime) << params;
+    EXPECT_EQ(other.nonce, usual.nonce) << params;
+    EXPECT_EQ(other.version_bits, usual.version_bits) << params;
   }
-  const auto longest = std::string(R"({"id":4,"method":"mining.submit","params":["w","1",")") + std::string(66, '0') +
-                       R"(","00000000","00000000"]})";
-  EXPECT_EQ(call<BadParameters>(longest).method, "mining.submit");
+  EXPECT_EQ(call<Submit>(R"({"id":4,"method":"mining.submit","params":[null,"1","00","00000000","0"]})").user, "")
+      << "who has no name";
+}
+
+// Whoever reads the miner's log learns which parameter it was, and how it was written.
+TEST_F(Sv1Parse, AnErrorNamesTheParameterAndTheForm) {
+  const std::pair<std::string, std::string> cases[] = {
+      {R"(["w","1","00","0000000","00000000"])", R"(ntime: "0000000" is not 8 hex digits)"},
+      {R"(["w","1","00","000000000","00000000"])", R"(ntime: "000000000" is not 8 hex digits)"},
+      {R"(["w","1","00"," 0000000","00000000"])", R"(ntime: " 0000000" is not 8 hex digits)"},
+      {R"(["w","1","00",-1,"00000000"])", "ntime: the number -1 is not 8 hex digits"},
+      {R"(["w","1","00",4294967296,"00000000"])", "ntime: the number 4294967296 is not 8 hex digits"},
+      {R"(["w","1","00",1.5,"00000000"])", "ntime: the number 1.5 is not 8 hex digits"},
+      {R"(["w","1","00","00000000","0000000g"])", R"(nonce: "0000000g" is not 1 to 8 hex digits)"},
+      {R"(["w","1","00","00000000",""])", "nonce: an empty text is not 1 to 8 hex digits"},
+      {R"(["w","1","00","00000000",null])", "nonce: null is not 1 to 8 hex digits"},
+      {R"(["w","1","00","00000000"])", "nonce: missing; wanted: 1 to 8 hex digits"},
+      {R"(["w","1","000","00000000","00000000"])", R"(extranonce2: "000" is not hex of whole bytes, at most 32)"},
+      {R"(["w","1",7,"00000000","00000000"])", "extranonce2: the number 7 is not hex of whole bytes, at most 32"},
+      {R"(["w","1","zz","00000000","00000000"])", R"(extranonce2: "zz" is not hex of whole bytes, at most 32)"},
+      {R"(["w","1","00","00000000","00000000","xyz"])", R"(version bits: "xyz" is not 1 to 8 hex digits)"},
+      {R"(["w","1","00","00000000","00000000",[]])", "version bits: a list is not 1 to 8 hex digits"},
+      {R"(["w","1","00","00000000","00000000","123456789"])", R"(version bits: "123456789" is not 1 to 8 hex digits)"},
+      {R"(["w",true,"00","00000000","00000000"])", "job id: true is not the text of a notify"},
+      {R"([{},"1","00","00000000","00000000"])", "worker: an object is not a name of at most 512 bytes"},
+      {R"([])", "worker: missing; wanted: a name of at most 512 bytes"},
+      {R"({"worker":"w"})", "params: an object is not a list"},
+  };
+  for (const auto& [params, reason] : cases) {
+    const auto bad = call<BadParameters>(R"({"id":4,"method":"mining.submit","params":)" + params + "}");
+    EXPECT_EQ(bad.method, "mining.submit");
+    EXPECT_EQ(bad.reason, reason) << params;
+  }
+  const auto longest = call<BadParameters>(R"({"id":4,"method":"mining.submit","params":["w","1",")" + std::string(66, '0') +
+                                           R"(","00000000","00000000"]})");
+  EXPECT_EQ(longest.reason,
+            R"(extranonce2: "000000000000000000000000" and 42 characters more is not hex of whole bytes, at most 32)");
+  EXPECT_EQ(
+      call<BadParameters>("{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"w\",\"1\",\"\xff\xfe\",\"00000000\",\"0\"]}")
+          .reason,
+      "extranonce2: a text of 2 bytes, not all of them printable is not hex of whole bytes, at most 32");
+}
+
+TEST_F(Sv1Parse, AWorkersNameMayBeANumberOrAbsent) {
+  EXPECT_EQ(call<Authorize>(R"({"id":1,"method":"mining.authorize","params":[17,42]})").user, "17");
+  EXPECT_EQ(call<Authorize>(R"({"id":1,"method":"mining.authorize","params":[null,null]})").user, "");
+  EXPECT_EQ(call<Authorize>(R"({"id":1,"method":"mining.authorize","params":["w"]})").password, "");
+  EXPECT_EQ(call<BadParameters>(R"({"id":1,"method":"mining.authorize"})").reason,
+            "worker: missing; wanted: a name of at most 512 bytes");
+  EXPECT_EQ(call<BadParameters>(R"({"id":1,"method":"mining.authorize","params":[["w"]]})").reason,
+            "worker: a list is not a name of at most 512 bytes");
 }
 
 TEST_F(Sv1Parse, DeepNestingAndGarbageAreErrorsNotCrashes) {
@@ -121,13 +176,64 @@ TEST_F(Sv1Parse, ConfigureReadsBip310) {
   // Without parameters the mask is all bits.
   EXPECT_EQ(call<Configure>(R"({"id":1,"method":"mining.configure","params":[["version-rolling"]]})").version_rolling->mask,
             0xffffffffu);
-  call<BadParameters>(R"({"id":1,"method":"mining.configure","params":[["version-rolling"],{"version-rolling.mask":"zz"}]})");
-  call<BadParameters>(R"({"id":1,"method":"mining.configure","params":[]})");
+  EXPECT_EQ(call<BadParameters>(R"({"id":1,"method":"mining.configure","params":[]})").reason,
+            "extensions: missing; wanted: a list of names");
+}
+
+TEST_F(Sv1Parse, OptionsOfConfigureAreTakenInEveryFormThatHasOneMeaning) {
+  const auto rolling = [&](const std::string& options) {
+    const auto configure =
+        call<Configure>(R"({"id":1,"method":"mining.configure","params":["version-rolling",)" + options + "]}");
+    EXPECT_TRUE(configure.version_rolling) << options;
+    return configure.version_rolling.value_or(Configure::VersionRolling{});
+  };
+  for (const auto* none : {"null", "[]", "{}", R"({"version-rolling.mask":null,"version-rolling.min-bit-count":null})",
+                           R"({"version-rolling.mask":"","version-rolling.min-bit-count":""})"}) {
+    EXPECT_EQ(rolling(none).mask, 0xffffffffu) << none;
+    EXPECT_EQ(rolling(none).min_bit_count, 0u) << none;
+  }
+  for (const auto* same : {R"({"version-rolling.mask":"1fffe000","version-rolling.min-bit-count":2})",
+                           R"({"version-rolling.mask":"0x1FFFE000","version-rolling.min-bit-count":"2"})",
+                           R"({"version-rolling.mask":536862720,"version-rolling.min-bit-count":2.0})"}) {
+    EXPECT_EQ(rolling(same).mask, 0x1fffe000u) << same;
+    EXPECT_EQ(rolling(same).min_bit_count, 2u) << same;
+  }
+  EXPECT_EQ(call<Configure>(
+                R"({"id":1,"method":"mining.configure","params":[["minimum-difficulty"],{"minimum-difficulty.value":"2048"}]})")
+                .minimum_difficulty,
+            2048);
+}
+
+TEST_F(Sv1Parse, OneUnusableOptionOfConfigureTakesNoOtherWithIt) {
+  const auto configure = call<Configure>(
+      R"({"id":1,"method":"mining.configure","params":[[7,"version-rolling","minimum-difficulty",null,"subscribe-extranonce"],)"
+      R"({"version-rolling.mask":"1fffe000","version-rolling.min-bit-count":33,"minimum-difficulty.value":512}]})");
+  EXPECT_FALSE(configure.version_rolling);
+  EXPECT_EQ(configure.minimum_difficulty, 512);
+  EXPECT_TRUE(configure.subscribe_extranonce);
+  ASSERT_EQ(configure.unusable.size(), 1u);
+  EXPECT_EQ(configure.unusable[0].first, "version-rolling");
+  EXPECT_EQ(configure.unusable[0].second, "version-rolling.min-bit-count: the number 33 is not a number of bits, 0 to 32");
+  const auto neither = call<Configure>(
+      R"({"id":1,"method":"mining.configure","params":[["version-rolling","minimum-difficulty","version-rolling","info"],"1fffe000"]})");
+  ASSERT_EQ(neither.unusable.size(), 2u);
+  EXPECT_EQ(neither.unusable[0].second, R"(the options: "1fffe000" is not an object)");
+  EXPECT_TRUE(neither.info);
+  const auto absent = call<Configure>(R"({"id":1,"method":"mining.configure","params":[["minimum-difficulty"]]})");
+  ASSERT_EQ(absent.unusable.size(), 1u);
+  EXPECT_EQ(absent.unusable[0].second, "minimum-difficulty.value: missing; wanted: a difficulty of 0 or more");
 }
 
 TEST_F(Sv1Parse, SuggestionsMustBePositiveNumbers) {
   EXPECT_EQ(call<SuggestDifficulty>(R"({"id":1,"method":"mining.suggest_difficulty","params":[0.0014]})").difficulty, 0.0014);
   EXPECT_EQ(call<SuggestDifficulty>(R"({"id":1,"method":"mining.suggest_difficulty","params":[1000]})").difficulty, 1000);
+  EXPECT_EQ(call<SuggestDifficulty>(R"({"id":1,"method":"mining.suggest_difficulty","params":["1000"]})").difficulty, 1000)
+      << "text, in the base that its writers use";
+  EXPECT_EQ(call<SuggestDifficulty>(R"({"id":1,"method":"mining.suggest_difficulty","params":["0.5",null]})").difficulty, 0.5);
+  EXPECT_EQ(call<BadParameters>(R"({"id":1,"method":"mining.suggest_difficulty","params":[0]})").reason,
+            "difficulty: the number 0 is not a number above 0");
+  EXPECT_EQ(call<BadParameters>(R"({"id":1,"method":"mining.suggest_difficulty","params":["0x10"]})").reason,
+            R"(difficulty: "0x10" is not a number above 0)");
   for (const auto* value : {"0", "-1", "null", "\"x\"", "[]", "1e999"}) {
     const auto line = std::string(R"({"id":1,"method":"mining.suggest_difficulty","params":[)") + value + "]}";
     const auto request = parser_.from_client(line);
@@ -136,6 +242,11 @@ TEST_F(Sv1Parse, SuggestionsMustBePositiveNumbers) {
   const auto target = call<SuggestTarget>(
       R"({"id":1,"method":"mining.suggest_target","params":["00000000ffff0000000000000000000000000000000000000000000000000000"]})");
   EXPECT_EQ(bitcoin::difficulty_from_target(target.target), 1);
+  const auto shorter = call<SuggestTarget>(
+      R"({"id":1,"method":"mining.suggest_target","params":["0xFFFF0000000000000000000000000000000000000000000000000000"]})");
+  EXPECT_EQ(shorter.target, target.target);
+  EXPECT_EQ(call<BadParameters>(R"({"id":1,"method":"mining.suggest_target","params":[1]})").reason,
+            "target: the number 1 is not 1 to 64 hex digits");
 }
 
 // The notify of slushpool's Stratum manual (the protocol's first description).
@@ -174,6 +285,22 @@ TEST_F(Sv1Parse, AnswersOfPoolsAreReadInTheirKinds) {
   ASSERT_TRUE(refused);
   EXPECT_EQ(std::get<Response>(*refused).error->code, 23);
   EXPECT_EQ(std::get<Response>(*refused).error->message, "Low difficulty share");
+}
+
+TEST_F(Sv1Parse, PoolsMayWriteNumbersAsTextToo) {
+  const auto difficulty = parser_.from_server(R"({"id":null,"method":"mining.set_difficulty","params":["512"]})");
+  ASSERT_TRUE(difficulty);
+  EXPECT_EQ(std::get<SetDifficulty>(*difficulty).difficulty, 512);
+  const auto extranonce = parser_.from_server(R"({"id":null,"method":"mining.set_extranonce","params":["0xab","4"]})");
+  ASSERT_TRUE(extranonce);
+  EXPECT_EQ(std::get<SetExtranonce>(*extranonce).extranonce2_size, 4u);
+  std::string line(kNotify);
+  line.replace(line.find("false"), 5, "1");
+  line.replace(line.find("\"bf\""), 4, "17");
+  const auto notify = parser_.from_server(line);
+  ASSERT_TRUE(notify);
+  EXPECT_TRUE(std::get<Notify>(*notify).clean_jobs);
+  EXPECT_EQ(std::get<Notify>(*notify).job_id, "17");
 }
 
 TEST_F(Sv1Parse, AHostilePoolCannotHandInWhatAMinerCannotHold) {
