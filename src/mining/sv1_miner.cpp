@@ -96,14 +96,21 @@ void Sv1Miner::on_bytes(Bytes bytes, const Now& now) {
   owner_.on_touched(*this);
 }
 
-void Sv1Miner::on_subscribe(std::string_view) {
-  subscribed_ = true;
-  owner_.on_subscribed(*this);
+Result<sv1::Subscription> Sv1Miner::on_subscribe(std::string_view) {
+  auto index = owner_.on_subscribe(*this);
+  if (!index) {
+    end(index.error().message());
+    return fail(std::move(index.error()));
+  }
+  index_ = *index;
+  std::array<std::uint8_t, kExtranonce1Size> bytes{};
+  store_be(bytes.data(), *index_);
+  return sv1::Subscription{.extranonce1 = sv1::Extranonce(bytes), .extranonce2_size = shared_.policy.extranonce2_size};
 }
 
-void Sv1Miner::attach(Sv1Channel& channel, std::uint16_t local_index) {
+void Sv1Miner::attach(Sv1Channel& channel) {
   link_ = &channel;
-  local_index_ = local_index;
+  if (const auto* job = channel.channel ? channel.channel->current() : nullptr) notify(*job, true);
 }
 
 void Sv1Miner::renew_version_mask() { server_.allow_version_rolling(shared_.version_mask); }
@@ -123,24 +130,12 @@ void Sv1Miner::on_minimum_difficulty(double difficulty) {
 
 void Sv1Miner::on_ready() {
   vardiff_.reset(shared_.now.instant);
-  if (const auto* job = channel() ? channel()->current() : nullptr) notify(*job, true);
+  workless_since_ = shared_.now.instant;
+  owner_.on_ready(*this);
 }
 
-void Sv1Miner::on_channel_open() {
-  owner_.on_touched(*this);
-  if (server_.awaits_subscribe_answer()) {
-    const auto answered = server_.subscribed(extranonce1(channel()->extranonce_prefix()), shared_.policy.extranonce2_size);
-    if (!answered) end(answered.error().message());
-  } else if (const auto* job = channel()->current()) {
-    notify(*job, true);  // A channel that others mine on already: it is told what they mine.
-  }
-}
-
-sv1::Extranonce Sv1Miner::extranonce1(Bytes prefix) const {
-  std::array<std::uint8_t, kMaxExtranonce> bytes{};
-  auto end = std::ranges::copy(prefix, bytes.begin()).out;
-  for (std::size_t i = link_->index_size; i > 0; --i) *end++ = static_cast<std::uint8_t>(local_index_ >> (8 * (i - 1)));
-  return sv1::Extranonce(Bytes(bytes).first(prefix.size() + channel()->extranonce_size() - shared_.policy.extranonce2_size));
+std::size_t Sv1Miner::filled() const {
+  return channel()->extranonce_size() - kExtranonce1Size - shared_.policy.extranonce2_size;
 }
 
 std::optional<sv1::Reject> Sv1Miner::on_submit(const sv1::Submit& submit) {
@@ -161,19 +156,15 @@ std::optional<sv1::Reject> Sv1Miner::judge(const sv1::Submit& submit) {
   }
 
   std::array<std::uint8_t, kMaxExtranonce> extranonce{};
-  const std::size_t size = link_->channel->extranonce_size();
-  for (std::size_t i = 0; i < link_->index_size; ++i) {
-    extranonce[i] = static_cast<std::uint8_t>(local_index_ >> (8 * (link_->index_size - 1 - i)));
-  }
-  std::ranges::copy(submit.extranonce2.bytes(),
-                    extranonce.begin() + static_cast<std::ptrdiff_t>(size - submit.extranonce2.size()));
+  store_be(extranonce.data() + filled(), *index_);
+  std::ranges::copy(submit.extranonce2.bytes(), extranonce.begin() + static_cast<std::ptrdiff_t>(filled() + kExtranonce1Size));
 
   channels::Share share;
   share.job_id = sent->upstream_id;
   share.nonce = submit.nonce;
   share.ntime = submit.ntime;
   share.version = sent->version | (submit.version_bits.value_or(0) & sent->version_mask);  // BIP310
-  share.extranonce = Bytes(extranonce).first(size);
+  share.extranonce = Bytes(extranonce).first(channel()->extranonce_size());
 
   const auto checked = link_->channel->check(share, shared_.now.unix_time);
   const bool as_told = checked.hash <= sent->target;
@@ -218,13 +209,9 @@ void Sv1Miner::notify(const channels::ClientJob& job, bool clean) {
   if (!server_.ready() || !ended_.empty()) return;
   owner_.on_touched(*this);
 
-  // BIP310's mask before the job it applies to; then the extranonce and the difficulty, which count from the next notify on.
+  // BIP310's mask before the job it applies to; then the difficulty, which counts from the next notify on.
   const std::uint32_t allowed = job.rules.version_mask & shared_.version_mask;
   server_.allow_version_rolling(allowed);
-  if (!server_.set_extranonce(extranonce1(job.prefix()), shared_.policy.extranonce2_size)) {
-    end("its extranonce changed and it takes no mining.set_extranonce: it has to subscribe again");
-    return;
-  }
   const double difficulty = difficulty_for(job.target);
   told_target_ = bitcoin::target_from_difficulty(difficulty);
   server_.set_difficulty(difficulty);
@@ -248,7 +235,10 @@ void Sv1Miner::notify(const channels::ClientJob& job, bool clean) {
   sv1::Notify notify;
   notify.job_id = hex_of(last_job_id_);
   notify.prev_hash = job.rules.prev_hash;
+  notify.coinbase1.reserve(job.work->coinbase_prefix.size() + kMaxExtranonce);
   notify.coinbase1 = job.work->coinbase_prefix;
+  notify.coinbase1.insert(notify.coinbase1.end(), job.prefix().begin(), job.prefix().end());
+  notify.coinbase1.insert(notify.coinbase1.end(), filled(), 0x00);
   notify.coinbase2 = job.work->coinbase_suffix;
   notify.merkle_path = job.work->merkle_path;
   notify.version = version;
@@ -271,6 +261,7 @@ void Sv1Miner::set_hash_rate(double hash_rate_hps) {
 }
 
 void Sv1Miner::detach() {
+  if (channel() != nullptr && channel()->current() != nullptr) workless_since_ = shared_.now.instant;
   link_ = nullptr;
   left_job_id_ = last_job_id_;
   sent_jobs_.clear();
@@ -279,7 +270,6 @@ void Sv1Miner::detach() {
 
 void Sv1Miner::end(std::string reason) {
   if (!ended_.empty()) return;
-  server_.refuse_subscribe(reason);
   ended_ = std::move(reason);
   owner_.on_touched(*this);
 }
@@ -289,12 +279,13 @@ void Sv1Miner::on_tick() {
   const Instant now = shared_.now.instant;
   const Sv1Policy& policy = shared_.policy;
   if (!server_.ready()) {
-    if (now - connected_at_ >= policy.handshake_timeout) {
-      end(server_.awaits_subscribe_answer() ? "no pool to work for" : "it did not subscribe and authorize in time");
-    }
+    if (now - connected_at_ >= policy.handshake_timeout) end("it did not subscribe and authorize in time");
     return;
   }
-  if (channel() == nullptr) return;
+  if (channel() == nullptr || channel()->current() == nullptr) {
+    if (now - workless_since_ >= policy.work_timeout) end("no pool to work for");
+    return;
+  }
   if (policy.vardiff && !sent_jobs_.empty()) {
     if (const auto corrected = vardiff_.update(now, hash_rate_, clamp_hash_rate(policy.min_hash_rate_hps, 0))) {
       set_hash_rate(*corrected);

@@ -25,6 +25,10 @@ namespace adit::mining {
 
 class Sv1Miner;
 
+/// Bytes of an SV1 miner's extranonce1. They are its owner's own, so that they are known before there is a channel and stay the
+/// same whatever happens upstream.
+inline constexpr std::size_t kExtranonce1Size = 2;
+
 /// What applies to every SV1 miner of a role.
 struct Sv1Policy {
   std::uint8_t extranonce2_size = 4;              ///< Bytes that a miner rolls.
@@ -34,6 +38,8 @@ struct Sv1Policy {
   Duration keepalive = std::chrono::seconds(60);  ///< A miner without news for so long gets its job anew; 0: never.
   /// From a miner's connection until it is subscribed and authorized: cgminer gives up after 60 s itself.
   Duration handshake_timeout = std::chrono::seconds(90);
+  /// A miner that mines and has had no job for so long is sent away, so that its firmware turns to its next pool.
+  Duration work_timeout = std::chrono::minutes(3);
 };
 
 /// What the miners of one owner have done since the start.
@@ -61,14 +67,15 @@ struct Sv1Shared {
 ///
 /// The extranonce of a share, as the upstream sees it (SV2 05 §5.2.3):
 ///
-///     upstream's prefix | local index | zeros | miner's extranonce2
-///     \____________ extranonce1 ____________/
+///     upstream's prefix | zeros | extranonce1 | extranonce2
+///                       \____ the rollable extranonce ____/
 ///
-/// The local index has index_size bytes and tells the miners of one channel apart; zeros fill what the upstream gave beyond.
+/// extranonce1 tells the owner's miners apart, extranonce2 is what a miner rolls, zeros fill what the upstream gave beyond.
+/// What stands before extranonce1 is the end of what the miner knows as the first part of its coinbase, so the upstream may
+/// change it with every job.
 struct Sv1Channel {
   std::uint32_t request_id = 0;  ///< Of its open.
   Instant open_sent{};
-  std::size_t index_size = 0;
   std::vector<Sv1Miner*> members;
   std::optional<channels::ClientChannel> channel;  ///< Once the open is answered.
   Instant job_since{};                             ///< When the channel's current job became active.
@@ -82,10 +89,15 @@ struct Sv1Channel {
 class Sv1Owner {
  public:
   virtual ~Sv1Owner() = default;
-  /// The miner has subscribed: it is to be attached to a channel, now or once there is one.
-  virtual void on_subscribed(Sv1Miner& miner) = 0;
+  /// The miner subscribes: the number that stands in its extranonce1, big-endian, and that no other miner of the owner has as
+  /// long as this one lives. An error's message is answered, and ends the miner.
+  virtual Result<std::uint16_t> on_subscribe(Sv1Miner& miner) = 0;
+  /// The miner has subscribed and authorized: it is to be attached to a channel, now or once there is one.
+  virtual void on_ready(Sv1Miner& miner) = 0;
   /// A share of the miner's channel that meets the channel's target. `worker` is the user that it was submitted for.
   virtual void on_share(Sv1Miner& miner, const channels::Share& share, std::string_view worker, bool block) = 0;
+  /// A share, or an authorize, of that worker was refused, as it may not mine here.
+  virtual void on_worker_refused(Sv1Miner& miner, std::string_view worker) = 0;
   /// The miner has output, or has ended.
   virtual void on_touched(Sv1Miner& miner) = 0;
 };
@@ -105,13 +117,11 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   [[nodiscard]] bool established() const override { return server_.ready(); }
 
   // ---- What the owner does.
-  /// Its shares go to `channel` from now on; on_channel_open() is called once that is open. `local_index` is its own there.
-  void attach(Sv1Channel& channel, std::uint16_t local_index);
+  /// Its shares go to `channel` from now on; gives it the channel's current job, if there is one.
+  void attach(Sv1Channel& channel);
   /// It has no channel any more; the connection stays.
   void detach();
-  /// Its channel is open: answers the subscribe that waits for it.
-  void on_channel_open();
-  /// Sends `job`, of its channel, with the difficulty and extranonce that go with it.
+  /// Sends `job`, of its channel, with the difficulty that goes with it.
   void notify(const channels::ClientJob& job, bool clean);
   /// BIP310's mask has changed (Sv1Shared::version_mask).
   void renew_version_mask();
@@ -129,13 +139,14 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   [[nodiscard]] std::uint64_t number() const { return number_; }
   [[nodiscard]] const std::string& peer() const { return peer_; }
   [[nodiscard]] const sv1::Server& server() const { return server_; }
-  /// It has subscribed, and is not sent away.
-  [[nodiscard]] bool wants_channel() const { return subscribed_ && ended_.empty(); }
+  /// It has subscribed and authorized, and is not sent away.
+  [[nodiscard]] bool wants_channel() const { return server_.ready() && ended_.empty(); }
   /// What it is attached to; null: nothing.
   [[nodiscard]] Sv1Channel* link() const { return link_; }
   /// The channel that takes its shares; null while there is none.
   [[nodiscard]] const channels::ClientChannel* channel() const { return link_ && link_->channel ? &*link_->channel : nullptr; }
-  [[nodiscard]] std::uint16_t local_index() const { return local_index_; }
+  /// The number in its extranonce1; unset before it has subscribed.
+  [[nodiscard]] std::optional<std::uint16_t> index() const { return index_; }
   [[nodiscard]] double hash_rate_hps() const { return hash_rate_; }
   [[nodiscard]] std::uint64_t shares_accepted() const { return shares_accepted_; }
   [[nodiscard]] std::uint64_t shares_rejected() const { return shares_rejected_; }
@@ -153,8 +164,9 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   };
   static constexpr std::size_t kMaxSentJobs = 64;
 
-  void on_subscribe(std::string_view user_agent) override;
+  Result<sv1::Subscription> on_subscribe(std::string_view user_agent) override;
   bool on_authorize(std::string_view user, std::string_view password) override;
+  void on_worker_refused(std::string_view user) override { owner_.on_worker_refused(*this, user); }
   void on_suggest_difficulty(double difficulty) override;
   void on_minimum_difficulty(double difficulty) override;
   void on_ready() override;
@@ -163,8 +175,8 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   void renew_job();
   void set_hash_rate(double hash_rate_hps);
   [[nodiscard]] double difficulty_for(const bitcoin::U256& channel_target) const;
-  /// `prefix`, the local index, zeros.
-  [[nodiscard]] sv1::Extranonce extranonce1(Bytes prefix) const;
+  /// Bytes of the channel's extranonce before extranonce1.
+  [[nodiscard]] std::size_t filled() const;
 
   Sv1Owner& owner_;
   Sv1Shared& shared_;
@@ -174,10 +186,9 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   Instant connected_at_;
   std::string ended_;
 
-  bool subscribed_ = false;
   bool marked_ = false;  ///< By the owner.
+  std::optional<std::uint16_t> index_;
   Sv1Channel* link_ = nullptr;
-  std::uint16_t local_index_ = 0;  ///< Big-endian in the link's index_size bytes.
 
   double hash_rate_;
   double minimum_difficulty_ = 0;  ///< Asked for by the miner (mining.configure).
@@ -188,6 +199,7 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   std::uint32_t left_job_id_ = 0;  ///< Up to this one they are of channels that were left.
   bitcoin::U256 told_target_;      ///< Of the last difficulty sent.
   Instant notified_at_{};
+  Instant workless_since_{};       ///< Ready, or detached from its last channel, since then; if there is no job.
   channels::SeenShares local_seen_;
 
   std::uint64_t shares_accepted_ = 0;

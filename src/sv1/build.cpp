@@ -83,12 +83,6 @@ void append_set_version_mask(std::string& out, std::uint32_t mask) {
   out.append(kCallEnd);
 }
 
-void append_set_extranonce(std::string& out, const Extranonce& extranonce1, std::size_t extranonce2_size) {
-  append_notification(out, "mining.set_extranonce");
-  append_quoted_hex(out, extranonce1.bytes());
-  out.append(",").append(std::to_string(extranonce2_size)).append(kCallEnd);
-}
-
 void append_result(std::string& out, const Id& id, std::string_view result) {
   out.append(R"({"id":)").append(id.json()).append(R"(,"result":)").append(result).append(",\"error\":null}\n");
 }

@@ -15,7 +15,6 @@ void append_notify(std::string& out, const Notify& job);
 /// A whole number is written without a fraction: firmware that reads integers gets one.
 void append_set_difficulty(std::string& out, double difficulty);
 void append_set_version_mask(std::string& out, std::uint32_t mask);
-void append_set_extranonce(std::string& out, const Extranonce& extranonce1, std::size_t extranonce2_size);
 
 /// `{"id":…,"result":…,"error":null}`; `result` is JSON.
 void append_result(std::string& out, const Id& id, std::string_view result);

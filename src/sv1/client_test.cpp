@@ -128,11 +128,12 @@ TEST_F(Sv1Client, UnansweredSubmitsAreBounded) {
 /// Our two sides against each other.
 class Pool : public ServerHandler {
  public:
-  void on_subscribe(std::string_view) override {
-    const std::uint8_t prefix[] = {0xaa, 0xbb};
-    (void)server.subscribed(Extranonce(prefix), 2);
+  Result<Subscription> on_subscribe(std::string_view) override {
+    const std::uint8_t own[] = {0xaa, 0xbb};
+    return Subscription{.extranonce1 = Extranonce(own), .extranonce2_size = 2};
   }
   bool on_authorize(std::string_view, std::string_view) override { return true; }
+  void on_worker_refused(std::string_view) override {}
   void on_suggest_difficulty(double) override {}
   void on_minimum_difficulty(double) override {}
   void on_ready() override {

@@ -9,8 +9,8 @@ enum class Errc {
   kLineTooLong,  ///< A line reached the limit before its end: cut the connection off, there is no way to find the next message.
   kNotJson,      ///< Not one JSON value, or nested too deeply: answer with an error, count it.
   kNotSv1,       ///< JSON, but neither a request, a response nor a notification: answer with an error, count it.
-  kAbuse,        ///< Too many malformed lines, or more requests than may wait: cut the connection off.
-  kTimedOut,     ///< The miner did not subscribe and authorize in time, or no pool was there to give it work.
+  kAbuse,        ///< Too many malformed lines: cut the connection off.
+  kTimedOut,     ///< The miner did not subscribe and authorize in time.
   kRefused,      ///< The server refused subscribe or authorize: the message has its words.
   kUnexpected,   ///< The server broke the order of the protocol.
 };

@@ -2,8 +2,26 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
+
+#include "base/invariant.h"
 
 namespace adit::sv1 {
+
+void AuthorizedWorkers::add(std::string_view user) {
+  const std::size_t name = std::hash<std::string_view>()(user);
+  const auto place = std::ranges::lower_bound(names_, name);
+  if (place != names_.end() && *place == name) return;
+  if (names_.size() < kRemembered) {
+    names_.insert(place, name);
+  } else {
+    more_ = true;
+  }
+}
+
+bool AuthorizedWorkers::contains(std::string_view user) const {
+  return more_ || std::ranges::binary_search(names_, std::hash<std::string_view>()(user));
+}
 
 Server::Server(Parser& parser, ServerHandler& handler, std::string session_id)
     : parser_(parser), handler_(handler), session_id_(std::move(session_id)) {}
@@ -11,7 +29,7 @@ Server::Server(Parser& parser, ServerHandler& handler, std::string session_id)
 Result<void> Server::receive(Bytes bytes) {
   while (!bytes.empty()) {
     const std::size_t taken = reader_.feed(bytes);
-    if (taken == 0) return fail(Errc::kAbuse, "too many requests behind a subscribe that has no answer yet");
+    ADIT_INVARIANT(taken != 0);
     bytes = bytes.subspan(taken);
     ADIT_CHECK(drain());
   }
@@ -19,26 +37,20 @@ Result<void> Server::receive(Bytes bytes) {
 }
 
 Result<void> Server::drain() {
-  if (draining_) return {};
-  draining_ = true;
-  Result<void> result;
-  while (result && !pending_subscribe_) {
+  while (true) {
     auto line = reader_.next();
     if (!line) {
       no(Id(), Reject::kOther, line.error().message());
-      result = fail(std::move(line.error()));
-      break;
+      return fail(std::move(line.error()));
     }
-    if (!*line) break;
+    if (!*line) return {};
     auto request = parser_.from_client(**line);
     if (!request) {
-      result = malformed(request.error());
+      ADIT_CHECK(malformed(request.error()));
     } else if (*request) {
       handle(**request);
     }
   }
-  draining_ = false;
-  return result;
 }
 
 Result<void> Server::malformed(const Error& error) {
@@ -49,30 +61,6 @@ Result<void> Server::malformed(const Error& error) {
 
 void Server::handle(const Request& request) {
   std::visit([&](const auto& call) { on(request.id, call); }, request.call);
-}
-
-Result<void> Server::subscribed(const Extranonce& extranonce1, std::size_t extranonce2_size) {
-  extranonce1_ = extranonce1;
-  extranonce2_size_ = extranonce2_size;
-  if (!pending_subscribe_) return {};
-  const Id id = *std::exchange(pending_subscribe_, std::nullopt);
-  answer_subscribe(id);
-  return drain();
-}
-
-void Server::refuse_subscribe(std::string_view reason) {
-  if (pending_subscribe_) append_error(output_, *std::exchange(pending_subscribe_, std::nullopt), Reject::kOther, reason);
-}
-
-bool Server::set_extranonce(const Extranonce& extranonce1, std::size_t extranonce2_size) {
-  if (extranonce1_ == extranonce1 && extranonce2_size_ == extranonce2_size) return true;
-  if (subscribe_answered_) {
-    if (!takes_set_extranonce_) return false;
-    append_set_extranonce(output_, extranonce1, extranonce2_size);
-  }
-  extranonce1_ = extranonce1;
-  extranonce2_size_ = extranonce2_size;
-  return true;
 }
 
 void Server::set_difficulty(double difficulty) {
@@ -87,21 +75,15 @@ void Server::allow_version_rolling(std::uint32_t mask) {
 }
 
 void Server::tell_version_mask() {
-  if (!subscribe_answered_ || !negotiated_mask_ || told_mask_ == version_mask()) return;
+  if (!ready_ || !negotiated_mask_ || told_mask_ == version_mask()) return;
   told_mask_ = version_mask();
   append_set_version_mask(output_, told_mask_);
 }
 
-void Server::answer_subscribe(const Id& id) {
-  append_subscribe_result(output_, id, session_id_, *extranonce1_, extranonce2_size_);
-  subscribe_answered_ = true;
-  tell_version_mask();
-  become_ready();
-}
-
 void Server::become_ready() {
-  if (ready_ || !subscribe_answered_ || workers_.empty()) return;
+  if (ready_ || !subscription_ || workers_.empty()) return;
   ready_ = true;
+  tell_version_mask();
   handler_.on_ready();
 }
 
@@ -112,31 +94,27 @@ void Server::on(const std::optional<Id>& id, const Configure& call) {
     told_mask_ = enough ? mask : 0;
     negotiated_mask_ = told_mask_;
   }
-  if (call.subscribe_extranonce) takes_set_extranonce_ = true;
   if (id) append_configure_result(output_, *id, call, told_mask_);
   if (call.minimum_difficulty) handler_.on_minimum_difficulty(*call.minimum_difficulty);
 }
 
 void Server::on(const std::optional<Id>& id, const Subscribe& call) {
   user_agent_.assign(call.user_agent);
-  if (extranonce1_) {
-    answer_subscribe(id.value_or(Id()));
-    return;
+  if (!subscription_) {
+    const auto subscription = handler_.on_subscribe(user_agent_);
+    if (!subscription) return no(id, Reject::kOther, subscription.error().message());
+    subscription_ = *subscription;
   }
-  pending_subscribe_ = id.value_or(Id());
-  handler_.on_subscribe(user_agent_);
+  if (id) append_subscribe_result(output_, *id, session_id_, subscription_->extranonce1, subscription_->extranonce2_size);
+  become_ready();
 }
 
 void Server::on(const std::optional<Id>& id, const Authorize& call) {
-  if (workers_.size() >= kMaxWorkers && std::ranges::find(workers_, call.user) == workers_.end()) {
-    no(id, Reject::kOther, "too many workers on one connection");
-    return;
-  }
   if (!handler_.on_authorize(call.user, call.password)) {
-    no(id, Reject::kUnauthorized, to_string(Reject::kUnauthorized));
-    return;
+    handler_.on_worker_refused(call.user);
+    return no(id, Reject::kUnauthorized, to_string(Reject::kUnauthorized));
   }
-  if (std::ranges::find(workers_, call.user) == workers_.end()) workers_.emplace_back(call.user);
+  workers_.add(call.user);
   if (user_.empty()) user_.assign(call.user);
   yes(id);
   become_ready();
@@ -145,12 +123,14 @@ void Server::on(const std::optional<Id>& id, const Authorize& call) {
 void Server::on(const std::optional<Id>& id, const Submit& call) {
   const auto refuse = [&](Reject code, std::string_view text) { no(id, code, text); };
   if (workers_.empty()) return refuse(Reject::kUnauthorized, "authorize first");
-  if (!subscribe_answered_) return refuse(Reject::kNotSubscribed, to_string(Reject::kNotSubscribed));
-  if (std::ranges::find(workers_, call.user) == workers_.end())
+  if (!subscription_) return refuse(Reject::kNotSubscribed, to_string(Reject::kNotSubscribed));
+  if (!workers_.contains(call.user)) {
+    handler_.on_worker_refused(call.user);
     return refuse(Reject::kUnauthorized, to_string(Reject::kUnauthorized));
-  if (call.extranonce2.size() != extranonce2_size_) {
+  }
+  if (call.extranonce2.size() != subscription_->extranonce2_size) {
     return refuse(Reject::kOther, "extranonce2 has " + std::to_string(call.extranonce2.size()) + " bytes, not " +
-                                      std::to_string(extranonce2_size_));
+                                      std::to_string(subscription_->extranonce2_size));
   }
   // BIP310: a bit outside the mask is an invalid share. A mask may have shrunk since the job: what was negotiated counts here.
   if (call.version_bits && (*call.version_bits & ~negotiated_mask_.value_or(kVersionRollingMask)) != 0) {
@@ -160,10 +140,8 @@ void Server::on(const std::optional<Id>& id, const Submit& call) {
   yes(id);
 }
 
-void Server::on(const std::optional<Id>& id, const ExtranonceSubscribe&) {
-  takes_set_extranonce_ = true;
-  yes(id);
-}
+// Granted to whoever asks: no extranonce of ours ever changes on a connection.
+void Server::on(const std::optional<Id>& id, const ExtranonceSubscribe&) { yes(id); }
 
 void Server::on(const std::optional<Id>& id, const SuggestDifficulty& call) {
   yes(id);

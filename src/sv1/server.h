@@ -16,16 +16,25 @@
 
 namespace adit::sv1 {
 
-/// What a Server asks its owner. Calls come from inside Server::receive or Server::subscribed; none may destroy the server.
+/// What a miner is told to put between the two parts of a job's coinbase. It stays the same as long as its connection.
+struct Subscription {
+  Extranonce extranonce1;
+  std::size_t extranonce2_size = 0;  ///< Bytes that the miner rolls.
+};
+
+/// What a Server asks its owner. Calls come from inside Server::receive; none may destroy the server.
 class ServerHandler {
  public:
   virtual ~ServerHandler() = default;
 
-  /// The miner asks for an extranonce: answer with Server::subscribed, now or later.
-  virtual void on_subscribe(std::string_view user_agent) = 0;
+  /// The miner subscribes; its answer needs no job yet. An error's message is answered instead; the driver closes then.
+  virtual Result<Subscription> on_subscribe(std::string_view user_agent) = 0;
 
   /// Whether this worker may mine here.
   virtual bool on_authorize(std::string_view user, std::string_view password) = 0;
+
+  /// A worker was refused: on_authorize said so, or a share names one that did not authorize on this connection.
+  virtual void on_worker_refused(std::string_view user) = 0;
 
   /// The miner suggested a difficulty (suggest_difficulty, suggest_target); may come before anything else.
   virtual void on_suggest_difficulty(double difficulty) = 0;
@@ -41,9 +50,24 @@ class ServerHandler {
   virtual std::optional<Reject> on_submit(const Submit& submit) = 0;
 };
 
+/// Which workers authorized on a connection. A farm's proxy has hundreds on one, so their number is not bounded; what is
+/// remembered of them is: beyond kRemembered every name counts as authorized.
+class AuthorizedWorkers {
+ public:
+  static constexpr std::size_t kRemembered = 1024;
+
+  void add(std::string_view user);
+  [[nodiscard]] bool contains(std::string_view user) const;
+  [[nodiscard]] bool empty() const { return names_.empty(); }
+
+ private:
+  std::vector<std::size_t> names_;  ///< Their hashes, ascending.
+  bool more_ = false;               ///< There were more than are remembered.
+};
+
 /// One miner's connection. Order of the requests is the miner's choice, as firmware differs: authorize may come before
-/// subscribe, configure after either. While a subscribe waits for its extranonce the requests behind it wait too, so that
-/// answers keep the order (cgminer reads the next line as the answer to its subscribe). No notification precedes that answer.
+/// subscribe, configure after either. Answers keep the order of the requests, and no notification precedes those to subscribe
+/// and authorize: cgminer, and old firmware of the Bitaxe, read the next line as the answer to what they sent last.
 ///
 /// Not thread-safe. The driver writes what output() holds after each call, then clears it.
 class Server {
@@ -52,21 +76,8 @@ class Server {
   Server(Parser& parser, ServerHandler& handler, std::string session_id);
 
   /// Takes any chunk. An unknown method or bad parameters are answered with an error.
-  /// Errors: kLineTooLong; kAbuse (kMaxMalformed lines that are no SV1, or requests beyond kMaxLine bytes behind an unanswered
-  /// subscribe): write the output, then close.
+  /// Errors: kLineTooLong; kAbuse (kMaxMalformed lines that are no SV1): write the output, then close.
   Result<void> receive(Bytes bytes);
-
-  /// Answers the pending subscribe, if any, and takes up what waited behind it; called from within on_subscribe, it leaves that
-  /// to the receive() that is under way. `extranonce1` and `extranonce2_size` hold for later subscribes too. Errors: as
-  /// receive.
-  Result<void> subscribed(const Extranonce& extranonce1, std::size_t extranonce2_size);
-
-  /// Refuses the pending subscribe, if any: no pool to work for. The driver closes then.
-  void refuse_subscribe(std::string_view reason);
-
-  /// Changes the extranonce of a subscribed miner. False, with nothing sent, if it differs and the miner did not ask for
-  /// set_extranonce: it has to be disconnected, so that it subscribes again.
-  [[nodiscard]] bool set_extranonce(const Extranonce& extranonce1, std::size_t extranonce2_size);
 
   /// Applies to the next notify. Sent only if it differs from what was sent before.
   void set_difficulty(double difficulty);
@@ -78,7 +89,8 @@ class Server {
   void notify(const Notify& job) { append_notify(output_, job); }
 
   [[nodiscard]] bool ready() const { return ready_; }
-  [[nodiscard]] bool awaits_subscribe_answer() const { return pending_subscribe_.has_value(); }
+  /// What the miner was told; unset before it subscribed.
+  [[nodiscard]] const std::optional<Subscription>& subscription() const { return subscription_; }
   [[nodiscard]] const std::string& user() const { return user_; }  ///< The first worker authorized; unprintable bytes included.
   [[nodiscard]] const std::string& user_agent() const { return user_agent_; }
   /// Bits that a share may have rolled on what is sent now; 0: none. A miner that never asked for version rolling may roll what
@@ -89,13 +101,11 @@ class Server {
   [[nodiscard]] std::string& output() { return output_; }
 
   static constexpr std::size_t kMaxMalformed = 8;
-  static constexpr std::size_t kMaxWorkers = 16;  ///< Names authorized on one connection.
 
  private:
   Result<void> drain();
   Result<void> malformed(const Error& error);
   void handle(const Request& request);
-  void answer_subscribe(const Id& id);
   void become_ready();
   void tell_version_mask();
 
@@ -121,18 +131,13 @@ class Server {
   std::string session_id_;
   std::string output_;
   std::string user_, user_agent_;
-  std::vector<std::string> workers_;
-  std::optional<Id> pending_subscribe_;
-  std::optional<Extranonce> extranonce1_;
-  std::size_t extranonce2_size_ = 0;
+  AuthorizedWorkers workers_;
+  std::optional<Subscription> subscription_;
   std::optional<std::uint32_t> negotiated_mask_;  ///< Unset: the miner did not ask for version rolling.
   std::uint32_t allowed_mask_ = kVersionRollingMask;
   std::uint32_t told_mask_ = 0;  ///< What the miner believes.
   std::optional<double> difficulty_;
   std::size_t malformed_ = 0;
-  bool draining_ = false;
-  bool subscribe_answered_ = false;
-  bool takes_set_extranonce_ = false;
   bool ready_ = false;
 };
 

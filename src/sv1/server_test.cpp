@@ -62,6 +62,7 @@ TEST_F(Sv1Server, AWorkerThatDidNotAuthorizeIsUnauthorized) {
   EXPECT_EQ(say("{\"id\":3,\"method\":\"mining.authorize\",\"params\":[\"banned\",\"\"]}\n"),
             Lines{R"({"id":3,"result":null,"error":[24,"Unauthorized worker",null]})"});
   EXPECT_TRUE(submits.empty());
+  EXPECT_EQ(refused, (Lines{"other", "banned"}));
 }
 
 TEST_F(Sv1Server, EachVerdictHasItsCode) {
@@ -115,27 +116,25 @@ TEST_F(Sv1Server, AChangedMaskIsToldToThoseWhoRoll) {
   EXPECT_EQ(take(), Lines{R"({"id":null,"method":"mining.set_version_mask","params":["00000000"]})"});
 }
 
-TEST_F(Sv1Server, ANewExtranonceReachesOnlyThoseWhoCanTakeIt) {
-  bring_up();
-  const std::uint8_t other[] = {9, 9};
-  EXPECT_TRUE(server.set_extranonce(Extranonce(kExtranonce1), 4)) << "unchanged";
-  EXPECT_FALSE(server.set_extranonce(Extranonce(other), 4));
-  say("{\"id\":4,\"method\":\"mining.extranonce.subscribe\",\"params\":[]}\n");
-  EXPECT_TRUE(server.set_extranonce(Extranonce(other), 6));
-  EXPECT_EQ(take(), Lines{R"({"id":null,"method":"mining.set_extranonce","params":["0909",6]})"});
-  say(submit(R"("w","1","000000000000","00000000","00000000")"));
-  EXPECT_EQ(submits.size(), 1u);
-}
-
 TEST_F(Sv1Server, ASecondSubscribeIsAnsweredAgain) {
   bring_up();
   EXPECT_EQ(say("{\"id\":7,\"method\":\"mining.subscribe\",\"params\":[]}\n"), Lines{result("7", kSubscribed)});
   EXPECT_EQ(ready, 1);
+  EXPECT_EQ(agents.size(), 1u) << "the extranonce stays what it was";
 }
 
-// A subscribe that is answered from within its own call: what fails behind it must end the whole receive, not only a part of
-// it.
-TEST_F(Sv1Server, NothingIsTakenAfterAFailureBehindASubscribeThatWasAnsweredAtOnce) {
+TEST_F(Sv1Server, ARefusedSubscribeIsAnsweredByItsReasonAndMayBeTriedAgain) {
+  refusal = "no pool to work for";
+  EXPECT_EQ(say("{\"id\":7,\"method\":\"mining.subscribe\",\"params\":[]}\n"),
+            Lines{R"({"id":7,"result":null,"error":[20,"no pool to work for",null]})"});
+  EXPECT_EQ(say("{\"id\":8,\"method\":\"mining.authorize\",\"params\":[\"w\"]}\n"), Lines{result("8", "true")});
+  EXPECT_EQ(ready, 0);
+  refusal.clear();
+  say("{\"id\":9,\"method\":\"mining.subscribe\",\"params\":[]}\n");
+  EXPECT_EQ(ready, 1);
+}
+
+TEST_F(Sv1Server, NothingIsTakenAfterAFailure) {
   std::string lines = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n";
   for (std::size_t i = 0; i < Server::kMaxMalformed; ++i) lines += "nonsense\n";
   lines += "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\"]}\n";
@@ -171,24 +170,35 @@ TEST_F(Sv1Server, AFewBadLinesAreAnsweredManyCutOff) {
   EXPECT_EQ(closed, "abuse");
 }
 
-TEST_F(Sv1Server, RequestsBehindAnUnansweredSubscribeAreBounded) {
-  answer_at_once = false;
-  EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n"), Lines{});
-  std::string flood;
-  for (int i = 0; i < 1000; ++i) flood += "{\"id\":2,\"method\":\"mining.ping\"}\n";
-  EXPECT_EQ(say(flood), Lines{});
-  EXPECT_EQ(closed, "abuse");
+// stratum-proxy#12, #22: a farm's proxy has all its workers on one connection.
+TEST_F(Sv1Server, EveryWorkerOfAFarmsProxyWorks) {
+  bring_up();
+  const auto authorize = [&](const std::string& name) {
+    return say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"" + name + "\"]}\n");
+  };
+  const auto share_of = [&](const std::string& name) {
+    return say(submit("\"" + name + R"(","1","00000000","00000000","00000000")"));
+  };
+  for (const int workers : {60, 1000}) {
+    for (int i = 0; i < workers; ++i) {
+      EXPECT_EQ(authorize("farm.w" + std::to_string(i)), Lines{result("1", "true")});
+      EXPECT_EQ(share_of("farm.w" + std::to_string(i)), Lines{result("9", "true")}) << i;
+    }
+    EXPECT_NE(share_of("farm.other").at(0).find("[24,"), std::string::npos) << "one that did not authorize";
+  }
+  EXPECT_EQ(refused, (Lines{"farm.other", "farm.other"})) << "and the owner hears of it";
 }
 
-TEST_F(Sv1Server, WorkersOfOneConnectionAreBounded) {
-  for (std::size_t i = 0; i < Server::kMaxWorkers; ++i) {
+TEST_F(Sv1Server, BeyondWhatIsRememberedEveryWorkerWorks) {
+  bring_up();
+  for (std::size_t i = 0; i < AuthorizedWorkers::kRemembered + 100; ++i) {
     EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w" + std::to_string(i) + "\"]}\n"),
               Lines{result("1", "true")});
   }
-  EXPECT_NE(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"more\"]}\n").at(0).find("too many workers"),
-            std::string::npos);
-  EXPECT_EQ(say("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w0\"]}\n"), Lines{result("1", "true")})
-      << "known ones may repeat";
+  for (const auto* name : {"w0", "w1023", "w1024", "w1123"}) {
+    EXPECT_EQ(say(submit("\"" + std::string(name) + R"(","1","00000000","00000000","00000000")")), Lines{result("9", "true")})
+        << name;
+  }
 }
 
 }  // namespace

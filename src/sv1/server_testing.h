@@ -14,14 +14,16 @@ namespace adit::sv1 {
 
 inline constexpr std::uint8_t kExtranonce1[] = {0xab, 0xcd, 0xef, 0x01};
 
-/// Answers a subscribe at once or when told; keeps what it was asked.
+/// Answers a subscribe by an extranonce, or by `refusal`; keeps what it was asked.
 class Sv1Server : public testing::Test, public ServerHandler {
  protected:
-  void on_subscribe(std::string_view agent) override {
+  Result<Subscription> on_subscribe(std::string_view agent) override {
     agents.emplace_back(agent);
-    if (answer_at_once) answer_subscribe();
+    if (!refusal.empty()) return fail(Errc::kRefused, refusal);
+    return Subscription{.extranonce1 = Extranonce(kExtranonce1), .extranonce2_size = 4};
   }
   bool on_authorize(std::string_view user, std::string_view) override { return user != "banned"; }
+  void on_worker_refused(std::string_view user) override { refused.emplace_back(user); }
   void on_suggest_difficulty(double difficulty) override { suggested.push_back(difficulty); }
   void on_minimum_difficulty(double difficulty) override { minimum = difficulty; }
   void on_ready() override {
@@ -33,8 +35,6 @@ class Sv1Server : public testing::Test, public ServerHandler {
     submits.push_back(submit);
     return verdict;
   }
-
-  void answer_subscribe() { ASSERT_TRUE(server.subscribed(Extranonce(kExtranonce1), 4)); }
 
   /// What the server sends on `lines`, one by one; notifies are cut to their method and job id.
   std::vector<std::string> say(std::string_view lines) {
@@ -67,7 +67,8 @@ class Sv1Server : public testing::Test, public ServerHandler {
 
   Parser parser;
   Server server{parser, *this, "5e55"};
-  bool answer_at_once = true;
+  std::string refusal;
+  std::vector<std::string> refused;
   std::optional<Reject> verdict;
   int ready = 0;
   std::string closed;

@@ -50,18 +50,17 @@ TEST_F(AggregatedTest, AllMinersShareOneChannelAndNoExtranonce) {
     ASSERT_EQ(test->works.size(), 1u) << "a late one gets the job that the others have";
     const auto& work = *test->works[0];
     EXPECT_EQ(work.extranonce2_size, 4u);
-    const std::string extranonce1 = to_hex(work.extranonce1.bytes());
-    EXPECT_EQ(extranonce1.size(), 12u) << "aabb, two bytes of index, two zeros";
-    EXPECT_EQ(extranonce1.substr(0, 4), "aabb");
-    EXPECT_EQ(extranonce1.substr(8), "0000");
-    EXPECT_TRUE(seen.insert(extranonce1).second) << "no two search the same";
+    EXPECT_EQ(work.extranonce1.size(), 2u);
+    const std::string before = before_extranonce2(work, 6);
+    EXPECT_EQ(before.substr(0, 8), "aabb0000") << "the upstream's prefix, and what it gave beyond six bytes";
+    EXPECT_TRUE(seen.insert(before).second) << "no two search the same";
     // The same nonce and extranonce2 from each: other work, and none is a duplicate.
     EXPECT_EQ(submit(*test, 1), 0);
     const auto fields = next_share_fields();
     const auto share = *wire::FrameView{last.header, last.payload}.as<wire::SubmitSharesExtended>();
     EXPECT_EQ(share.channel_id, 2u);
     EXPECT_EQ(share.sequence_number, sequence_number++);
-    EXPECT_EQ("aabb" + to_hex(share.extranonce), extranonce1 + "01020304");
+    EXPECT_EQ("aabb" + to_hex(share.extranonce), before + "01020304");
     const auto user = test == &one ? "one" : test == &two ? "two" : test == &three ? "three" : "four";
     EXPECT_EQ(std::string(fields.begin() + 5, fields.end()), user) << "each share says whose it is";
   }
@@ -171,7 +170,7 @@ TEST_F(AggregatedTest, ANewPrefixReachesEveryMinerWithItsOwnIndex) {
   const std::vector<std::uint8_t> prefix = {0xcc, 0xdd, 0xee};
   EXPECT_TRUE(upstream(wire::SetExtranoncePrefix{.channel_id = 2, .extranonce_prefix = prefix}));
   EXPECT_TRUE(job(2, 6, 1'700'000'001));
-  EXPECT_EQ(to_hex(one.works.back()->extranonce1.bytes()).substr(0, 6), "ccddee");
+  EXPECT_EQ(before_extranonce2(*one.works.back(), 15).substr(0, 6), "ccddee");
   EXPECT_NE(one.works.back()->extranonce1, two.works.back()->extranonce1);
   EXPECT_EQ(submit(one, 1), 0);
   EXPECT_EQ(submit(two, 1), 0);

@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::size_t kMaxErrorCodes = 32;
 constexpr std::size_t kMaxExtranonce = 32;
-constexpr std::size_t kLocalIndexSize = 2;
+
+/// Bytes of extranonce that a channel must give its miners.
+std::size_t extranonce_wanted(const Options& options) { return mining::kExtranonce1Size + options.miners.extranonce2_size; }
 
 }  // namespace
 
@@ -32,6 +34,10 @@ Miner& Translator::add_miner(std::string peer, const Now& now) {
 void Translator::remove_miner(Miner& miner, const Now& now) {
   shared_.now = now;
   leave(miner, "miner disconnected");
+  if (miner.index()) {
+    indices_[*miner.index()] = false;
+    --indices_taken_;
+  }
   std::erase(touched_, &miner);
   miners_.erase(miner.number());
 }
@@ -54,35 +60,31 @@ Miner* Translator::by_number(std::uint64_t number) {
 
 // ---- Channels
 
-std::optional<std::uint16_t> Translator::take_local_index() {
-  if (local_indices_.size() > UINT16_MAX) return std::nullopt;
-  // The one not used for longest: its former miner's search is not done again soon.
-  while (!local_indices_.insert(++last_local_index_).second) {
+Result<std::uint16_t> Translator::on_subscribe(Miner&) {
+  if (indices_taken_ == kIndices) {
+    return fail(session::Errc::kRefused, "all of the " + std::to_string(kIndices) + " extranonces that there are have miners");
   }
-  return last_local_index_;
+  // The one not used for longest: its former miner's search is not done again soon.
+  while (indices_[++last_index_]) {
+  }
+  indices_[last_index_] = true;
+  ++indices_taken_;
+  return last_index_;
 }
 
 void Translator::join(Miner& miner) {
   if (agreement_ == nullptr || !miner.wants_channel() || miner.link() != nullptr) return;
-  std::uint16_t local_index = 0;
-  if (options_.aggregate) {
-    const auto index = take_local_index();
-    if (!index) return miner.end("too many miners for one channel");
-    local_index = *index;
-    if (common_ != nullptr) {
-      miner.attach(*common_, local_index);
-      common_->members.push_back(&miner);
-      common_->update_due = true;
-      if (common_->channel) miner.on_channel_open();
-      return;
-    }
+  if (common_ != nullptr) {
+    common_->members.push_back(&miner);
+    common_->update_due = true;
+    miner.attach(*common_);
+    return;
   }
   auto link = std::make_unique<Sv1Channel>();
   link->request_id = next_request_id_++;
   link->open_sent = shared_.now.instant;
-  link->index_size = options_.aggregate ? kLocalIndexSize : 0;
   link->members = {&miner};
-  miner.attach(*link, local_index);
+  miner.attach(*link);
   by_request_[link->request_id] = link.get();
   if (options_.aggregate) common_ = link.get();
 
@@ -92,7 +94,7 @@ void Translator::join(Miner& miner) {
   message.user_identity = user;
   message.nominal_hash_rate = static_cast<float>(link->hash_rate_hps());
   message.max_target = bitcoin::U256::max().to_le();
-  message.min_extranonce_size = static_cast<std::uint16_t>(link->index_size + options_.miners.extranonce2_size);
+  message.min_extranonce_size = static_cast<std::uint16_t>(extranonce_wanted(options_));
   Sv1Channel& opened = *links_.emplace_back(std::move(link));
   if (!output_.push(message)) {
     drop(opened);
@@ -104,7 +106,6 @@ void Translator::leave(Miner& miner, std::string_view reason) {
   Sv1Channel* const link = miner.link();
   if (link == nullptr) return;
   std::erase(link->members, &miner);
-  if (options_.aggregate) local_indices_.erase(miner.local_index());
   miner.detach();
   link->update_due = true;
   if (!link->members.empty()) return;
@@ -120,10 +121,7 @@ void Translator::close(std::uint32_t channel_id, std::string_view reason) {
 }
 
 void Translator::drop(Sv1Channel& link) {
-  for (Miner* miner : link.members) {
-    if (options_.aggregate) local_indices_.erase(miner->local_index());
-    miner->detach();
-  }
+  for (Miner* miner : link.members) miner->detach();
   if (link.channel) {
     by_channel_.erase(link.channel->id());
     shares_.close(link.channel->id());
@@ -185,7 +183,6 @@ session::StratumV2StreamHandler Translator::on_upstream_lost(const Now& now) {
   by_channel_.clear();
   by_request_.clear();
   common_ = nullptr;
-  local_indices_.clear();
   group_jobs_.clear();
   return std::exchange(shares_, {});
 }
@@ -238,19 +235,17 @@ Result<void> Translator::handle(const wire::OpenExtendedMiningChannelSuccess& me
     return {};
   }
   Sv1Channel& link = *request.mapped();
-  const std::size_t wanted = link.index_size + options_.miners.extranonce2_size;
+  const std::size_t wanted = extranonce_wanted(options_);
   if (message.extranonce_prefix.size() + message.extranonce_size > kMaxExtranonce || message.extranonce_size < wanted) {
-    return fail(session::Errc::kProtocol, "the upstream gave an extranonce of " + std::to_string(message.extranonce_size) +
-                                              " bytes behind a prefix of " + std::to_string(message.extranonce_prefix.size()) +
-                                              "; " + std::to_string(wanted) + " were asked for, and 32 is the most for both");
+    return fail(session::Errc::kProtocol,
+                "the upstream gave an extranonce of " + std::to_string(message.extranonce_size) + " bytes behind a prefix of " +
+                    std::to_string(message.extranonce_prefix.size()) + "; " + std::to_string(wanted) +
+                    " were asked for (2 that tell the miners apart, and downstream_extranonce2_size), "
+                    "and 32 is the most for both");
   }
   link.channel.emplace(message);
   by_channel_[message.channel_id] = &link;
-  const auto members = link.members;
-  for (Miner* miner : members) {
-    events_.on_channel_opened(*miner);
-    miner->on_channel_open();
-  }
+  for (const Miner* miner : link.members) events_.on_channel_opened(*miner);
   return {};
 }
 
@@ -258,7 +253,8 @@ Result<void> Translator::handle(const wire::OpenMiningChannelError& message) {
   const auto request = by_request_.extract(message.request_id);
   if (request.empty()) return {};
   Sv1Channel& link = *request.mapped();
-  const std::string reason = "the upstream refused the channel: " + std::string(message.error_code.view());
+  const std::string reason = "the upstream refused a channel with " + std::to_string(extranonce_wanted(options_)) +
+                             " bytes of extranonce: " + std::string(message.error_code.view());
   const auto members = link.members;
   for (Miner* miner : members) events_.on_channel_refused(*miner, message.error_code.view());
   drop(link);

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,10 +37,13 @@ class TranslatorEvents {
   virtual void on_share_submitted(const Miner&, bool /*block*/) {}
   /// The upstream refused a share that we took for good.
   virtual void on_share_rejected(const Miner&, std::string_view /*error_code*/) {}
+  /// A worker that did not authorize was refused.
+  virtual void on_worker_refused(const Miner&, std::string_view /*worker*/) {}
 };
 
-/// All miners of one shard and their one upstream connection: one extended channel per miner, or one for all of them. Miners
-/// stay connected while no upstream is there and get new jobs when one is back.
+/// All miners of one shard and their one upstream connection: one extended channel per miner, or one for all of them. A miner
+/// has its extranonce when it subscribes, and gets a channel when it has authorized. Miners stay connected while no upstream is
+/// there and get new jobs when one is back.
 ///
 /// Messages of extensions that we do not know are ignored. With the channel bit they would be for whoever stands behind the
 /// channel (SV2 03 §3.4.1), but an SV1 miner has no SV2 messages: the channel ends here, so we are whom they are for.
@@ -52,7 +54,7 @@ class Translator final : public mining::Sv1Owner {
  public:
   /// `events` must outlive the translator.
   Translator(const Options& options, TranslatorEvents& events)
-      : options_(options), events_(events), shared_(options.miners), next_number_(options.first_number) {}
+      : options_(options), events_(events), shared_(options.miners), indices_(kIndices), next_number_(options.first_number) {}
   Translator(const Translator&) = delete;
   Translator& operator=(const Translator&) = delete;
 
@@ -95,10 +97,13 @@ class Translator final : public mining::Sv1Owner {
     std::shared_ptr<const channels::ExtendedWork> work;
   };
   static constexpr std::size_t kMaxGroupJobs = 16;
+  static constexpr std::size_t kIndices = 1U << (8 * mining::kExtranonce1Size);
 
   // Sv1Owner
-  void on_subscribed(Miner& miner) override { join(miner); }
+  Result<std::uint16_t> on_subscribe(Miner& miner) override;
+  void on_ready(Miner& miner) override { join(miner); }
   void on_share(Miner& miner, const channels::Share& share, std::string_view worker, bool block) override;
+  void on_worker_refused(Miner& miner, std::string_view worker) override { events_.on_worker_refused(miner, worker); }
   void on_touched(Miner& miner) override;
 
   Result<void> on_frame(const wire::FrameView& frame);
@@ -129,7 +134,6 @@ class Translator final : public mining::Sv1Owner {
   /// Makes the group's future job that `message` names known to a channel that joined later. False if there is none.
   /// Errors: as check_payout.
   Result<bool> give_group_job(Sv1Channel& link, const wire::SetNewPrevHash& message);
-  std::optional<std::uint16_t> take_local_index();
 
   const Options options_;
   TranslatorEvents& events_;
@@ -146,9 +150,11 @@ class Translator final : public mining::Sv1Owner {
   std::vector<std::unique_ptr<Sv1Channel>> links_;
   std::unordered_map<std::uint32_t, Sv1Channel*> by_channel_;
   std::unordered_map<std::uint32_t, Sv1Channel*> by_request_;
-  Sv1Channel* common_ = nullptr;           ///< The one of all miners, where they share one.
-  std::set<std::uint16_t> local_indices_;  ///< Taken on it.
-  std::uint16_t last_local_index_ = 0;
+  Sv1Channel* common_ = nullptr;  ///< The one of all miners, where they share one.
+
+  std::vector<bool> indices_;  ///< Of extranonce1: those that miners have.
+  std::size_t indices_taken_ = 0;
+  std::uint16_t last_index_ = 0;
 
   std::uint64_t next_number_;
   std::map<std::uint64_t, std::unique_ptr<Miner>> miners_;

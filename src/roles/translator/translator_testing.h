@@ -37,7 +37,6 @@ class TestMiner : public sv1::ClientHandler {
   sv1::Client client;
   Miner* miner = nullptr;  ///< The translator's end.
   std::string heard;       ///< All that the translator sent.
-  bool takes_set_extranonce = true;
   bool ready = false;
   std::vector<std::shared_ptr<const sv1::Work>> works;
   std::vector<int> answers;
@@ -50,16 +49,10 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
   void SetUp() override { make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6}}); }
 
   // ---- Miners.
-  TestMiner& connect(sv1::Client::Options options = {.user = "w"}, bool takes_set_extranonce = true) {
+  TestMiner& connect(sv1::Client::Options options = {.user = "w"}) {
     auto& test = miners.emplace_back(std::make_unique<TestMiner>(std::move(options)));
-    test->takes_set_extranonce = takes_set_extranonce;
     test->miner = &translator->add_miner("192.0.2.1:1", now);
     test->client.start();
-    if (!test->takes_set_extranonce) {
-      auto& opening = test->client.output();
-      const std::string_view extension = ",\"subscribe-extranonce\"";
-      opening.erase(opening.find(extension), extension.size());
-    }
     pump();
     return *test;
   }
@@ -190,8 +183,8 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
     EXPECT_TRUE(tip(channel_id, job_id, prev_hash));
   }
   /// A miner with a channel and a job.
-  TestMiner& mining(std::uint32_t channel_id, const bitcoin::U256& target = kAnyHash, bool takes_set_extranonce = true) {
-    auto& test = connect({.user = "w"}, takes_set_extranonce);
+  TestMiner& mining(std::uint32_t channel_id, const bitcoin::U256& target = kAnyHash) {
+    auto& test = connect();
     open_success(channel_id, target);
     first_job(channel_id, 100 + channel_id);
     EXPECT_FALSE(test.works.empty());
@@ -238,6 +231,12 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
   std::vector<std::uint8_t> coinbase2 = {0x22, 0, 0, 0, 0};
   std::vector<wire::U256> path = {{1}, {2}};
 };
+
+/// What stands before the bytes that a miner rolls, as its upstream's coinbase has it: the last `size` bytes.
+inline std::string before_extranonce2(const sv1::Work& work, std::size_t size) {
+  const std::string all = to_hex(work.job.coinbase1) + to_hex(work.extranonce1.bytes());
+  return all.substr(all.size() - 2 * size);
+}
 
 inline std::string code_of(const Result<void>& result) { return result ? "" : std::string(result.error().name()); }
 
