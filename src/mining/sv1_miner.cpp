@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/utf8.h"
+#include "session/first_bytes.h"
 #include "sv1/difficulty.h"
 
 namespace adit::mining {
@@ -15,6 +16,8 @@ namespace {
 constexpr double kMinHashRate = 1;
 constexpr double kMaxHashRate = 1e21;  // A thousand times the whole network of 2026; beyond it is no number to plan with.
 constexpr std::size_t kMaxExtranonce = 32;
+/// A peer that has sent a few bytes and no more for so long is silent.
+constexpr Duration kSilence = std::chrono::seconds(2);
 
 double clamp_hash_rate(double hash_rate_hps, double min_hash_rate_hps) {
   return std::clamp(hash_rate_hps, std::clamp(min_hash_rate_hps, kMinHashRate, kMaxHashRate), kMaxHashRate);
@@ -91,9 +94,34 @@ Sv1Miner::Sv1Miner(Sv1Owner& owner, Sv1Shared& shared, std::uint64_t number, std
 void Sv1Miner::on_bytes(Bytes bytes, const Now& now) {
   shared_.now = now;
   if (!ended_.empty()) return;
+  if (!speaks_sv1_) {
+    const std::size_t taken = std::min(bytes.size(), session::kFirstBytes - first_.size());
+    first_ += as_text(bytes.first(taken));
+    first_at_ = now.instant;
+    if (!recognize(false)) return;
+    bytes = bytes.subspan(taken);
+  }
+  receive(bytes);
+}
+
+void Sv1Miner::receive(Bytes bytes) {
   const auto received = server_.receive(bytes);
   if (!received) end(received.error().message());
   owner_.on_touched(*this);
+}
+
+bool Sv1Miner::recognize(bool silent) {
+  const auto spoken = session::recognize(as_bytes(first_), silent);
+  if (spoken == session::Spoken::kUndecided) return false;
+  // Text is answered: a line that is no Stratum V1 gets an error that says so.
+  if (spoken != session::Spoken::kSv1 && spoken != session::Spoken::kText) {
+    end("it does not speak Stratum V1: it sent " + std::string(session::to_words(spoken)) + "; " +
+        std::string(session::advice_at_sv1_port(spoken)));
+    return false;
+  }
+  speaks_sv1_ = true;
+  receive(as_bytes(std::exchange(first_, {})));
+  return ended_.empty();
 }
 
 Result<sv1::Subscription> Sv1Miner::on_subscribe(std::string_view) {
@@ -278,6 +306,7 @@ void Sv1Miner::on_tick() {
   if (!ended_.empty()) return;
   const Instant now = shared_.now.instant;
   const Sv1Policy& policy = shared_.policy;
+  if (!speaks_sv1_ && !first_.empty() && now - first_at_ >= kSilence) recognize(true);
   if (!server_.ready()) {
     if (now - connected_at_ >= policy.handshake_timeout) end("it did not subscribe and authorize in time");
     return;

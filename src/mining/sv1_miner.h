@@ -172,6 +172,10 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   void on_ready() override;
   std::optional<sv1::Reject> on_submit(const sv1::Submit& submit) override;
   std::optional<sv1::Reject> judge(const sv1::Submit& submit);
+  /// Whether the first bytes are Stratum V1, or something near enough to be answered in it; if another protocol, ends it.
+  /// `silent`: it has sent nothing more for a while.
+  bool recognize(bool silent);
+  void receive(Bytes bytes);
   void renew_job();
   void set_hash_rate(double hash_rate_hps);
   [[nodiscard]] double difficulty_for(const bitcoin::U256& channel_target) const;
@@ -185,6 +189,9 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   sv1::Server server_;
   Instant connected_at_;
   std::string ended_;
+  std::string first_;        ///< What it sent before its protocol was told: fewer than session::kFirstBytes bytes.
+  Instant first_at_{};       ///< When the last of these came.
+  bool speaks_sv1_ = false;  ///< It was told.
 
   bool marked_ = false;  ///< By the owner.
   std::optional<std::uint16_t> index_;

@@ -26,9 +26,42 @@ TEST_F(Net, AnUnencryptedStratumV2FrameIsToldApart) {
   RawPeer peer(server.port());
   peer.write(std::string("\0\0\0\x60\0\0\0\2\0\2\0", 11) + std::string(85, '\1'));
   EXPECT_TRUE(peer.is_cut_off());
-  EXPECT_THAT(server.wait_for_end(Errc::kProtocol), HasSubstr("unencrypted Stratum V2"));
+  EXPECT_THAT(server.wait_for_end(Errc::kProtocol), AllOf(HasSubstr("without encryption"), HasSubstr("authority key")));
   EXPECT_EQ(healthy(shards_[0], server.url()), "");
 }
+
+struct OtherProtocol {
+  std::string_view name;
+  std::string_view sends;
+  std::string_view said;
+  Duration deadline = 60s;  ///< Longer than the test waits: what came is told from its first bytes.
+  Errc code = Errc::kProtocol;
+};
+
+class NetOtherProtocol : public Net, public testing::WithParamInterface<OtherProtocol> {};
+
+// A peer at the wrong port waits for an answer and sends no more.
+TEST_P(NetOtherProtocol, IsToldByItsFirstEightBytesOrBySilence) {
+  EchoServer server(shards_, {.handshake = {.deadline = GetParam().deadline}});
+  RawPeer peer(server.port());
+  peer.write(std::string(GetParam().sends));
+  EXPECT_TRUE(peer.is_cut_off());
+  EXPECT_THAT(server.wait_for_end(GetParam().code), HasSubstr(std::string(GetParam().said)));
+}
+
+using namespace std::string_view_literals;
+INSTANTIATE_TEST_SUITE_P(
+    All, NetOtherProtocol,
+    testing::Values(OtherProtocol{"Sv1", "{\"id\":1,"sv, "translator"},
+                    OtherProtocol{"Tls", "\x16\x03\x01\x02\x00\x01\x00\x01"sv, "without TLS"},
+                    OtherProtocol{"Http", "GET / HT"sv, "no web address"},
+                    OtherProtocol{"ProxyV1", "PROXY TC"sv, "PROXY protocol header (v1)"},
+                    OtherProtocol{"ProxyV2", "\r\n\r\n\0\r\nQ"sv, "PROXY protocol header (v2)"},
+                    OtherProtocol{"PlainSv2", "\0\0\0\x60\0\0\0\2"sv, "authority key"},
+                    OtherProtocol{"OneBraceAndSilence", "{"sv, "Stratum V1", 300ms},
+                    // A handshake may begin with a brace: its first bytes are random.
+                    OtherProtocol{"ABraceOfAHandshake", "{\xe1 a handshake"sv, "of 64 bytes", 300ms, Errc::kTimedOut}),
+    [](const auto& named) { return std::string(named.param.name); });
 
 TEST_F(Net, RandomBytesFailAtTheFirstFrame) {
   EchoServer server(shards_);

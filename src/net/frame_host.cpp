@@ -153,7 +153,15 @@ asio::awaitable<std::unique_ptr<NetworkConnection>> FrameHost::establish(Link& l
   std::erase(handshakes_, &link);
   if (connection) co_return std::move(*connection);
   ++over(metadata.transport).handshakes_failed;
-  if (!part_.stopping()) complain("handshake_failed", metadata.peer, connection.error());
+  if (part_.stopping()) co_return nullptr;
+  const auto& error = connection.error();
+  // Miners look whether a port answers before they use it (ESP-Miner): that is counted, and no reason to warn.
+  const bool probe = (error.is(Errc::kEndOfStream) || error.is(Errc::kReset)) && link.stream && link.stream->metadata().bytes_received == 0;
+  if (probe) {
+    log::debug(event("probed"), {{"peer", metadata.peer}});
+  } else {
+    complain("handshake_failed", metadata.peer, error);
+  }
   co_return nullptr;
 }
 

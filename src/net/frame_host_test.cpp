@@ -140,6 +140,28 @@ TEST_F(FrameHostTest, AnyProtocolIsServedOverTcp) {
   EXPECT_THAT(dialled(wire::Protocol::kJobDeclaration), HasSubstr("unsupported-protocol"));
 }
 
+// ESP-Miner connects and closes before it uses a pool.
+TEST_F(FrameHostTest, AConnectionThatSendsNothingIsCountedAndNoWarning) {
+  const auto failed = [&] {
+    return service_.ask([](TemplatePart& part) { return part.counters(); })
+        .at(0)[static_cast<std::size_t>(Transport::kTcp)]
+        .handshakes_failed;
+  };
+  const auto logged = [&](std::string_view sends) {
+    const auto before = failed();
+    testing::internal::CaptureStderr();
+    {
+      RawPeer peer(listener_->port());
+      peer.write(sends);
+    }
+    for (int i = 0; i < 500 && failed() == before; ++i) std::this_thread::sleep_for(10ms);
+    EXPECT_EQ(failed(), before + 1);
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(logged("{"), HasSubstr("templates.handshake_failed"));
+  EXPECT_THAT(logged(""), testing::Not(HasSubstr("templates.")));
+}
+
 TEST_F(FrameHostTest, AnyProtocolIsServedOverLanes) {
   lanes_ = true;
   const auto answer = on(shards_[0], [&]() -> asio::awaitable<std::string> {

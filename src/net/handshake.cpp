@@ -8,6 +8,7 @@
 #include "net/deadline.h"
 #include "net/exact_io.h"
 #include "noise/handshake.h"
+#include "session/first_bytes.h"
 
 namespace adit::net {
 namespace {
@@ -21,22 +22,25 @@ bool is_text(Bytes bytes) {
          });
 }
 
-/// True for an unencrypted SetupConnection of version 2: extension 0, type 0, protocol below 4, versions 2 to 2.
-bool is_plain_setup(Bytes bytes) {
-  return bytes.size() >= 11 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 0 && bytes[5] == 0 && bytes[6] < 4 &&
-         bytes[7] == 2 && bytes[8] == 0 && bytes[9] == 2 && bytes[10] == 0;
+enum class Came { kSoFar, kAll };  // kAll: no more will come, so that fewer than session::kFirstBytes tell, too.
+
+/// What the peer sent; empty: it may be a handshake.
+std::string what_it_sent(Bytes bytes, Came came) {
+  const auto spoken = session::recognize(bytes, came == Came::kAll);
+  if (session::is_no_handshake(spoken)) return "it sent " + std::string(session::to_words(spoken));
+  return is_text(bytes) ? "it sent plain text" : "";
 }
 
-/// What else the peer may be speaking; empty: nothing that we recognize.
-std::string_view what_it_speaks(Bytes bytes) {
-  if (is_plain_setup(bytes))
-    return "it sent an unencrypted Stratum V2 frame; configure the pool's authority key there, which turns encryption on";
-  if (!is_text(bytes)) return {};
-  const auto text = as_text(bytes);
-  if (text.starts_with('{')) return "it sent JSON, so it speaks Stratum V1; let it connect to an adit translator instead";
-  if (text.starts_with("GET ") || text.starts_with("POST ") || text.starts_with("HTTP/"))
-    return "it speaks HTTP; this is no web address";
-  return "it sent plain text";
+/// The same of a client, and what it should do instead.
+std::string what_client_sent(Bytes bytes, Came came) {
+  auto sent = what_it_sent(bytes, came);
+  const auto advice = session::advice_at_sv2_port(session::recognize(bytes, came == Came::kAll));
+  if (!sent.empty() && !advice.empty()) sent.append("; ").append(advice);
+  return sent;
+}
+
+std::unexpected<Error> other_protocol(std::string_view what) {
+  return fail(Errc::kProtocol, "the peer does not speak encrypted Stratum V2: " + std::string(what));
 }
 
 std::string progress(std::size_t got, std::size_t wanted) {
@@ -45,8 +49,7 @@ std::string progress(std::size_t got, std::size_t wanted) {
 
 /// The error of a step that ended early, in words that say what the peer did.
 std::unexpected<Error> broken_off(Error error, const Deadline& deadline, Bytes came, std::size_t wanted) {
-  const auto speaks = what_it_speaks(came);
-  if (!speaks.empty()) return fail(Errc::kProtocol, "the peer does not speak encrypted Stratum V2: " + std::string(speaks));
+  if (const auto speaks = what_client_sent(came, Came::kAll); !speaks.empty()) return other_protocol(speaks);
   if (deadline.passed())
     return fail(Errc::kTimedOut, "the peer did not finish the handshake in time: " + progress(came.size(), wanted));
   if (error.is(Errc::kEndOfStream)) {
@@ -59,12 +62,14 @@ asio::awaitable<Result<Codec>> respond_steps(Shard& shard, ByteStream& stream, n
                                              HandshakeOptions options) {
   const Deadline deadline(shard.context(), stream, options.deadline);
   std::array<std::uint8_t, noise::kAct1Size> act1;
+  // A peer at the wrong port is told by its first bytes: it waits for an answer, and would send no more.
   std::size_t got = 0;
-  if (auto read = co_await read_exactly(stream, act1, got); !read) {
-    co_return broken_off(std::move(read.error()), deadline, Bytes(act1).first(got), act1.size());
-  }
-  if (const auto speaks = what_it_speaks(act1); !speaks.empty()) {
-    co_return fail(Errc::kProtocol, "the peer does not speak encrypted Stratum V2: " + std::string(speaks));
+  for (const std::size_t wanted : {session::kFirstBytes, act1.size()}) {
+    std::size_t more = 0;
+    auto read = co_await read_exactly(stream, MutableBytes(act1).first(wanted).subspan(got), more);
+    got += more;
+    if (!read) co_return broken_off(std::move(read.error()), deadline, Bytes(act1).first(got), act1.size());
+    if (const auto speaks = what_client_sent(Bytes(act1).first(got), Came::kSoFar); !speaks.empty()) co_return other_protocol(speaks);
   }
   const auto key = certificates.current(now_from_system().unix_time);
   auto answer = noise::Responder::answer(act1, *key, noise::system_random(), options.max_payload);
@@ -92,9 +97,8 @@ asio::awaitable<Result<Codec>> initiate_steps(Shard& shard, ByteStream& stream, 
   if (session) co_return std::make_unique<noise::Session>(std::move(*session));
   const auto& error = session.error();
   if (error.is(noise::Errc::kAuthentication) || error.is(noise::Errc::kBadLength)) {
-    const auto speaks = what_it_speaks(act2);
-    co_return fail(Errc::kProtocol, speaks.empty() ? "the peer does not speak encrypted Stratum V2 (" + error.message() + ")"
-                                                   : "the peer does not speak encrypted Stratum V2: " + std::string(speaks));
+    if (const auto speaks = what_it_sent(act2, Came::kAll); !speaks.empty()) co_return other_protocol(speaks);
+    co_return fail(Errc::kProtocol, "the peer does not speak encrypted Stratum V2 (" + error.message() + ")");
   }
   co_return fail(Errc::kHandshake, error.message());
 }

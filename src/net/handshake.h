@@ -28,8 +28,8 @@ struct HandshakeOptions {
 /// The listener's side: waits for act 1, answers with a certificate of `certificates` (the shard's own).
 ///
 /// After an error the stream is closed. Errors: kTimedOut (says how many bytes came), kEndOfStream, kReset, kClosed; kProtocol
-/// (what came is plain text or an unencrypted SV2 frame: says so). Other garbage passes here, as any 64 bytes are a key, and
-/// fails as the connection's first frame.
+/// (what came is another protocol: says which, and what to do; told by the first eight bytes where they suffice). Other garbage
+/// passes here, as any 64 bytes are a key, and fails as the connection's first frame.
 asio::awaitable<Result<std::unique_ptr<wire::FrameCodec>>> respond(Shard& shard, ByteStream& stream,
                                                                    noise::CertificateSource& certificates,
                                                                    HandshakeOptions options);

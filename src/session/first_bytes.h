@@ -34,4 +34,13 @@ Spoken recognize(Bytes first, bool silent);
 /// The name of it, for a sentence: "TLS", "an HTTP request".
 std::string_view to_words(Spoken spoken);
 
+/// Whether eight bytes prove that the peer does not begin a Stratum V2 handshake: they look like one of the named protocols.
+/// Text alone proves nothing, as one handshake in 2,500 begins with eight printable bytes.
+bool is_no_handshake(Spoken spoken);
+
+/// What a peer that speaks this should do, at a port that takes encrypted Stratum V2. Empty: nothing is known.
+std::string_view advice_at_sv2_port(Spoken spoken);
+/// Likewise at a port that takes Stratum V1.
+std::string_view advice_at_sv1_port(Spoken spoken);
+
 }  // namespace adit::session
