@@ -12,7 +12,15 @@ constexpr std::size_t kMaxExtranonceSize = 32;
 /// SRI's MAX_FUTURE_JOBS and, on the client's side, past jobs.
 constexpr std::size_t kMaxFutureJobs = 16;
 constexpr std::size_t kMaxActiveJobs = 50;
+/// Parts of a coinbase transaction, in bytes.
+constexpr std::ptrdiff_t kVersionSize = 4;
+constexpr std::ptrdiff_t kLockTimeSize = 4;
+constexpr std::ptrdiff_t kWitnessSize = 1 + 1 + 32;
 constexpr std::size_t kMaxStaleIds = kMaxFutureJobs + kMaxActiveJobs;
+
+bool has_marker(const ExtendedWork& work) {
+  return work.coinbase_prefix.size() >= kVersionSize + 2 && work.coinbase_prefix[kVersionSize] == 0;
+}
 
 void drop_oldest(std::vector<ClientJob>& jobs, bool future, std::size_t keep) {
   const auto is_kind = [future](const ClientJob& job) { return job.future == future; };
@@ -33,11 +41,26 @@ bitcoin::Hash256 ExtendedWork::merkle_root(Bytes extranonce_prefix, Bytes extran
 
 std::shared_ptr<const ExtendedWork> copy_work(const wire::NewExtendedMiningJob& message) {
   auto work = std::make_shared<ExtendedWork>();
-  work->coinbase_prefix.assign(message.coinbase_tx_prefix.begin(), message.coinbase_tx_prefix.end());
-  work->coinbase_suffix.assign(message.coinbase_tx_suffix.begin(), message.coinbase_tx_suffix.end());
+  auto& prefix = work->coinbase_prefix;
+  auto& suffix = work->coinbase_suffix;
+  prefix.assign(message.coinbase_tx_prefix.begin(), message.coinbase_tx_prefix.end());
+  suffix.assign(message.coinbase_tx_suffix.begin(), message.coinbase_tx_suffix.end());
+  // A coinbase has one input, so the byte behind its version is 1; 0 is the marker of a witness, with the flag 1 behind it. The
+  // witness is one item of 32 bytes, and the lock time follows.
+  if (has_marker(*work) && prefix[kVersionSize + 1] == 1 && suffix.size() >= kWitnessSize + kLockTimeSize &&
+      suffix[suffix.size() - kLockTimeSize - kWitnessSize] == 1 &&
+      suffix[suffix.size() - kLockTimeSize - kWitnessSize + 1] == 32) {
+    prefix.erase(prefix.begin() + kVersionSize, prefix.begin() + kVersionSize + 2);
+    suffix.erase(suffix.end() - kLockTimeSize - kWitnessSize, suffix.end() - kLockTimeSize);
+  }
   work->merkle_path.reserve(message.merkle_path.size());
   for (const wire::U256& node : message.merkle_path) work->merkle_path.push_back(node);
   return work;
+}
+
+Result<void> check_work(const ExtendedWork& work) {
+  if (!has_marker(work)) return {};
+  return fail(Errc::kMessage, "the coinbase has no input, or a witness that is not one value of 32 bytes");
 }
 
 ClientChannel::ClientChannel(std::uint32_t id, std::uint32_t group_id, const wire::U256& target, Bytes prefix,

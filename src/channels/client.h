@@ -29,8 +29,12 @@ struct ExtendedWork {
   [[nodiscard]] bitcoin::Hash256 merkle_root(Bytes extranonce_prefix, Bytes extranonce) const;
 };
 
-/// Copies the variable parts out of the receive buffer.
+/// Copies the variable parts out of the receive buffer. Some pools send the coinbase with its witness (BIP144: marker, flag and
+/// the reserved value), which is no part of what the merkle root is made of (BIP141): it is taken out.
 std::shared_ptr<const ExtendedWork> copy_work(const wire::NewExtendedMiningJob& message);
+
+/// Whether the work can be mined. Error: kMessage (the coinbase has no input, or a witness of another form).
+Result<void> check_work(const ExtendedWork& work);
 
 /// One job of one channel, as its miner needs it.
 struct ClientJob {

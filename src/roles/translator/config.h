@@ -30,6 +30,8 @@ struct TranslatorConfig {
   bool enable_vardiff = true;                       ///< False: difficulty is the upstream's.
   std::chrono::seconds job_keepalive_interval{60};  ///< A miner without news for so long gets a job with a new time; 0: never.
 
+  std::chrono::seconds miner_work_timeout{180};     ///< A miner without work for so long is sent away.
+
   config::MonitoringSettings monitoring;
   unsigned threads = 0;  ///< Shards; 0: one for each CPU.
   std::string log_file;  ///< Empty: standard error only.

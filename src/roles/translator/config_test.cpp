@@ -45,6 +45,7 @@ TEST(TranslatorConfig, TheSmallestOneStarts) {
   EXPECT_TRUE(loaded.may_start());
   EXPECT_EQ(loaded.config.downstream, (net::TcpConfig{"127.0.0.1", 0}));
   EXPECT_EQ(loaded.config.downstream_extranonce2_size, 4);
+  EXPECT_EQ(loaded.config.miner_work_timeout, std::chrono::seconds(180));
   EXPECT_EQ(loaded.config.min_individual_miner_hashrate_hps, 1e6);
   EXPECT_TRUE(loaded.config.enable_vardiff);
   EXPECT_FALSE(loaded.config.iroh.enabled);

@@ -25,6 +25,7 @@ ServerOptions server_options(const TranslatorConfig& config) {
   options.required_extensions = config.required_extensions;
   std::erase(options.extensions, wire::kExtensionsNegotiation);  // It is how the others are asked for.
   std::erase(options.required_extensions, wire::kExtensionsNegotiation);
+  options.translator.miners.work_timeout = config.miner_work_timeout;
   options.translator.miners.extranonce2_size = config.downstream_extranonce2_size;
   options.translator.miners.min_hash_rate_hps = config.min_individual_miner_hashrate_hps;
   options.translator.miners.shares_per_minute = config.shares_per_minute;

@@ -377,8 +377,9 @@ TEST_F(TranslatorServerTest, AbusiveMinersAreCutOffAndAHealthyOneLosesNothing) {
   };
   EXPECT_NE(cut_off(std::string(64 * 1024, 'x')).find("a line of more than"), std::string::npos);
   std::string nonsense;
-  for (int i = 0; i < 20; ++i) nonsense += "GET / HTTP/1.1\r\n";
+  for (int i = 0; i < 20; ++i) nonsense += "no Stratum at all\r\n";
   EXPECT_NE(cut_off(nonsense).find("not JSON"), std::string::npos);
+  EXPECT_EQ(cut_off("GET / HTTP/1.1\r\n"), "") << "another protocol is told, and not answered in this one";
   cut_off(std::string(1 << 20, '['));
 
   // One that asks and asks and never reads is not read any more, and cut off when it has taken nothing for so long.

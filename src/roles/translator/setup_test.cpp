@@ -25,6 +25,54 @@ TEST_F(TranslatorTest, MessagesOfUnknownExtensionsAreIgnoredWithAndWithoutTheCha
   EXPECT_EQ(submit(test, 1), 0);
 }
 
+// ---- Forms of a job.
+
+// Pools that send the coinbase as it stands in the block: the witness is no part of what a miner hashes.
+TEST_F(TranslatorTest, ACoinbaseWithItsWitnessIsMinedWithoutIt) {
+  upstream_up();
+  auto& test = connect();
+  open_success(2);
+  const auto plain1 = coinbase1;
+  const auto plain2 = coinbase2;
+  coinbase1 = {1, 0, 0, 0, 0x00, 0x01, 0x01, 0x11};
+  coinbase2 = {0x22, 0x01, 0x20};
+  coinbase2.resize(coinbase2.size() + 32);
+  coinbase2.insert(coinbase2.end(), {9, 8, 7, 6});
+  first_job(2, 5);
+  ASSERT_EQ(test.works.size(), 1u);
+  EXPECT_EQ(to_hex(test.works[0]->job.coinbase1).substr(0, 12), "010000000111");
+  EXPECT_EQ(to_hex(test.works[0]->job.coinbase2), "2209080706");
+  EXPECT_EQ(submit(test, 1), 0);
+}
+
+TEST_F(TranslatorTest, AJobThatCannotBeMinedEndsTheUpstreamAndReachesNoMiner) {
+  using Bytes = std::vector<std::uint8_t>;
+  const std::pair<Bytes, Bytes> unusable[] = {{{1, 0, 0, 0, 0, 1, 1, 0x11}, {0x22, 0, 0, 0, 0}},
+                                              {{1, 0, 0, 0, 0, 0, 1, 0x11}, Bytes(60, 0x20)},
+                                              {{1, 0, 0, 0, 0, 1, 1, 0x11}, Bytes(60, 0x21)}};
+  for (const auto& [first, second] : unusable) {
+    SetUp();
+    miners.clear();
+    sent.clear();
+    upstream_up();
+    auto& test = connect();
+    open_success(2);
+    coinbase1 = first;
+    coinbase2 = second;
+    EXPECT_EQ(code_of(job(2, 5)), "protocol");
+    EXPECT_TRUE(test.works.empty());
+  }
+  SetUp();
+  miners.clear();
+  sent.clear();
+  upstream_up();
+  auto& test = connect();
+  open_success(2);
+  EXPECT_TRUE(upstream(wire::NewMiningJob{.channel_id = 77, .job_id = 1})) << "not our channel";
+  EXPECT_EQ(code_of(upstream(wire::NewMiningJob{.channel_id = 2, .job_id = 1})), "protocol");
+  EXPECT_TRUE(test.works.empty());
+}
+
 // ---- Extension negotiation (ext 0x0001).
 
 TEST_F(TranslatorTest, ExtensionsAreRequestedBeforeAnythingElse) {

@@ -201,7 +201,7 @@ Result<void> Translator::on_frame(const wire::FrameView& frame) {
   ADIT_CHECK(
       (session::dispatch<wire::NewExtendedMiningJob, wire::SetNewPrevHash, wire::SubmitSharesSuccess, wire::SubmitSharesError,
                          wire::SetTarget, wire::OpenExtendedMiningChannelSuccess, wire::OpenMiningChannelError,
-                         wire::SetExtranoncePrefix, wire::SetGroupChannel, wire::CloseChannel>(
+                         wire::SetExtranoncePrefix, wire::SetGroupChannel, wire::CloseChannel, wire::NewMiningJob>(
           frame, [this](const auto& message) { return handle(message); })));
   return {};
 }
@@ -268,6 +268,8 @@ Result<void> Translator::handle(const wire::NewExtendedMiningJob& message) {
   ++totals_.jobs;
   const auto links = addressed_by(message.channel_id);
   const auto work = channels::copy_work(message);
+  if (const auto usable = channels::check_work(*work); !usable && !links.empty())
+    return fail(session::Errc::kProtocol, "job " + std::to_string(message.job_id) + ": " + usable.error().message());
   if (!links.empty()) ADIT_CHECK(check_payout(*work, *links.front()->channel));
   const bool for_one = by_channel_.contains(message.channel_id);
   for (Sv1Channel* link : links) {
@@ -288,6 +290,11 @@ Result<void> Translator::handle(const wire::NewExtendedMiningJob& message) {
   }
   events_.on_job(message.job_id, false);
   return {};
+}
+
+Result<void> Translator::handle(const wire::NewMiningJob& message) {
+  if (by_channel(message.channel_id) == nullptr) return {};
+  return fail(session::Errc::kProtocol, "the upstream gave an extended channel a job of a standard one, which has no coinbase");
 }
 
 Result<void> Translator::check_payout(const channels::ExtendedWork& work, const channels::ClientChannel& channel) const {

@@ -110,6 +110,7 @@ class Translator final : public mining::Sv1Owner {
   Result<void> handle(const wire::OpenExtendedMiningChannelSuccess& message);
   Result<void> handle(const wire::OpenMiningChannelError& message);
   Result<void> handle(const wire::NewExtendedMiningJob& message);
+  Result<void> handle(const wire::NewMiningJob& message);
   /// Where payouts are verified: whether the job pays the miner whom our user_identity names.
   Result<void> check_payout(const channels::ExtendedWork& work, const channels::ClientChannel& channel) const;
   Result<void> handle(const wire::SetNewPrevHash& message);
