@@ -46,6 +46,16 @@ class World : public translator::TranslatorEvents {
     options.miners.vardiff = (choice & 2) != 0;
     if ((choice & 4) != 0) client_.extensions = {wire::kWorkerTracking};
     options.miners.min_hash_rate_hps = 1;
+    if ((choice & 32) != 0) {
+      options.ration = {.of_source = 1,
+                        .unproven = 2,
+                        .reserve = 1,
+                        .reserve_of_source = 1,
+                        .kept = 1,
+                        .keep = std::chrono::seconds(5),
+                        .unproven_time = std::chrono::seconds(2),
+                        .capacity_retry = std::chrono::seconds(2)};
+    }
     regtest_only_ = (choice & 8) != 0;
     translator_ = std::make_unique<Translator>(options, *this);
     if ((choice & 16) == 0) begin();
@@ -197,16 +207,17 @@ class World : public translator::TranslatorEvents {
         const std::uint32_t closed = source_.pick(4) == 0 ? 100 : channel_id;
         say(wire::CloseChannel{.channel_id = closed, .reason_code = "bye"});
         for (auto at = channels_.begin(); at != channels_.end();)
-          at = open_here(at->first) ? std::next(at) : channels_.erase(at);
+          at = translator_->has_channel(at->first) ? std::next(at) : channels_.erase(at);
         return;
       }
       case 11:
         return say(wire::SubmitSharesSuccess{
             .channel_id = channel_id, .last_sequence_number = source_.byte(), .new_submits_accepted_count = source_.byte()});
       case 12:
-        return say(wire::SubmitSharesError{.channel_id = channel_id, .sequence_number = source_.byte(), .error_code = "stale"});
+        return say(wire::SubmitSharesError{.channel_id = channel_id, .sequence_number = source_.byte(), .error_code = "bad"});
       case 13:
-        return say(wire::OpenMiningChannelError{.request_id = channel_id, .error_code = "no"});
+        return say(wire::OpenMiningChannelError{.request_id = channel_id,
+                                                .error_code = source_.pick(2) == 0 ? "no" : "channel-capacity-exhausted"});
       case 14: {
         const std::vector<std::uint16_t> granted = {0x0002};
         return say(wire::RequestExtensionsSuccess{.request_id = 1, .supported_extensions = granted});
@@ -250,12 +261,6 @@ class World : public translator::TranslatorEvents {
   void became_ready() {
     if (!side_->ready() || std::exchange(begun_, true)) return;
     translator_->on_upstream_ready("id", side_->setup().agreement(), now_, regtest_only_);
-  }
-
-  [[nodiscard]] bool open_here(std::uint32_t channel_id) const {
-    return std::ranges::any_of(translator_->miners(), [&](const auto& entry) {
-      return entry.second->channel() != nullptr && entry.second->channel()->id() == channel_id;
-    });
   }
 
   void check_miners() {

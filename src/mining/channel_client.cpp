@@ -79,8 +79,7 @@ Result<void> ChannelClient::on(const wire::NewExtendedMiningJob& message, const 
   // A group's job is of no use to a standard channel, whose own comes as NewMiningJob (SV2 05 §5.1).
   if (!options_.extended || !is_ours(message.channel_id)) return {};
   auto work = channels::copy_work(message);
-  if (const auto usable = channels::check_work(*work); !usable)
-    return fail(session::Errc::kProtocol, usable.error().message());
+  if (const auto usable = channels::check_work(*work); !usable) return fail(session::Errc::kProtocol, usable.error().message());
   return mine(channel_->on_new_extended_mining_job(message, std::move(work)));
 }
 

@@ -19,6 +19,9 @@ constexpr std::size_t kMaxExtranonce = 32;
 /// A peer that has sent a few bytes and no more for so long is silent.
 constexpr Duration kSilence = std::chrono::seconds(2);
 
+/// A suggested difficulty may move what a miner is taken to have by so much, up or down, from what its shares prove.
+constexpr double kSuggestionFactor = 1024;
+
 double clamp_hash_rate(double hash_rate_hps, double min_hash_rate_hps) {
   return std::clamp(hash_rate_hps, std::clamp(min_hash_rate_hps, kMinHashRate, kMaxHashRate), kMaxHashRate);
 }
@@ -79,14 +82,15 @@ double Sv1Channel::hash_rate_hps() const {
   return std::min(sum, kMaxHashRate);
 }
 
-Sv1Miner::Sv1Miner(Sv1Owner& owner, Sv1Shared& shared, std::uint64_t number, std::string peer)
+Sv1Miner::Sv1Miner(Sv1Owner& owner, Sv1Shared& shared, std::uint64_t number, std::string peer, std::string source)
     : owner_(owner),
       shared_(shared),
       number_(number),
       peer_(std::move(peer)),
+      source_(std::move(source)),
       server_(shared.parser, *this, hex_of(static_cast<std::uint32_t>(number))),
       connected_at_(shared.now.instant),
-      hash_rate_(clamp_hash_rate(shared.policy.min_hash_rate_hps, 0)),
+      assumed_hash_rate_(clamp_hash_rate(shared.policy.min_hash_rate_hps, 0)),
       vardiff_(shared.now.instant) {
   server_.allow_version_rolling(shared.version_mask);
 }
@@ -138,6 +142,8 @@ Result<sv1::Subscription> Sv1Miner::on_subscribe(std::string_view) {
 
 void Sv1Miner::attach(Sv1Channel& channel) {
   link_ = &channel;
+  attached_at_ = shared_.now.instant;
+  verdicts_ = {};
   if (const auto* job = channel.channel ? channel.channel->current() : nullptr) notify(*job, true);
 }
 
@@ -147,8 +153,11 @@ bool Sv1Miner::on_authorize(std::string_view, std::string_view) { return true; }
 
 void Sv1Miner::on_suggest_difficulty(double difficulty) {
   if (!shared_.policy.vardiff) return;
-  vardiff_.reset(shared_.now.instant);
-  set_hash_rate(bitcoin::hash_rate_from_target(bitcoin::target_from_difficulty(difficulty), shared_.policy.shares_per_minute));
+  vardiff_.restart(shared_.now.instant);
+  const double suggested =
+      bitcoin::hash_rate_from_target(bitcoin::target_from_difficulty(difficulty), shared_.policy.shares_per_minute);
+  const double known = proven_ ? hash_rate_hps() : clamp_hash_rate(shared_.policy.min_hash_rate_hps, 0);
+  assume(std::clamp(suggested, known / kSuggestionFactor, known * kSuggestionFactor));
 }
 
 void Sv1Miner::on_minimum_difficulty(double difficulty) {
@@ -199,8 +208,9 @@ std::optional<sv1::Reject> Sv1Miner::judge(const sv1::Submit& submit) {
   if (channels::is_accepted(checked.verdict)) {
     const bool block = checked.verdict == channels::ShareVerdict::kBlock;
     ++shared_.counters.shares_submitted;
+    ++shares_submitted_;
     if (block) ++shared_.counters.blocks_found;
-    if (as_told) vardiff_.on_share(sent->difficulty);  // Else a block that came by luck, beside the share rate.
+    if (as_told) credit(sent->difficulty);  // Else a block that came by luck, beside the share rate.
     owner_.on_share(*this, share, submit.user, block);
     return std::nullopt;
   }
@@ -215,10 +225,17 @@ std::optional<sv1::Reject> Sv1Miner::judge(const sv1::Submit& submit) {
         return sv1::Reject::kOther;
     }
     ++shared_.counters.shares_local;
-    vardiff_.on_share(as_told ? sent->difficulty : bitcoin::difficulty_from_target(told_target_));
+    ++shares_local_;
+    credit(as_told ? sent->difficulty : bitcoin::difficulty_from_target(told_target_));
     return std::nullopt;
   }
   return reject_of(checked.verdict);
+}
+
+void Sv1Miner::credit(double difficulty) {
+  vardiff_.on_share(difficulty);
+  work_.on_share(shared_.now.instant, difficulty);
+  if (!std::exchange(proven_, true)) owner_.on_proven(*this);
 }
 
 double Sv1Miner::difficulty_for(const bitcoin::U256& upstream_target) const {
@@ -226,7 +243,7 @@ double Sv1Miner::difficulty_for(const bitcoin::U256& upstream_target) const {
   // A target of 0, which no hash meets, has a difficulty that JSON cannot say: the next one is as good.
   double difficulty = bitcoin::difficulty_from_target(std::max(upstream_target, bitcoin::U256(1)));
   if (shared_.policy.vardiff) {
-    const auto wanted = bitcoin::target_from_hash_rate(hash_rate_, shared_.policy.shares_per_minute);
+    const auto wanted = bitcoin::target_from_hash_rate(assumed_hash_rate_, shared_.policy.shares_per_minute);
     difficulty = std::min(difficulty, bitcoin::difficulty_from_target(wanted));
   }
   difficulty = sv1::difficulty_for_firmware(difficulty);
@@ -274,6 +291,7 @@ void Sv1Miner::notify(const channels::ClientJob& job, bool clean) {
   notify.ntime = ntime;
   notify.clean_jobs = clean;
   server_.notify(notify);
+  work_.start(shared_.now.instant);
   notified_at_ = shared_.now.instant;
 }
 
@@ -281,9 +299,8 @@ void Sv1Miner::renew_job() {
   if (const auto* job = channel() ? channel()->current() : nullptr) notify(*job, false);
 }
 
-void Sv1Miner::set_hash_rate(double hash_rate_hps) {
-  hash_rate_ = clamp_hash_rate(hash_rate_hps, shared_.policy.min_hash_rate_hps);
-  if (link_ != nullptr) link_->update_due = true;
+void Sv1Miner::assume(double hash_rate_hps) {
+  assumed_hash_rate_ = clamp_hash_rate(hash_rate_hps, shared_.policy.min_hash_rate_hps);
   const auto* job = channel() ? channel()->current() : nullptr;
   if (job != nullptr && bitcoin::target_from_difficulty(difficulty_for(job->target)) != told_target_) notify(*job, false);
 }
@@ -291,6 +308,7 @@ void Sv1Miner::set_hash_rate(double hash_rate_hps) {
 void Sv1Miner::detach() {
   if (channel() != nullptr && channel()->current() != nullptr) workless_since_ = shared_.now.instant;
   link_ = nullptr;
+  work_.pause(shared_.now.instant);
   left_job_id_ = last_job_id_;
   sent_jobs_.clear();
   local_seen_.clear();
@@ -316,8 +334,8 @@ void Sv1Miner::on_tick() {
     return;
   }
   if (policy.vardiff && !sent_jobs_.empty()) {
-    if (const auto corrected = vardiff_.update(now, hash_rate_, clamp_hash_rate(policy.min_hash_rate_hps, 0))) {
-      set_hash_rate(*corrected);
+    if (const auto corrected = vardiff_.update(now, assumed_hash_rate_, clamp_hash_rate(policy.min_hash_rate_hps, 0))) {
+      assume(*corrected);
     }
   }
   if (policy.keepalive > Duration::zero() && now - notified_at_ >= policy.keepalive) renew_job();

@@ -16,6 +16,8 @@
 #include "channels/client.h"
 #include "channels/seen_shares.h"
 #include "channels/vardiff.h"
+#include "mining/verdict_window.h"
+#include "mining/work_meter.h"
 #include "session/line_session.h"
 #include "sv1/parse.h"
 #include "sv1/server.h"
@@ -76,12 +78,15 @@ struct Sv1Shared {
 struct Sv1Channel {
   std::uint32_t request_id = 0;  ///< Of its open.
   Instant open_sent{};
-  std::vector<Sv1Miner*> members;
+  std::vector<Sv1Miner*> members;                  ///< None: it is kept for the next miner.
   std::optional<channels::ClientChannel> channel;  ///< Once the open is answered.
   Instant job_since{};                             ///< When the channel's current job became active.
-  bool update_due = false;                         ///< The hash rate of the members changed.
-  Instant updated_at{};
+  double declared_hps = 0;                         ///< What the upstream was told last of its hash rate,
+  Instant declared_at{};                           ///< and when.
+  Instant kept_since{};                            ///< If there are no members.
+  bool usable = true;                              ///< False: not for another miner.
 
+  /// What the shares of its members prove.
   [[nodiscard]] double hash_rate_hps() const;
 };
 
@@ -96,6 +101,8 @@ class Sv1Owner {
   virtual void on_ready(Sv1Miner& miner) = 0;
   /// A share of the miner's channel that meets the channel's target. `worker` is the user that it was submitted for.
   virtual void on_share(Sv1Miner& miner, const channels::Share& share, std::string_view worker, bool block) = 0;
+  /// The miner's first share that met what it was told: it has shown work.
+  virtual void on_proven(Sv1Miner& miner) = 0;
   /// A share, or an authorize, of that worker was refused, as it may not mine here.
   virtual void on_worker_refused(Sv1Miner& miner, std::string_view worker) = 0;
   /// The miner has output, or has ended.
@@ -106,7 +113,8 @@ class Sv1Owner {
 class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
  public:
   /// `owner` and `shared` must outlive the miner. `number` tells it apart in logs and names, and is part of its SV1 session id.
-  Sv1Miner(Sv1Owner& owner, Sv1Shared& shared, std::uint64_t number, std::string peer);
+  /// `source`: who it is counted to, such as the peer's address without its port.
+  Sv1Miner(Sv1Owner& owner, Sv1Shared& shared, std::uint64_t number, std::string peer, std::string source);
   Sv1Miner(const Sv1Miner&) = delete;
   Sv1Miner& operator=(const Sv1Miner&) = delete;
 
@@ -132,12 +140,21 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   /// For the owner's list of miners with output: true if it was marked before.
   bool mark() { return std::exchange(marked_, true); }
   void unmark() { marked_ = false; }
-  void count_accepted() { ++shares_accepted_; }
-  void count_rejected() { ++shares_rejected_; }
+  /// The upstream has accepted a share of it.
+  void count_accepted() {
+    ++shares_accepted_;
+    verdicts_.on_accepted();
+  }
+  /// The upstream has refused a share of it; `stale`: as one that came too late for its tip.
+  void count_rejected(bool stale) {
+    ++shares_rejected_;
+    if (!stale) verdicts_.on_refused();
+  }
 
   // ---- What is known of it.
   [[nodiscard]] std::uint64_t number() const { return number_; }
   [[nodiscard]] const std::string& peer() const { return peer_; }
+  [[nodiscard]] const std::string& source() const { return source_; }
   [[nodiscard]] const sv1::Server& server() const { return server_; }
   /// It has subscribed and authorized, and is not sent away.
   [[nodiscard]] bool wants_channel() const { return server_.ready() && ended_.empty(); }
@@ -147,9 +164,17 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   [[nodiscard]] const channels::ClientChannel* channel() const { return link_ && link_->channel ? &*link_->channel : nullptr; }
   /// The number in its extranonce1; unset before it has subscribed.
   [[nodiscard]] std::optional<std::uint16_t> index() const { return index_; }
-  [[nodiscard]] double hash_rate_hps() const { return hash_rate_; }
+  /// What its shares prove; 0 before the first one.
+  [[nodiscard]] double hash_rate_hps() const { return work_.hash_rate_hps(shared_.now.instant); }
+  /// It has sent a share that met what it was told.
+  [[nodiscard]] bool proven() const { return proven_; }
+  [[nodiscard]] Instant attached_at() const { return attached_at_; }
+  [[nodiscard]] std::uint64_t shares_submitted() const { return shares_submitted_; }
+  [[nodiscard]] std::uint64_t shares_local() const { return shares_local_; }
   [[nodiscard]] std::uint64_t shares_accepted() const { return shares_accepted_; }
   [[nodiscard]] std::uint64_t shares_rejected() const { return shares_rejected_; }
+  /// Of the upstream that it is attached to now.
+  [[nodiscard]] const VerdictWindow& verdicts() const { return verdicts_; }
 
  private:
   /// A job as the miner knows it.
@@ -177,7 +202,9 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   bool recognize(bool silent);
   void receive(Bytes bytes);
   void renew_job();
-  void set_hash_rate(double hash_rate_hps);
+  void assume(double hash_rate_hps);
+  /// A share met `difficulty`, which the miner was told.
+  void credit(double difficulty);
   [[nodiscard]] double difficulty_for(const bitcoin::U256& channel_target) const;
   /// Bytes of the channel's extranonce before extranonce1.
   [[nodiscard]] std::size_t filled() const;
@@ -186,6 +213,7 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   Sv1Shared& shared_;
   std::uint64_t number_;
   std::string peer_;
+  std::string source_;
   sv1::Server server_;
   Instant connected_at_;
   std::string ended_;
@@ -197,18 +225,24 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   std::optional<std::uint16_t> index_;
   Sv1Channel* link_ = nullptr;
 
-  double hash_rate_;
+  double assumed_hash_rate_;       ///< What its difficulty is made for: by its shares, or as it suggested.
   double minimum_difficulty_ = 0;  ///< Asked for by the miner (mining.configure).
   channels::Vardiff vardiff_;
+  WorkMeter work_;
+  bool proven_ = false;
+  Instant attached_at_{};
+  VerdictWindow verdicts_;
 
   std::vector<SentJob> sent_jobs_;  ///< Oldest first.
   std::uint32_t last_job_id_ = 0;
   std::uint32_t left_job_id_ = 0;  ///< Up to this one they are of channels that were left.
   bitcoin::U256 told_target_;      ///< Of the last difficulty sent.
   Instant notified_at_{};
-  Instant workless_since_{};       ///< Ready, or detached from its last channel, since then; if there is no job.
+  Instant workless_since_{};  ///< Ready, or detached from its last channel, since then; if there is no job.
   channels::SeenShares local_seen_;
 
+  std::uint64_t shares_submitted_ = 0;
+  std::uint64_t shares_local_ = 0;
   std::uint64_t shares_accepted_ = 0;
   std::uint64_t shares_rejected_ = 0;
 };

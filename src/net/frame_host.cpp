@@ -156,7 +156,8 @@ asio::awaitable<std::unique_ptr<NetworkConnection>> FrameHost::establish(Link& l
   if (part_.stopping()) co_return nullptr;
   const auto& error = connection.error();
   // Miners look whether a port answers before they use it (ESP-Miner): that is counted, and no reason to warn.
-  const bool probe = (error.is(Errc::kEndOfStream) || error.is(Errc::kReset)) && link.stream && link.stream->metadata().bytes_received == 0;
+  const bool probe =
+      (error.is(Errc::kEndOfStream) || error.is(Errc::kReset)) && link.stream && link.stream->metadata().bytes_received == 0;
   if (probe) {
     log::debug(event("probed"), {{"peer", metadata.peer}});
   } else {

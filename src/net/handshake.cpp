@@ -69,7 +69,8 @@ asio::awaitable<Result<Codec>> respond_steps(Shard& shard, ByteStream& stream, n
     auto read = co_await read_exactly(stream, MutableBytes(act1).first(wanted).subspan(got), more);
     got += more;
     if (!read) co_return broken_off(std::move(read.error()), deadline, Bytes(act1).first(got), act1.size());
-    if (const auto speaks = what_client_sent(Bytes(act1).first(got), Came::kSoFar); !speaks.empty()) co_return other_protocol(speaks);
+    if (const auto speaks = what_client_sent(Bytes(act1).first(got), Came::kSoFar); !speaks.empty())
+      co_return other_protocol(speaks);
   }
   const auto key = certificates.current(now_from_system().unix_time);
   auto answer = noise::Responder::answer(act1, *key, noise::system_random(), options.max_payload);

@@ -64,8 +64,9 @@ void LineHost::take(std::unique_ptr<ByteStream> stream) {
 
 asio::awaitable<void> LineHost::serve(std::shared_ptr<ServicePart> part, LineHost& host, PeerPtr peer) {
   const TaskGate::Token running(part->gate());
-  const auto name = peer->stream->metadata().peer;
-  peer->session = &host.role_.join(peer->connection, name, now_from_system());
+  const auto metadata = peer->stream->metadata();
+  const auto& source = metadata.source.empty() ? metadata.peer : metadata.source;
+  peer->session = &host.role_.join(peer->connection, metadata.peer, source, now_from_system());
   host.peers_[peer->connection] = peer;
   std::string reason;
   while (true) {

@@ -26,8 +26,9 @@ namespace adit::net {
 class LineHostRole {
  public:
   virtual ~LineHostRole() = default;
-  /// A peer has connected: makes its engine, which lives until leave().
-  virtual session::LineSession& join(std::uint64_t connection, const std::string& peer, const Now& now) = 0;
+  /// A peer has connected: makes its engine, which lives until leave(). `source`: who it is counted to (Admission).
+  virtual session::LineSession& join(std::uint64_t connection, const std::string& peer, const std::string& source,
+                                     const Now& now) = 0;
   /// The connection is gone: its engine may be destroyed.
   virtual void leave(std::uint64_t connection, const std::string& reason, const Now& now) = 0;
   /// Bytes were handled: the role sends what they brought about, and calls LineHost::flush for each connection with output.

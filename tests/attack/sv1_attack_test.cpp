@@ -345,11 +345,15 @@ TEST_P(Sv1Attack, ManyThatComeAndGoLeaveNothingBehind) {
           "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n{\"id\":2,\"method\":\"mining.authorize\",\"params\":["
           "\"w\"]}\n");
     }
+    if (round != 10) continue;
+    HealthyMiner newcomer(port());
+    EXPECT_EQ(newcomer.mine(), "") << "one that comes while they come and go";
+    if (GetParam()) ++on_the_same_channel_;
   }
   EXPECT_TRUE(eventually([&] {
     const auto counters = server_->stats().counters;
-    return counters.miners == 1 && counters.channels == 1;
-  }));
+    return counters.miners == 1 && counters.channels == 1 + counters.kept_channels && counters.kept_channels < 100;
+  })) << "of 200 that came some channels are kept for the next";
 }
 
 // NOMP#430: the same share in another spelling.

@@ -65,7 +65,8 @@ config::Loaded<TranslatorConfig> read(config::Document document) {
   read_difficulty(root, out);
 
   out.monitoring = config::read_monitoring(root);
-  out.miner_work_timeout = std::chrono::seconds(root.integer<std::uint32_t>("miner_work_timeout_secs", 10, 86'400).value_or(180));
+  out.miner_work_timeout =
+      std::chrono::seconds(root.integer<std::uint32_t>("miner_work_timeout_secs", 10, 86'400).value_or(180));
   out.threads = root.integer<unsigned>("threads", 0, 256).value_or(0);
   out.log_file = config::read_path(root, "log_file").value_or("");
 

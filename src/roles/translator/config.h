@@ -29,7 +29,6 @@ struct TranslatorConfig {
   float shares_per_minute = 6;                      ///< Of one miner.
   bool enable_vardiff = true;                       ///< False: difficulty is the upstream's.
   std::chrono::seconds job_keepalive_interval{60};  ///< A miner without news for so long gets a job with a new time; 0: never.
-
   std::chrono::seconds miner_work_timeout{180};     ///< A miner without work for so long is sent away.
 
   config::MonitoringSettings monitoring;

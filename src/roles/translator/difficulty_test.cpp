@@ -58,10 +58,8 @@ TEST_F(TranslatorTest, AQuietMinerGetsItsJobAgainWithALaterTime) {
 TEST_F(TranslatorTest, AJobGivenAgainWithinASecondStillHasANewTime) {
   upstream_up();
   auto& test = mining(2);
-  const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[0.0001]}\n";
   // The upstream asks for any hash; what the miner suggests is harder, so nothing changes for it.
-  test.miner->on_bytes(as_bytes(suggest), now);
-  pump();
+  suggest(test, "0.0001");
   EXPECT_EQ(test.works.size(), 1u);
   const std::string configure =
       "{\"id\":51,\"method\":\"mining.configure\",\"params\":[[\"minimum-difficulty\"],{\"minimum-difficulty.value\":16}]}\n";
@@ -72,40 +70,18 @@ TEST_F(TranslatorTest, AJobGivenAgainWithinASecondStillHasANewTime) {
   EXPECT_EQ(test.works[1]->job.ntime, test.works[0]->job.ntime + 1);
 }
 
-TEST_F(TranslatorTest, AMinerWithoutSharesIsMadeEasierAndTheUpstreamIsTold) {
-  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6, .keepalive = Duration::zero()}});
+TEST_F(TranslatorTest, AMinerWithoutSharesIsMadeEasier) {
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e9, .shares_per_minute = 6, .keepalive = Duration::zero()}});
   upstream_up();
-  sv1::Client::Options options{.user = "w", .suggest_difficulty = 4096};
-  auto& test = connect(options);
-  const auto open = next<wire::OpenExtendedMiningChannel>();
-  const std::vector<std::uint8_t> prefix = {1};
-  EXPECT_TRUE(upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id,
-                                                              .channel_id = 2,
-                                                              .target = bitcoin::target_from_difficulty(1e9).to_le(),
-                                                              .extranonce_size = 8,
-                                                              .extranonce_prefix = prefix,
-                                                              .group_channel_id = 1}));
+  auto& test = connect({.user = "w", .suggest_difficulty = 512});
+  open_success(2, bitcoin::target_from_difficulty(1e9));
   first_job(2, 5);
   const double before = test.works.back()->difficulty;
-  EXPECT_EQ(before, 4096) << "what it suggested before it authorized";
-  double nominal = std::numeric_limits<double>::infinity();
-  std::size_t updates = 0;
-  for (int second = 0; second < 120; ++second) {
-    EXPECT_TRUE(tick(seconds(1)));
-    std::size_t in_this_second = 0;
-    while (!sent.empty()) {
-      const auto update = next<wire::UpdateChannel>();
-      EXPECT_EQ(update.channel_id, 2u);
-      EXPECT_LT(update.nominal_hash_rate, nominal);
-      nominal = update.nominal_hash_rate;
-      ++in_this_second;
-      ++updates;
-    }
-    EXPECT_LE(in_this_second, 1u);
-  }
-  EXPECT_GE(updates, 2u);
+  EXPECT_EQ(before, 512) << "what it suggested before it authorized";
+  for (int second = 0; second < 120; ++second) EXPECT_TRUE(tick());
   EXPECT_LT(test.works.back()->difficulty, before);
   EXPECT_EQ(test.works.back()->job.nbits, kHardNbits);
+  EXPECT_TRUE(sent.empty()) << "no share, nothing to tell the upstream";
 }
 
 TEST_F(TranslatorTest, AFastMinerIsMadeHarderAndTheUpstreamIsTold) {
@@ -116,7 +92,7 @@ TEST_F(TranslatorTest, AFastMinerIsMadeHarderAndTheUpstreamIsTold) {
   int accepted = 0;
   for (std::uint32_t nonce = 0; accepted < 300; ++nonce) accepted += submit(test, nonce) == 0;
   EXPECT_TRUE(tick(seconds(16)));
-  EXPECT_GT(next<wire::UpdateChannel>().nominal_hash_rate, 5.0f);
+  EXPECT_EQ(next<wire::UpdateChannel>().nominal_hash_rate, 4.0f) << "four times as much, in one step";
   EXPECT_GT(test.works.back()->difficulty, 4 * before);
   EXPECT_FALSE(test.works.back()->job.clean_jobs);
   EXPECT_TRUE(sent.empty());
@@ -129,27 +105,47 @@ TEST_F(TranslatorTest, HoweverFastNoMinerIsMadeHarderThanTheUpstreamAsks) {
   EXPECT_EQ(test.works.back()->difficulty, 0.5);
 }
 
-TEST_F(TranslatorTest, SuggestionsInASecondGiveOneUpdate) {
+// Audit H1: each suggestion went up as the hash rate of all miners.
+TEST_F(TranslatorTest, ASuggestionMovesTheMinersOwnDifficultyAlone) {
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e9, .shares_per_minute = 6, .keepalive = Duration::zero()}});
   upstream_up();
-  auto& test = mining(2);
-  for (int i = 1; i <= 20; ++i) {
-    const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[" + std::to_string(i) + "]}\n";
-    test.miner->on_bytes(as_bytes(suggest), now);
+  auto& test = mining(2, bitcoin::target_from_difficulty(1e9));
+  auto& other = mining(3, bitcoin::target_from_difficulty(1e9));
+  const double before = other.works.back()->difficulty;
+  suggest(test, "1e10");
+  EXPECT_EQ(test.works.back()->difficulty, 2048) << "within a factor of what the weakest miner has";
+  suggest(test, "0.5");
+  EXPECT_EQ(test.works.back()->difficulty, before) << "and not below it";
+  EXPECT_EQ(other.works.back()->difficulty, before);
+  for (int second = 0; second < 30; ++second) {
+    suggest(test, second % 2 == 0 ? "1e10" : "2e10");
+    EXPECT_TRUE(tick());
   }
-  EXPECT_TRUE(tick(seconds(1)));
-  next<wire::UpdateChannel>();
   EXPECT_TRUE(sent.empty());
+  EXPECT_EQ(translator->counters().hash_rate_hps, 0);
+  EXPECT_EQ(translator->counters().declared_hps, 2e9) << "what the two channels were opened with";
+}
+
+TEST_F(TranslatorTest, AMinerThatSuggestsEverySecondIsJudgedByItsSharesAllTheSame) {
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e9, .shares_per_minute = 6, .keepalive = Duration::zero()}});
+  upstream_up();
+  auto& test = mining(2, bitcoin::target_from_difficulty(1e9));
+  double least = 1e9;
+  for (int second = 0; second < 100; ++second) {
+    if (second % 50 == 0) suggest(test, "1024");
+    if (second > 60) least = std::min(least, test.works.back()->difficulty);
+    EXPECT_TRUE(tick());
+  }
+  EXPECT_LT(least, 1024);
 }
 
 TEST_F(TranslatorTest, AbsurdSuggestionsStayFinite) {
   upstream_up();
-  auto& test = connect();
+  auto& test = mining(2, bitcoin::target_from_difficulty(1e9));
   for (const auto* value : {"1e300", "1e-300", "0.0000000001"}) {
-    const std::string suggest =
-        "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[" + std::string(value) + "]}\n";
-    test.miner->on_bytes(as_bytes(suggest), now);
-    EXPECT_TRUE(std::isfinite(static_cast<float>(test.miner->hash_rate_hps()))) << value;
-    EXPECT_GE(test.miner->hash_rate_hps(), 1e6);
+    suggest(test, value);
+    EXPECT_TRUE(std::isfinite(test.works.back()->difficulty)) << value;
+    EXPECT_GT(test.works.back()->difficulty, 1e-3) << value;
   }
 }
 
@@ -158,11 +154,9 @@ TEST_F(TranslatorTest, ANewDifficultyIsFollowedByANotify) {
   upstream_up();
   auto& test = mining(2, bitcoin::target_from_difficulty(1e9));
   const auto works = test.works.size();
-  const std::string suggest = "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[4096]}\n";
-  test.miner->on_bytes(as_bytes(suggest), now);
-  pump();
+  suggest(test, "4096");
   ASSERT_EQ(test.works.size(), works + 1);
-  EXPECT_EQ(test.works.back()->difficulty, 4096);
+  EXPECT_EQ(test.works.back()->difficulty, 2);
 }
 
 }  // namespace

@@ -11,8 +11,23 @@
 
 namespace adit::translator {
 
+/// How upstream channels are given out where each miner has its own. A miner counts as unproven until its first share. One
+/// that gets no channel waits for it, connected.
+struct Ration {
+  std::size_t of_source = 512;         ///< Channels of one source's unproven miners, and one more for each proven miner of it.
+  std::size_t unproven = 2048;         ///< Channels of all unproven miners,
+  std::size_t reserve = 1024;          ///< and those beyond, for sources that have few:
+  std::size_t reserve_of_source = 16;  ///< fewer than so many.
+  std::size_t kept = 1024;             ///< Channels that miners left, kept for the next ones,
+  Duration keep = std::chrono::minutes(10);  ///< for so long at most.
+  Duration unproven_time =
+      std::chrono::minutes(2);  ///< A miner without a share for so long gives its channel to one that waits.
+  Duration capacity_retry = std::chrono::seconds(30);  ///< An upstream that had no channel left is asked again after so long.
+};
+
 struct Options {
   mining::Sv1Policy miners;
+  Ration ration;
   bool aggregate = false;                            ///< One channel upstream for all miners, instead of one each.
   std::uint64_t first_number = 1;                    ///< The N of the first miner's `minerN`.
   std::uint64_t number_step = 1;                     ///< What lies between two numbers: shards count in turns.
@@ -24,8 +39,11 @@ struct Options {
 struct Counters : mining::Sv1Counters {
   std::size_t miners = 0;             ///< Connected now.
   std::size_t ready_miners = 0;       ///< Subscribed and authorized now.
+  std::size_t waiting_miners = 0;     ///< Of these: without a channel, as there is no upstream or none is left for them.
   std::size_t channels = 0;           ///< Open upstream now.
-  double hash_rate_hps = 0;           ///< Of all ready miners now, as estimated.
+  std::size_t kept_channels = 0;      ///< Of these: for the next miner.
+  double hash_rate_hps = 0;           ///< Of all ready miners now, as their shares prove.
+  double declared_hps = 0;            ///< What the upstream was told of it last.
   std::uint64_t shares_accepted = 0;  ///< Acknowledged by SubmitShares.Success.
   std::uint64_t work_sum = 0;         ///< Sum of SubmitShares.Success.new_shares_sum.
   std::map<std::string, std::uint64_t, std::less<>>

@@ -20,7 +20,10 @@ constexpr auto kTick = std::chrono::seconds(1);
 void add(Counters& sum, const Counters& part) {
   sum.miners += part.miners;
   sum.ready_miners += part.ready_miners;
+  sum.waiting_miners += part.waiting_miners;
   sum.channels += part.channels;
+  sum.kept_channels += part.kept_channels;
+  sum.declared_hps += part.declared_hps;
   sum.hash_rate_hps += part.hash_rate_hps;
   sum.shares_submitted += part.shares_submitted;
   sum.shares_accepted += part.shares_accepted;
@@ -93,6 +96,8 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
                        .ready = miner->established(),
                        .channel_id = miner->channel() ? std::optional(miner->channel()->id()) : std::nullopt,
                        .hash_rate_hps = miner->hash_rate_hps(),
+                       .shares_submitted = miner->shares_submitted(),
+                       .shares_local = miner->shares_local(),
                        .shares_accepted = miner->shares_accepted(),
                        .shares_rejected = miner->shares_rejected()});
     }
@@ -131,6 +136,7 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
   void drain(const session::ShutdownBehavior& behavior) override {
     ticker_.reset();
     miners_.drain();
+    translator_.close_kept(now_from_system());
     flush();
     uplink_->shut_down(behavior, "the translator stops",
                        [part = shared_from_this(), running = std::make_shared<net::TaskGate::Token>(gate())] {});
@@ -146,18 +152,20 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
   }
 
   // ---- LineHostRole
-  session::LineSession& join(std::uint64_t connection, const std::string& peer, const Now& now) override {
-    Miner& miner = translator_.add_miner(peer, now);
+  session::LineSession& join(std::uint64_t connection, const std::string& peer, const std::string& source,
+                             const Now& now) override {
+    Miner& miner = translator_.add_miner(peer, now, source);
     by_connection_[connection] = &miner;
     connections_[miner.number()] = connection;
-    comings_.write(log::Level::kInfo, "translator.miner_connected", {{"miner", miner.number()}, {"peer", peer}});
+    log::debug("translator.miner_accepted", {{"miner", miner.number()}, {"peer", peer}});
     return miner;
   }
   void leave(std::uint64_t connection, const std::string& reason, const Now& now) override {
     const auto found = by_connection_.find(connection);
     if (found == by_connection_.end()) return;
     Miner& miner = *found->second;
-    comings_.write(log::Level::kInfo, "translator.miner_left",
+    // Who never authorized, such as a probe of the port, is not worth a line: that he was sent away is told by the host.
+    comings_.write(miner.established() ? log::Level::kInfo : log::Level::kDebug, "translator.miner_left",
                    {{"miner", miner.number()}, {"peer", miner.peer()}, {"reason", reason}});
     connections_.erase(miner.number());
     by_connection_.erase(found);
@@ -196,6 +204,14 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
                {"path", net::to_string(metadata.path)},
                {"rtt_ms", std::chrono::duration_cast<std::chrono::milliseconds>(*status.round_trip).count()},
                {"authority", authority}});
+  }
+  void on_miner_ready(const Miner& miner) override {
+    comings_.write(log::Level::kInfo, "translator.miner_connected",
+                   {{"miner", miner.number()}, {"peer", miner.peer()}, {"user", miner.server().user()}});
+  }
+  void on_worker_refused(const Miner& miner, std::string_view worker) override {
+    complaints_.warn("translator.worker_refused",
+                     {{"miner", miner.number()}, {"peer", miner.peer()}, {"worker", worker.substr(0, 64)}});
   }
   void on_channel_opened(const Miner& miner) override {
     comings_.write(log::Level::kInfo, "translator.channel_opened",

@@ -51,9 +51,11 @@ struct MinerInfo {
   std::string user_agent;  ///< Likewise.
   bool ready = false;
   std::optional<std::uint32_t> channel_id;
-  double hash_rate_hps = 0;
-  std::uint64_t shares_accepted = 0;  ///< By the upstream.
-  std::uint64_t shares_rejected = 0;  ///< By us or by the upstream.
+  double hash_rate_hps = 0;            ///< As its shares prove.
+  std::uint64_t shares_submitted = 0;  ///< Sent to the upstream.
+  std::uint64_t shares_local = 0;      ///< Answered here, as they are easier than the upstream asks for.
+  std::uint64_t shares_accepted = 0;   ///< By the upstream.
+  std::uint64_t shares_rejected = 0;   ///< By us or by the upstream.
 };
 
 /// Runs on `shards`. Every shard has an upstream connection of its own, so one shard is the usual number. Every function may be

@@ -103,8 +103,9 @@ TEST_F(TranslatorServerTest, MinersStayThroughTheLossOfAPoolAndMineForTheNext) {
   first.reset();
   ASSERT_TRUE(miner.pump_until([&] {
     return miner.works.size() > before && miner.works.back()->job.clean_jobs &&
-           miner.works.back()->extranonce1 != miner.works.front()->extranonce1;
-  })) << "a clean job of the second pool, under its extranonce";
+           miner.works.back()->job.coinbase1 != miner.works[before - 1]->job.coinbase1;
+  })) << "a clean job of the second pool, under its prefix";
+  EXPECT_EQ(miner.works.back()->extranonce1, miner.works.front()->extranonce1);
   EXPECT_FALSE(miner.ended());
   EXPECT_EQ(miner.find_block(), 0);
   EXPECT_TRUE(eventually([&] { return second.height() == 1; }));

@@ -98,6 +98,8 @@ TEST_F(TranslatorTest, AShareEasierThanTheUpstreamAsksIsTakenCountedAndNotSent) 
   EXPECT_TRUE(sent.empty());
   EXPECT_EQ(translator->counters().shares_local, 1u);
   EXPECT_EQ(translator->counters().shares_submitted, 0u);
+  EXPECT_EQ(test.miner->shares_local(), 1u) << "shown beside those that went up";
+  EXPECT_EQ(test.miner->shares_submitted(), 0u);
 }
 
 TEST_F(TranslatorTest, AShareBelowWhatTheMinerWasToldIsLowDifficulty) {
@@ -106,6 +108,29 @@ TEST_F(TranslatorTest, AShareBelowWhatTheMinerWasToldIsLowDifficulty) {
   auto& test = mining(2, bitcoin::target_from_difficulty(1e6));
   EXPECT_EQ(submit(test, 1), 23);
   EXPECT_TRUE(sent.empty());
+}
+
+// stratum-proxy#12: a farm's proxy.
+TEST_F(TranslatorTest, AllWorkersOfOneConnectionMineAndOneThatIsRefusedIsTold) {
+  upstream_up();
+  auto& test = mining(2);
+  const auto& work = *test.works[0];
+  const auto say = [&](const std::string& method, const std::string& params) {
+    const std::string line = "{\"id\":77,\"method\":\"mining." + method + "\",\"params\":[" + params + "]}\n";
+    test.miner->on_bytes(as_bytes(line), now);
+    return std::exchange(test.miner->output(), {});
+  };
+  const auto share_of = [&](const std::string& worker, int nonce) {
+    return say("submit", "\"" + worker + "\",\"" + work.job.job_id + "\",\"abcdef01\",\"6553f164\",\"" +
+                             std::to_string(10000000 + nonce) + "\"");
+  };
+  for (int i = 0; i < 60; ++i) {
+    EXPECT_NE(say("authorize", "\"farm.w" + std::to_string(i) + "\",\"x\"").find("true"), std::string::npos);
+  }
+  for (int i = 0; i < 60; ++i) EXPECT_NE(share_of("farm.w" + std::to_string(i), i).find("true"), std::string::npos) << i;
+  EXPECT_EQ(test.miner->shares_submitted(), 60u);
+  EXPECT_NE(share_of("stranger", 99).find("[24,"), std::string::npos);
+  EXPECT_EQ(workers_refused, std::vector<std::string>{"stranger"});
 }
 
 TEST_F(TranslatorTest, TheUpstreamsVerdictsAreCountedByCode) {

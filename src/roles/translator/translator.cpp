@@ -15,6 +15,15 @@ namespace {
 
 constexpr std::size_t kMaxErrorCodes = 32;
 constexpr std::size_t kMaxExtranonce = 32;
+/// The upstream is told of a hash rate as often, at most; the next is by so much higher or lower, at most; and it must differ
+/// from the last by so much, as the rate that shares prove is never exact.
+constexpr Duration kDeclareEvery = std::chrono::seconds(10);
+constexpr double kDeclareStep = 4;
+constexpr double kWorthDeclaring = 1.5;
+/// SV2 05 §5.3.3: the code of an upstream that has no channel left.
+constexpr std::string_view kCapacityExhausted = "channel-capacity-exhausted";
+/// SV2 05 §5.3.14: the code of a share that came too late for its tip.
+constexpr std::string_view kStaleShare = "stale-share";
 
 /// Bytes of extranonce that a channel must give its miners.
 std::size_t extranonce_wanted(const Options& options) { return mining::kExtranonce1Size + options.miners.extranonce2_size; }
@@ -23,17 +32,18 @@ std::size_t extranonce_wanted(const Options& options) { return mining::kExtranon
 
 // ---- Miners
 
-Miner& Translator::add_miner(std::string peer, const Now& now) {
+Miner& Translator::add_miner(std::string peer, const Now& now, std::string source) {
   shared_.now = now;
   const std::uint64_t number = std::exchange(next_number_, next_number_ + options_.number_step);
   auto& miner = miners_[number];
-  miner = std::make_unique<Miner>(*this, shared_, number, std::move(peer));
+  if (source.empty()) source = peer;
+  miner = std::make_unique<Miner>(*this, shared_, number, std::move(peer), std::move(source));
   return *miner;
 }
 
 void Translator::remove_miner(Miner& miner, const Now& now) {
   shared_.now = now;
-  leave(miner, "miner disconnected");
+  leave(miner);
   if (miner.index()) {
     indices_[*miner.index()] = false;
     --indices_taken_;
@@ -72,45 +82,141 @@ Result<std::uint16_t> Translator::on_subscribe(Miner&) {
   return last_index_;
 }
 
+void Translator::on_ready(Miner& miner) {
+  events_.on_miner_ready(miner);
+  join(miner);
+}
+
 void Translator::join(Miner& miner) {
   if (agreement_ == nullptr || !miner.wants_channel() || miner.link() != nullptr) return;
-  if (common_ != nullptr) {
-    common_->members.push_back(&miner);
-    common_->update_due = true;
-    miner.attach(*common_);
+  if (common_ != nullptr) return attach(miner, *common_);
+  if (!has_ration(miner)) return;
+  if (kept_.empty()) {
+    if (has_capacity()) open_for(miner);
     return;
   }
-  auto link = std::make_unique<Sv1Channel>();
-  link->request_id = next_request_id_++;
-  link->open_sent = shared_.now.instant;
-  link->members = {&miner};
-  miner.attach(*link);
-  by_request_[link->request_id] = link.get();
-  if (options_.aggregate) common_ = link.get();
+  Sv1Channel& link = *kept_.back();
+  kept_.pop_back();
+  attach(miner, link);
+  if (link.channel) events_.on_channel_opened(miner);
+}
+
+void Translator::open_for(Miner& miner) {
+  auto owned = std::make_unique<Sv1Channel>();
+  Sv1Channel& link = *owned;
+  link.request_id = next_request_id_++;
+  link.open_sent = shared_.now.instant;
+  double proven = miner.hash_rate_hps();
+  if (options_.aggregate) {
+    common_ = &link;
+    for (const auto& [number, other] : miners_) {
+      if (other.get() != &miner && other->wants_channel()) proven += other->hash_rate_hps();
+    }
+  }
+  link.declared_hps = std::max(proven, options_.miners.min_hash_rate_hps);
+  link.declared_at = shared_.now.instant;
+  attach(miner, link);
+  by_request_[link.request_id] = &link;
+  links_.push_back(std::move(owned));
 
   const std::string user = options_.aggregate ? user_identity_ : user_identity_ + ".miner" + std::to_string(miner.number());
   wire::OpenExtendedMiningChannel message;
-  message.request_id = link->request_id;
+  message.request_id = link.request_id;
   message.user_identity = user;
-  message.nominal_hash_rate = static_cast<float>(link->hash_rate_hps());
+  message.nominal_hash_rate = static_cast<float>(link.declared_hps);
   message.max_target = bitcoin::U256::max().to_le();
   message.min_extranonce_size = static_cast<std::uint16_t>(extranonce_wanted(options_));
-  Sv1Channel& opened = *links_.emplace_back(std::move(link));
   if (!output_.push(message)) {
-    drop(opened);
+    drop(link);
     miner.end("user_identity is too long: with '.minerN' behind it, it may have 255 bytes");
   }
 }
 
-void Translator::leave(Miner& miner, std::string_view reason) {
+void Translator::leave(Miner& miner) {
   Sv1Channel* const link = miner.link();
   if (link == nullptr) return;
   std::erase(link->members, &miner);
+  detach(miner);
+  if (link->members.empty()) keep(*link);
+}
+
+void Translator::attach(Miner& miner, Sv1Channel& link) {
+  link.members.push_back(&miner);
+  count(miner, 1);
+  miner.attach(link);
+}
+
+void Translator::detach(Miner& miner) {
+  if (miner.link() != nullptr) count(miner, -1);
   miner.detach();
-  link->update_due = true;
-  if (!link->members.empty()) return;
-  if (link->channel) close(link->channel->id(), reason);
-  drop(*link);
+}
+
+void Translator::count(const Miner& miner, int by) {
+  Source& source = sources_[miner.source()];
+  std::size_t& counted = miner.proven() ? source.proven : source.unproven;
+  counted += static_cast<std::size_t>(by);
+  if (!miner.proven()) unproven_ += static_cast<std::size_t>(by);
+  if (source.proven == 0 && source.unproven == 0) sources_.erase(miner.source());
+}
+
+void Translator::on_proven(Miner& miner) {
+  Source& source = sources_[miner.source()];
+  ++source.proven;
+  --source.unproven;
+  --unproven_;
+}
+
+bool Translator::has_ration(const Miner& miner) const {
+  if (options_.aggregate || miner.proven()) return true;
+  const Ration& ration = options_.ration;
+  const auto found = sources_.find(miner.source());
+  const Source source = found == sources_.end() ? Source{} : found->second;
+  if (unproven_ < ration.unproven) return source.unproven < ration.of_source + source.proven;
+  return unproven_ < ration.unproven + ration.reserve && source.unproven < ration.reserve_of_source;
+}
+
+void Translator::keep(Sv1Channel& link) {
+  link.kept_since = shared_.now.instant;
+  const bool room = &link == common_ || kept_.size() < options_.ration.kept;
+  if (!link.usable || !room) return close_and_drop(link, "miner disconnected");
+  if (&link != common_) kept_.push_back(&link);
+}
+
+void Translator::close_and_drop(Sv1Channel& link, std::string_view reason) {
+  if (link.channel) close(link.channel->id(), reason);
+  drop(link);
+}
+
+void Translator::close_kept(const Now& now) {
+  shared_.now = now;
+  const auto kept = std::exchange(kept_, {});
+  for (Sv1Channel* link : kept) close_and_drop(*link, "the translator stops");
+  if (common_ != nullptr && common_->members.empty()) close_and_drop(*common_, "the translator stops");
+}
+
+void Translator::give_waiting_miners_channels() {
+  if (agreement_ == nullptr) return;
+  const Instant now = shared_.now.instant;
+  const Ration& ration = options_.ration;
+  if (capacity_ != SIZE_MAX && now - capacity_at_ >= ration.capacity_retry) {
+    capacity_ += capacity_step_;
+    capacity_step_ *= 2;
+    capacity_at_ = now;
+  }
+  std::size_t waiting = 0;
+  for (auto& [number, miner] : miners_) {
+    join(*miner);
+    if (!miner->wants_channel() || miner->link() != nullptr) continue;
+    const auto source = sources_.find(miner->source());
+    if (source == sources_.end() || source->second.unproven < ration.reserve_of_source) ++waiting;
+  }
+  // Those that wait could have the channels of miners that show no work.
+  for (auto& [number, miner] : miners_) {
+    if (waiting == 0) break;
+    if (miner->proven() || miner->channel() == nullptr || now - miner->attached_at() < ration.unproven_time) continue;
+    miner->end("it found no share, and others wait for its channel");
+    --waiting;
+  }
 }
 
 void Translator::close(std::uint32_t channel_id, std::string_view reason) {
@@ -121,25 +227,30 @@ void Translator::close(std::uint32_t channel_id, std::string_view reason) {
 }
 
 void Translator::drop(Sv1Channel& link) {
-  for (Miner* miner : link.members) miner->detach();
+  for (Miner* miner : link.members) detach(*miner);
   if (link.channel) {
     by_channel_.erase(link.channel->id());
     shares_.close(link.channel->id());
   }
   by_request_.erase(link.request_id);
+  std::erase(kept_, &link);
   if (common_ == &link) common_ = nullptr;
   std::erase_if(links_, [&](const auto& other) { return other.get() == &link; });
 }
 
 void Translator::update(Sv1Channel& link) {
-  if (!link.channel || !link.update_due || shared_.now.instant - link.updated_at < std::chrono::seconds(1)) return;
+  if (!link.channel || shared_.now.instant - link.declared_at < kDeclareEvery) return;
+  const double least = options_.miners.min_hash_rate_hps;
+  double next = std::max(link.hash_rate_hps(), least);
+  if (!link.members.empty()) next = std::clamp(next, link.declared_hps / kDeclareStep, link.declared_hps * kDeclareStep);
+  if (next < link.declared_hps * kWorthDeclaring && next > link.declared_hps / kWorthDeclaring) return;
   wire::UpdateChannel message;
   message.channel_id = link.channel->id();
-  message.nominal_hash_rate = static_cast<float>(link.hash_rate_hps());
+  message.nominal_hash_rate = static_cast<float>(next);
   message.maximum_target = bitcoin::U256::max().to_le();
   output_.push(message);
-  link.update_due = false;
-  link.updated_at = shared_.now.instant;
+  link.declared_hps = next;
+  link.declared_at = shared_.now.instant;
 }
 
 Sv1Channel* Translator::by_channel(std::uint32_t channel_id) {
@@ -178,8 +289,11 @@ session::StratumV2StreamHandler Translator::on_upstream_lost(const Now& now) {
   shared_.now = now;
   agreement_ = nullptr;
   output_.clear();
-  for (auto& [number, miner] : miners_) miner->detach();
+  for (auto& [number, miner] : miners_) detach(*miner);
   links_.clear();
+  kept_.clear();
+  capacity_ = SIZE_MAX;
+  capacity_step_ = 1;
   by_channel_.clear();
   by_request_.clear();
   common_ = nullptr;
@@ -230,7 +344,7 @@ Result<void> Translator::handle(const wire::OpenExtendedMiningChannelSuccess& me
   }
   const auto request = by_request_.extract(message.request_id);
   if (request.empty()) {
-    // The miner left while its open was under way.
+    // It was given up while its open was under way.
     close(message.channel_id, "miner disconnected");
     return {};
   }
@@ -260,6 +374,13 @@ Result<void> Translator::handle(const wire::OpenMiningChannelError& message) {
   drop(link);
   // An upstream that takes none of our channels is no upstream; one that takes some refuses this one.
   if (by_channel_.empty()) return fail(session::Errc::kRefused, reason);
+  if (message.error_code.view() == kCapacityExhausted) {
+    // Its miner waits, as it would gain nothing by another connection.
+    capacity_ = by_channel_.size() + by_request_.size();
+    capacity_step_ = 1;
+    capacity_at_ = shared_.now.instant;
+    return {};
+  }
   for (Miner* miner : members) miner->end(reason);
   return {};
 }
@@ -325,8 +446,12 @@ Result<void> Translator::handle(const wire::SetNewPrevHash& message) {
     } else if (for_one || !job.error().is(channels::Errc::kUnknownJob)) {
       return fail(session::Errc::kProtocol, job.error().message());
     } else {
+      link->usable = false;
       for (Miner* miner : link->members) miner->end("its channel was not given the job that its group mines on");
     }
+  }
+  for (Sv1Channel* link : links) {
+    if (!link->usable && link->members.empty()) close_and_drop(*link, "it was not given its group's job");
   }
   if (!links.empty() && !known) {
     return fail(session::Errc::kProtocol,
@@ -402,12 +527,27 @@ Result<void> Translator::handle(const wire::SubmitSharesError& message) {
   auto& rejected = totals_.rejected_upstream;
   if (!rejected.contains(code) && rejected.size() >= kMaxErrorCodes) code = "other";
   ++rejected[code];
+  Miner* refused = nullptr;
   shares_.on_answer(message, shared_.now.instant, [&](const auto& share) {
     Miner* const miner = by_number(share.tag);
     if (miner == nullptr) return;
-    miner->count_rejected();
+    miner->count_rejected(message.error_code.view() == kStaleShare);
     events_.on_share_rejected(*miner, message.error_code.view());
+    if (miner->verdicts().refuses() && miner->ended().empty()) refused = miner;
   });
+  return refused == nullptr ? Result<void>{} : on_refusing(*refused, message.error_code.view());
+}
+
+Result<void> Translator::on_refusing(Miner& miner, std::string_view code) {
+  const mining::VerdictWindow& verdicts = miner.verdicts();
+  const std::string reason = "the upstream refused " + std::to_string(verdicts.refused()) + " of the last " +
+                             std::to_string(verdicts.refused() + verdicts.accepted()) +
+                             " shares that we judged good and not stale, the last by '" + std::string(code.substr(0, 64)) + "'";
+  const bool takes_others = std::ranges::any_of(miners_, [](const auto& other) { return other.second->verdicts().accepts(); });
+  if (!takes_others) return fail(session::Errc::kRefused, reason);
+  // It takes what others find: this miner alone had better mine elsewhere than be told of good shares.
+  if (miner.link() != nullptr) miner.link()->usable = false;
+  miner.end(reason);
   return {};
 }
 
@@ -420,6 +560,9 @@ Result<void> Translator::on_tick(const Now& now) {
   }
   for (auto& [number, miner] : miners_) miner->on_tick();
   for (const auto& link : links_) update(*link);
+  give_waiting_miners_channels();
+  const auto is_over = [&](const Sv1Channel* link) { return now.instant - link->kept_since >= options_.ration.keep; };
+  while (!kept_.empty() && is_over(kept_.front())) close_and_drop(*kept_.front(), "not needed any more");
   return {};
 }
 
@@ -428,9 +571,12 @@ Counters Translator::counters() const {
   static_cast<mining::Sv1Counters&>(counters) = shared_.counters;
   counters.miners = miners_.size();
   counters.channels = by_channel_.size();
+  counters.kept_channels = kept_.size();
+  for (const auto& link : links_) counters.declared_hps += link->channel ? link->declared_hps : 0;
   for (const auto& [number, miner] : miners_) {
     if (!miner->established()) continue;
     ++counters.ready_miners;
+    if (miner->channel() == nullptr) ++counters.waiting_miners;
     counters.hash_rate_hps += miner->hash_rate_hps();
   }
   return counters;

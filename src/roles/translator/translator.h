@@ -31,6 +31,8 @@ class TranslatorEvents {
  public:
   virtual ~TranslatorEvents() = default;
   virtual void on_upstream_ready() {}
+  /// The miner has subscribed and authorized.
+  virtual void on_miner_ready(const Miner&) {}
   virtual void on_channel_opened(const Miner&) {}
   virtual void on_channel_refused(const Miner&, std::string_view /*error_code*/) {}
   virtual void on_job(std::uint32_t /*job_id*/, bool /*new_tip*/) {}
@@ -59,9 +61,9 @@ class Translator final : public mining::Sv1Owner {
   Translator& operator=(const Translator&) = delete;
 
   // ---- Miners.
-  /// The miner lives until remove_miner. `peer` names it in logs.
-  Miner& add_miner(std::string peer, const Now& now);
-  /// The connection is gone: closes its channel, or tells the upstream what the channel has lost.
+  /// The miner lives until remove_miner. `peer` names it in logs; `source` is who it is counted to, the peer if it is empty.
+  Miner& add_miner(std::string peer, const Now& now, std::string source = {});
+  /// The connection is gone: its channel is kept for the next miner.
   void remove_miner(Miner& miner, const Now& now);
   /// Miners that have output, or ended, since the last call; valid until the next one, or until a miner is removed.
   std::span<Miner* const> take_touched();
@@ -84,9 +86,20 @@ class Translator final : public mining::Sv1Owner {
   /// About once a second: vardiff, keepalive, deadlines. Errors: session::Errc::kTimedOut, as on_upstream_frames.
   Result<void> on_tick(const Now& now);
 
+  /// Closes the channels that are kept for miners to come.
+  void close_kept(const Now& now);
+
+  /// Whether a channel with that id is open, for a miner or kept for one.
+  [[nodiscard]] bool has_channel(std::uint32_t channel_id) const { return by_channel_.contains(channel_id); }
+
   [[nodiscard]] Counters counters() const;
 
  private:
+  /// The miners of one source that have a channel.
+  struct Source {
+    std::size_t unproven = 0;
+    std::size_t proven = 0;
+  };
   /// A future job that was sent to a group: a channel that joined the group after it must know it too when its SetNewPrevHash
   /// comes.
   struct GroupJob {
@@ -101,9 +114,10 @@ class Translator final : public mining::Sv1Owner {
 
   // Sv1Owner
   Result<std::uint16_t> on_subscribe(Miner& miner) override;
-  void on_ready(Miner& miner) override { join(miner); }
+  void on_ready(Miner& miner) override;
   void on_share(Miner& miner, const channels::Share& share, std::string_view worker, bool block) override;
   void on_worker_refused(Miner& miner, std::string_view worker) override { events_.on_worker_refused(miner, worker); }
+  void on_proven(Miner& miner) override;
   void on_touched(Miner& miner) override;
 
   Result<void> on_frame(const wire::FrameView& frame);
@@ -121,10 +135,24 @@ class Translator final : public mining::Sv1Owner {
   Result<void> handle(const wire::SubmitSharesSuccess& message);
   Result<void> handle(const wire::SubmitSharesError& message);
 
-  /// Gives `miner` a channel, or its place in the one that all share, if it wants one and the upstream is ready.
+  /// Gives `miner` a channel, or its place in the one that all share, if it wants one and there is one for it.
   void join(Miner& miner);
-  /// Takes it back; a channel without miners is closed.
-  void leave(Miner& miner, std::string_view reason);
+  void open_for(Miner& miner);
+  /// Takes it back; a channel without miners is kept for the next.
+  void leave(Miner& miner);
+  void attach(Miner& miner, Sv1Channel& link);
+  void detach(Miner& miner);
+  void count(const Miner& miner, int by);
+  /// Whether the ration of its source has a channel for it.
+  [[nodiscard]] bool has_ration(const Miner& miner) const;
+  /// Whether the upstream is believed to have another channel.
+  [[nodiscard]] bool has_capacity() const { return by_channel_.size() + by_request_.size() < capacity_; }
+  void keep(Sv1Channel& link);
+  void close_and_drop(Sv1Channel& link, std::string_view reason);
+  void give_waiting_miners_channels();
+  /// What is to be done about an upstream that refuses nearly every share of `miner`. Error: kRefused, if it takes none of the
+  /// other miners' either.
+  Result<void> on_refusing(Miner& miner, std::string_view code);
   void close(std::uint32_t channel_id, std::string_view reason);
   void drop(Sv1Channel& link);
   void update(Sv1Channel& link);
@@ -151,7 +179,14 @@ class Translator final : public mining::Sv1Owner {
   std::vector<std::unique_ptr<Sv1Channel>> links_;
   std::unordered_map<std::uint32_t, Sv1Channel*> by_channel_;
   std::unordered_map<std::uint32_t, Sv1Channel*> by_request_;
-  Sv1Channel* common_ = nullptr;  ///< The one of all miners, where they share one.
+  Sv1Channel* common_ = nullptr;   ///< The one of all miners, where they share one.
+  std::vector<Sv1Channel*> kept_;  ///< Without miners, for the next ones; the newest last. Their opens may be under way.
+
+  std::unordered_map<std::string, Source> sources_;  ///< Those with a miner that has a channel.
+  std::size_t unproven_ = 0;                         ///< Of all of them.
+  std::size_t capacity_ = SIZE_MAX;                  ///< Channels that the upstream is believed to have for us.
+  std::size_t capacity_step_ = 1;
+  Instant capacity_at_{};
 
   std::vector<bool> indices_;  ///< Of extranonce1: those that miners have.
   std::size_t indices_taken_ = 0;

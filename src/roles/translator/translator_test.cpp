@@ -163,25 +163,6 @@ TEST_F(TranslatorTest, AClosedChannelEndsItsMinerAndAClosedGroupItsMembers) {
   EXPECT_EQ(translator->counters().channels, 0u);
 }
 
-TEST_F(TranslatorTest, AMinerThatLeavesClosesItsChannel) {
-  upstream_up();
-  auto& test = mining(2);
-  leave(test);
-  EXPECT_EQ(next<wire::CloseChannel>().channel_id, 2u);
-  EXPECT_TRUE(job(2, 200, 1'700'000'000)) << "a job under way harms nobody";
-  EXPECT_EQ(translator->counters().miners, 0u);
-}
-
-TEST_F(TranslatorTest, AMinerThatLeavesDuringItsOpenHasItsChannelClosedOnArrival) {
-  upstream_up();
-  auto& test = connect();
-  const auto open = next<wire::OpenExtendedMiningChannel>();
-  leave(test);
-  EXPECT_TRUE(
-      upstream(wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = 16}));
-  EXPECT_EQ(next<wire::CloseChannel>().channel_id, 2u);
-}
-
 TEST_F(TranslatorTest, AnUpstreamThatTakesNoChannelIsGivenUpOneThatTakesSomeIsNot) {
   upstream_up();
   connect();
@@ -285,11 +266,6 @@ TEST_F(TranslatorTest, AChannelIdGivenTwiceEndsTheUpstream) {
             "protocol")
       << "also to one that left: the channel in use is not closed for it";
   EXPECT_TRUE(sent.empty());
-  connect();
-  const auto open = next<wire::OpenExtendedMiningChannel>();
-  EXPECT_EQ(code_of(upstream(
-                wire::OpenExtendedMiningChannelSuccess{.request_id = open.request_id, .channel_id = 2, .extranonce_size = 16})),
-            "protocol");
 }
 
 TEST_F(TranslatorTest, AMinerThatStaysSilentIsSentAway) {
@@ -321,6 +297,47 @@ TEST_F(TranslatorTest, AMinerWithoutWorkForThreeMinutesIsSentAway) {
   open_success(3);
   EXPECT_TRUE(tick(seconds(1)));
   EXPECT_EQ(mined.miner->ended(), "no pool to work for") << "a channel without a job is no work";
+}
+
+TEST_F(TranslatorTest, AnotherProtocolAtTheSv1PortIsToldByItsFirstBytesOrBySilence) {
+  using namespace std::string_view_literals;
+  const auto says = [&](std::string_view bytes) {
+    Miner& miner = translator->add_miner("192.0.2.9:1", now);
+    miner.on_bytes(as_bytes(bytes), now);
+    const auto ended = miner.ended();
+    EXPECT_TRUE(ended.empty() || miner.output().empty()) << "it would not understand an answer";
+    translator->remove_miner(miner, now);
+    return ended;
+  };
+  EXPECT_NE(says("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03"sv).find("TLS"), std::string::npos);
+  EXPECT_NE(says("GET / HTTP/1.1\r\n"sv).find("HTTP"), std::string::npos);
+  EXPECT_NE(says("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"sv).find("PROXY protocol header (v1)"), std::string::npos);
+  EXPECT_NE(says("\r\n\r\n\0\r\nQUIT\n"sv).find("PROXY protocol header (v2)"), std::string::npos);
+  const auto noise = says("\xd7\x01\x02\x03\x04\x05\x06\x07"sv);
+  EXPECT_NE(noise.find("Stratum V2 miner"), std::string::npos) << noise;
+  EXPECT_NE(noise.find("the pool's port"), std::string::npos) << "says which port it wants";
+  EXPECT_EQ(says("{\"id\":1"), "");
+
+  // One byte tells nothing: a handshake may begin with a brace. What is silent behind a few bytes is told by these.
+  Miner& brace = translator->add_miner("192.0.2.9:1", now);
+  Miner& other = translator->add_miner("192.0.2.9:2", now);
+  brace.on_bytes(as_bytes("{"), now);
+  other.on_bytes(as_bytes("\xd7{"), now);
+  EXPECT_TRUE(tick(seconds(1)));
+  EXPECT_EQ(other.ended(), "");
+  EXPECT_TRUE(tick(seconds(1)));
+  EXPECT_NE(other.ended().find("bytes of another protocol"), std::string::npos);
+  EXPECT_EQ(brace.ended(), "");
+  brace.on_bytes(as_bytes("\"id\":1,\"method\":\"mining.ping\"}\n"), now);
+  EXPECT_NE(brace.output().find("pong"), std::string::npos) << "a slow miner's line is whole";
+}
+
+TEST_F(TranslatorTest, ALineInSmallPiecesIsWhole) {
+  Miner& miner = translator->add_miner("192.0.2.9:1", now);
+  for (const char byte : std::string_view("\n{\"id\":1,\"method\":\"mining.ping\"}\n{\"id\":2,\"method\":\"mining.ping\"}\n"))
+    miner.on_bytes(as_bytes(std::string_view(&byte, 1)), now);
+  EXPECT_NE(miner.output().find("{\"id\":1,\"result\":\"pong\""), std::string::npos) << miner.output();
+  EXPECT_NE(miner.output().find("{\"id\":2,\"result\":\"pong\""), std::string::npos);
 }
 
 TEST_F(TranslatorTest, OneAbusiveMinerCostsTheOthersNothing) {

@@ -20,6 +20,7 @@
 namespace adit::translator {
 
 using std::chrono::milliseconds;
+using std::chrono::minutes;
 using std::chrono::seconds;
 
 inline constexpr std::uint32_t kGroup = 1;
@@ -49,9 +50,9 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
   void SetUp() override { make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6}}); }
 
   // ---- Miners.
-  TestMiner& connect(sv1::Client::Options options = {.user = "w"}) {
+  TestMiner& connect(sv1::Client::Options options = {.user = "w"}, std::string source = "192.0.2.1") {
     auto& test = miners.emplace_back(std::make_unique<TestMiner>(std::move(options)));
-    test->miner = &translator->add_miner("192.0.2.1:1", now);
+    test->miner = &translator->add_miner(source + ":1", now, source);
     test->client.start();
     pump();
     return *test;
@@ -199,6 +200,12 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
     if (test.answers.empty()) return -1;
     return std::exchange(test.answers, {}).back();
   }
+  void suggest(TestMiner& test, std::string_view difficulty) {
+    const std::string line =
+        "{\"id\":50,\"method\":\"mining.suggest_difficulty\",\"params\":[" + std::string(difficulty) + "]}\n";
+    test.miner->on_bytes(as_bytes(line), now);
+    pump();
+  }
   void pass(Duration duration) {
     now.instant += duration;
     now.unix_time += std::chrono::duration_cast<seconds>(duration);
@@ -214,6 +221,7 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
     return ticked;
   }
 
+  void on_worker_refused(const Miner&, std::string_view worker) override { workers_refused.emplace_back(worker); }
   void on_share_rejected(const Miner&, std::string_view code) override { rejected.emplace_back(code); }
 
   Now now{Instant(seconds(1000)), UnixTime(seconds(1'700'000'100))};
@@ -227,6 +235,7 @@ class TranslatorTest : public testing::Test, public TranslatorEvents {
   std::deque<Sent> sent;
   Sent last;
   std::vector<std::string> rejected;
+  std::vector<std::string> workers_refused;
   std::vector<std::uint8_t> coinbase1 = {1, 0, 0, 0, 0x11};
   std::vector<std::uint8_t> coinbase2 = {0x22, 0, 0, 0, 0};
   std::vector<wire::U256> path = {{1}, {2}};
