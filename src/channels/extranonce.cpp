@@ -8,7 +8,6 @@ namespace adit::channels {
 namespace {
 
 constexpr std::uint32_t kTipsToRest = 2;
-constexpr std::uint32_t kMaxCapacity = 1u << 24;
 
 }  // namespace
 
@@ -31,8 +30,7 @@ std::string_view error_name(Errc code) {
 }
 
 ExtranonceAllocator::ExtranonceAllocator(const Config& config) : config_(config) {
-  config_.capacity = std::clamp(config_.capacity, 1u, kMaxCapacity);
-  config_.first_index %= config_.capacity;
+  config_.capacity = std::clamp(config_.capacity, std::uint64_t{1}, kMaxCapacity);
 }
 
 Result<ExtranonceLease> ExtranonceAllocator::allocate() {
@@ -41,7 +39,7 @@ Result<ExtranonceLease> ExtranonceAllocator::allocate() {
     index = resting_.front().index;
     resting_.pop_front();
   } else if (started_ < config_.capacity) {
-    index = (config_.first_index + started_++) % config_.capacity;
+    index = static_cast<std::uint32_t>((config_.first_index + started_++) % config_.capacity);
   } else {
     return fail(Errc::kExtranonceExhausted, "all " + std::to_string(config_.capacity) + " extranonce prefixes of shard " +
                                                 std::to_string(config_.shard) + " are in use or resting until the next blocks");
@@ -53,14 +51,15 @@ Result<ExtranonceLease> ExtranonceAllocator::allocate() {
 ExtranoncePrefix ExtranonceAllocator::prefix_of(std::uint32_t index) const {
   ExtranoncePrefix prefix{};
   store_be(prefix.data(), config_.server_id);
-  store_be(prefix.data() + 2, (std::uint32_t{config_.shard} << 24) | index);
+  store_be(prefix.data() + 2, config_.shard);
+  store_be(prefix.data() + 4, index);
   return prefix;
 }
 
 void ExtranonceAllocator::give_back(const ExtranoncePrefix& prefix) {
   ADIT_INVARIANT(live_ != 0);
   --live_;
-  resting_.push_back({load_be<std::uint32_t>(prefix.data() + 2) & (kMaxCapacity - 1), tips_});
+  resting_.push_back({load_be<std::uint32_t>(prefix.data() + 4), tips_});
 }
 
 }  // namespace adit::channels

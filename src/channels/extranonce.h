@@ -15,11 +15,11 @@ namespace adit::channels {
 
 /// The extranonce of every coinbase, all channels alike (SV2 05 §5.2.3: members of a group have equal full sizes):
 ///
-///     server id (2) | shard (1) | local index (3) | rollable (16)
+///     server id (2) | shard (2) | local index (4) | rollable (16)
 ///
 /// An extended channel's prefix is the first three fields and its miner rolls the last; a standard channel's prefix is all of
 /// it, the rollable part zero. So a standard and an extended channel differ in the index like any two channels.
-inline constexpr std::size_t kExtranoncePrefixSize = 6;
+inline constexpr std::size_t kExtranoncePrefixSize = 8;
 inline constexpr std::size_t kRollableExtranonceSize = 16;
 inline constexpr std::size_t kFullExtranonceSize = kExtranoncePrefixSize + kRollableExtranonceSize;
 static_assert(kFullExtranonceSize <= 32);
@@ -53,15 +53,18 @@ class ExtranonceLease {
 /// Hands out the prefixes of one shard. Shards share no state: the shard's number is part of each prefix.
 ///
 /// A prefix that was given back rests until the chain's tip has moved twice: until then a share found under it could be handed
-/// in again through the channel that got it next. Not thread-safe; lives on its shard.
+/// in again through the channel that got it next. Prefixes that have rested are used before new ones, so the memory is that of
+/// the most that were live or resting at once. Not thread-safe; lives on its shard.
 class ExtranonceAllocator {
  public:
+  static constexpr std::uint64_t kMaxCapacity = std::uint64_t{1} << 32;
+
   struct Config {
     std::uint16_t server_id = 0;  ///< Differs between servers that pay to the same script on the same chain.
-    std::uint8_t shard = 0;
-    std::uint32_t first_index = 0;      ///< Where to start, taken modulo the capacity. Chosen at random by a driver, so that a
-                                        ///< restarted process does not hand out again what it handed out before.
-    std::uint32_t capacity = 1u << 24;  ///< Prefixes in all, at most 2^24.
+    std::uint16_t shard = 0;
+    std::uint32_t first_index = 0;  ///< Where to start, taken modulo the capacity. Chosen at random by a driver, so that a
+                                    ///< restarted process does not hand out again what it handed out before.
+    std::uint64_t capacity = kMaxCapacity;  ///< Prefixes in all, at most kMaxCapacity.
   };
 
   explicit ExtranonceAllocator(const Config& config);
@@ -87,7 +90,7 @@ class ExtranonceAllocator {
   [[nodiscard]] ExtranoncePrefix prefix_of(std::uint32_t index) const;
 
   Config config_;
-  std::uint32_t started_ = 0;  ///< How many indices, counted from first_index, were handed out at least once.
+  std::uint64_t started_ = 0;  ///< How many indices, counted from first_index, were handed out at least once.
   std::uint32_t live_ = 0;
   std::uint32_t tips_ = 0;
   std::deque<Resting> resting_;  ///< Longest resting first.

@@ -16,17 +16,17 @@ namespace adit::channels {
 namespace {
 
 TEST(Extranonce, PrefixIsServerIdThenShardThenIndex) {
-  ExtranonceAllocator allocator({.server_id = 0x0102, .shard = 3, .first_index = 0x040506});
+  ExtranonceAllocator allocator({.server_id = 0x0102, .shard = 0x0304, .first_index = 0x05060708});
   auto lease = allocator.allocate();
   ASSERT_TRUE(lease);
-  EXPECT_THAT(lease->prefix(), ::testing::ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(lease->prefix(), ::testing::ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
 }
 
 TEST(Extranonce, TwoShardsOrServersNeverShareAPrefix) {
   std::set<ExtranoncePrefix> seen;
   std::vector<ExtranonceLease> leases;
   for (const std::uint16_t server : std::array<std::uint16_t, 2>{0, 1}) {
-    for (const std::uint8_t shard : std::array<std::uint8_t, 3>{0, 1, 255}) {
+    for (const std::uint16_t shard : std::array<std::uint16_t, 6>{0, 1, 255, 256, 511, 65535}) {
       ExtranonceAllocator allocator({.server_id = server, .shard = shard, .first_index = 7, .capacity = 50});
       for (int i = 0; i < 50; ++i) {
         const auto lease = allocator.allocate();
@@ -35,6 +35,21 @@ TEST(Extranonce, TwoShardsOrServersNeverShareAPrefix) {
       }
     }
   }
+}
+
+// An attacker that opens channels for two minutes on one core used 2^24 up.
+TEST(Extranonce, TheSpaceOfAShardGoesOnBeyondWhat24BitsHold) {
+  ExtranonceAllocator allocator({.first_index = 0xffffffff});
+  const auto first = allocator.allocate();
+  ASSERT_TRUE(first);
+  EXPECT_THAT(first->prefix(), ::testing::ElementsAre(0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff));
+  ExtranoncePrefix last{};
+  for (std::uint32_t i = 0; i <= 1u << 24; ++i) {
+    const auto next = allocator.allocate();
+    ASSERT_TRUE(next) << i;
+    last = next->prefix();
+  }
+  EXPECT_THAT(last, ::testing::ElementsAre(0, 0, 0, 0, 1, 0, 0, 0)) << "the index wraps around and goes on";
 }
 
 TEST(Extranonce, AFreedPrefixRestsUntilTheTipMovedTwice) {
@@ -83,7 +98,7 @@ TEST(Extranonce, AMovedLeaseGivesItsPrefixBackOnce) {
 TEST(Extranonce, RandomOpensClosesAndTipsNeverOverlap) {
   std::mt19937 random(20261122);
   for (const std::uint32_t capacity : {3u, 40u, 1000u}) {
-    ExtranonceAllocator allocator({.first_index = 0xfffff0, .capacity = capacity});
+    ExtranonceAllocator allocator({.first_index = 0xfffffff0, .capacity = capacity});
     std::vector<ExtranonceLease> live;
     std::set<ExtranoncePrefix> live_prefixes;
     std::map<ExtranoncePrefix, unsigned> freed_at_tip;
@@ -139,7 +154,7 @@ TEST(Extranonce, RandomOpensClosesNewPrefixesAndReconnectsOfAllShardsNeverOverla
   };
   std::vector<std::unique_ptr<Shard>> shards;
   for (const std::uint16_t server : std::array<std::uint16_t, 2>{7, 8}) {
-    for (const std::uint8_t number : std::array<std::uint8_t, 2>{0, 1}) {
+    for (const std::uint16_t number : std::array<std::uint16_t, 2>{0, 256}) {
       shards.push_back(std::make_unique<Shard>(ExtranonceAllocator::Config{
           .server_id = server, .shard = number, .first_index = static_cast<std::uint32_t>(random()), .capacity = 24}));
     }

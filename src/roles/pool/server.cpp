@@ -93,7 +93,7 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
         core_(core),
         mining_(core->options.session,
                 {.server_id = core->options.server_id,
-                 .shard = static_cast<std::uint8_t>(shard.index()),
+                 .shard = static_cast<std::uint16_t>(shard.index()),
                  .first_index = std::random_device{}()},
                 *this, core->options.max_past_jobs),
         host_(*this, std::move(host), core->admission, endpoint_id_of(core->options), *this) {}
