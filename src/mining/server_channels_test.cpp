@@ -326,9 +326,10 @@ TEST_F(SessionTest, WhatCannotBeRegroupedStays) {
   peer.out.clear();
   EXPECT_FALSE(peer.session().regroup({}, peer.out));
   EXPECT_FALSE(peer.session().regroup(unknown, peer.out));
+  EXPECT_TRUE(peer.out.empty());
   for (std::size_t groups = 1; groups < ServerSession::kMaxGroups; ++groups) {
-    peer.out.clear();
-    ASSERT_TRUE(peer.session().regroup(one, peer.out));
+    const std::vector<std::uint32_t> another = {open_standard_on(peer)};
+    ASSERT_TRUE(peer.session().regroup(another, peer.out));
   }
   peer.out.clear();
   EXPECT_FALSE(peer.session().regroup(one, peer.out)) << "bounded";

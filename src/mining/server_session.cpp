@@ -1,7 +1,6 @@
 #include "mining/server_session.h"
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -133,7 +132,7 @@ ServerSession::ServerSession(ServerShard& shard, std::uint32_t setup_flags, Inst
 }
 
 ServerSession::~ServerSession() {
-  for (const Channel& channel : channels_) count_channel(channel, -1);
+  for (const Channel& channel : channels_.all()) count_channel(channel, -1);
   --shard_.counters_.sessions;
   if (!waiting_.empty()) std::erase(shard_.waiting_, this);
 }
@@ -159,11 +158,16 @@ Result<void> ServerSession::on_frames(std::span<const wire::FrameView> frames, c
 
 bool ServerSession::consistent() const {
   const auto& waiting = shard_.waiting_;
-  return std::ranges::is_sorted(channels_, std::less<>(), &Channel::id) &&
-         (std::ranges::find(waiting, this) != waiting.end()) == !waiting_.empty() && (unkept_.empty() || !waiting_.empty()) &&
-         std::ranges::all_of(channels_, [this](const Channel& channel) {
-           return std::ranges::count(waiting_, channel.id(), &Waiting::channel_id) == (channel.acknowledgement_waits() ? 1 : 0);
-         });
+  return channels_.sorted() && (std::ranges::find(waiting, this) != waiting.end()) == !waiting_.empty() &&
+         (unkept_.empty() || !waiting_.empty()) &&
+         std::ranges::all_of(channels_.all(),
+                             [this](const Channel& channel) {
+                               return std::ranges::count(waiting_, channel.id(), &Waiting::channel_id) ==
+                                      (channel.acknowledgement_waits() ? 1 : 0);
+                             }) &&
+         (!grouped() || std::ranges::all_of(groups_, [this](const Group& group) {
+           return std::cmp_equal(std::ranges::count(channels_.all(), group.id, &Channel::group_id), group.members);
+         }));
 }
 
 void ServerSession::on_extensions(std::span<const std::uint16_t> granted) {
@@ -228,7 +232,8 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
 
   ++next_channel_id_;
   ++opened_on_tip_;
-  Channel& channel = channels_.emplace_back(std::move(*opened));
+  Channel& channel = channels_.add(std::move(*opened));
+  if (grouped()) ++find_group(channel.group_id())->members;
   count_channel(channel, +1);
   if constexpr (kExtended) {
     out.push(wire::OpenExtendedMiningChannelSuccess{.request_id = message.request_id,
@@ -278,7 +283,7 @@ Result<void> ServerSession::begin_submit(const wire::FrameView& frame, const Now
   submission.channel_id = message.channel_id;
   submission.now = now;
   submission.share = to_share(message);
-  Channel* channel = find(message.channel_id);
+  Channel* channel = channels_.find(message.channel_id);
   if (channel != nullptr && (channel->kind() == ChannelKind::kExtended) == kExtended) {
     submission.channel = channel;
     channel->prepare(shard_.jobs_, submission.share, now.unix_time, submission.prepared);
@@ -378,7 +383,7 @@ Result<void> ServerSession::on(const wire::SetCustomMiningJob& message, const No
   std::uint32_t id = 0;
   std::size_t members = 0;
   std::size_t valid = 0;
-  for (const Channel& channel : channels_) {
+  for (const Channel& channel : channels_.all()) {
     valid += channel.custom_jobs();
     if (channel.kind() != ChannelKind::kExtended || !addresses(message.channel_id, channel)) continue;
     id = std::max(id, channel.next_custom_job_id());
@@ -396,7 +401,7 @@ Result<void> ServerSession::on(const wire::SetCustomMiningJob& message, const No
     job = channels::make_custom_job(message, id, *tip, verdict.block_template, now.unix_time);
     if (!job) return refuse(job.error());
   }
-  for (Channel& channel : channels_) {
+  for (Channel& channel : channels_.all()) {
     if (channel.kind() != ChannelKind::kExtended || !addresses(message.channel_id, channel)) continue;
     channel.add_custom_job(*job, shard_.jobs_.max_past_jobs() + 1);
   }
@@ -409,7 +414,7 @@ Result<void> ServerSession::on(const wire::UpdateChannel& message, const Now& no
     out.push(wire::UpdateChannelError{.channel_id = message.channel_id, .error_code = code});
     return {};
   };
-  Channel* channel = find(message.channel_id);
+  Channel* channel = channels_.find(message.channel_id);
   if (channel == nullptr) return refuse(kInvalidChannelId);
   if (message.maximum_target == wire::U256{}) return refuse(kMaxTargetOutOfRange);
   const auto changed =
@@ -428,25 +433,45 @@ bool ServerSession::addresses(std::uint32_t channel_id, const Channel& channel) 
   return channel.id() == channel_id || (grouped() && channel.group_id() == channel_id);
 }
 
-void ServerSession::close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out) {
-  std::erase_if(channels_, [&](Channel& channel) {
-    if (!addresses(channel_id, channel)) return false;
-    if (const auto last = channel.take_acknowledgement(/*flush=*/true)) push_or_wait(channel.id(), *last, out);
-    count_channel(channel, -1);
-    return true;
-  });
-  std::erase_if(groups_, [&](std::uint32_t group) {
-    return group != channels::kGroupChannelId && std::ranges::find(channels_, group, &Channel::group_id) == channels_.end();
-  });
+bool ServerSession::close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out) {
+  if (Channel* channel = channels_.find(channel_id)) {
+    close_channel(*channel, out);
+  } else {
+    const Group* group = grouped() ? find_group(channel_id) : nullptr;
+    if (group == nullptr || group->members == 0) return false;
+    std::vector<Channel*> members;
+    for (Channel& member : channels_.all()) {
+      if (member.group_id() == channel_id) members.push_back(&member);
+    }
+    for (Channel* member : members) close_channel(*member, out);
+  }
   if (channels_.empty()) without_channel_since_ = now.instant;
+  return true;
+}
+
+void ServerSession::close_channel(Channel& channel, wire::FrameBuffer& out) {
+  if (const auto last = channel.take_acknowledgement(/*flush=*/true)) push_or_wait(channel.id(), *last, out);
+  count_channel(channel, -1);
+  if (grouped()) leave_group(channel.group_id());
+  channels_.erase(channel.id());
+}
+
+ServerSession::Group* ServerSession::find_group(std::uint32_t id) {
+  const auto found = std::ranges::find(groups_, id, &Group::id);
+  return found == groups_.end() ? nullptr : &*found;
+}
+
+void ServerSession::leave_group(std::uint32_t id) {
+  Group* group = find_group(id);
+  ADIT_INVARIANT(group != nullptr && group->members != 0);
+  if (--group->members == 0 && id != channels::kGroupChannelId) groups_.erase(groups_.begin() + (group - groups_.data()));
 }
 
 Result<void> ServerSession::close(std::uint32_t channel_id, std::string_view reason, const Now& now, wire::FrameBuffer& out) {
-  if (std::ranges::none_of(channels_, [&](const Channel& channel) { return addresses(channel_id, channel); })) {
+  if (!is_plain_text(reason)) return fail(session::Errc::kCannot, "a reason has at most 255 bytes and no control characters");
+  if (!close_channels(channel_id, now, out)) {
     return fail(session::Errc::kCannot, "there is no channel " + std::to_string(channel_id));
   }
-  if (!is_plain_text(reason)) return fail(session::Errc::kCannot, "a reason has at most 255 bytes and no control characters");
-  close_channels(channel_id, now, out);
   out.push(wire::CloseChannel{.channel_id = channel_id, .reason_code = reason});
   return {};
 }
@@ -458,7 +483,7 @@ Result<void> ServerSession::reconnect(std::string_view host, std::uint16_t port,
 }
 
 Result<void> ServerSession::change_prefix(std::uint32_t channel_id, wire::FrameBuffer& out) {
-  Channel* channel = find(channel_id);
+  Channel* channel = channels_.find(channel_id);
   if (channel == nullptr) return fail(session::Errc::kCannot, "there is no channel " + std::to_string(channel_id));
   auto lease = shard_.extranonces_.allocate();
   if (!lease) return fail(session::Errc::kCannot, lease.error().message());
@@ -472,12 +497,18 @@ Result<std::uint32_t> ServerSession::regroup(std::span<const std::uint32_t> chan
   if (groups_.size() >= kMaxGroups) return fail(session::Errc::kCannot, "the connection has too many groups");
   if (channel_ids.empty() || channel_ids.size() > 0xffff) return fail(session::Errc::kCannot, "a group has 1 to 65535 members");
   for (const std::uint32_t id : channel_ids) {
-    if (find(id) == nullptr) return fail(session::Errc::kCannot, "there is no channel " + std::to_string(id));
+    if (channels_.find(id) == nullptr) return fail(session::Errc::kCannot, "there is no channel " + std::to_string(id));
   }
   // Groups and channels share their ids (SV2 05 §5.2.3).
   const std::uint32_t group = next_channel_id_++;
-  for (const std::uint32_t id : channel_ids) find(id)->set_group(group);
-  groups_.push_back(group);
+  groups_.push_back({.id = group});
+  for (const std::uint32_t id : channel_ids) {
+    Channel& channel = *channels_.find(id);
+    if (channel.group_id() == group) continue;  // Named twice.
+    leave_group(channel.group_id());
+    channel.set_group(group);
+    ++find_group(group)->members;
+  }
   out.push(wire::SetGroupChannel{.group_channel_id = group, .channel_ids = channel_ids});
   return group;
 }
@@ -487,16 +518,16 @@ void ServerSession::on_job(wire::FrameBuffer& out) {
   if (job == nullptr) return;
   if (job->new_tip) opened_on_tip_ = 0;
   if (work_selection_) {
-    for (Channel& channel : channels_) channel.on_job(*job);
+    for (Channel& channel : channels_.all()) channel.on_job(*job);
     return;
   }
   if (grouped()) {
-    for (const std::uint32_t group : groups_) {
-      const auto listens = [group](const Channel& channel) { return channel.started() && channel.group_id() == group; };
-      if (std::ranges::any_of(channels_, listens)) job->push_group(group, out);
+    for (const Group& group : groups_) {
+      const auto listens = [&](const Channel& channel) { return channel.started() && channel.group_id() == group.id; };
+      if (std::ranges::any_of(channels_.all(), listens)) job->push_group(group.id, out);
     }
   }
-  for (Channel& channel : channels_) {
+  for (Channel& channel : channels_.all()) {
     if (!channel.started()) {
       channel.start(*job, out);
     } else if (grouped()) {
@@ -509,7 +540,7 @@ void ServerSession::on_job(wire::FrameBuffer& out) {
 
 void ServerSession::finish(wire::FrameBuffer& out) {
   finishing_ = true;
-  for (Channel& channel : channels_) acknowledge(channel, /*flush=*/true, out);
+  for (Channel& channel : channels_.all()) acknowledge(channel, /*flush=*/true, out);
 }
 
 void ServerSession::acknowledge(Channel& channel, bool flush, wire::FrameBuffer& out) {
@@ -545,7 +576,7 @@ void ServerSession::release(wire::FrameBuffer& out) {
       continue;
     }
     push_acknowledgement(next.channel_id, next.batch, out);
-    if (Channel* channel = find(next.channel_id)) {
+    if (Channel* channel = channels_.find(next.channel_id)) {
       channel->set_acknowledgement_waits(false);
       acknowledge(*channel, finishing_, out);
     }
@@ -561,16 +592,11 @@ Result<void> ServerSession::on_tick(const Now& now, wire::FrameBuffer& out) {
   }
   const bool flush = now.instant - last_flush_ >= policy.max_ack_delay;
   if (flush) last_flush_ = now.instant;
-  for (Channel& channel : channels_) {
+  for (Channel& channel : channels_.all()) {
     if (flush) acknowledge(channel, /*flush=*/true, out);
     if (channel.started() && channel.adjust(shard_.jobs_, now.instant)) push_target(channel, out);
   }
   return {};
-}
-
-Channel* ServerSession::find(std::uint32_t channel_id) {
-  const auto found = std::ranges::lower_bound(channels_, channel_id, {}, &Channel::id);
-  return found == channels_.end() || found->id() != channel_id ? nullptr : &*found;
 }
 
 void ServerSession::count_channel(const Channel& channel, int by) {

@@ -18,6 +18,7 @@
 #include "channels/job.h"
 #include "channels/share_record.h"
 #include "channels/workers.h"
+#include "mining/channel_table.h"
 #include "session/error.h"
 #include "session/server_side.h"
 #include "wire/frame.h"
@@ -188,8 +189,10 @@ class ServerSession : public session::ProtocolServer {
 
   static constexpr std::size_t kMaxGroups = 16;
 
-  /// Ascending by id.
-  [[nodiscard]] std::span<const channels::Channel> channels() const { return channels_; }
+  /// A range of `const Channel&`, ascending by id.
+  [[nodiscard]] auto channels() const { return channels_.all(); }
+  /// The channel of that id; nullptr: there is none.
+  [[nodiscard]] const channels::Channel* channel(std::uint32_t id) const { return channels_.find(id); }
   /// By worker, if the client tells them (extension 0x0002); else nullptr.
   [[nodiscard]] const channels::WorkerAccounts* workers() const { return workers_.get(); }
 
@@ -216,7 +219,6 @@ class ServerSession : public session::ProtocolServer {
   template <class Submit>
   Result<void> on_submits(const wire::FrameView& first, const wire::FrameView& second, const Now& now, wire::FrameBuffer& out);
 
-  [[nodiscard]] channels::Channel* find(std::uint32_t channel_id);
   void report_block(const channels::Channel& channel, const Submission& submission, channels::LedgerPosition position);
   /// Sends what is due of the channel, or lets it wait.
   void acknowledge(channels::Channel& channel, bool flush, wire::FrameBuffer& out);
@@ -229,9 +231,20 @@ class ServerSession : public session::ProtocolServer {
   [[nodiscard]] bool consistent() const;
   /// Whether a message about `channel_id` is about that channel: itself, or its group.
   [[nodiscard]] bool addresses(std::uint32_t channel_id, const channels::Channel& channel) const;
-  void close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out);
+  /// False: there is neither such a channel nor such a group with members.
+  bool close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out);
+  void close_channel(channels::Channel& channel, wire::FrameBuffer& out);
   void count_channel(const channels::Channel& channel, int by);
   [[nodiscard]] bool grouped() const { return !standard_jobs_; }
+
+  /// Channels that later jobs address together.
+  struct Group {
+    std::uint32_t id = 0;
+    std::size_t members = 0;
+  };
+  /// nullptr: there is no such group.
+  [[nodiscard]] Group* find_group(std::uint32_t id);
+  void leave_group(std::uint32_t id);
 
   friend class ServerShard;
   /// A batch that is not sent yet: of a channel one, and one more if the channel was closed.
@@ -253,8 +266,8 @@ class ServerSession : public session::ProtocolServer {
   std::uint32_t opened_on_tip_ = 0;
   bool standard_jobs_;   ///< The client asked for REQUIRES_STANDARD_JOBS: no group, no extended channels.
   bool work_selection_;  ///< REQUIRES_WORK_SELECTION: it brings its own jobs and is sent none (as SRI).
-  std::vector<channels::Channel> channels_;
-  std::vector<std::uint32_t> groups_{channels::kGroupChannelId};
+  ChannelTable channels_;
+  std::vector<Group> groups_{{.id = channels::kGroupChannelId}};
   std::unique_ptr<channels::WorkerAccounts> workers_;  ///< If extension 0x0002 was agreed upon.
   std::vector<Waiting> waiting_;                       ///< In the order of their shares. While there are any, the shard knows.
   std::vector<UnkeptBlock> unkept_;                    ///< Mostly none.

@@ -169,9 +169,7 @@ class SessionTest : public ::testing::Test {
             .ntime = share.ntime,
             .version = share.version};
   }
-  static const channels::Channel& channel_of(const Peer& peer, std::uint32_t id) {
-    return *std::ranges::find(peer.session().channels(), id, &channels::Channel::id);
-  }
+  static const channels::Channel& channel_of(const Peer& peer, std::uint32_t id) { return *peer.session().channel(id); }
 
   /// What a server offers under policy_ as it is now.
   const session::ServerOptions& options() {
