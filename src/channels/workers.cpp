@@ -1,8 +1,6 @@
 #include "channels/workers.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <random>
 
 #include "base/utf8.h"
@@ -14,12 +12,6 @@ namespace {
 static_assert(sizeof(WorkerAccounts::Account::name_bytes) == wire::kMaxUserIdentity);
 
 constexpr std::size_t kFirstSlots = 16;
-
-constexpr double kRateSeconds = 600;
-constexpr double kLeastSeconds = 60;
-constexpr double kHashesPerDifficulty = 4294967296.0;
-
-double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 /// Peers choose the names, so which of them share a slot must not be theirs to know: a sum of products with numbers that are
 /// this process's secret.
@@ -39,21 +31,6 @@ std::uint64_t hash(std::string_view name) {
 }
 
 }  // namespace
-
-double MeasuredHashRate::decayed(Instant now) const { return difficulty_ * std::exp(-seconds(now - last_) / kRateSeconds); }
-
-void MeasuredHashRate::add(const Work& work, Instant now) {
-  if (difficulty_ == 0) first_ = last_ = now;
-  difficulty_ = decayed(now) + work.difficulty();
-  last_ = now;
-}
-
-double MeasuredHashRate::hps(Instant now) const {
-  if (difficulty_ == 0) return 0;
-  // The weights' sum over the time that was measured.
-  const double weight = kRateSeconds * (1 - std::exp(-std::max(seconds(now - first_), kLeastSeconds) / kRateSeconds));
-  return decayed(now) * kHashesPerDifficulty / weight;
-}
 
 bool is_worker_name(Bytes name) {
   if (name.empty() || name.size() > wire::kMaxUserIdentity) return false;

@@ -10,23 +10,10 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "channels/hash_rate.h"
 #include "channels/work.h"
 
 namespace adit::channels {
-
-/// The hash rate that shares prove, the last ten minutes' counting most: an average with exponentially falling weights.
-class MeasuredHashRate {
- public:
-  void add(const Work& work, Instant now);
-  /// In hashes per second. Low in the first minute, when there is nothing yet to measure by.
-  [[nodiscard]] double hps(Instant now) const;
-
- private:
-  [[nodiscard]] double decayed(Instant now) const;
-  double difficulty_ = 0;  ///< As of `last_`.
-  Instant first_{};
-  Instant last_{};
-};
 
 /// Counts shares by the worker's name. The names are the peer's to choose, so their number is bounded: what comes after is
 /// counted together. Counting allocates only for a name not seen before. Not thread-safe.
