@@ -12,6 +12,10 @@ class MeasuredHashRate {
   void add(const Work& work, Instant now);
   /// In hashes per second. Low in the first minute, when there is nothing yet to measure by.
   [[nodiscard]] double hps(Instant now) const;
+  /// How long ago the first share came; zero before.
+  [[nodiscard]] Duration age(Instant now) const { return difficulty_ == 0 ? Duration::zero() : now - first_; }
+  /// How long ago the last share came; zero before the first.
+  [[nodiscard]] Duration silence(Instant now) const { return difficulty_ == 0 ? Duration::zero() : now - last_; }
 
  private:
   [[nodiscard]] double decayed(Instant now) const;

@@ -32,16 +32,20 @@ std::uint64_t* SeenShares::slot_of(std::uint64_t digest) {
   return &slots_[at];
 }
 
-SeenShares::Outcome SeenShares::insert(std::uint64_t digest, bool block, std::size_t max_size) {
+SeenShares::Outcome SeenShares::insert(std::uint64_t digest, bool block, std::size_t max_size, bool may_grow) {
   if (digest == 0) return std::exchange(zero_seen_, true) ? Outcome::kSeen : Outcome::kNew;
   if (slots_.empty()) grow();
   std::uint64_t* slot = slot_of(digest);
   if (*slot != 0) return Outcome::kSeen;
   if (size_ >= max_size) {
     if (!block || size_ >= slots_.size() / 4 * 3) return Outcome::kFull;
-  } else if (std::size_t{size_} * 2 >= slots_.size()) {
-    grow();
-    slot = slot_of(digest);
+  } else if (growth_due()) {
+    if (may_grow) {
+      grow();
+      slot = slot_of(digest);
+    } else if (size_ >= (block ? slots_.size() / 8 * 7 : capacity())) {
+      return Outcome::kFull;
+    }
   }
   *slot = digest;
   ++size_;
@@ -49,8 +53,8 @@ SeenShares::Outcome SeenShares::insert(std::uint64_t digest, bool block, std::si
   return Outcome::kNew;
 }
 
-void SeenShares::clear() {
-  if (slots_.size() > kFirstSlots && slots_.size() > std::size_t{size_} * 8) {
+void SeenShares::clear(bool release) {
+  if (release || (slots_.size() > kFirstSlots && slots_.size() > std::size_t{size_} * 8)) {
     slots_ = {};
   } else {
     std::fill(slots_.begin(), slots_.end(), 0);
@@ -59,9 +63,13 @@ void SeenShares::clear() {
   zero_seen_ = false;
 }
 
-void SeenShares::grow() {
+std::size_t SeenShares::next_slots() const {
   // By four while it is small: moving to another table costs more than a few KiB for a while.
-  std::vector<std::uint64_t> old(std::max(kFirstSlots, slots_.size() * (slots_.size() < kSmallSlots ? 4 : 2)));
+  return std::max(kFirstSlots, slots_.size() * (slots_.size() < kSmallSlots ? 4 : 2));
+}
+
+void SeenShares::grow() {
+  std::vector<std::uint64_t> old(next_slots());
   slots_.swap(old);
   for (const std::uint64_t digest : old) {
     if (digest != 0) *slot_of(digest) = digest;

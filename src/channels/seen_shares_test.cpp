@@ -37,5 +37,21 @@ TEST(SeenShares, AtItsBoundItStillKnowsWhatItSawAndHasRoomForBlocks) {
   EXPECT_EQ(seen.insert(5, /*block=*/true), Outcome::kSeen);
 }
 
+TEST(SeenShares, ATableThatMayNotGrowIsFilledAndForgetsNothing) {
+  SeenShares seen;
+  std::uint64_t last = 1;
+  while (seen.insert(last, false, SeenShares::kMaxSize, last < 100) != Outcome::kFull) ASSERT_LT(++last, 1000u);
+  EXPECT_EQ(seen.size(), seen.capacity());
+  EXPECT_EQ(seen.insert(1, false, SeenShares::kMaxSize, false), Outcome::kSeen);
+  const std::size_t bytes = seen.bytes();
+  EXPECT_EQ(seen.insert(last, /*block=*/true, SeenShares::kMaxSize, false), Outcome::kNew) << "there is room for blocks";
+  for (std::uint64_t block = last + 1; seen.insert(block, true, SeenShares::kMaxSize, false) == Outcome::kNew;) ++block;
+  EXPECT_EQ(seen.bytes(), bytes);
+  EXPECT_LT(seen.size(), bytes / 8) << "a free slot ends each search";
+  EXPECT_EQ(seen.insert(1u << 20), Outcome::kNew) << "it grows again once it may";
+  seen.clear(/*release=*/true);
+  EXPECT_EQ(seen.bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace adit::channels

@@ -23,22 +23,25 @@ double by_span(Duration elapsed, double up_to_30, double under_60, double later)
 
 }  // namespace
 
-std::optional<double> Vardiff::update(Instant now, double hash_rate_hps, double min_hash_rate_hps) {
+std::optional<double> Vardiff::update(Instant now, double hash_rate_hps, double min_hash_rate_hps, unsigned rarer) {
   const Duration elapsed = now - since_;
-  if (elapsed <= seconds(15)) return std::nullopt;
-  if (shares_ < kEnoughShares && now - judged_at_ < seconds(60)) return std::nullopt;
+  // As many shares as tell something take longer where fewer are wanted.
+  const bool few = shares_ < kEnoughShares;
+  const Duration waited = few ? elapsed / (1u << rarer) : elapsed;
+  if (waited <= seconds(15)) return std::nullopt;
+  if (few && (now - judged_at_) / (1u << rarer) < seconds(60)) return std::nullopt;
   judged_at_ = now;
 
   const double assumed = std::isfinite(hash_rate_hps) ? std::max(hash_rate_hps, min_hash_rate_hps) : min_hash_rate_hps;
   const double measured = work_ * kHashesPerDifficulty / std::chrono::duration<double>(elapsed).count();
   const double percent = std::abs(measured - assumed) / assumed * 100;
-  if (!far_enough(percent, elapsed)) return std::nullopt;
+  if (!far_enough(percent, waited)) return std::nullopt;
 
   double corrected = measured;
   if (work_ == 0) {
     corrected = assumed / 3;
   } else if (percent > 1000) {
-    corrected = assumed * by_span(elapsed, 10, 5, 3);
+    corrected = assumed * by_span(waited, 10, 5, 3);
   }
   reset(now);
   return std::max(corrected, min_hash_rate_hps);

@@ -36,8 +36,9 @@ class Vardiff {
   }
 
   /// The corrected hash rate, never below `min_hash_rate_hps`; nullopt while the present one will do. `hash_rate_hps` is what
-  /// the channel is assumed to have.
-  std::optional<double> update(Instant now, double hash_rate_hps, double min_hash_rate_hps);
+  /// the channel is assumed to have. `rarer`: how often the wanted share rate was halved, by which all times are longer
+  /// while there are few shares.
+  std::optional<double> update(Instant now, double hash_rate_hps, double min_hash_rate_hps, unsigned rarer = 0);
 
   /// The client declared another hash rate: starts counting anew, unless it did so within kRestartEvery. A client that changes
   /// its mind every second is judged all the same.

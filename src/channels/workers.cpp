@@ -42,13 +42,19 @@ bool is_worker_name(Bytes name) {
   return true;
 }
 
+WorkerAccounts::Account& WorkerAccounts::find(Bytes name) {
+  if (slots_.empty() || !is_worker_name(name)) return accounts_[0];
+  return accounts_[slot_of(as_text(name))];
+}
+
 WorkerAccounts::Account& WorkerAccounts::of(Bytes name) {
   if (!is_worker_name(name)) return accounts_[0];
-  const std::string_view text(reinterpret_cast<const char*>(name.data()), name.size());
+  const std::string_view text = as_text(name);
   if (slots_.empty()) grow();
   std::uint32_t* slot = &slot_of(text);
   if (*slot != 0) return accounts_[*slot];
-  if (accounts_.size() > max_workers_) return accounts_[0];
+  // A table that doubles is less than what its accounts take.
+  if (accounts_.size() > max_workers_ || !held_.may_add(2 * sizeof(Account))) return accounts_[0];
   if (accounts_.size() * 2 > slots_.size()) {
     grow();
     slot = &slot_of(text);
@@ -57,6 +63,7 @@ WorkerAccounts::Account& WorkerAccounts::of(Bytes name) {
   Account& account = accounts_.emplace_back();
   std::ranges::copy(text, account.name_bytes.begin());
   account.name_size = static_cast<std::uint8_t>(text.size());
+  held_.set(bytes());
   return account;
 }
 

@@ -11,12 +11,14 @@
 #include "base/bytes.h"
 #include "base/time.h"
 #include "channels/hash_rate.h"
+#include "channels/memory_budget.h"
 #include "channels/work.h"
 
 namespace adit::channels {
 
-/// Counts shares by the worker's name. The names are the peer's to choose, so their number is bounded: what comes after is
-/// counted together. Counting allocates only for a name not seen before. Not thread-safe.
+/// Counts shares by the worker's name. The names are the peer's to choose, so their number is bounded, and only an accepted
+/// share makes an account: all others are counted together. Counting allocates only for a name not seen before. Not
+/// thread-safe.
 class WorkerAccounts {
  public:
   struct Account {
@@ -36,11 +38,14 @@ class WorkerAccounts {
     }
   };
 
-  explicit WorkerAccounts(std::size_t max_workers) : max_workers_(max_workers) {}
+  /// `budget` outlives this; nullptr: only the number is bounded.
+  explicit WorkerAccounts(std::size_t max_workers, MemoryBudget* budget = nullptr) : max_workers_(max_workers), held_(budget) {}
 
-  /// The account of `name`: of nobody if it is empty, longer than 32 bytes, not UTF-8 or with control characters, or one too
-  /// many. Valid as long as this object.
+  /// The account of `name`: of nobody if it is empty, longer than 32 bytes, not UTF-8 or with control characters, one too many,
+  /// or beyond the budget. Valid as long as this object.
   Account& of(Bytes name);
+  /// The same, without making one: of nobody if it is not there yet.
+  Account& find(Bytes name);
 
   /// Nobody's first, then by first share.
   [[nodiscard]] const std::deque<Account>& all() const { return accounts_; }
@@ -48,8 +53,10 @@ class WorkerAccounts {
  private:
   void grow();
   [[nodiscard]] std::uint32_t& slot_of(std::string_view name);
+  [[nodiscard]] std::size_t bytes() const { return accounts_.size() * sizeof(Account) + slots_.size() * sizeof(slots_[0]); }
 
   std::size_t max_workers_;
+  MemoryBudget::Held held_;
   std::deque<Account> accounts_{1};   ///< The first is nobody's.
   std::vector<std::uint32_t> slots_;  ///< Places in accounts_ by hash, a power of two of them; 0 is empty.
 };

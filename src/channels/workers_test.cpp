@@ -27,6 +27,21 @@ TEST(Workers, CountsByName) {
   }
 }
 
+TEST(Workers, OnlyOfMakesAnAccountAndOnlyWithinItsBudget) {
+  MemoryBudget budget(10 * sizeof(WorkerAccounts::Account));
+  WorkerAccounts workers(1000, &budget);
+  EXPECT_EQ(&workers.find(bytes_of("a")), &workers.all()[0]) << "nobody's: it is not there";
+  EXPECT_EQ(workers.all().size(), 1u);
+  auto& known = workers.of(bytes_of("a"));
+  EXPECT_EQ(&workers.find(bytes_of("a")), &known);
+  for (int i = 0; i < 100; ++i) workers.of(bytes_of("b" + std::to_string(i)));
+  EXPECT_GT(workers.all().size(), 4u);
+  EXPECT_LT(workers.all().size(), 11u);
+  EXPECT_LE(budget.used(), 10 * sizeof(WorkerAccounts::Account));
+  EXPECT_EQ(&workers.of(bytes_of("a")), &known) << "who is known stays known";
+  EXPECT_EQ(workers.of(bytes_of("c")).name(), "") << "beyond it: counted together";
+}
+
 TEST(Workers, NamesBeyondTheBoundAreCountedTogether) {
   WorkerAccounts workers(2);
   ++workers.of(bytes_of("a")).accepted;
