@@ -27,6 +27,7 @@ Channel::Channel(const Config& config, std::string user_identity, ExtranonceLeas
       max_shares_per_tip_(static_cast<std::uint32_t>(policy.max_shares_per_tip())),
       id_(config.id),
       kind_(config.kind),
+      own_jobs_(config.own_jobs),
       declared_hash_rate_hps_(config.nominal_hash_rate_hps),
       max_target_(config.max_target),
       lease_(std::move(lease)),
@@ -52,7 +53,8 @@ FullExtranonce Channel::full_extranonce(const Terms& terms, Bytes extranonce) co
 }
 
 void Channel::start(const Job& job, wire::FrameBuffer& out) {
-  first_job_id_ = job.id;
+  first_job_id_ = given_job_id_ = job.id;
+  given_ = 1;
   if (kind_ == ChannelKind::kStandard) {
     job.push_standard(id_, standard_header_of(job).merkle_root(), /*future=*/true, out);
   } else {
@@ -61,21 +63,33 @@ void Channel::start(const Job& job, wire::FrameBuffer& out) {
   job.push_set_new_prev_hash(id_, out);
 }
 
-void Channel::on_job(const Job& job) {
-  if (!job.new_tip) return;
+void Channel::follow(const JobSet& jobs) {
+  if (tip_job_id_ == jobs.tip_job_id()) return;
+  tip_job_id_ = jobs.tip_job_id();
   seen_.clear();
   past_terms_.clear();
   custom_jobs_.clear();
 }
 
-void Channel::send_job(const Job& job, wire::FrameBuffer& out) {
-  on_job(job);
+void Channel::send_job(const JobSet& jobs, wire::FrameBuffer& out) {
+  follow(jobs);
+  const Job& job = *jobs.current();
+  const bool future = given_job_id_ < jobs.tip_job_id();
+  const std::uint32_t steps = job.id - given_job_id_;
+  given_ = (steps < 64 ? given_ << steps : 0) | 1;
+  given_job_id_ = job.id;
   if (kind_ == ChannelKind::kStandard) {
-    job.push_standard(id_, standard_header_of(job).merkle_root(), job.new_tip, out);
+    job.push_standard(id_, standard_header_of(job).merkle_root(), future, out);
   } else {
-    job.push_extended(id_, job.new_tip, out);
+    job.push_extended(id_, future, out);
   }
-  if (job.new_tip) job.push_set_new_prev_hash(id_, out);
+  if (future) job.push_set_new_prev_hash(id_, out);
+}
+
+bool Channel::was_given(std::uint32_t job_id) const {
+  if (!own_jobs_) return true;
+  const std::uint32_t back = given_job_id_ - job_id;
+  return job_id <= given_job_id_ && (back >= 64 || (given_ >> back & 1) != 0);
 }
 
 const Channel::Terms& Channel::terms_of(std::uint32_t job_id) const {
@@ -86,7 +100,9 @@ const Channel::Terms& Channel::terms_of(std::uint32_t job_id) const {
 }
 
 void Channel::set_terms(Terms terms, const JobSet& jobs) {
-  terms.first_job_id = jobs.current() == nullptr ? 0 : jobs.current()->id + 1;
+  follow(jobs);
+  // A job that is due and not sent yet is sent after what the client hears of the change.
+  terms.first_job_id = own_jobs_ ? given_job_id_ + 1 : jobs.current() == nullptr ? 0 : jobs.current()->id + 1;
   // Jobs that were already given keep what they were given with (SV2 05 §5.3.10, §5.3.21).
   if (terms.first_job_id != terms_.first_job_id) {
     past_terms_.push_back(terms_);
@@ -116,7 +132,8 @@ void Channel::set_prefix(ExtranonceLease lease, const JobSet& jobs) {
   set_terms(terms, jobs);
 }
 
-void Channel::add_custom_job(JobPtr job, std::size_t max_jobs) {
+void Channel::add_custom_job(JobPtr job, std::size_t max_jobs, const JobSet& jobs) {
+  follow(jobs);
   last_custom_job_id_ = job->id;
   if (custom_jobs_.size() >= max_jobs) custom_jobs_.erase(custom_jobs_.begin());
   custom_jobs_.push_back({std::move(job), terms_});
@@ -162,15 +179,17 @@ JudgedShare Channel::submit(const JobSet& jobs, const Share& share, UnixTime now
 }
 
 void Channel::prepare(const JobSet& jobs, const Share& share, UnixTime now, PreparedShare& out) {
+  follow(jobs);
   out.extended = kind_ == ChannelKind::kExtended;
   ShareVerdict& verdict = out.judged.verdict;
   const Job* job = nullptr;
   const Terms* terms = nullptr;
   if (share.job_id < kFirstCustomJobId) {
     job = jobs.find(share.job_id);
-    if (job == nullptr || share.job_id < first_job_id_ || !started()) {
-      const bool was_given = started() && share.job_id >= first_job_id_ && share.job_id <= jobs.current()->id;
-      verdict = was_given ? ShareVerdict::kStale : ShareVerdict::kInvalidJob;
+    const bool given =
+        started() && share.job_id >= first_job_id_ && share.job_id <= jobs.current()->id && was_given(share.job_id);
+    if (job == nullptr || !given) {
+      verdict = given ? ShareVerdict::kStale : ShareVerdict::kInvalidJob;
       return;
     }
     terms = &terms_of(job->id);

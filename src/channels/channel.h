@@ -99,6 +99,7 @@ class Channel {
     std::uint32_t id = 0;
     double nominal_hash_rate_hps = 0;  ///< As the client declared it.
     bitcoin::U256 max_target;          ///< The easiest that the client accepts.
+    bool own_jobs = false;  ///< Each job is sent for this channel alone (send_job), and none that was not sent counts.
   };
 
   /// Error: kHashRate (not a number, infinite or negative).
@@ -130,16 +131,19 @@ class Channel {
   /// Appends the channel's first job, as a future job, and its SetNewPrevHash (SV2 05 §5.3.15).
   void start(const Job& job, wire::FrameBuffer& out);
 
-  /// A started channel gets another job, which somebody else sends (a group's).
-  void on_job(const Job& job);
+  /// Forgets what belongs to jobs of an earlier tip, if that was not done yet. Every function that is given the jobs does so by
+  /// itself, so a new tip costs nothing where a group's frames tell it.
+  void follow(const JobSet& jobs);
 
-  /// The same, and appends the job for this channel alone: NewMiningJob or NewExtendedMiningJob, with SetNewPrevHash on a new
-  /// tip.
-  void send_job(const Job& job, wire::FrameBuffer& out);
+  /// Appends the current job for this channel alone: NewMiningJob or NewExtendedMiningJob; as a future job with its
+  /// SetNewPrevHash if the channel was given no job of this tip yet (SV2 05 §5.3.17).
+  void send_job(const JobSet& jobs, wire::FrameBuffer& out);
+  /// The job that start() or send_job() sent last; 0 before.
+  [[nodiscard]] std::uint32_t given_job_id() const { return given_job_id_; }
 
   /// A custom job of this channel's client, an extended channel's: counts from now until the next tip; beyond a bound of
   /// `max_jobs` the oldest no longer does. Its id is that of next_custom_job_id() or above.
-  void add_custom_job(JobPtr job, std::size_t max_jobs);
+  void add_custom_job(JobPtr job, std::size_t max_jobs, const JobSet& jobs);
   [[nodiscard]] std::uint32_t next_custom_job_id() const { return last_custom_job_id_ + 1; }
   [[nodiscard]] std::size_t custom_jobs() const { return custom_jobs_.size(); }
 
@@ -205,6 +209,8 @@ class Channel {
   /// Makes `terms` those of the jobs to come.
   void set_terms(Terms terms, const JobSet& jobs);
   [[nodiscard]] bitcoin::U256 target_from(double hash_rate_hps);
+  /// Whether own_jobs allows a share of that job of the shard's.
+  [[nodiscard]] bool was_given(std::uint32_t job_id) const;
   bool set_hash_rate(double hash_rate_hps, const JobSet& jobs);
   const StandardHeader& standard_header_of(const Job& job);
   ShareVerdict judge_hash(PreparedShare& share);
@@ -213,8 +219,12 @@ class Channel {
   std::uint32_t max_shares_per_tip_;  ///< The policy's, computed once.
   std::uint32_t id_;
   ChannelKind kind_;
+  bool own_jobs_;
   bool block_in_batch_ = false;
   bool acknowledgement_waits_ = false;
+  std::uint32_t tip_job_id_ = 0;    ///< The first job of the tip that the channel follows.
+  std::uint32_t given_job_id_ = 0;  ///< 0: none yet.
+  std::uint64_t given_ = 0;         ///< Of own_jobs: bit n says that job given_job_id_ - n was given.
   std::uint32_t group_id_ = kGroupChannelId;
   std::uint32_t first_job_id_ = 0;  ///< 0: none yet.
   std::uint32_t last_custom_job_id_ = kFirstCustomJobId - 1;

@@ -27,7 +27,7 @@ class ChannelTest : public ::testing::TestWithParam<ChannelKind> {
   /// The shard's current job changes and the channel gets it, as a group's member does.
   void give_job(std::uint8_t tip, std::uint32_t nbits = testing::kHardBits) {
     new_job(tip, nbits);
-    channel_->on_job(*jobs_.current());
+    channel_->follow(jobs_);
   }
   const Job& job() const { return *jobs_.current(); }
 
@@ -97,11 +97,11 @@ TEST_P(ChannelTest, SetNewPrevHashFollowsEveryNewTipAndOnlyThat) {
   open_and_start();
   wire::FrameBuffer out;
   new_job(1);
-  channel_->send_job(job(), out);
+  channel_->send_job(jobs_, out);
   EXPECT_EQ(std::ranges::distance(out.begin(), out.end()), 1);
   out.clear();
   new_job(2);
-  channel_->send_job(job(), out);
+  channel_->send_job(jobs_, out);
   std::vector<wire::FrameView> frames(out.begin(), out.end());
   ASSERT_EQ(frames.size(), 2u);
   EXPECT_TRUE(frames[1].is<wire::SetNewPrevHash>());
@@ -394,7 +394,7 @@ TEST_P(ChannelTest, SharesOfATipThatComesBackAreNotPaidAgain) {
   const auto first = jobs_.current()->block_template;
   give_job(2);
   jobs_.add(*factory_.make(first));
-  channel_->on_job(job());
+  channel_->follow(jobs_);
   Share again = share;
   again.job_id = job().id;
   EXPECT_EQ(job().rules.prev_hash, first->prev_hash);
@@ -461,7 +461,7 @@ TEST_P(ChannelTest, ACustomJobIsJudgedByWhatHeldWhenItWasSetAndEndsWithItsTip) {
     return made;
   };
   const auto first = custom(kFirstCustomJobId);
-  channel_->add_custom_job(first, 2);
+  channel_->add_custom_job(first, 2, jobs_);
   const Share share = good_share(*first);
   ASSERT_TRUE(channel_->update(1e6, bitcoin::U256::max(), jobs_, kNow.instant));
   channel_->set_prefix(std::move(*extranonces_.allocate()), jobs_);
@@ -470,8 +470,8 @@ TEST_P(ChannelTest, ACustomJobIsJudgedByWhatHeldWhenItWasSetAndEndsWithItsTip) {
   Share unknown = share;
   unknown.job_id = kFirstCustomJobId + 1;
   EXPECT_EQ(submit(unknown), ShareVerdict::kInvalidJob);
-  channel_->add_custom_job(custom(kFirstCustomJobId + 1), 2);
-  channel_->add_custom_job(custom(kFirstCustomJobId + 2), 2);
+  channel_->add_custom_job(custom(kFirstCustomJobId + 1), 2, jobs_);
+  channel_->add_custom_job(custom(kFirstCustomJobId + 2), 2, jobs_);
   EXPECT_EQ(channel_->custom_jobs(), 2u);
   EXPECT_EQ(submit(share), ShareVerdict::kStale) << "beyond the bound";
   EXPECT_EQ(channel_->next_custom_job_id(), kFirstCustomJobId + 3);
@@ -492,7 +492,36 @@ TEST_P(ChannelTest, VardiffRaisesTheTargetOfJobsToCome) {
   EXPECT_GT(channel_->hash_rate_hps(), 1);
 }
 
-TEST_P(ChannelTest, AnIdleChannelIsSmall) { EXPECT_LE(sizeof(Channel), 800u); }
+// Jobs of its own (REQUIRES_STANDARD_JOBS), which may come late.
+
+TEST_P(ChannelTest, AJobThatWasNotSentYetIsNoJobOfAChannelWithItsOwn) {
+  auto opened = Channel::open(
+      {.kind = GetParam(), .id = 2, .nominal_hash_rate_hps = 1, .max_target = bitcoin::U256::max(), .own_jobs = true}, "worker",
+      std::move(*extranonces_.allocate()), policy_, kNow.instant);
+  channel_.emplace(std::move(*opened));
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
+  const Share old = good_share();
+  new_job(2);
+  EXPECT_EQ(submit(old), ShareVerdict::kStale) << "the tip has moved whether the channel knows it or not";
+  Share early = good_share();
+  EXPECT_EQ(submit(early), ShareVerdict::kInvalidJob);
+  // What the client hears before the job holds for it.
+  ASSERT_TRUE(*channel_->update(2, bitcoin::U256::max(), jobs_, kNow.instant));
+  new_job(2);  // The tip's second job overtakes its first.
+  out.clear();
+  channel_->send_job(jobs_, out);
+  std::vector<wire::FrameView> frames(out.begin(), out.end());
+  ASSERT_EQ(frames.size(), 2u) << "a future job and its SetNewPrevHash, though the job is not the tip's first";
+  EXPECT_EQ(frames[1].as<wire::SetNewPrevHash>()->job_id, job().id);
+  const Share share = good_share();
+  EXPECT_EQ(submit(share), ShareVerdict::kAccepted);
+  EXPECT_EQ(channel_->stats().work_sum, Work::of(bitcoin::target_from_hash_rate(2, 6)));
+  EXPECT_EQ(submit(share), ShareVerdict::kDuplicate);
+  EXPECT_EQ(submit(early), ShareVerdict::kInvalidJob) << "it was skipped";
+}
+
+TEST_P(ChannelTest, AnIdleChannelIsSmall) { EXPECT_LE(sizeof(Channel), 832u); }
 
 }  // namespace
 }  // namespace adit::channels

@@ -104,7 +104,10 @@ Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template, std::option
 }
 
 void JobSet::add(JobPtr job) {
-  if (job->new_tip) std::ranges::fill(slots_, nullptr);
+  if (job->new_tip) {
+    std::ranges::fill(slots_, nullptr);
+    tip_job_id_ = job->id;
+  }
   slots_[job->id % slots_.size()] = job;
   current_ = std::move(job);
 }

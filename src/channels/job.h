@@ -109,6 +109,8 @@ class JobSet {
 
   /// nullptr before the first add().
   [[nodiscard]] const Job* current() const { return current_.get(); }
+  /// The id of the first job of the current tip; 0 before the first add().
+  [[nodiscard]] std::uint32_t tip_job_id() const { return tip_job_id_; }
 
   /// A job of the pool's own that is valid now: the current one or one of the past ones of its tip. nullptr otherwise.
   [[nodiscard]] const Job* find(std::uint32_t id) const {
@@ -122,6 +124,7 @@ class JobSet {
 
  private:
   JobPtr current_;
+  std::uint32_t tip_job_id_ = 0;
   std::vector<JobPtr> slots_;  ///< By id modulo size, so that each new job replaces the oldest.
 };
 

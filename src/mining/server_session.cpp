@@ -226,7 +226,8 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
       Channel::open({.kind = kKind,
                      .id = next_channel_id_,
                      .nominal_hash_rate_hps = message.nominal_hash_rate,
-                     .max_target = bitcoin::U256::from_le(message.max_target)},
+                     .max_target = bitcoin::U256::from_le(message.max_target),
+                     .own_jobs = standard_jobs_},
                     std::string(message.user_identity.view()), std::move(*lease), shard_.policy_.channel, now.instant);
   if (!opened) return refuse(kInvalidHashRate);
 
@@ -383,7 +384,8 @@ Result<void> ServerSession::on(const wire::SetCustomMiningJob& message, const No
   std::uint32_t id = 0;
   std::size_t members = 0;
   std::size_t valid = 0;
-  for (const Channel& channel : channels_.all()) {
+  for (Channel& channel : channels_.all()) {
+    channel.follow(shard_.jobs_);
     valid += channel.custom_jobs();
     if (channel.kind() != ChannelKind::kExtended || !addresses(message.channel_id, channel)) continue;
     id = std::max(id, channel.next_custom_job_id());
@@ -403,7 +405,7 @@ Result<void> ServerSession::on(const wire::SetCustomMiningJob& message, const No
   }
   for (Channel& channel : channels_.all()) {
     if (channel.kind() != ChannelKind::kExtended || !addresses(message.channel_id, channel)) continue;
-    channel.add_custom_job(*job, shard_.jobs_.max_past_jobs() + 1);
+    channel.add_custom_job(*job, shard_.jobs_.max_past_jobs() + 1, shard_.jobs_);
   }
   out.push(wire::SetCustomMiningJobSuccess{.channel_id = message.channel_id, .request_id = message.request_id, .job_id = id});
   return {};
@@ -517,10 +519,7 @@ void ServerSession::on_job(wire::FrameBuffer& out) {
   const channels::Job* job = shard_.jobs_.current();
   if (job == nullptr) return;
   if (job->new_tip) opened_on_tip_ = 0;
-  if (work_selection_) {
-    for (Channel& channel : channels_.all()) channel.on_job(*job);
-    return;
-  }
+  if (work_selection_) return;
   if (grouped()) {
     for (const Group& group : groups_) {
       const auto listens = [&](const Channel& channel) { return channel.started() && channel.group_id() == group.id; };
@@ -530,10 +529,8 @@ void ServerSession::on_job(wire::FrameBuffer& out) {
   for (Channel& channel : channels_.all()) {
     if (!channel.started()) {
       channel.start(*job, out);
-    } else if (grouped()) {
-      channel.on_job(*job);
-    } else {
-      channel.send_job(*job, out);
+    } else if (!grouped()) {
+      channel.send_job(shard_.jobs_, out);
     }
   }
 }
