@@ -8,12 +8,23 @@
 namespace adit::channels {
 namespace {
 
+/// Shares that prove nothing together, nor in less time.
+constexpr std::uint32_t kFewProofs = 4;
+constexpr Duration kLeastProof = std::chrono::minutes(1);
+/// What was proved that long ago proves nothing of now.
+constexpr Duration kProofLasts = std::chrono::minutes(10);
+
 Result<void> check_hash_rate(double hps) {
   if (!std::isfinite(hps) || hps < 0) return fail(Errc::kHashRate, "nominal_hash_rate must be a finite number of at least 0");
   return {};
 }
 
 }  // namespace
+
+double ChannelPolicy::least_hash_rate_hps() const {
+  constexpr double kHashesPerDifficulty = 4295032833.0;  // 2^256 over the target of difficulty 1.
+  return std::max(min_hash_rate_hps, min_difficulty * kHashesPerDifficulty * shares_per_minute / 60);
+}
 
 Result<Channel> Channel::open(const Config& config, std::string user_identity, ExtranonceLease lease,
                               const ChannelPolicy& policy, Instant now) {
@@ -31,6 +42,7 @@ Channel::Channel(const Config& config, std::string user_identity, ExtranonceLeas
       declared_hash_rate_hps_(config.nominal_hash_rate_hps),
       max_target_(config.max_target),
       lease_(std::move(lease)),
+      seen_bytes_(config.budget),
       vardiff_(now),
       user_identity_(std::move(user_identity)) {
   std::ranges::copy(lease_.prefix(), terms_.extranonce.begin());
@@ -66,7 +78,8 @@ void Channel::start(const Job& job, wire::FrameBuffer& out) {
 void Channel::follow(const JobSet& jobs) {
   if (tip_job_id_ == jobs.tip_job_id()) return;
   tip_job_id_ = jobs.tip_job_id();
-  seen_.clear();
+  seen_.clear(/*release=*/seen_bytes_.crowding() != 0);
+  seen_bytes_.set(seen_.bytes());
   past_terms_.clear();
   custom_jobs_.clear();
 }
@@ -112,8 +125,9 @@ void Channel::set_terms(Terms terms, const JobSet& jobs) {
 }
 
 bitcoin::U256 Channel::target_from(double hash_rate_hps) {
-  hash_rate_hps_ = std::max(hash_rate_hps, policy_->min_hash_rate_hps);
-  return std::min(bitcoin::target_from_hash_rate(hash_rate_hps_, policy_->shares_per_minute), max_target_);
+  hash_rate_hps_ = std::max(hash_rate_hps, policy_->least_hash_rate_hps());
+  const double shares_per_minute = policy_->shares_per_minute / (1u << crowding_);
+  return std::min(bitcoin::target_from_hash_rate(hash_rate_hps_, shares_per_minute), max_target_);
 }
 
 bool Channel::set_hash_rate(double hash_rate_hps, const JobSet& jobs) {
@@ -142,16 +156,53 @@ void Channel::add_custom_job(JobPtr job, std::size_t max_jobs, const JobSet& job
 Result<bool> Channel::update(double nominal_hash_rate_hps, const bitcoin::U256& max_target, const JobSet& jobs, Instant now) {
   ADIT_CHECK(check_hash_rate(nominal_hash_rate_hps));
   max_target_ = max_target;
-  if (std::exchange(declared_hash_rate_hps_, nominal_hash_rate_hps) == nominal_hash_rate_hps) {
-    return set_hash_rate(hash_rate_hps_, jobs);
+  double wanted = hash_rate_hps_;
+  if (std::exchange(declared_hash_rate_hps_, nominal_hash_rate_hps) != nominal_hash_rate_hps) {
+    measure(now);
+    wanted = nominal_hash_rate_hps;
+    if (const auto proven = proven_hash_rate_hps(now)) {
+      const double least = std::min(hash_rate_hps_, *proven / policy_->max_declared_factor);
+      const double most = std::max(hash_rate_hps_, *proven * policy_->max_declared_factor);
+      wanted = std::clamp(wanted, least, most);
+    }
+    vardiff_.restart(now);
   }
-  vardiff_.restart(now);
-  return set_hash_rate(nominal_hash_rate_hps, jobs);
+  return set_hash_rate(wanted, jobs);
+}
+
+void Channel::measure(Instant now) {
+  if (measured_.silence(now) > kProofLasts) {
+    measured_ = {};
+    proofs_ = 0;
+  }
+  if (unmeasured_ != Work()) measured_.add(std::exchange(unmeasured_, {}), now);
+}
+
+std::optional<double> Channel::proven_hash_rate_hps(Instant now) const {
+  if (proofs_ < kFewProofs || measured_.age(now) < kLeastProof || measured_.silence(now) > kProofLasts) return std::nullopt;
+  return measured_.hps(now);
+}
+
+unsigned Channel::crowding() const {
+  // What the channel has filled itself slows it down until nothing more comes; what others have, only so far.
+  constexpr unsigned kMost = 20;
+  std::size_t room = max_shares_per_tip_;
+  if (seen_.size() != 0 && !seen_bytes_.may_add(seen_.growth_bytes())) room = std::min(room, seen_.capacity());
+  return std::max(seen_bytes_.crowding(), halvings(seen_.size(), room, kMost));
 }
 
 bool Channel::adjust(const JobSet& jobs, Instant now) {
-  const auto corrected = vardiff_.update(now, hash_rate_hps_, policy_->min_hash_rate_hps);
-  return corrected && set_hash_rate(*corrected, jobs);
+  follow(jobs);
+  measure(now);
+  auto wanted = vardiff_.update(now, hash_rate_hps_, policy_->least_hash_rate_hps(), crowding_);
+  // It is lowered at the next tip only, when there is room again.
+  const unsigned crowded = crowding();
+  if (crowded > crowding_ || (crowded < crowding_ && crowded_at_tip_ != tip_job_id_)) {
+    crowding_ = static_cast<std::uint8_t>(crowded);
+    crowded_at_tip_ = tip_job_id_;
+    if (!wanted) wanted = hash_rate_hps_;
+  }
+  return wanted && set_hash_rate(*wanted, jobs);
 }
 
 const Channel::StandardHeader& Channel::standard_header_of(const Job& job) {
@@ -264,6 +315,8 @@ void Channel::judge(PreparedShare& share, std::uint32_t sequence_number) {
     block_in_batch_ = true;
   }
   vardiff_.on_share(judged.work.difficulty());
+  unmeasured_ += judged.work;
+  ++proofs_;
 }
 
 ShareVerdict Channel::judge_hash(PreparedShare& share) {
@@ -272,8 +325,10 @@ ShareVerdict Channel::judge_hash(PreparedShare& share) {
   const auto verdict = check_work(number, judged.job->rules.network_target, share.target);
   if (!is_accepted(verdict)) return verdict;
   const bool block = verdict == ShareVerdict::kBlock;
-  switch (seen_.insert(load_le<std::uint64_t>(judged.hash.data()), block, max_shares_per_tip_)) {
+  const bool may_grow = !seen_.growth_due() || seen_bytes_.may_add(seen_.growth_bytes());
+  switch (seen_.insert(load_le<std::uint64_t>(judged.hash.data()), block, max_shares_per_tip_, may_grow)) {
     case SeenShares::Outcome::kNew:
+      if (seen_.bytes() != seen_bytes_.bytes()) seen_bytes_.set(seen_.bytes());
       break;
     case SeenShares::Outcome::kSeen:
       return ShareVerdict::kDuplicate;

@@ -15,7 +15,9 @@
 #include "bitcoin/u256.h"
 #include "channels/error.h"
 #include "channels/extranonce.h"
+#include "channels/hash_rate.h"
 #include "channels/job.h"
+#include "channels/memory_budget.h"
 #include "channels/seen_shares.h"
 #include "channels/share.h"
 #include "channels/share_record.h"
@@ -27,12 +29,24 @@ namespace adit::channels {
 
 enum class ChannelKind : std::uint8_t { kStandard, kExtended };
 
+/// The least difficulty that a pool's configuration has by default: 2^17 hashes, which the weakest device that people mine with
+/// (50,000 a second) finds in three seconds.
+inline constexpr double kDefaultMinDifficulty = 1.0 / (1 << 15);
+
 /// What a pool applies to all of its channels.
 struct ChannelPolicy {
   double shares_per_minute = 6;         ///< Vardiff's aim. Positive.
   std::uint32_t share_batch_size = 10;  ///< Accepted shares per SubmitShares.Success. At least 1.
   double min_hash_rate_hps =
       1;  ///< The least that a channel is taken to have (SRI's default); 0 from a proxy means "none yet".
+  /// The least difficulty of a share, as the network counts it (1 is worth 2^32 hashes), whatever a client declares or wants.
+  double min_difficulty = 0;
+  /// A hash rate that a client declares moves its target at most to this many times what its shares have proved, or to that
+  /// part of it. At least 1.
+  double max_declared_factor = 4;
+
+  /// The least hash rate that a channel is taken to have, so that its target is no easier than min_difficulty.
+  [[nodiscard]] double least_hash_rate_hps() const;
 
   /// Accepted shares of one tip beyond which a channel's are refused: twenty hours of them, as SRI bounds it, within the memory
   /// that a channel may take.
@@ -99,7 +113,8 @@ class Channel {
     std::uint32_t id = 0;
     double nominal_hash_rate_hps = 0;  ///< As the client declared it.
     bitcoin::U256 max_target;          ///< The easiest that the client accepts.
-    bool own_jobs = false;  ///< Each job is sent for this channel alone (send_job), and none that was not sent counts.
+    bool own_jobs = false;           ///< Each job is sent for this channel alone (send_job), and none that was not sent counts.
+    MemoryBudget* budget = nullptr;  ///< That what it has seen counts against; outlives the channel.
   };
 
   /// Error: kHashRate (not a number, infinite or negative).
@@ -175,11 +190,16 @@ class Channel {
   [[nodiscard]] std::uint32_t unacknowledged() const { return batch_.accepted_count; }
 
   /// UpdateChannel. True if the target changed and SetTarget must say so. A rate that was declared before says nothing new:
-  /// what vardiff has found since stays. Error: kHashRate.
+  /// what vardiff has found since stays. Another one counts as far as what shares have proved in the last minutes allows
+  /// (ChannelPolicy::max_declared_factor). Error: kHashRate.
   Result<bool> update(double nominal_hash_rate_hps, const bitcoin::U256& max_target, const JobSet& jobs, Instant now);
 
-  /// Vardiff. True if the target changed and SetTarget must say so.
+  /// To be called about once a second: vardiff, and rarer shares while there is little room to remember them. True if the
+  /// target changed and SetTarget must say so.
   bool adjust(const JobSet& jobs, Instant now);
+
+  /// The hash rate that its shares of the last minutes prove; nullopt: they are too few or too recent to tell.
+  [[nodiscard]] std::optional<double> proven_hash_rate_hps(Instant now) const;
 
  private:
   /// What the channel's jobs from `first_job_id` on are held against, until the next ones'.
@@ -209,6 +229,10 @@ class Channel {
   /// Makes `terms` those of the jobs to come.
   void set_terms(Terms terms, const JobSet& jobs);
   [[nodiscard]] bitcoin::U256 target_from(double hash_rate_hps);
+  /// What was measured since the last call becomes part of what is proved.
+  void measure(Instant now);
+  /// How often the wanted share rate is to be halved.
+  [[nodiscard]] unsigned crowding() const;
   /// Whether own_jobs allows a share of that job of the shard's.
   [[nodiscard]] bool was_given(std::uint32_t job_id) const;
   bool set_hash_rate(double hash_rate_hps, const JobSet& jobs);
@@ -222,9 +246,11 @@ class Channel {
   bool own_jobs_;
   bool block_in_batch_ = false;
   bool acknowledgement_waits_ = false;
-  std::uint32_t tip_job_id_ = 0;    ///< The first job of the tip that the channel follows.
-  std::uint32_t given_job_id_ = 0;  ///< 0: none yet.
-  std::uint64_t given_ = 0;         ///< Of own_jobs: bit n says that job given_job_id_ - n was given.
+  std::uint8_t crowding_ = 0;         ///< How often the wanted share rate is halved now.
+  std::uint32_t crowded_at_tip_ = 0;  ///< The tip at which that was raised last, by its first job.
+  std::uint32_t tip_job_id_ = 0;      ///< The first job of the tip that the channel follows.
+  std::uint32_t given_job_id_ = 0;    ///< 0: none yet.
+  std::uint64_t given_ = 0;           ///< Of own_jobs: bit n says that job given_job_id_ - n was given.
   std::uint32_t group_id_ = kGroupChannelId;
   std::uint32_t first_job_id_ = 0;  ///< 0: none yet.
   std::uint32_t last_custom_job_id_ = kFirstCustomJobId - 1;
@@ -237,7 +263,11 @@ class Channel {
   ExtranonceLease lease_;
   std::array<StandardHeader, 2> standard_headers_;  ///< Of the job just given and the one before; others when asked for.
   SeenShares seen_;
+  MemoryBudget::Held seen_bytes_;
   Vardiff vardiff_;
+  MeasuredHashRate measured_;  ///< Up to the last call of measure().
+  Work unmeasured_;            ///< Since then.
+  std::uint32_t proofs_ = 0;   ///< Shares that measured_ is made of.
   Acknowledgement batch_;
   bitcoin::U256 best_hash_ = bitcoin::U256::max();
   ChannelStats stats_;

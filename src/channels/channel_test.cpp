@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "channels/channel_testing.h"
@@ -492,6 +493,139 @@ TEST_P(ChannelTest, VardiffRaisesTheTargetOfJobsToCome) {
   EXPECT_GT(channel_->hash_rate_hps(), 1);
 }
 
+// Difficulty games (audit H1, H5).
+
+TEST_P(ChannelTest, NoDeclaredRateAndNoClientsTargetIsEasierThanTheLeastDifficulty) {
+  policy_.min_difficulty = kDefaultMinDifficulty;
+  const auto easiest = bitcoin::target_from_difficulty(kDefaultMinDifficulty);
+  for (const double declared : {0.0, 1e-30, 1.0, 1.01, 1e3}) {
+    EXPECT_LE(open(declared)->target(), easiest) << declared;
+    EXPECT_GE(open(declared)->target(), easiest >> 1) << declared << ": and little harder";
+  }
+  EXPECT_EQ(open(1e12)->target(), bitcoin::target_from_hash_rate(1e12, 6)) << "who declares more has what it asks for";
+  EXPECT_EQ(open(0, bitcoin::U256(5))->target(), bitcoin::U256(5)) << "a client may want less work to be counted";
+  channel_.emplace(std::move(*open(0)));
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
+  // As long as it likes, and however silent it is.
+  for (int second = 1; second < 1000; ++second) {
+    const Instant now = kNow.instant + seconds(second);
+    if (second % 3 == 0) ASSERT_TRUE(channel_->update(second % 2 == 0 ? 1 : 1.01, bitcoin::U256::max(), jobs_, now));
+    channel_->adjust(jobs_, now);
+    ASSERT_LE(channel_->target(), easiest) << second;
+  }
+}
+
+TEST_P(ChannelTest, ADeclaredRateMovesTheTargetOnlyWithinAFactorOfWhatSharesProve) {
+  open_and_start();
+  const double real = 1;
+  // For five minutes as many shares as that hash rate finds.
+  int second = 0;
+  double owed = 0;
+  const auto run = [&](int until, const std::function<double()>& declare) {
+    for (; second < until; ++second) {
+      const Instant now = kNow.instant + seconds(second);
+      if (declare) ASSERT_TRUE(channel_->update(declare(), bitcoin::U256::max(), jobs_, now));
+      give_job(1);  // Each target is that of the next job.
+      owed += real / (Work::of(channel_->target()).difficulty() * 4295032833.0);
+      for (; owed >= 1; --owed) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+      channel_->adjust(jobs_, now);
+    }
+  };
+  run(300, nullptr);
+  const auto proven = channel_->proven_hash_rate_hps(kNow.instant + seconds(300));
+  ASSERT_TRUE(proven);
+  EXPECT_NEAR(*proven, real, 0.5);
+
+  // The specimen: what a stranger behind an aggregating translator makes it declare, by turns, once a second.
+  const auto before = channel_->stats().accepted;
+  run(900, [&] { return second % 2 == 0 ? 8.6e19 : 1e10; });
+  EXPECT_GE(channel_->stats().accepted - before, 10u) << "miners go on being paid: at least a quarter of the shares";
+  EXPECT_LE(channel_->hash_rate_hps(), 5 * real);
+  // And downwards.
+  const auto easy = channel_->stats().accepted;
+  run(1200, [&] { return second % 2 == 0 ? 0.0 : 1e-9; });
+  EXPECT_GE(channel_->hash_rate_hps(), real / 5);
+  EXPECT_LE(channel_->stats().accepted - easy, 5u * 30) << "nor does it get many more for the same work";
+}
+
+TEST_P(ChannelTest, WithoutProofADeclaredRateIsTakenAtItsWord) {
+  policy_.min_hash_rate_hps = 0.001;
+  open_and_start();
+  // A proxy whose first miner comes.
+  ASSERT_TRUE(channel_->update(1e14, bitcoin::U256::max(), jobs_, kNow.instant + seconds(3600)));
+  EXPECT_EQ(channel_->target(), bitcoin::target_from_hash_rate(1e14, 6));
+  // Shares of long ago prove nothing of now.
+  ASSERT_TRUE(channel_->update(1, bitcoin::U256::max(), jobs_, kNow.instant + seconds(3601)));
+  give_job(1);
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+    channel_->adjust(jobs_, kNow.instant + seconds(3601 + 10 * i));
+  }
+  EXPECT_TRUE(channel_->proven_hash_rate_hps(kNow.instant + seconds(3800)));
+  EXPECT_FALSE(channel_->proven_hash_rate_hps(kNow.instant + seconds(3800 + 1200)));
+  ASSERT_TRUE(channel_->update(1e14, bitcoin::U256::max(), jobs_, kNow.instant + seconds(3800 + 1200)));
+  EXPECT_EQ(channel_->target(), bitcoin::target_from_hash_rate(1e14, 6));
+}
+
+// What a channel has seen takes memory.
+
+TEST_P(ChannelTest, AFullBudgetRaisesTheTargetAndRefusesNoHonestShare) {
+  MemoryBudget budget(3000);
+  auto opened = Channel::open(
+      {.kind = GetParam(), .id = 2, .nominal_hash_rate_hps = 1, .max_target = bitcoin::U256::max(), .budget = &budget},
+      "worker", std::move(*extranonces_.allocate()), policy_, kNow.instant);
+  channel_.emplace(std::move(*opened));
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
+  const auto first_target = channel_->target();
+  // A miner of one hash a second on a tip that lasts for two hours: 720 shares at the rate that is wanted, for 192 places.
+  double owed = 0;
+  const auto run = [&](int from, int until) {
+    for (int second = from; second < until; ++second) {
+      owed += 1 / (Work::of(channel_->target()).difficulty() * 4295032833.0);
+      for (; owed >= 1; --owed) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted) << second;
+      if (channel_->adjust(jobs_, kNow.instant + seconds(second))) give_job(1);
+    }
+  };
+  constexpr int kTwoHours = 2 * 3600;
+  run(0, kTwoHours);
+  EXPECT_LE(budget.used(), 3000u);
+  EXPECT_LT(channel_->target(), first_target >> 2) << "shares are rarer";
+  EXPECT_NEAR(channel_->stats().work_sum.difficulty() * 4295032833.0, kTwoHours, kTwoHours * 0.3) << "and pay as much";
+  // The next tip makes room again.
+  give_job(2);
+  run(kTwoHours, kTwoHours + 30);
+  EXPECT_GT(channel_->target(), first_target >> 2);
+}
+
+TEST_P(ChannelTest, WhatOthersHaveTakenMakesSharesRarerNotImpossible) {
+  MemoryBudget shard(100'000);
+  MemoryBudget source(1'000'000, &shard, 64);
+  MemoryBudget hog(1'000'000, &shard);
+  MemoryBudget::Held taken(&hog);
+  auto opened = Channel::open(
+      {.kind = GetParam(), .id = 2, .nominal_hash_rate_hps = 1, .max_target = bitcoin::U256::max(), .budget = &source},
+      "worker", std::move(*extranonces_.allocate()), policy_, kNow.instant);
+  channel_.emplace(std::move(*opened));
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
+  const auto before = channel_->target();
+  ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  EXPECT_FALSE(channel_->adjust(jobs_, kNow.instant + seconds(1)));
+  taken.set(100'000);
+  EXPECT_TRUE(channel_->adjust(jobs_, kNow.instant + seconds(2)));
+  EXPECT_LT(channel_->target(), before);
+  EXPECT_GE(channel_->target(), before >> (MemoryBudget::kMaxCrowding + 1));
+  give_job(1);
+  EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted) << "and what comes is taken";
+  taken.set(0);
+  EXPECT_FALSE(channel_->adjust(jobs_, kNow.instant + seconds(3))) << "not up and down on one tip";
+  give_job(2);
+  EXPECT_TRUE(channel_->adjust(jobs_, kNow.instant + seconds(4)));
+  EXPECT_EQ(channel_->target(), before);
+}
+
 // Jobs of its own (REQUIRES_STANDARD_JOBS), which may come late.
 
 TEST_P(ChannelTest, AJobThatWasNotSentYetIsNoJobOfAChannelWithItsOwn) {
@@ -521,7 +655,7 @@ TEST_P(ChannelTest, AJobThatWasNotSentYetIsNoJobOfAChannelWithItsOwn) {
   EXPECT_EQ(submit(early), ShareVerdict::kInvalidJob) << "it was skipped";
 }
 
-TEST_P(ChannelTest, AnIdleChannelIsSmall) { EXPECT_LE(sizeof(Channel), 832u); }
+TEST_P(ChannelTest, AnIdleChannelIsSmall) { EXPECT_LE(sizeof(Channel), 896u); }
 
 }  // namespace
 }  // namespace adit::channels

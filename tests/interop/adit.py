@@ -60,6 +60,7 @@ server_id = 1
 supported_extensions = [0x0002]
 shares_per_minute = {shares_per_minute}
 share_batch_size = {share_batch_size}
+min_difficulty = 2.4e-10  # one hash: `adit load` finds thousands of shares a second
 threads = {threads}
 data_dir = "{test.folder / 'pool'}"
 {source}

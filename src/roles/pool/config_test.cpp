@@ -101,6 +101,14 @@ data_dir = "/data"
   EXPECT_EQ(authority->public_key(), *loaded.config.authority_public_key);
 }
 
+TEST(PoolConfig, TheLeastDifficultyHasAKeyAndADefaultThatTheWeakestMinerMeets) {
+  EXPECT_EQ(load(kSmallest).config.min_difficulty, channels::kDefaultMinDifficulty);
+  EXPECT_LE(channels::kDefaultMinDifficulty * 0x1p32, 1 << 18);
+  EXPECT_EQ(load("min_difficulty = 0.001\n" + std::string(kSmallest)).config.min_difficulty, 0.001);
+  EXPECT_THAT(texts(load("min_difficulty = 0\n" + std::string(kSmallest)), Severity::kError),
+              ElementsAre(StartsWith("pool.toml:1: `min_difficulty` must be a number from ")));
+}
+
 TEST(PoolConfig, NamesEveryKeyThatIsMissing) {
   EXPECT_THAT(texts(load(""), Severity::kError),
               ElementsAre(HasSubstr("missing key `template_provider_type`"), HasSubstr("missing key `coinbase_reward_script`"),

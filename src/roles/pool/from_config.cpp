@@ -84,6 +84,7 @@ ServerOptions server_options(const PoolConfig& config, const noise::AuthorityKey
   options.certificate_validity = config.cert_validity;
   options.session.channel.shares_per_minute = config.shares_per_minute;
   options.session.channel.share_batch_size = config.share_batch_size;
+  options.session.channel.min_difficulty = config.min_difficulty;
   options.supported_extensions = config.supported_extensions;
   options.required_extensions = config.required_extensions;
   options.jobs.payout_script = config.payout_script;
