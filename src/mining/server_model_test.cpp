@@ -34,7 +34,7 @@ TEST(SessionAgainstItsModel, RandomSequencesGetTheVerdictsOfTheRules) {
   for (const auto* what : {"invalid-channel-id", "stale-share", "invalid-job-id", "bad-extranonce-size", "invalid-share",
                            "invalid-non-rollable-version-bit", "difficulty-too-low", "duplicate-share", "SetExtranoncePrefix",
                            "SetGroupChannel", "SetCustomMiningJob", "too-many-custom-jobs", "stale-chain-tip",
-                           "invalid-mining-job-token", "jd-not-supported", "the ledger lags"}) {
+                           "invalid-mining-job-token", "jd-not-supported", "the ledger lags", "a job in slices"}) {
     EXPECT_GT(reached[what], 20u) << what;
   }
 }

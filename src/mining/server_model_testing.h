@@ -183,6 +183,9 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
       case 13:
         ledger();
         break;
+      case 14:
+        give_more();
+        break;
       default:
         submit();
     }
@@ -309,7 +312,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     }
     new_tip_ = tip_ != tip_of_jobs_;
     tip_of_jobs_ = tip_;
-    if (session_ != nullptr) session_->on_job(out_);
+    give_more();
     // Nothing but the jobs and, on a new tip, a SetNewPrevHash behind each.
     bool expect_tip = false;
     for (const wire::FrameView& frame : out_) {
@@ -318,10 +321,27 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
       expect_tip = !expect_tip && is_future(frame);
     }
     require(!expect_tip);
-    if (new_tip_ && work_selection_) {
-      for (auto& [id, channel] : channels_) channel.jobs.clear();
+    // Where each channel waits for its turn, the tip holds before the channel hears of it.
+    for (auto& [id, channel] : channels_) {
+      if (new_tip_ && (work_selection_ || standard_jobs_)) channel.jobs.clear();
+      if (standard_jobs_) std::erase_if(channel.jobs, [&](const JobModel& job) { return job.id + kPastJobs < job_; });
     }
     read_answers();
+    if (!more_to_give_) require_all_have_the_job();
+  }
+
+  /// Channels that need a job each get it a few at a time.
+  void give_more() {
+    if (session_ == nullptr || job_ == 0) return;
+    const bool due = more_to_give_ || session_job_ != job_;
+    session_job_ = job_;
+    std::size_t some = standard_jobs_ ? byte() % 3U : SIZE_MAX;
+    more_to_give_ = session_->give_job(out_, some);
+    require(due || out_.empty());
+    if (more_to_give_) ++reached_["a job in slices"];
+  }
+
+  void require_all_have_the_job() const {
     for (const auto& [id, channel] : channels_) {
       require(work_selection_ || (!channel.jobs.empty() && channel.jobs.back().id == job_));
     }
@@ -657,8 +677,12 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
 
   Bytes script_;
   Now now_ = channels::testing::kNow;
-  ServerPolicy policy_{.channel = {.shares_per_minute = 6, .share_batch_size = 3, .min_hash_rate_hps = 0.1},
+  ServerPolicy policy_{.channel = {.shares_per_minute = 6,
+                                   .share_batch_size = 3,
+                                   .min_hash_rate_hps = 0.1,
+                                   .max_declared_factor = 1e300},  // What was measured is for other tests.
                        .max_channels = 3,
+                       .source = {.allowance = 1 << 30},
                        .custom_jobs = this,
                        .max_custom_jobs = kMaxCustomJobs};
   channels::JobFactory factory_ = channels::testing::make_factory();
@@ -679,6 +703,8 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   bool standard_jobs_ = false;
   bool work_selection_ = false;
   bool new_tip_ = false;
+  bool more_to_give_ = false;
+  std::uint32_t session_job_ = 0;  ///< The job that the session has begun to give.
   std::uint8_t tip_ = 1;
   std::uint8_t tip_of_jobs_ = 0;
   std::uint32_t job_ = 0;

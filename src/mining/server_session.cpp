@@ -25,13 +25,12 @@ using channels::ShareVerdict;
 constexpr std::string_view kInvalidChannelId = "invalid-channel-id";
 constexpr std::string_view kInvalidHashRate = "invalid-nominal-hashrate";
 constexpr std::string_view kMaxTargetOutOfRange = "max-target-out-of-range";
-constexpr std::string_view kMinExtranonceTooLarge = "min-extranonce-size-too-large";
-constexpr std::string_view kInvalidUserIdentity = "invalid-user-identity";
-constexpr std::string_view kNoExtendedChannels = "extended-channels-not-supported-for-standard-jobs";
-constexpr std::string_view kCapacityExhausted = "channel-capacity-exhausted";
-constexpr std::string_view kNoStandardChannels = "standard-channels-not-supported-for-custom-work";
 constexpr std::string_view kJobDeclarationNotSupported = "jd-not-supported";
 constexpr std::string_view kTooManyCustomJobs = "too-many-custom-jobs";
+
+/// What a peer may have refused beyond what it had accepted, even if its source has nothing left: others behind one address
+/// must not be cut off by their first mistake.
+constexpr std::uint64_t kGrace = 10;
 
 std::unexpected<Error> protocol_error(const wire::FrameView& frame, std::string_view what) {
   return fail(session::Errc::kProtocol, std::string(wire::message_name(frame.header)) + ": " + std::string(what));
@@ -79,6 +78,17 @@ void push_target(const Channel& channel, wire::FrameBuffer& out) {
 
 }  // namespace
 
+std::string_view open_error_code(OpenRefusal refusal) {
+  constexpr std::array<std::string_view, kOpenRefusals> kCodes = {"extended-channels-not-supported-for-standard-jobs",
+                                                                  "standard-channels-not-supported-for-custom-work",
+                                                                  "channel-capacity-exhausted",
+                                                                  "min-extranonce-size-too-large",
+                                                                  kMaxTargetOutOfRange,
+                                                                  "invalid-user-identity",
+                                                                  kInvalidHashRate};
+  return kCodes[static_cast<std::size_t>(refusal)];
+}
+
 std::uint64_t ServerCounters::shares_rejected_total() const {
   return std::accumulate(shares_rejected.begin(), shares_rejected.end(), std::uint64_t{0});
 }
@@ -91,6 +101,45 @@ ServerShard::~ServerShard() {
 void ServerShard::set_job(channels::JobPtr job) {
   if (job->new_tip) extranonces_.on_new_tip();
   jobs_.add(std::move(job));
+  job_is_new_ = true;
+}
+
+void ServerShard::wait_for_job(ServerSession& session) {
+  if (std::exchange(session.waits_for_job_, true)) return;
+  session.source_->waiting_for_job.push_back(&session);
+  if (!std::exchange(session.source_->in_round, true)) round_.push_back(session.source_);
+}
+
+bool ServerShard::give_jobs() {
+  const auto give = [this](ServerSession& session, std::size_t& max_channels) {
+    out_.clear();
+    const bool more = session.give_job(out_, max_channels);
+    if (!out_.empty()) events_.on_job(session, out_);
+    return more;
+  };
+  if (std::exchange(job_is_new_, false)) {
+    for (ServerSession* session : sessions_) {
+      std::size_t none = 0;
+      if (give(*session, none)) wait_for_job(*session);
+    }
+  }
+  for (std::size_t left = kJobsPerSlice; left != 0 && !round_.empty();) {
+    const auto source = std::move(round_.front());
+    round_.pop_front();
+    source->in_round = false;
+    auto& waiting = source->waiting_for_job;
+    std::size_t turn = std::min(left, kJobsPerTurn);
+    left -= turn;
+    while (turn != 0 && !waiting.empty()) {
+      ServerSession& session = *waiting.front();
+      waiting.pop_front();
+      session.waits_for_job_ = false;
+      if (give(session, turn)) wait_for_job(session);
+    }
+    left += turn;
+    if (!waiting.empty() && !std::exchange(source->in_round, true)) round_.push_back(source);
+  }
+  return !round_.empty();
 }
 
 void ServerShard::on_durable(channels::LedgerPosition position) {
@@ -122,22 +171,38 @@ session::ProtocolOffer ServerSession::offer(const ServerPolicy& policy) {
                              (policy.custom_jobs == nullptr ? 0 : wire::kRequiresWorkSelection)};
 }
 
-ServerSession::ServerSession(ServerShard& shard, std::uint32_t setup_flags, Instant now)
+ServerSession::ServerSession(ServerShard& shard, std::uint32_t setup_flags, Instant now, std::string_view source)
     : shard_(shard),
+      source_(shard.sources_.of(source, now)),
+      place_(shard.sessions_.size()),
       without_channel_since_(now),
       last_flush_(now),
+      given_job_id_(shard.jobs_.current() == nullptr ? 0 : shard.jobs_.current()->id),
       standard_jobs_((setup_flags & wire::kRequiresStandardJobs) != 0),
-      work_selection_((setup_flags & wire::kRequiresWorkSelection) != 0) {
+      work_selection_((setup_flags & wire::kRequiresWorkSelection) != 0),
+      answers_(&source_->memory()) {
   ++shard_.counters_.sessions;
+  shard_.sessions_.push_back(this);
 }
 
 ServerSession::~ServerSession() {
   for (const Channel& channel : channels_.all()) count_channel(channel, -1);
   --shard_.counters_.sessions;
+  shard_.sessions_[place_] = shard_.sessions_.back();
+  shard_.sessions_[place_]->place_ = place_;
+  shard_.sessions_.pop_back();
+  if (waits_for_job_) std::erase(source_->waiting_for_job, this);
   if (!waiting_.empty()) std::erase(shard_.waiting_, this);
 }
 
 Result<void> ServerSession::on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) {
+  auto handled = handle(frames, now, out);
+  if (!handled && handled.error().is(session::Errc::kProtocol)) source_->charge(Source::kBadPayload, now.instant);
+  ADIT_INVARIANT(consistent());
+  return handled;
+}
+
+Result<void> ServerSession::handle(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) {
   for (std::size_t i = 0; i < frames.size(); ++i) {
     const auto two_of = [&]<class Submit>(std::type_identity<Submit>) {
       return i + 1 < frames.size() && frames[i].is<Submit>() && frames[i + 1].is<Submit>();
@@ -152,14 +217,15 @@ Result<void> ServerSession::on_frames(std::span<const wire::FrameView> frames, c
       ADIT_CHECK(on_frame(frames[i], now, out));
     }
   }
-  ADIT_INVARIANT(consistent());
   return {};
 }
 
 bool ServerSession::consistent() const {
   const auto& waiting = shard_.waiting_;
-  return channels_.sorted() && (std::ranges::find(waiting, this) != waiting.end()) == !waiting_.empty() &&
-         (unkept_.empty() || !waiting_.empty()) &&
+  return channels_.sorted() &&
+         std::cmp_equal(std::ranges::count_if(channels_.all(), [](const Channel& channel) { return !channel.started(); }),
+                        work_selection_ ? channels_.size() : unstarted_) &&
+         (std::ranges::find(waiting, this) != waiting.end()) == !waiting_.empty() && (unkept_.empty() || !waiting_.empty()) &&
          std::ranges::all_of(channels_.all(),
                              [this](const Channel& channel) {
                                return std::ranges::count(waiting_, channel.id(), &Waiting::channel_id) ==
@@ -172,7 +238,7 @@ bool ServerSession::consistent() const {
 
 void ServerSession::on_extensions(std::span<const std::uint16_t> granted) {
   if (workers_ != nullptr || std::ranges::find(granted, wire::kWorkerTracking) == granted.end()) return;
-  workers_ = std::make_unique<channels::WorkerAccounts>(shard_.policy_.max_workers);
+  workers_ = std::make_unique<channels::WorkerAccounts>(shard_.policy_.max_workers, &source_->memory());
 }
 
 Result<void> ServerSession::on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
@@ -191,20 +257,24 @@ Result<void> ServerSession::on_frame(const wire::FrameView& frame, const Now& no
   return protocol_error(frame, "not a message that a client of the mining protocol sends");
 }
 
-std::string_view ServerSession::refuse_open(ChannelKind kind, std::string_view user_identity, const wire::U256& max_target,
-                                            std::size_t min_extranonce_size) const {
-  if (kind == ChannelKind::kExtended && standard_jobs_) return kNoExtendedChannels;
-  if (kind == ChannelKind::kStandard && work_selection_) return kNoStandardChannels;
+std::optional<OpenRefusal> ServerSession::refuse_open(ChannelKind kind, std::string_view user_identity,
+                                                      const wire::U256& max_target, std::size_t min_extranonce_size,
+                                                      const Now& now) {
+  if (kind == ChannelKind::kExtended && standard_jobs_) return OpenRefusal::kNoExtendedChannels;
+  if (kind == ChannelKind::kStandard && work_selection_) return OpenRefusal::kNoStandardChannels;
   const ServerPolicy& policy = shard_.policy_;
   const ServerCounters& counters = shard_.counters_;
+  const std::uint32_t tip = shard_.jobs_.tip_job_id();
+  if (std::exchange(opens_tip_, tip) != tip) opened_on_tip_ = 0;
   if (channels_.size() >= policy.max_channels || opened_on_tip_ >= 2 * policy.max_channels ||
-      counters.standard_channels + counters.extended_channels >= policy.max_channels_per_shard) {
-    return kCapacityExhausted;
+      counters.standard_channels + counters.extended_channels >= policy.max_channels_per_shard ||
+      !source_->may_open(tip, now.instant)) {
+    return OpenRefusal::kCapacity;
   }
-  if (min_extranonce_size > channels::kRollableExtranonceSize) return kMinExtranonceTooLarge;
-  if (max_target == wire::U256{}) return kMaxTargetOutOfRange;
-  if (!payout_is_ours(user_identity)) return kInvalidUserIdentity;
-  return {};
+  if (min_extranonce_size > channels::kRollableExtranonceSize) return OpenRefusal::kMinExtranonce;
+  if (max_target == wire::U256{}) return OpenRefusal::kMaxTarget;
+  if (!payout_is_ours(user_identity)) return OpenRefusal::kUserIdentity;
+  return std::nullopt;
 }
 
 template <class Open>
@@ -213,26 +283,33 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
   constexpr auto kKind = kExtended ? ChannelKind::kExtended : ChannelKind::kStandard;
   std::size_t min_extranonce_size = 0;
   if constexpr (kExtended) min_extranonce_size = message.min_extranonce_size;
-  const auto refuse = [&](std::string_view code) -> Result<void> {
-    out.push(wire::OpenMiningChannelError{.request_id = message.request_id, .error_code = code});
-    return {};
+  const auto refuse = [&](OpenRefusal refusal) -> Result<void> {
+    out.push(wire::OpenMiningChannelError{.request_id = message.request_id, .error_code = open_error_code(refusal)});
+    ++shard_.counters_.opens_refused[static_cast<std::size_t>(refusal)];
+    shard_.events_.on_channel_refused(*this, refusal, message.user_identity);
+    // Our own bounds are nobody's fault: a proxy must not be cut off for a stranger behind it who used them up.
+    return refusal == OpenRefusal::kCapacity ? Result<void>() : charge(now);
   };
-  if (const auto code = refuse_open(kKind, message.user_identity, message.max_target, min_extranonce_size); !code.empty()) {
-    return refuse(code);
+  if (const auto refusal = refuse_open(kKind, message.user_identity, message.max_target, min_extranonce_size, now)) {
+    return refuse(*refusal);
   }
   auto lease = shard_.extranonces_.allocate();
-  if (!lease) return refuse(kCapacityExhausted);
+  if (!lease) return refuse(OpenRefusal::kCapacity);
   auto opened =
       Channel::open({.kind = kKind,
                      .id = next_channel_id_,
                      .nominal_hash_rate_hps = message.nominal_hash_rate,
                      .max_target = bitcoin::U256::from_le(message.max_target),
-                     .own_jobs = standard_jobs_},
+                     .own_jobs = standard_jobs_,
+                     .budget = &source_->memory()},
                     std::string(message.user_identity.view()), std::move(*lease), shard_.policy_.channel, now.instant);
-  if (!opened) return refuse(kInvalidHashRate);
+  if (!opened) return refuse(OpenRefusal::kHashRate);
 
+  // Its group hears only of jobs that come after the one which it begins with.
+  if (grouped()) on_job(out);
   ++next_channel_id_;
   ++opened_on_tip_;
+  source_->count_open();
   Channel& channel = channels_.add(std::move(*opened));
   if (grouped()) ++find_group(channel.group_id())->members;
   count_channel(channel, +1);
@@ -250,7 +327,13 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
                                                     .extranonce_prefix = channel.extranonce_prefix(),
                                                     .group_channel_id = channels::kGroupChannelId});
   }
-  if (const channels::Job* job = shard_.jobs_.current(); job != nullptr && !work_selection_) channel.start(*job, out);
+  if (const channels::Job* job = shard_.jobs_.current(); !work_selection_) {
+    if (job != nullptr) {
+      channel.start(*job, out);
+    } else {
+      ++unstarted_;
+    }
+  }
   shard_.events_.on_channel_opened(*this, channel);
   return {};
 }
@@ -267,7 +350,8 @@ struct ServerSession::Submission {
   std::uint32_t channel_id = 0;
   channels::Share share;
   Channel* channel = nullptr;  ///< nullptr: there is no such channel of that kind.
-  channels::WorkerAccounts::Account* worker = nullptr;
+  Bytes worker;                ///< The name in its frame, if workers are counted.
+  bool extended = false;
   Now now{};  ///< When it came.
   channels::PreparedShare prepared;
 };
@@ -278,9 +362,9 @@ Result<void> ServerSession::begin_submit(const wire::FrameView& frame, const Now
   Bytes fields;  // Of extensions, behind the message's own.
   ADIT_TRY(const Submit message, session::decode<Submit>(frame, kExtended && workers_ != nullptr ? &fields : nullptr));
   if (kExtended && workers_ != nullptr) {
-    submission.worker =
-        &workers_->of(wire::find_tlv(fields, wire::kWorkerTracking, wire::kUserIdentityField).value_or(Bytes()));
+    submission.worker = wire::find_tlv(fields, wire::kWorkerTracking, wire::kUserIdentityField).value_or(Bytes());
   }
+  submission.extended = kExtended;
   submission.channel_id = message.channel_id;
   submission.now = now;
   submission.share = to_share(message);
@@ -294,35 +378,52 @@ Result<void> ServerSession::begin_submit(const wire::FrameView& frame, const Now
   return {};
 }
 
-void ServerSession::end_submit(Submission& submission, wire::FrameBuffer& out) {
+Result<void> ServerSession::charge(const Now& now) {
+  ++refused_;
+  if (source_->charge(1, now.instant) || refused_ <= accepted_ + kGrace) return {};
+  ++shard_.counters_.sessions_cut_off;
+  return fail(session::Errc::kOverloaded, "the peer only costs: " + std::to_string(refused_) +
+                                              " of its shares and channels were refused, " + std::to_string(accepted_) +
+                                              " shares accepted, and its source has used up what such peers may cost");
+}
+
+Result<void> ServerSession::end_submit(Submission& submission, wire::FrameBuffer& out) {
   const channels::JudgedShare& judged = submission.prepared.judged;
   if (submission.channel != nullptr) submission.channel->judge(submission.prepared, submission.share.sequence_number);
   ServerCounters& counters = shard_.counters_;
   if (channels::is_accepted(judged.verdict)) {
     ++counters.shares_accepted;
+    ++accepted_;
+    source_->count_accepted();
     counters.work_sum += judged.work;
-    if (submission.worker != nullptr) submission.worker->accept(judged.work, submission.now.instant);
+    channels::WorkerAccounts::Account* worker = nullptr;
+    if (workers_ != nullptr && submission.channel->kind() == ChannelKind::kExtended) {
+      worker = &workers_->of(submission.worker);
+      worker->accept(judged.work, submission.now.instant);
+    }
     Channel& channel = *submission.channel;
     const bool block = judged.verdict == ShareVerdict::kBlock;
-    const auto position =
-        shard_.events_.on_share(*this, {.user_identity = channel.user_identity(),
-                                        .worker = submission.worker == nullptr ? std::string_view() : submission.worker->name(),
-                                        .channel_id = channel.id(),
-                                        .sequence_number = submission.share.sequence_number,
-                                        .work = judged.work,
-                                        .hash = judged.hash,
-                                        .block = block,
-                                        .time = submission.now.unix_time});
+    const auto position = shard_.events_.on_share(*this, {.user_identity = channel.user_identity(),
+                                                          .worker = worker == nullptr ? std::string_view() : worker->name(),
+                                                          .channel_id = channel.id(),
+                                                          .sequence_number = submission.share.sequence_number,
+                                                          .work = judged.work,
+                                                          .hash = judged.hash,
+                                                          .block = block,
+                                                          .time = submission.now.unix_time});
     channel.recorded(position);
     if (block) report_block(channel, submission, position);
     acknowledge(channel, /*flush=*/false, out);
-    return;
+    return {};
   }
   ++counters.shares_rejected[static_cast<std::size_t>(judged.verdict)];
-  if (submission.worker != nullptr) ++submission.worker->rejected;
+  if (workers_ != nullptr && submission.extended) ++workers_->find(submission.worker).rejected;
   out.push(wire::SubmitSharesError{.channel_id = submission.channel_id,
                                    .sequence_number = submission.share.sequence_number,
                                    .error_code = channels::share_error_code(judged.verdict)});
+  // Late work is nobody's fault, and what we have no room for is ours.
+  if (judged.verdict == ShareVerdict::kStale || judged.verdict == ShareVerdict::kTooMany) return {};
+  return charge(submission.now);
 }
 
 template <class Submit>
@@ -330,8 +431,7 @@ Result<void> ServerSession::on_submit(const wire::FrameView& frame, const Now& n
   Submission submission;
   ADIT_CHECK(begin_submit<Submit>(frame, now, submission));
   channels::hash(submission.prepared);
-  end_submit(submission, out);
-  return {};
+  return end_submit(submission, out);
 }
 
 template <class Submit>
@@ -346,10 +446,9 @@ Result<void> ServerSession::on_submits(const wire::FrameView& first, const wire:
   } else {
     channels::hash(one.prepared);
   }
-  end_submit(one, out);
+  ADIT_CHECK(end_submit(one, out));
   ADIT_CHECK(begun);
-  end_submit(two, out);
-  return {};
+  return end_submit(two, out);
 }
 
 void ServerSession::report_block(const Channel& channel, const Submission& submission, channels::LedgerPosition position) {
@@ -365,7 +464,10 @@ void ServerSession::report_block(const Channel& channel, const Submission& submi
                          .channel_id = channel.id(),
                          .user_identity = channel.user_identity()};
   if (judged.job->transactions_known) {
-    if (shard_.events_.on_block_found(*this, found)) unkept_.push_back({judged.hash, channel.id(), position});
+    if (shard_.events_.on_block_found(*this, found)) {
+      unkept_.push_back({judged.hash, channel.id(), position});
+      hold_answers();
+    }
   } else {
     shard_.events_.on_custom_block_found(*this, found);
   }
@@ -455,6 +557,7 @@ void ServerSession::close_channel(Channel& channel, wire::FrameBuffer& out) {
   if (const auto last = channel.take_acknowledgement(/*flush=*/true)) push_or_wait(channel.id(), *last, out);
   count_channel(channel, -1);
   if (grouped()) leave_group(channel.group_id());
+  if (!channel.started() && !work_selection_) --unstarted_;
   channels_.erase(channel.id());
 }
 
@@ -515,24 +618,41 @@ Result<std::uint32_t> ServerSession::regroup(std::span<const std::uint32_t> chan
   return group;
 }
 
-void ServerSession::on_job(wire::FrameBuffer& out) {
+bool ServerSession::give_job(wire::FrameBuffer& out, std::size_t& max_channels) {
   const channels::Job* job = shard_.jobs_.current();
-  if (job == nullptr) return;
-  if (job->new_tip) opened_on_tip_ = 0;
-  if (work_selection_) return;
-  if (grouped()) {
-    for (const Group& group : groups_) {
-      const auto listens = [&](const Channel& channel) { return channel.started() && channel.group_id() == group.id; };
-      if (std::ranges::any_of(channels_.all(), listens)) job->push_group(group.id, out);
+  if (job == nullptr || work_selection_) return false;
+  if (std::exchange(given_job_id_, job->id) != job->id) {
+    if (!grouped()) {
+      left_to_give_ = channels_.size();
+    } else if (unstarted_ != 0) {
+      // Without a job before this one every channel begins with it.
+      for (Channel& channel : channels_.all()) {
+        if (!channel.started()) channel.start(*job, out);
+      }
+      unstarted_ = 0;
+    } else {
+      for (const Group& group : groups_) {
+        if (group.members != 0) job->push_group(group.id, out);
+      }
     }
   }
-  for (Channel& channel : channels_.all()) {
-    if (!channel.started()) {
-      channel.start(*job, out);
-    } else if (!grouped()) {
-      channel.send_job(shard_.jobs_, out);
+  while (left_to_give_ != 0 && max_channels != 0) {
+    Channel* channel = channels_.first_from(next_to_give_);
+    if (channel == nullptr) channel = channels_.first_from(0);
+    if (channel == nullptr) left_to_give_ = 0;
+    if (channel == nullptr) break;
+    --left_to_give_;
+    next_to_give_ = channel->id() + 1;
+    if (channel->given_job_id() == job->id) continue;
+    --max_channels;
+    if (channel->started()) {
+      channel->send_job(shard_.jobs_, out);
+    } else {
+      channel->start(*job, out);
+      --unstarted_;
     }
   }
+  return left_to_give_ != 0;
 }
 
 void ServerSession::finish(wire::FrameBuffer& out) {
@@ -554,6 +674,7 @@ bool ServerSession::push_or_wait(std::uint32_t channel_id, const channels::Ackno
   }
   if (waiting_.empty()) shard_.waiting_.push_back(this);
   waiting_.push_back({channel_id, batch});
+  hold_answers();
   return false;
 }
 
@@ -580,7 +701,10 @@ void ServerSession::release(wire::FrameBuffer& out) {
   }
   const auto first = waiting_.begin();
   waiting_.erase(first + static_cast<std::ptrdiff_t>(kept), first + static_cast<std::ptrdiff_t>(count));
+  hold_answers();
 }
+
+void ServerSession::hold_answers() { answers_.set(waiting_.size() * sizeof(Waiting) + unkept_.size() * sizeof(UnkeptBlock)); }
 
 Result<void> ServerSession::on_tick(const Now& now, wire::FrameBuffer& out) {
   const ServerPolicy& policy = shard_.policy_;

@@ -5,7 +5,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -16,9 +18,11 @@
 #include "channels/channel.h"
 #include "channels/extranonce.h"
 #include "channels/job.h"
+#include "channels/memory_budget.h"
 #include "channels/share_record.h"
 #include "channels/workers.h"
 #include "mining/channel_table.h"
+#include "mining/sources.h"
 #include "session/error.h"
 #include "session/server_side.h"
 #include "wire/frame.h"
@@ -54,16 +58,34 @@ struct ServerPolicy {
   std::size_t max_channels =
       4096;  ///< Per session. Twice as many may be opened between two tips, since prefixes rest that long.
   std::size_t max_channels_per_shard = 1 << 18;  ///< Of all its sessions: bounds the memory that strangers can take.
-  std::size_t max_workers = 4096;                ///< Names that one session's shares are counted by (extension 0x0002).
-  CustomJobValidator* custom_jobs = nullptr;     ///< Outlives the sessions. nullptr: there are no custom jobs.
-  std::size_t max_custom_jobs = 64;              ///< Valid at once, per session: each may take 70 kB.
+  std::size_t max_bytes_per_shard = 512 << 20;   ///< What its sources may take together: see SourcePolicy::max_bytes.
+  SourcePolicy source;
+  std::size_t max_workers = 4096;             ///< Names that one session's shares are counted by (extension 0x0002).
+  CustomJobValidator* custom_jobs = nullptr;  ///< Outlives the sessions. nullptr: there are no custom jobs.
+  std::size_t max_custom_jobs = 64;           ///< Valid at once, per session: each may take 70 kB.
 };
+
+/// Why a channel was not opened.
+enum class OpenRefusal : std::uint8_t {
+  kNoExtendedChannels,  ///< The connection requires standard jobs.
+  kNoStandardChannels,  ///< The connection selects its own work.
+  kCapacity,            ///< A bound of the connection, its source, or the shard.
+  kMinExtranonce,       ///< It wants more bytes of extranonce than there are.
+  kMaxTarget,           ///< No hash meets the target that it accepts.
+  kUserIdentity,        ///< It asks for a payout that is not the pool's.
+  kHashRate,            ///< It is not a finite number of at least 0.
+};
+inline constexpr std::size_t kOpenRefusals = 7;
+/// The error code of OpenMiningChannel.Error.
+std::string_view open_error_code(OpenRefusal refusal);
 
 /// Totals of one shard since it started; read on the shard's thread.
 struct ServerCounters {
   std::uint64_t shares_accepted = 0;
   std::array<std::uint64_t, channels::kShareVerdicts>
-      shares_rejected{};  ///< By channels::ShareVerdict; share_error_code() names them.
+      shares_rejected{};                                     ///< By channels::ShareVerdict; share_error_code() names them.
+  std::array<std::uint64_t, kOpenRefusals> opens_refused{};  ///< By OpenRefusal.
+  std::uint64_t sessions_cut_off = 0;                        ///< Whose peer only cost.
   std::uint64_t blocks_found = 0;
   channels::Work work_sum;            ///< Of all accepted shares.
   std::size_t sessions = 0;           ///< Now.
@@ -95,6 +117,11 @@ class ServerEvents {
   /// A block on a custom job whose transactions only the client has: it submits the block itself, the template here has none.
   virtual void on_custom_block_found(const ServerSession&, const BlockFound&) {}
   virtual void on_channel_opened(const ServerSession&, const channels::Channel&) {}
+  /// `user_identity` is the client's text, at most 255 bytes of any kind, valid during the call.
+  virtual void on_channel_refused(const ServerSession&, OpenRefusal, std::string_view /*user_identity*/) {}
+  /// The current job, or a part of it, is to be sent to the session's client: `frames`, valid during the call. Comes from
+  /// inside ServerShard::give_jobs.
+  virtual void on_job(ServerSession&, const wire::FrameBuffer& /*frames*/) {}
   /// What waited for the ledger or for a block is to be sent to the session's client: `frames`, valid during the call. Comes
   /// from inside ServerShard's on_durable and on_block_kept.
   virtual void on_answers(ServerSession&, const wire::FrameBuffer& /*frames*/) {}
@@ -106,14 +133,27 @@ class ServerShard {
   /// `policy` and `events` must outlive the shard.
   ServerShard(const ServerPolicy& policy, const channels::ExtranonceAllocator::Config& extranonce, ServerEvents& events,
               std::size_t max_past_jobs = channels::kMaxPastJobs)
-      : policy_(policy), events_(events), extranonces_(extranonce), jobs_(max_past_jobs) {}
+      : policy_(policy),
+        events_(events),
+        extranonces_(extranonce),
+        memory_(policy.max_bytes_per_shard),
+        sources_(policy.source, memory_),
+        jobs_(max_past_jobs) {}
   ~ServerShard();
   ServerShard(const ServerShard&) = delete;
   ServerShard& operator=(const ServerShard&) = delete;
 
-  /// Makes `job` the current one. The caller then calls on_job of every session, and sends what they wrote, before it hands a
-  /// frame to any of them: at a new tip nothing goes out before SetNewPrevHash.
+  /// Makes `job` the current one. The caller then calls give_jobs, at once and again as long as that returns true.
   void set_job(channels::JobPtr job);
+
+  /// Gives the current job to sessions that do not have it yet (ServerEvents::on_job): the first call after set_job to every
+  /// session with groups, which costs one message each; each call to at most kJobsPerSlice channels of those that need a job
+  /// for each, source by source and kJobsPerTurn at a time, so that a source with thousands of channels delays no other.
+  /// Channels that do not know of the tip come before those that only lack its latest job. True: there are more, for which the
+  /// caller calls again once it has done what else there is to do.
+  bool give_jobs();
+  static constexpr std::size_t kJobsPerSlice = 256;
+  static constexpr std::size_t kJobsPerTurn = 32;
 
   /// All shares up to that position are in the ledger for good: tells the answers that waited for it
   /// (ServerEvents::on_answers). Lower than before: nothing.
@@ -125,12 +165,21 @@ class ServerShard {
 
   [[nodiscard]] const ServerCounters& counters() const { return counters_; }
   [[nodiscard]] const channels::JobSet& jobs() const { return jobs_; }
+  /// What all sources have taken.
+  [[nodiscard]] const channels::MemoryBudget& memory() const { return memory_; }
 
  private:
   friend class ServerSession;
+  void wait_for_job(ServerSession& session);
+
   const ServerPolicy& policy_;
   ServerEvents& events_;
   channels::ExtranonceAllocator extranonces_;
+  channels::MemoryBudget memory_;
+  Sources sources_;
+  std::vector<ServerSession*> sessions_;
+  bool job_is_new_ = false;
+  std::deque<std::shared_ptr<Source>> round_;  ///< With sessions that wait for a job, in the order of their turns.
   /// Tells what is due of every session that waits.
   void release();
 
@@ -147,8 +196,9 @@ class ServerSession : public session::ProtocolServer {
   /// What servers of the mining protocol offer under `policy`, without extensions.
   static session::ProtocolOffer offer(const ServerPolicy& policy);
 
-  /// `setup_flags`: those of the client's SetupConnection, which offer() has.
-  ServerSession(ServerShard& shard, std::uint32_t setup_flags, Instant now);
+  /// `setup_flags`: those of the client's SetupConnection, which offer() has. `source`: what its budgets count by; empty: it is
+  /// a source of its own.
+  ServerSession(ServerShard& shard, std::uint32_t setup_flags, Instant now, std::string_view source = {});
   ServerSession(const ServerSession&) = delete;
   ServerSession& operator=(const ServerSession&) = delete;
   ~ServerSession() override;
@@ -157,11 +207,18 @@ class ServerSession : public session::ProtocolServer {
   void on_extensions(std::span<const std::uint16_t> granted) override;
 
   /// Handles the frames in order and appends the answers to `out`. On an error the connection is to be closed after `out` is
-  /// sent; no further call but the destructor. Errors: session::Errc::kProtocol. Allocates nothing for shares, once warm.
+  /// sent; no further call but the destructor. Errors: session::Errc::kProtocol; kOverloaded: the peer only costs, and its
+  /// source has nothing left (SourcePolicy::allowance). Allocates nothing for shares, once warm.
   Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) override;
 
-  /// The shard's current job changed (ServerShard::set_job): appends it for every channel.
-  void on_job(wire::FrameBuffer& out);
+  /// Appends what the client was not given of the current job: the job of each group, then that of at most `max_channels`
+  /// channels which need one each; reduces `max_channels` by those. True: there are more.
+  bool give_job(wire::FrameBuffer& out, std::size_t& max_channels);
+  /// The same for all channels.
+  void on_job(wire::FrameBuffer& out) {
+    for (std::size_t all = SIZE_MAX; give_job(out, all);) {
+    }
+  }
 
   /// Acknowledges every accepted share now, without waiting for a batch to fill: the session is about to end. What waits for
   /// the ledger or for a block is acknowledged as soon as it may be.
@@ -198,9 +255,11 @@ class ServerSession : public session::ProtocolServer {
 
  private:
   Result<void> on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
-  /// Why a channel may not be opened: an error code for OpenMiningChannel.Error, or "".
-  [[nodiscard]] std::string_view refuse_open(channels::ChannelKind kind, std::string_view user_identity,
-                                             const wire::U256& max_target, std::size_t min_extranonce_size) const;
+  Result<void> handle(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out);
+  /// Why a channel may not be opened.
+  [[nodiscard]] std::optional<OpenRefusal> refuse_open(channels::ChannelKind kind, std::string_view user_identity,
+                                                       const wire::U256& max_target, std::size_t min_extranonce_size,
+                                                       const Now& now);
   Result<void> on(const wire::OpenStandardMiningChannel& message, const Now& now, wire::FrameBuffer& out);
   Result<void> on(const wire::OpenExtendedMiningChannel& message, const Now& now, wire::FrameBuffer& out);
   Result<void> on(const wire::UpdateChannel& message, const Now& now, wire::FrameBuffer& out);
@@ -212,7 +271,9 @@ class ServerSession : public session::ProtocolServer {
   struct Submission;
   template <class Submit>
   Result<void> begin_submit(const wire::FrameView& frame, const Now& now, Submission& submission);
-  void end_submit(Submission& submission, wire::FrameBuffer& out);
+  Result<void> end_submit(Submission& submission, wire::FrameBuffer& out);
+  /// The peer had something refused. Error: kOverloaded.
+  Result<void> charge(const Now& now);
   template <class Submit>
   Result<void> on_submit(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   /// Two shares behind one another, hashed together.
@@ -235,6 +296,8 @@ class ServerSession : public session::ProtocolServer {
   bool close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out);
   void close_channel(channels::Channel& channel, wire::FrameBuffer& out);
   void count_channel(const channels::Channel& channel, int by);
+  /// Counts what waits as memory.
+  void hold_answers();
   [[nodiscard]] bool grouped() const { return !standard_jobs_; }
 
   /// Channels that later jobs address together.
@@ -260,17 +323,28 @@ class ServerSession : public session::ProtocolServer {
   };
 
   ServerShard& shard_;
+  std::shared_ptr<Source> source_;
+  std::size_t place_;  ///< In the shard's list.
   Instant without_channel_since_;
   Instant last_flush_;
   std::uint32_t next_channel_id_ = channels::kFirstChannelId;
   std::uint32_t opened_on_tip_ = 0;
-  bool standard_jobs_;   ///< The client asked for REQUIRES_STANDARD_JOBS: no group, no extended channels.
-  bool work_selection_;  ///< REQUIRES_WORK_SELECTION: it brings its own jobs and is sent none (as SRI).
+  std::uint32_t opens_tip_ = 0;     ///< The tip that opened_on_tip_ is of, by its first job.
+  std::uint32_t given_job_id_;      ///< The job that give_job() has begun with; 0: none.
+  std::uint32_t next_to_give_ = 0;  ///< The channel from which to go on, by its id.
+  std::size_t left_to_give_ = 0;    ///< Channels to look at from there on, round and round.
+  std::size_t unstarted_ = 0;       ///< Channels that were opened before there was a job.
+  bool waits_for_job_ = false;      ///< In its source's list.
+  std::uint64_t accepted_ = 0;      ///< Shares.
+  std::uint64_t refused_ = 0;       ///< Shares and opens that count as a cost.
+  bool standard_jobs_;              ///< The client asked for REQUIRES_STANDARD_JOBS: no group, no extended channels.
+  bool work_selection_;             ///< REQUIRES_WORK_SELECTION: it brings its own jobs and is sent none (as SRI).
   ChannelTable channels_;
   std::vector<Group> groups_{{.id = channels::kGroupChannelId}};
   std::unique_ptr<channels::WorkerAccounts> workers_;  ///< If extension 0x0002 was agreed upon.
   std::vector<Waiting> waiting_;                       ///< In the order of their shares. While there are any, the shard knows.
   std::vector<UnkeptBlock> unkept_;                    ///< Mostly none.
+  channels::MemoryBudget::Held answers_;               ///< What the two take.
   bool finishing_ = false;
 };
 

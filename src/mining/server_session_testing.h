@@ -42,6 +42,13 @@ struct Recorder final : ServerEvents {
     return keeps_blocks;
   }
   void on_answers(ServerSession& session, const wire::FrameBuffer& frames) override { answers[&session].append(frames); }
+  void on_job(ServerSession& session, const wire::FrameBuffer& frames) override {
+    jobs.push_back({&session, {}});
+    jobs.back().frames.append(frames);
+  }
+  void on_channel_refused(const ServerSession&, OpenRefusal refusal, std::string_view user_identity) override {
+    refused.emplace_back(refusal, user_identity);
+  }
   void on_custom_block_found(const ServerSession&, const BlockFound&) override { ++custom_blocks; }
   void on_channel_opened(const ServerSession&, const channels::Channel& channel) override { opened.push_back(channel.id()); }
 
@@ -52,14 +59,22 @@ struct Recorder final : ServerEvents {
   std::vector<BlockFound> blocks;
   std::vector<std::string> users;
   std::vector<std::uint32_t> opened;
+  struct Given {
+    const ServerSession* session;
+    wire::FrameBuffer frames;
+  };
+  std::vector<Given> jobs;  ///< In the order in which they were given.
+  std::vector<std::pair<OpenRefusal, std::string>> refused;
   int custom_blocks = 0;
 };
 
 /// A client that sends one message a call and keeps the answers.
 class Peer {
  public:
-  Peer(const session::ServerOptions& options, ServerShard& shard, const Now& now)
-      : now_(now), side(options, {}, [&](const session::AcceptedSetup& setup) { return serve(shard, setup); }, now.instant) {}
+  Peer(const session::ServerOptions& options, ServerShard& shard, const Now& now, std::string source = {})
+      : now_(now),
+        source_(std::move(source)),
+        side(options, {}, [&](const session::AcceptedSetup& setup) { return serve(shard, setup); }, now.instant) {}
 
   template <class M>
   Result<void> send(const M& message) {
@@ -111,12 +126,13 @@ class Peer {
 
  private:
   std::unique_ptr<session::ProtocolServer> serve(ServerShard& shard, const session::AcceptedSetup& setup) {
-    auto made = std::make_unique<ServerSession>(shard, setup.flags, now_.instant);
+    auto made = std::make_unique<ServerSession>(shard, setup.flags, now_.instant, source_);
     session_ = made.get();
     return made;
   }
 
   const Now& now_;
+  const std::string source_;
   ServerSession* session_ = nullptr;
 
  public:

@@ -21,6 +21,8 @@ auto workers_of(const ServerSession& session) {
 void add(ServerCounters& sum, const ServerCounters& part) {
   sum.shares_accepted += part.shares_accepted;
   for (std::size_t i = 0; i < sum.shares_rejected.size(); ++i) sum.shares_rejected[i] += part.shares_rejected[i];
+  for (std::size_t i = 0; i < sum.opens_refused.size(); ++i) sum.opens_refused[i] += part.opens_refused[i];
+  sum.sessions_cut_off += part.sessions_cut_off;
   sum.blocks_found += part.blocks_found;
   sum.work_sum += part.work_sum;
   sum.sessions += part.sessions;

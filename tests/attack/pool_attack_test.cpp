@@ -72,6 +72,26 @@ class Attack : public ::testing::Test {
   std::uint64_t mined_ = 0;
 };
 
+/// Reads until a SetNewPrevHash of that tip comes.
+bool hears_tip(Miner& miner, std::uint8_t tip) {
+  return miner.until([&](const Frame& frame) {
+    const auto told = frame.view().as<wire::SetNewPrevHash>();
+    return told && told->prev_hash == channels::testing::hash_of(tip);
+  });
+}
+
+/// Connects while an attack is on, opens a channel, gets a share accepted and hears of a tip.
+std::string newcomer_mines(Pool& pool, std::uint8_t tip, std::uint32_t flags = 0) {
+  Miner newcomer(pool.server->tcp_port(), authority());
+  if (auto problem = newcomer.start("newcomer", flags == 0, kEasy, flags); !problem.empty()) return problem;
+  if (auto answer = newcomer.submit(newcomer.mine()); answer != "accepted") return answer;
+  pool.source.publish(tip);
+  if (!hears_tip(newcomer, tip)) return "no tip";
+  const auto answer = newcomer.submit(newcomer.mine());
+  newcomer.peer.close();
+  return answer == "accepted" ? "" : answer;
+}
+
 // 1: shares that were paid already.
 
 TEST_F(Attack, AShareIsPaidOnceOnWhateverChannelAndConnectionItIsHandedIn) {
@@ -404,6 +424,94 @@ TEST_F(Attack, TimesAndVersionBitsOutOfRangeAreRefusedWithTheirCodes) {
 }
 
 // The tip first: SetNewPrevHash of every channel of a shard goes out in the one turn of its loop in which the job comes.
+
+// 7, 10: what strangers may take of everybody's.
+
+TEST_F(Attack, ThousandsOfIdleChannelsKeepNobodyFromWork) {
+  start();
+  std::vector<std::unique_ptr<Miner>> idle;
+  for (int i = 0; i < 4; ++i) {
+    auto& hog = *idle.emplace_back(std::make_unique<Miner>(pool_->server->tcp_port(), authority()));
+    ASSERT_EQ(hog.start("hog", false, kHard, wire::kRequiresStandardJobs), "");
+    wire::U256 easiest;
+    easiest.fill(0xff);
+    wire::FrameBuffer out;
+    for (std::uint32_t id = 0; id < 1000; ++id) {
+      out.push(wire::OpenStandardMiningChannel{
+          .request_id = id, .user_identity = "hog", .nominal_hash_rate = kHard, .max_target = easiest});
+    }
+    ASSERT_TRUE(hog.peer.send_raw(hog.peer.seal(out)));
+    int opened = 0;
+    ASSERT_TRUE(hog.until(
+        [&](const Frame& frame) { return frame.header.is<wire::OpenStandardMiningChannelSuccess>() && ++opened == 1000; }));
+  }
+  EXPECT_EQ(newcomer_mines(*pool_, 2), "");
+  EXPECT_EQ(newcomer_mines(*pool_, 3, wire::kRequiresStandardJobs), "");
+  EXPECT_TRUE(hears_tip(*healthy_, 3));
+  // The idle ones hear of it too.
+  for (auto& hog : idle) {
+    for (int heard = 0; heard < 1001; ++heard) ASSERT_TRUE(hears_tip(*hog, 3));
+    hog->peer.close();
+  }
+}
+
+TEST_F(Attack, DifficultyGamesAreTheirPlayersAlone) {
+  start([](pool::ServerOptions& options) { options.session.channel.min_difficulty = kEasy / 4295032833.0; });
+  auto player = attacker(true, kEasy);
+  beside_healthy([&] {
+    for (int i = 0; i < 400; ++i) {
+      const float declared = std::array{3.4e38F, 1e-38F, 1e19F, 0.0F}[static_cast<std::size_t>(i % 4)];
+      wire::U256 easiest;
+      easiest.fill(0xff);
+      ASSERT_TRUE(player->peer.send(
+          wire::UpdateChannel{.channel_id = player->channel().id(), .nominal_hash_rate = declared, .maximum_target = easiest}));
+      bitcoin::U256 target;
+      ASSERT_TRUE(player->until([&](const Frame& frame) {
+        const auto set = frame.view().as<wire::SetTarget>();
+        if (set) target = bitcoin::U256::from_le(set->maximum_target);
+        return set.has_value();
+      })) << i;
+      EXPECT_LE(target, bitcoin::target_from_difficulty(kEasy / 4295032833.0)) << declared;
+    }
+  });
+  EXPECT_EQ(newcomer_mines(*pool_, 2), "");
+  EXPECT_TRUE(hears_tip(*healthy_, 2));
+}
+
+TEST_F(Attack, RefusedChannelsAreToldInFewLines) {
+  start();
+  auto client = attacker();
+  ::testing::internal::CaptureStderr();
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_EQ(client->open("sri/solo/it's mine", true, kHard), "invalid-user-identity");
+  }
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, ::testing::HasSubstr("sri/solo/it's mine"));
+  EXPECT_THAT(log, ::testing::HasSubstr("error_code=invalid-user-identity"));
+  std::size_t lines = 0;
+  for (auto at = log.find("pool.channel_refused"); at != std::string::npos; at = log.find("pool.channel_refused", at + 1))
+    ++lines;
+  EXPECT_GE(lines, 1u);
+  EXPECT_LE(lines, 100u) << "five a second";
+  EXPECT_EQ(pool_->server->stats().pool.opens_refused[static_cast<std::size_t>(mining::OpenRefusal::kUserIdentity)], 200u);
+}
+
+TEST_F(Attack, PeersThatOnlyCostAreCutOffAndWhoWorksAtTheSameAddressIsNot) {
+  start([](pool::ServerOptions& options) { options.session.source.allowance = 200; });
+  std::uint64_t answered = 0;
+  beside_healthy([&] {
+    for (int i = 0; i < 3; ++i) {
+      auto costs = attacker();
+      while (costs->submit({.job_id = 1u << 30, .extranonce = Bytes(std::array<std::uint8_t, 32>{}).first(16)}) != "ended") {
+        if (++answered == 100'000) break;
+      }
+    }
+  });
+  EXPECT_EQ(newcomer_mines(*pool_, 2), "");
+  EXPECT_TRUE(hears_tip(*healthy_, 2));
+  EXPECT_LT(answered, 100'000u);
+  EXPECT_EQ(pool_->server->stats().pool.sessions_cut_off, 3u);
+}
 
 TEST_F(Attack, EveryChannelHasItsSetNewPrevHashBeforeTheLoopTurnsAgain) {
   Pool one({}, 1);

@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/tx.h"
+#include "log/limited.h"
 #include "log/log.h"
 #include "net/frame_host.h"
 #include "net/service.h"
@@ -38,6 +39,11 @@ session::ServerOptions serving_of(const ServerOptions& options) {
   mining.supported_extensions = options.supported_extensions;
   mining.required_extensions = options.required_extensions;
   return {.offers = {std::move(mining)}, .setup_timeout = options.setup_timeout};
+}
+
+/// What the budgets of a connection's source are counted by.
+std::string source_of(const net::ConnectionMetadata& metadata) {
+  return net::source_key(metadata.source.empty() ? metadata.peer : metadata.source);
 }
 
 std::optional<std::array<std::uint8_t, 32>> endpoint_id_of(const ServerOptions& options) {
@@ -103,14 +109,10 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     host_.take(std::move(link), core_->serving, std::move(place));
   }
 
-  /// A job for everybody, before anything else is done on this shard.
+  /// A job for everybody: groups have it before anything else is done on this shard, single channels by turns.
   void set_job(channels::JobPtr job) {
     mining_.set_job(std::move(job));
-    for (Session* session : sessions_) {
-      out_.clear();
-      session->on_job(out_);
-      if (!session->connection.leaving()) session->connection.send(out_);
-    }
+    give_jobs();
   }
 
   /// What waited for that block is acknowledged. Most blocks are another shard's.
@@ -135,7 +137,10 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   /// One connection that is set up, in the part's list as long as it lives.
   struct Session final : mining::ServerSession {
     Session(Part& at, net::HostedConnection& peer, std::uint32_t flags)
-        : ServerSession(at.mining_, flags, now_from_system().instant), part(at), connection(peer), place(at.sessions_.size()) {
+        : ServerSession(at.mining_, flags, now_from_system().instant, source_of(peer.metadata())),
+          part(at),
+          connection(peer),
+          place(at.sessions_.size()) {
       part.sessions_.push_back(this);
     }
     ~Session() override {
@@ -152,7 +157,10 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   };
 
   void begin() override {
-    ticker_.emplace(shard(), core_->options.tick, [this] { host_.tick(); });
+    ticker_.emplace(shard(), core_->options.tick, [this] {
+      host_.tick();
+      refusals_.tick();
+    });
   }
   void drain(const session::ShutdownBehavior& behavior) override {
     ticker_.reset();
@@ -163,6 +171,27 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   std::unique_ptr<session::ProtocolServer> serve(const session::AcceptedSetup& setup,
                                                  net::HostedConnection& connection) override {
     return std::make_unique<Session>(*this, connection, setup.flags);
+  }
+
+  /// One slice at a time, with whatever else there is to do on this shard between them.
+  void give_jobs() {
+    if (!mining_.give_jobs() || std::exchange(giving_jobs_, true)) return;
+    shard().post([this, alive = shared_from_this()] {
+      giving_jobs_ = false;
+      give_jobs();
+    });
+  }
+
+  void on_job(mining::ServerSession& session, const wire::FrameBuffer& frames) override {
+    auto& connection = static_cast<Session&>(session).connection;
+    if (!connection.leaving()) connection.send(frames);
+  }
+
+  void on_channel_refused(const mining::ServerSession& session, mining::OpenRefusal refusal,
+                          std::string_view user_identity) override {
+    refusals_.warn("pool.channel_refused", {{"peer", static_cast<const Session&>(session).connection.metadata().peer},
+                                            {"user_identity", user_identity},
+                                            {"error_code", mining::open_error_code(refusal)}});
   }
 
   void on_answers(mining::ServerSession& session, const wire::FrameBuffer& frames) override {
@@ -189,7 +218,8 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   std::vector<Session*> sessions_;
   net::FrameHost host_;
   std::optional<net::Ticker> ticker_;
-  wire::FrameBuffer out_;
+  log::Limited refusals_{"pool.more_channels_refused"};
+  bool giving_jobs_ = false;  ///< The next slice is posted.
 };
 
 PoolServer::PoolServer(net::Shards& shards, templates::TemplateSource& source, ServerOptions options)
