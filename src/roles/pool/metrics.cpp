@@ -70,6 +70,13 @@ void add_families(Families& out, const ServerStats& stats) {
   out.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
   out.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
       .add(as_double(stats.failed_accepts));
+  auto& channels_refused = out.counter("adit_channels_refused_total", "Channels that were not opened, by error code");
+  for (std::size_t i = 0; i < stats.pool.opens_refused.size(); ++i) {
+    channels_refused.add(as_double(stats.pool.opens_refused[i]),
+                         {{"error_code", std::string(mining::open_error_code(static_cast<mining::OpenRefusal>(i)))}});
+  }
+  out.counter("adit_sessions_cut_off_total", "Sessions ended because their peer only cost")
+      .add(as_double(stats.pool.sessions_cut_off));
   add_nodes(out, stats.source);
   out.gauge("adit_template_height", "Height of the block being worked on").add(as_double(stats.source.height));
   out.counter("adit_templates_total", "Templates received").add(as_double(stats.source.templates));

@@ -84,6 +84,8 @@ max_connections = 9
     EXPECT_EQ(text.type("adit_connections_opened_total"), "counter");
     EXPECT_EQ(text.type("adit_blocks_unanswered"), "gauge");
     EXPECT_EQ(text.value("adit_client_hashrate_measured"), 0);
+    EXPECT_EQ(text.value(R"(adit_channels_refused_total{error_code="channel-capacity-exhausted"})"), 0);
+    EXPECT_EQ(text.value("adit_sessions_cut_off_total"), 0);
   }
   shards.stop(1s);
 }
