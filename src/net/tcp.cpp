@@ -203,7 +203,7 @@ Result<std::size_t> TcpStream::try_write(Bytes from) {
   if (failure_ != 0 && failure_ != kEnded) return dead(failure_);
   for (;;) {
     const ssize_t count = ::send(socket_.fd(), from.data(), from.size(), MSG_NOSIGNAL);
-    if (count > 0) {
+    if (count >= 0) {
       bytes_sent_ += static_cast<std::uint64_t>(count);
       return static_cast<std::size_t>(count);
     }
@@ -306,6 +306,7 @@ Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpCon
 
 TcpListener::TcpListener(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
+// NOLINTNEXTLINE(bugprone-exception-escape): only memory running out
 TcpListener::~TcpListener() { stop(); }
 
 namespace {

@@ -37,6 +37,7 @@ class WatchedSocket {
   WatchedSocket(asio::io_context& context, int fd);
   WatchedSocket(const WatchedSocket&) = delete;
   WatchedSocket& operator=(const WatchedSocket&) = delete;
+  // NOLINTNEXTLINE(bugprone-exception-escape): only memory running out
   ~WatchedSocket() { close(); }
 
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
