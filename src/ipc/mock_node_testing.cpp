@@ -126,9 +126,9 @@ class MockNode::Core {
 
   class ThreadServer final : public schema::Thread::Server {
    public:
-    explicit ThreadServer(std::string name) : name_(std::move(name)) {}
-    std::string name_;
-    kj::Promise<void> idle_ = kj::READY_NOW;
+    explicit ThreadServer(std::string its_name) : name(std::move(its_name)) {}
+    std::string name;
+    kj::Promise<void> idle = kj::READY_NOW;
   };
 
   class ThreadMapServer final : public schema::ThreadMap::Server {
@@ -151,14 +151,14 @@ class MockNode::Core {
     if (!context.hasThread()) return remote("std::exception: no thread");
     schema::Thread::Client named = context.getThread();
     return threads_.getLocalServer(named).then(
-        [body = std::move(body)](kj::Maybe<schema::Thread::Server&> found) mutable -> kj::Promise<void> {
+        [body = std::move(body)](const kj::Maybe<schema::Thread::Server&>& found) mutable -> kj::Promise<void> {
           ThreadServer* thread = nullptr;
           KJ_IF_MAYBE (server, found) thread = &kj::downcast<ThreadServer>(*server);
           if (thread == nullptr) return remote("std::exception: no such thread");
           auto mine = kj::newPromiseAndFulfiller<void>();
-          auto before = kj::mv(thread->idle_);
-          thread->idle_ = kj::mv(mine.promise);
-          return before.then([body = std::move(body), name = thread->name_] { return body(name); })
+          auto before = kj::mv(thread->idle);
+          thread->idle = kj::mv(mine.promise);
+          return before.then([body = std::move(body), name = thread->name] { return body(name); })
               .attach(kj::defer([fulfiller = kj::mv(mine.fulfiller)]() mutable { fulfiller->fulfill(); }));
         });
   }
@@ -229,6 +229,9 @@ class MockNode::Core {
     waits_under_way_.clear();
   }
 
+  // The servers of this file use all of these, and nobody else can.
+  // NOLINTBEGIN(readability-identifier-naming)
+
   // The chain as it is now.
   Options options_;
   Hash256 tip_{1};
@@ -264,6 +267,7 @@ class MockNode::Core {
 
   std::shared_ptr<Inbox> inbox_;
   std::thread thread_;
+  // NOLINTEND(readability-identifier-naming)
 };
 
 class TemplateServer final : public schema::BlockTemplate::Server {
@@ -533,7 +537,7 @@ class MockNode::Core::MiningServer final : public schema::Mining::Server {
     return kj::READY_NOW;
   }
   kj::Promise<void> submitBlock(SubmitBlockContext context) override {
-    if (core_.options_.release < Release::k31_99) return schema::Mining::Server::submitBlock(context);
+    if (core_.options_.release < Release::kMaster) return schema::Mining::Server::submitBlock(context);
     return core_.call("submitBlock", context.getParams().getContext(), [this, context](Fault) mutable -> kj::Promise<void> {
       const auto given = context.getParams().getBlock();
       const auto block = bitcoin::parse_block({given.begin(), given.size()});
@@ -627,7 +631,7 @@ class MockNode::Core::InitServer final : public InitServerOf30 {
                       });
   }
   kj::Promise<void> makeRpc(MakeRpcContext context) override {
-    if (core_.options_.release < Release::k31_99) return schema::Init::Server::makeRpc(context);
+    if (core_.options_.release < Release::kMaster) return schema::Init::Server::makeRpc(context);
     return core_.call("makeRpc", context.getParams().getContext(), [this, context](Fault) mutable -> kj::Promise<void> {
       context.getResults().setResult(kj::heap<RpcServer>(core_));
       return kj::READY_NOW;

@@ -19,11 +19,12 @@ namespace adit::ipc {
 /// real one it runs one call at a time on each thread that a client makes, in the order of their coming.
 class MockNode {
  public:
-  enum class Release { k30, k31, k31_99, k32 };
+  /// kMaster: 31.99, which becomes 32.
+  enum class Release { k30, k31, kMaster, k32 };
 
   struct Options {
     std::string path;
-    Release release = Release::k31_99;
+    Release release = Release::kMaster;
     std::string chain = "regtest";  ///< As getblockchaininfo has it.
     bool loading = false;           ///< makeMining is answered after finish_loading().
   };

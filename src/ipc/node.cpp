@@ -348,7 +348,7 @@ class Node::Core {
     });
   }
 
-  std::size_t held_templates() const {
+  [[nodiscard]] std::size_t held_templates() const {
     std::size_t held = 0;
     loop_->with_connection([&](Connection& to) { held = to.templates.size(); });
     return held;
@@ -469,7 +469,8 @@ class Node::Core {
     static void run_posted(const std::function<void()>& what) noexcept {
       try {
         what();
-      } catch (const kj::Exception&) {
+      } catch (const kj::Exception& unsent) {
+        (void)unsent;
       }
     }
 

@@ -65,7 +65,7 @@ Hash256 hash(std::uint8_t tag) {
 class IpcNode : public testing::Test {
  protected:
   std::string path() const { return (folder_.path() / "node.sock").string(); }
-  MockNode mock(Release release = Release::k31_99) { return MockNode({.path = path(), .release = release}); }
+  MockNode mock(Release release = Release::kMaster) { return MockNode({.path = path(), .release = release}); }
   NodeOptions options() const { return {.socket_path = path()}; }
 
   TemporaryFolder folder_;
@@ -312,7 +312,7 @@ TEST_F(IpcNode, Version30IsToldWhichReleaseToUse) {
 
 TEST_F(IpcNode, EachReleaseTakesASolutionByItsOwnMethod) {
   for (const auto& [release, method] :
-       {std::pair(Release::k31, "submitSolution@7"), std::pair(Release::k31_99, "submitSolution@7"),
+       {std::pair(Release::k31, "submitSolution@7"), std::pair(Release::kMaster, "submitSolution@7"),
         std::pair(Release::k32, "submitSolution@10")}) {
     MockNode node({.path = path(), .release = release});
     TestClient client(path());

@@ -90,6 +90,7 @@ class BitcoinNodes::Driver {
     }
     blocks_ = std::make_unique<ledger::BlockSubmitter>(std::move(nodes), std::move(options.blocks));
     std::vector<std::unique_ptr<TemplateSource>> sources;
+    sources.reserve(giving.size());
     for (const auto& [node, reach] : giving)
       sources.push_back(std::make_unique<TellingSource>(reach.make_source(*blocks_), *blocks_, node));
     if (!sources.empty()) sources_ = std::make_unique<SourceList>(std::move(sources));

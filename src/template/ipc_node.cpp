@@ -116,7 +116,10 @@ void IpcNode::prefer(const ledger::Hash256& hash) {
   });
 }
 
-void IpcNode::start() { (void)link_->start(); }
+void IpcNode::start() {
+  // Where no thread can be made for it, no block of this run goes there: they stay in the journal.
+  [[maybe_unused]] const auto started = link_->start();
+}
 void IpcNode::stop() { link_->stop(); }
 
 }  // namespace adit::templates

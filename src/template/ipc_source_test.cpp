@@ -483,7 +483,7 @@ TEST_F(Ipc, ANodeThatLoadsItsChainIsNamed) {
 }
 
 TEST_F(Ipc, EveryReleaseTakesBlocks) {
-  for (const Release release : {Release::k31, Release::k31_99, Release::k32}) {
+  for (const Release release : {Release::k31, Release::kMaster, Release::k32}) {
     Sink own;
     MockNode node({.path = path(), .release = release});
     node.set_transactions({transaction(1)}, 1);
