@@ -105,7 +105,7 @@ check_house() {
 
 # The header that a package is there for.
 PACKAGE_HEADERS='libsodium-dev=sodium.h libqrencode-dev=qrencode.h libssl-dev=openssl/ libspdlog-dev=spdlog/ libcli11-dev=CLI/ libtomlplusplus-dev=toml\+\+/
-libgtest-dev=gtest/ libgmock-dev=gmock/ libboost1.88-dev=boost/ libsecp256k1-dev=secp256k1'
+libgtest-dev=gtest/ libgmock-dev=gmock/ libcapnp-dev=capnp/ libboost1.88-dev=boost/ libsecp256k1-dev=secp256k1'
 
 # Nothing that is asked for goes unused: packages of libraries, what CMake looks for, crates.
 check_dependencies() {
