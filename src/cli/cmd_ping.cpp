@@ -192,7 +192,7 @@ int run(const Options& options) {
     const auto pinged =
         ping_node(options.url.substr(kSocketScheme.size()), options.count, std::chrono::seconds(options.deadline_s));
     std::fflush(stdout);
-    return pinged ? kOk : give_up(kName, pinged.error(), code_of(pinged.error()));
+    return pinged ? kOk : give_up(kName, pinged.error(), exit_code_of(pinged.error()));
   }
   const auto peer = upstream::parse_url(options.url);
   if (!peer) return give_up(kName, peer.error(), kUsage);

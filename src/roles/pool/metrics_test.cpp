@@ -144,7 +144,7 @@ TEST(PoolHealth, ANodeThatGoesAwayMakesThePoolNotReadyAndSaysSo) {
   rpc.retry_first = 1ms;
   rpc.retry_cap = 20ms;
   templates::BitcoinNodes::Options nodes;
-  nodes.nodes.push_back({.rpc = std::move(rpc)});
+  nodes.nodes.push_back({.at = std::move(rpc)});
   nodes.blocks.journal_folder = folder.path();
   templates::BitcoinNodes source(nodes);
   net::Shards shards(1);
