@@ -11,10 +11,6 @@ namespace adit {
 /// An allocator that erases what it frees, so that a container which grows leaves no copy behind.
 template <class T>
 struct WipingAllocator : std::allocator<T> {
-  template <class U>
-  struct rebind {
-    using other = WipingAllocator<U>;
-  };
   void deallocate(T* at, std::size_t count) {
     ::explicit_bzero(at, count * sizeof(T));
     std::allocator<T>::deallocate(at, count);
