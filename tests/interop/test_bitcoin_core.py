@@ -23,7 +23,7 @@ class BitcoinCoreOverIroh(InteropTest):
     def test_the_node_accepts_blocks_that_pay_the_configured_script(self):
         self.wait_for_height(5, 90)
         assert_pays_us(self, self.node, range(2, self.node.height() + 1))
-        self.assertGreaterEqual(self.pool.metric("sv2_client_blocks_found_total"), 4)
+        self.wait_until("the pool's metrics show them", lambda: self.pool.metric("sv2_client_blocks_found_total") >= 4, 60)
 
     def test_mining_goes_on_after_the_node_was_killed_and_started_again(self):
         self.wait_for_height(3, 90)

@@ -72,7 +72,7 @@ class SriProgramOnOurPool:
         node.mine_elsewhere(1)
         height = node.height()
         self.wait_until("the node has two more", lambda: node.height() >= height + 2, 120)
-        self.assertGreaterEqual(pool.metric("sv2_client_blocks_found_total"), 4)
+        self.wait_until("the pool's metrics show them", lambda: pool.metric("sv2_client_blocks_found_total") >= 4, 60)
 
 
 class AggregatingSriTranslator(SriProgramOnOurPool, InteropTest):
@@ -127,7 +127,7 @@ class SriCratesClient(SriProgramOnOurPool, InteropTest):
                         lambda: pool.workers().get("worker-1", {}).get("shares_accepted", 0) >= 5, 60)
         self.assertEqual(set(pool.workers()), {"worker-1"})
         self.assertGreater(pool.workers()["worker-1"]["hashrate_hps"], 0)
-        self.assertGreaterEqual(pool.metric("adit_worker_shares_accepted_total"), 5)
+        self.wait_until("the pool shows its workers' shares", lambda: pool.metric("adit_worker_shares_accepted_total") >= 5, 60)
 
 
 class OurProgramOnSriPool:
