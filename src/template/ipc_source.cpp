@@ -57,9 +57,13 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
 
   Result<> start(SourceEvents events) {
     events_ = std::move(events);
-    status_.message = "the node at " + link_->name() + " has not been heard of yet";
-    status_.not_ready_since = steady_now();
-    status_.node = link_->name();
+    {
+      // A source that was started before this one may ask already.
+      const std::lock_guard lock(mutex_);
+      status_.message = "the node at " + link_->name() + " has not been heard of yet";
+      status_.not_ready_since = steady_now();
+      status_.node = link_->name();
+    }
     ADIT_CHECK(link_->start());
     link_->observe({.on_there = [this](const IpcLink::Info& info) { on_there(info); },
                     .on_away = [this](const Error& error) { on_away(error); },

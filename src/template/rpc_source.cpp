@@ -54,9 +54,13 @@ class RpcSource::Driver {
 
   Result<> start(SourceEvents events) {
     events_ = std::move(events);
-    status_.message = "the node at " + node_name(config_) + " has not been heard of yet";
-    status_.not_ready_since = steady_now();
-    status_.node = node_name(config_);
+    {
+      // A source that was started before this one may ask already.
+      const std::lock_guard lock(mutex_);
+      status_.message = "the node at " + node_name(config_) + " has not been heard of yet";
+      status_.not_ready_since = steady_now();
+      status_.node = node_name(config_);
+    }
     spawn(refresh_loop());
     spawn(long_poll_loop());
     thread_ = std::thread([this] { context_.run(); });
