@@ -18,6 +18,12 @@ using testing::kNow;
 using testing::make_template;
 using testing::mine;
 
+/// Ends the channel when it goes out of scope: before whatever was declared above it.
+struct ChannelEnds {
+  std::optional<Channel>& channel;
+  ~ChannelEnds() { channel.reset(); }
+};
+
 class ChannelTest : public ::testing::TestWithParam<ChannelKind> {
  protected:
   ChannelTest() { new_job(1); }
@@ -572,6 +578,7 @@ TEST_P(ChannelTest, WithoutProofADeclaredRateIsTakenAtItsWord) {
 
 TEST_P(ChannelTest, AFullBudgetRaisesTheTargetAndRefusesNoHonestShare) {
   MemoryBudget budget(3000);
+  const ChannelEnds before_the_budget{channel_};
   auto opened = Channel::open(
       {.kind = GetParam(), .id = 2, .nominal_hash_rate_hps = 1, .max_target = bitcoin::U256::max(), .budget = &budget},
       "worker", std::move(*extranonces_.allocate()), policy_, kNow.instant);
@@ -604,6 +611,7 @@ TEST_P(ChannelTest, WhatOthersHaveTakenMakesSharesRarerNotImpossible) {
   MemoryBudget source(1'000'000, &shard, 64);
   MemoryBudget hog(1'000'000, &shard);
   MemoryBudget::Held taken(&hog);
+  const ChannelEnds before_the_budgets{channel_};
   auto opened = Channel::open(
       {.kind = GetParam(), .id = 2, .nominal_hash_rate_hps = 1, .max_target = bitcoin::U256::max(), .budget = &source},
       "worker", std::move(*extranonces_.allocate()), policy_, kNow.instant);
