@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/file_testing.h"
 #include "base/hex.h"
+#include "base/no_descriptors_testing.h"
 #include "base/temporary_folder_testing.h"
 #include "ledger/block_testing.h"
 
@@ -193,6 +194,7 @@ TEST(BlockJournal, ABlockThatCannotBeWrittenIsNotPendingAndCanBeTriedAgain) {
 }
 
 TEST(BlockJournal, TheFirstBlocksNeedNoDescriptor) {
+  ADIT_NEEDS_NO_DESCRIPTORS();
   const TemporaryFolder folder;
   auto journal = open(folder);
   ASSERT_TRUE(journal);

@@ -23,6 +23,7 @@
 #include <boost/asio/write.hpp>
 
 #include "base/eventually_testing.h"
+#include "base/no_descriptors_testing.h"
 
 namespace adit::monitor {
 namespace {
@@ -355,6 +356,7 @@ TEST_F(MonitorServer, StreamsOfEventsAreBoundedAndEndWithTheServer) {
 
 // audit.md H4: the monitor did not answer either.
 TEST_F(MonitorServer, ItAnswersWhenTheProcessHasNoDescriptorsLeft) {
+  ADIT_NEEDS_NO_DESCRIPTORS();
   start();
   EXPECT_THAT(get("/metrics"), HasSubstr(" 200 OK"));
   std::vector<Client> clients(20);  // Theirs are taken before there are none.

@@ -1,5 +1,6 @@
 // The transport over real loopback sockets: abusive peers, and a healthy one beside each.
 #include "base/eventually_testing.h"
+#include "base/no_descriptors_testing.h"
 #include "log/log_testing.h"
 #include "net/net_testing.h"
 
@@ -201,11 +202,7 @@ TEST_F(Net, AFloodAboveTheBoundIsRefusedAndTheHealthyPeerGoesOn) {
 }
 
 TEST_F(Net, WithoutFreeDescriptorsTheListenerPausesAndGoesOnAfterwards) {
-#if defined(__has_feature)
-#if __has_feature(undefined_behavior_sanitizer)
-  GTEST_SKIP() << "UBSan's check of virtual calls opens a pipe, and takes its failure for a broken object";
-#endif
-#endif
+  ADIT_NEEDS_NO_DESCRIPTORS();
   log::test::Captured log;
   EchoServer server(shards_);
   rlimit before{};

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/fd.h"
+#include "base/no_descriptors_testing.h"
 #include "base/temporary_folder_testing.h"
 #include "bitcoin/test_data.h"
 #include "template/test_node.h"
@@ -710,6 +711,7 @@ TEST_F(Rpc, AConnectionThatTheNodeClosedIsOpenedAgainBeforeABlockNeedsIt) {
 
 // Strangers have taken every descriptor, and take each that becomes free: blocks still reach disk and node.
 TEST_F(Rpc, WithoutAnyDescriptorLeftBlocksReachDiskAndNode) {
+  ADIT_NEEDS_NO_DESCRIPTORS();
   TestNode node;
   BitcoinNodes source(of(config(node.port())));
   ASSERT_TRUE(source.start(sink.events()));
