@@ -80,8 +80,8 @@ struct PoolConfig {
   double min_difficulty = channels::kDefaultMinDifficulty;  ///< The least that a share may have, whatever a client declares.
   float shares_per_minute = 6;                              ///< Of one channel: what vardiff aims at.
   std::uint32_t share_batch_size = 10;                      ///< Shares that one SubmitShares.Success answers.
-  std::uint32_t max_past_jobs = 16;  ///< Jobs per channel for which a late share is still taken.
-  std::uint8_t server_id = 0;        ///< Part of every extranonce prefix: pools on the same template must differ in it.
+  std::uint32_t max_past_jobs = 16;                         ///< Jobs per channel for which a late share is still taken.
+  std::uint8_t server_id = 0;  ///< Part of every extranonce prefix: pools on the same template must differ in it.
 
   std::vector<std::uint16_t> supported_extensions;  ///< That a peer may ask for: 0x0001 (always there) and 0x0002.
   std::vector<std::uint16_t> required_extensions;   ///< That a peer must ask for before it opens a channel; supported ones.
