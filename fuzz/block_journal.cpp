@@ -2,21 +2,13 @@
 // is none is neither lost nor in the way.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "base/file_testing.h"
 #include "base/hex.h"
+#include "base/require_testing.h"
 #include "ledger/block_journal.h"
-
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace adit;

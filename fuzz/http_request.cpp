@@ -2,7 +2,6 @@
 // its body, and no page but /metrics is served under a name that is not this machine's.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,6 +9,7 @@
 
 #include <boost/json/parse.hpp>
 
+#include "base/require_testing.h"
 #include "monitor/api.h"
 #include "monitor/http.h"
 
@@ -19,10 +19,6 @@ using namespace adit;
 using namespace adit::monitor;
 
 constexpr Now kNow{Instant{} + std::chrono::hours(1), UnixTime{std::chrono::seconds(1'700'000'000)}};
-
-void hold(bool holds) {
-  if (!holds) std::abort();
-}
 
 std::shared_ptr<const Snapshot> snapshot() {
   auto out = std::make_shared<Snapshot>();
@@ -61,17 +57,17 @@ std::string run(std::string_view input, std::size_t chunk) {
     while (auto next = reader.next()) {
       const auto& request = next->request;
       const Response response = request ? api.answer(*request, kNow) : next->refusal;
-      hold(response.status >= 200 && response.status < 600);
-      if (response.status == 200 && request->path != "/metrics") hold(is_this_machine(request->host.value_or("localhost")));
-      if (response.status == 200) hold(request->path.starts_with("/"));
+      require(response.status >= 200 && response.status < 600);
+      if (response.status == 200 && request->path != "/metrics") require(is_this_machine(request->host.value_or("localhost")));
+      if (response.status == 200) require(request->path.starts_with("/"));
       const std::string head = head_of(response, request && request->keep_alive, !request || request->http11);
-      hold(head.ends_with("\r\n\r\n") && head.find("\r\n\r\n") == head.size() - 4);
+      require(head.ends_with("\r\n\r\n") && head.find("\r\n\r\n") == head.size() - 4);
       const std::string length = "Content-Length: " + std::to_string(response.content().size()) + "\r\n";
-      hold((head.find(length) != std::string::npos) == (response.stream == nullptr));
+      require((head.find(length) != std::string::npos) == (response.stream == nullptr));
       if (response.content_type == "application/json") {
         boost::system::error_code wrong;
         (void)boost::json::parse(response.content(), wrong);
-        hold(!wrong);
+        require(!wrong);
       }
       seen += std::to_string(response.status) + " " + (request ? request->method + request->path : "-") + "\n";
       if (!request || !request->keep_alive) return seen;
@@ -88,6 +84,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // A header that is too large is found out by what has come, so where it is cut off depends on the chunks.
   const std::string whole = run(input, input.size());
   const std::string pieces = run(input, data[0] % 64 + 1U);
-  if (input.size() <= 2048) hold(whole == pieces);
+  if (input.size() <= 2048) require(whole == pieces);
   return 0;
 }

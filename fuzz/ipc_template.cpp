@@ -4,10 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
+#include "base/require_testing.h"
 #include "bitcoin/block.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/tx.h"
@@ -15,10 +15,6 @@
 #include "template/ipc_template.h"
 
 namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 /// What `read` makes of the message's root; no value where Cap'n Proto or the reader refuses it.
 template <class Root, class Read>
