@@ -14,6 +14,7 @@
 #include "template/ipc_template.h"
 #include "template/node_clock.h"
 #include "template/node_info.h"
+#include "template/status_board.h"
 #include "template/template_store.h"
 #include "template/whole_block.h"
 
@@ -48,7 +49,7 @@ Result<TemplateSource::Transactions> transactions_in(const std::vector<std::uint
 
 }  // namespace
 
-// On the link's thread, but for what any thread may call; the mutex guards the status and the constraints. Answers may come
+// On the link's thread, but for what any thread may call; the mutex guards the constraints. Answers may come
 // when the source is stopped or gone: they hold it weakly.
 class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver> {
  public:
@@ -57,13 +58,7 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
 
   Result<> start(SourceEvents events) {
     events_ = std::move(events);
-    {
-      // A source that was started before this one may ask already.
-      const std::lock_guard lock(mutex_);
-      status_.message = "the node at " + link_->name() + " has not been heard of yet";
-      status_.not_ready_since = steady_now();
-      status_.node = link_->name();
-    }
+    board_.start(link_->name(), steady_now());
     ADIT_CHECK(link_->start());
     link_->observe({.on_there = [this](const IpcLink::Info& info) { on_there(info); },
                     .on_away = [this](const Error& error) { on_away(error); },
@@ -119,10 +114,7 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
     });
   }
 
-  SourceStatus status() const {
-    const std::lock_guard lock(mutex_);
-    return status_;
-  }
+  SourceStatus status() const { return board_.status(); }
 
  private:
   using Data = ipc::TemplateData;
@@ -296,13 +288,7 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
     store_.add(made, new_tip, now.instant);
     const std::uint32_t least = tip_ && tip_->hash == made->prev_hash ? tip_->median_time + 1 : 0;
     const auto clock_ahead = clock_.note(made->current_time, least, now);
-    {
-      const std::lock_guard lock(mutex_);
-      status_.clock_ahead = clock_ahead;
-      status_.height = made->height;
-      status_.template_at = now.instant;
-      ++status_.templates;
-    }
+    board_.note_template(made->height, clock_ahead, now.instant);
     change_status(SourceState::kReady, info_.caution);
     events_.on_template(made, new_tip);
     fetch_transactions(*made);
@@ -325,18 +311,7 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
 
   void change_status(SourceState state, std::string message) {
     if (stopped_) return;
-    {
-      const std::lock_guard lock(mutex_);
-      if (state == SourceState::kReady) {
-        status_.not_ready_since.reset();
-      } else if (!status_.not_ready_since) {
-        status_.not_ready_since = steady_now();
-      }
-      if (status_.state == state && status_.message == message) return;
-      status_.state = state;
-      status_.message = std::move(message);
-    }
-    if (events_.on_status) events_.on_status(status());
+    if (board_.change(state, std::move(message), steady_now()) && events_.on_status) events_.on_status(status());
   }
 
   const std::shared_ptr<IpcLink> link_;
@@ -363,8 +338,8 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
   NodeClock clock_;
   TemplateId last_id_ = 0;
 
+  StatusBoard board_;
   mutable std::mutex mutex_;
-  SourceStatus status_;
   CoinbaseConstraints constraints_;
   std::uint64_t constrained_ = 1;  ///< How often constraints were told, and one.
 };

@@ -20,6 +20,7 @@
 #include "template/node_clock.h"
 #include "template/node_info.h"
 #include "template/rpc_line.h"
+#include "template/status_board.h"
 #include "template/template_store.h"
 
 namespace adit::templates {
@@ -44,7 +45,7 @@ SourceState state_after(const Error& error) {
 }  // namespace
 
 // Two coroutines on one thread: refresh (which also decides whether the node is there) and long poll. The mutex guards the
-// status and the constraints.
+// constraints.
 class RpcSource::Driver {
  public:
   Driver(RpcConfig config, ledger::BlockSubmitter& blocks) : config_(std::move(config)), blocks_(blocks) {}
@@ -54,13 +55,7 @@ class RpcSource::Driver {
 
   Result<> start(SourceEvents events) {
     events_ = std::move(events);
-    {
-      // A source that was started before this one may ask already.
-      const std::lock_guard lock(mutex_);
-      status_.message = "the node at " + node_name(config_) + " has not been heard of yet";
-      status_.not_ready_since = steady_now();
-      status_.node = node_name(config_);
-    }
+    board_.start(node_name(config_), steady_now());
     spawn(refresh_loop());
     spawn(long_poll_loop());
     thread_ = std::thread([this] { context_.run(); });
@@ -86,10 +81,7 @@ class RpcSource::Driver {
 
   const TemplateStore& store() const { return store_; }
 
-  SourceStatus status() const {
-    const std::lock_guard lock(mutex_);
-    return status_;
-  }
+  SourceStatus status() const { return board_.status(); }
 
   // Whatever is under way is dropped with the context.
   void stop() {
@@ -127,9 +119,9 @@ class RpcSource::Driver {
   asio::awaitable<Result<>> refresh() {
     progress_.clear();
     if (!is_there_) ADIT_CO_CHECK(co_await look_at_node());
-    const std::uint64_t published_before = status_.templates;
+    const std::uint64_t published_before = board_.templates();
     ADIT_CO_TRY(NodeTemplate found, co_await block_template("", *refresh_line_));
-    const bool overtaken = status_.templates != published_before && found.block_template.prev_hash != prev_hash_;
+    const bool overtaken = board_.templates() != published_before && found.block_template.prev_hash != prev_hash_;
     if (overtaken) {
       // The long poll was answered meanwhile, with another tip. Which is the newer only a further call can tell.
       refresh_due_ = steady_now();
@@ -235,13 +227,7 @@ class RpcSource::Driver {
     const auto clock_ahead = clock_.note(found.node_time, made->min_ntime, now);
     std::string caution = found.signet_challenge ? signet_caution(*found.signet_challenge) : "";
     if (caution.empty()) caution = caution_;
-    {
-      const std::lock_guard lock(mutex_);
-      status_.clock_ahead = clock_ahead;
-      status_.height = made->height;
-      status_.template_at = now.instant;
-      ++status_.templates;
-    }
+    board_.note_template(made->height, clock_ahead, now.instant);
     store_.add(made, new_tip, now.instant);
     change_status(SourceState::kReady, std::move(caution));
     events_.on_template(std::move(made), new_tip);
@@ -259,18 +245,7 @@ class RpcSource::Driver {
   }
 
   void change_status(SourceState state, std::string message) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (state == SourceState::kReady) {
-        status_.not_ready_since.reset();
-      } else if (!status_.not_ready_since) {
-        status_.not_ready_since = steady_now();
-      }
-      if (status_.state == state && status_.message == message) return;
-      status_.state = state;
-      status_.message = std::move(message);
-    }
-    if (events_.on_status) events_.on_status(status());
+    if (board_.change(state, std::move(message), steady_now()) && events_.on_status) events_.on_status(status());
   }
 
   const RpcConfig config_;
@@ -292,8 +267,8 @@ class RpcSource::Driver {
   std::optional<std::pair<Hash256, std::uint32_t>> tip_time_;  ///< A block and its header's time.
   TemplateId last_id_ = 0;
 
+  StatusBoard board_;
   mutable std::mutex mutex_;
-  SourceStatus status_;  ///< Written by the thread alone, so the thread reads it without the mutex.
   CoinbaseConstraints constraints_;
 
   asio::io_context context_{1};
