@@ -88,21 +88,33 @@ bool is_no_handshake(Spoken spoken) {
   return spoken != Spoken::kUndecided && spoken != Spoken::kText && spoken != Spoken::kBytes;
 }
 
+namespace {
+
+/// What holds at every port.
+std::string_view advice_anywhere(Spoken spoken) {
+  switch (spoken) {
+    case Spoken::kHttp:
+      return "this is no web address; the monitor has its own port";
+    case Spoken::kProxyV1:
+    case Spoken::kProxyV2:
+      return "let the proxy send no such header: this port does not take it";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
 std::string_view advice_at_sv2_port(Spoken spoken) {
   switch (spoken) {
     case Spoken::kSv1:
       return "let it connect to the port of a translator instead";
     case Spoken::kTls:
       return "connect without TLS: Stratum V2 has its own encryption";
-    case Spoken::kHttp:
-      return "this is no web address; the monitor has its own port";
-    case Spoken::kProxyV1:
-    case Spoken::kProxyV2:
-      return "let the proxy send no such header: this port does not take it";
     case Spoken::kPlainSv2:
       return "configure the pool's authority key there, which turns encryption on";
     default:
-      return {};
+      return advice_anywhere(spoken);
   }
 }
 
@@ -110,16 +122,11 @@ std::string_view advice_at_sv1_port(Spoken spoken) {
   switch (spoken) {
     case Spoken::kTls:
       return "this port takes Stratum V1 without TLS";
-    case Spoken::kHttp:
-      return "this is no web address; the monitor has its own port";
-    case Spoken::kProxyV1:
-    case Spoken::kProxyV2:
-      return "let the proxy send no such header: this port does not take it";
     case Spoken::kPlainSv2:
     case Spoken::kBytes:
       return "if it is a Stratum V2 miner, let it connect to the pool's port: this one takes Stratum V1";
     default:
-      return {};
+      return advice_anywhere(spoken);
   }
 }
 
