@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <set>
 
 #include "base/fd.h"
@@ -194,16 +194,12 @@ TEST(BlockJournal, ABlockThatCannotBeWrittenIsNotPendingAndCanBeTriedAgain) {
 }
 
 TEST(BlockJournal, TheFirstBlocksNeedNoDescriptor) {
-  ADIT_NEEDS_NO_DESCRIPTORS();
+  ADIT_TAKES_EVERY_DESCRIPTOR();
   const TemporaryFolder folder;
   auto journal = open(folder);
   ASSERT_TRUE(journal);
   std::vector<Fd> taken;
-  rlimit limit{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
-  rlimit few = limit;
-  few.rlim_cur = 256;
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::optional<FewDescriptors> few(std::in_place, 256);
   do {
     taken.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   } while (taken.back().ok());
@@ -217,7 +213,7 @@ TEST(BlockJournal, TheFirstBlocksNeedNoDescriptor) {
   const bool can_refill = journal->refill_spares();
   const bool beyond = journal->add(block_number(99)).has_value();
   taken.clear();
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  few.reset();
   EXPECT_EQ(added, std::vector<bool>(BlockJournal::kSpareFiles, true));
   EXPECT_FALSE(can_refill);
   EXPECT_FALSE(beyond);

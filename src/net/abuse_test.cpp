@@ -1,4 +1,6 @@
 // The transport over real loopback sockets: abusive peers, and a healthy one beside each.
+#include <optional>
+
 #include "base/eventually_testing.h"
 #include "base/no_descriptors_testing.h"
 #include "log/log_testing.h"
@@ -202,21 +204,14 @@ TEST_F(Net, AFloodAboveTheBoundIsRefusedAndTheHealthyPeerGoesOn) {
 }
 
 TEST_F(Net, WithoutFreeDescriptorsTheListenerPausesAndGoesOnAfterwards) {
-  ADIT_NEEDS_NO_DESCRIPTORS();
+  ADIT_TAKES_EVERY_DESCRIPTOR();
   log::test::Captured log;
   EchoServer server(shards_);
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   RawPeer waiting(server.port(), false);
-  const int next_free = ::dup(0);
-  ASSERT_GE(next_free, 0);
-  ::close(next_free);
-  rlimit none = before;
-  none.rlim_cur = static_cast<rlim_t>(next_free);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  std::optional<FewDescriptors> none(std::in_place);
   waiting.connect();
   EXPECT_TRUE(eventually([&] { return server.listener().failed_accepts() > 2; }));
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  none.reset();
   EXPECT_EQ(healthy(shards_[0], server.url()), "");
   const auto lines = log.lines("net.accept_failed");
   ASSERT_EQ(lines.size(), 1u) << "each failure was logged, or none";

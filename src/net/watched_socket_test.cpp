@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -526,19 +525,12 @@ TEST_F(WatchedSocketTest, ALoopThatEndsDestroysWhoStillWaits) {
 }
 
 TEST_F(WatchedSocketTest, ALoopThatIsPreparedNeedsNoDescriptorToWatch) {
-  ADIT_NEEDS_NO_DESCRIPTORS();
+  ADIT_TAKES_EVERY_DESCRIPTOR();
   WatchedSocket::prepare(*context_);
   auto [here, there] = connected();
   asio::io_context late(1);
   const asio::steady_timer of_late(late);  // It makes what Asio itself needs.
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  const int next_free = ::dup(0);
-  ASSERT_GE(next_free, 0);
-  ::close(next_free);
-  rlimit none = before;
-  none.rlim_cur = static_cast<rlim_t>(next_free);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  std::optional<FewDescriptors> none(std::in_place);
   std::optional<WatchedSocket> socket(std::in_place, *context_, here);
   const auto outcome = begin(socket->wait_readable());
   there.write("x");
@@ -549,7 +541,7 @@ TEST_F(WatchedSocketTest, ALoopThatIsPreparedNeedsNoDescriptorToWatch) {
   } catch (const boost::system::system_error& error) {
     refused = error.code() == boost::system::errc::too_many_files_open;
   }
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  none.reset();
   EXPECT_TRUE(came);
   EXPECT_TRUE(refused);
 

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
 #include <fstream>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -719,7 +719,7 @@ TEST_F(Rpc, AConnectionThatTheNodeClosedIsOpenedAgainBeforeABlockNeedsIt) {
 
 // Strangers have taken every descriptor, and take each that becomes free: blocks still reach disk and node.
 TEST_F(Rpc, WithoutAnyDescriptorLeftBlocksReachDiskAndNode) {
-  ADIT_NEEDS_NO_DESCRIPTORS();
+  ADIT_TAKES_EVERY_DESCRIPTOR();
   TestNode node;
   BitcoinNodes source(of(config(node.port())));
   ASSERT_TRUE(source.start(sink.events()));
@@ -731,11 +731,7 @@ TEST_F(Rpc, WithoutAnyDescriptorLeftBlocksReachDiskAndNode) {
     return test::rpc_error(request.id, -1, "not now");
   });
 
-  rlimit limit{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
-  rlimit few = limit;
-  few.rlim_cur = 128;
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::optional<FewDescriptors> few(std::in_place, 128);
   std::atomic<bool> strangers{true};
   std::atomic<bool> full{false};
   std::thread flood([&] {
@@ -759,7 +755,7 @@ TEST_F(Rpc, WithoutAnyDescriptorLeftBlocksReachDiskAndNode) {
   const bool answered = wait_for_results(1);
   strangers = false;
   flood.join();
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  few.reset();
   EXPECT_TRUE(submitted);
   EXPECT_TRUE(kept) << "on disk";
   EXPECT_TRUE(no_result);

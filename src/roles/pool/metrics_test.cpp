@@ -13,8 +13,7 @@
 
 #include "base/eventually_testing.h"
 #include "base/temporary_folder_testing.h"
-#include "monitor/exposition.h"
-#include "monitor/prometheus_testing.h"
+#include "monitor/exposition_testing.h"
 #include "net/dial.h"
 #include "net/shard_testing.h"
 #include "roles/pool/config.h"
@@ -29,19 +28,10 @@ namespace {
 using namespace std::chrono_literals;
 using monitor::Readiness;
 using monitor::test::PrometheusText;
+using monitor::test::text_of;
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using State = templates::SourceStatus::State;
-
-PrometheusText text_of(const monitor::Snapshot& snapshot) {
-  EXPECT_THAT(snapshot.families.defects(), IsEmpty());
-  monitor::Exposition exposition;
-  exposition.update(snapshot, Instant{});
-  PrometheusText text(exposition.text(0, {}));
-  EXPECT_EQ(text.problem(), "");
-  return text;
-}
 
 TEST(PoolFromConfig, AnEmbedderHasAPoolAndItsMetricsFromATextAlone) {
   auto loaded = parse_config(R"t(

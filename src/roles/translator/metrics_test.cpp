@@ -10,8 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "monitor/exposition.h"
-#include "monitor/prometheus_testing.h"
+#include "monitor/exposition_testing.h"
 #include "roles/translator/config.h"
 #include "roles/translator/from_config.h"
 #include "roles/translator/test_support.h"
@@ -23,17 +22,8 @@ using namespace std::chrono_literals;
 using namespace test;
 using monitor::Readiness;
 using monitor::test::PrometheusText;
+using monitor::test::text_of;
 using testing::HasSubstr;
-using testing::IsEmpty;
-
-PrometheusText text_of(const monitor::Snapshot& snapshot) {
-  EXPECT_THAT(snapshot.families.defects(), IsEmpty());
-  monitor::Exposition exposition;
-  exposition.update(snapshot, Instant{});
-  PrometheusText text(exposition.text(0, {}));
-  EXPECT_EQ(text.problem(), "");
-  return text;
-}
 
 config::Loaded<TranslatorConfig> config_for(const net::Peer& pool, std::string_view more) {
   return parse_config(R"t(
