@@ -82,6 +82,9 @@ check_house() {
   found=$({ grep -rnE '#include <(capnp|kj)/' "$ROOT/src" --include=*.h --include=*.cpp | grep -v "^$ROOT/src/ipc/"
     grep -nE '#include <(capnp|kj)/|\.capnp\.h"' "$ROOT"/src/ipc/{node,error,socket,inbox,mock_node_testing,client_testing}.h; } || true)
   [ -z "$found" ] || { say "lint: Cap'n Proto outside src/ipc:"; echo "$found" >&2; bad=1; }
+  # Text is shown by base/text.h's in_quotes: a call of `quoted` finds std::quoted too where a header includes <iomanip>.
+  found=$(sources h cpp | xargs -0 grep -nE '(^|[^_a-zA-Z:])quoted\(' || true)
+  [ -z "$found" ] || { say "lint: a function named quoted, which std::quoted makes ambiguous:"; echo "$found" >&2; bad=1; }
   # One place each.
   found=$(grep -rlE '(frame\.as|decode)<wire::RequestExtensions>' "$ROOT/src" --include=*.cpp | grep -v _test | wc -l)
   [ "$found" -eq 1 ] || { say "lint: RequestExtensions is handled in $found places"; bad=1; }

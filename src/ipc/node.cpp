@@ -32,15 +32,15 @@ constexpr Duration kRetryFullQueue = std::chrono::milliseconds(50);
 constexpr Duration kStopGrace = std::chrono::milliseconds(500);
 
 // What others wrote, fit for one line of a log.
-std::string quoted(std::string_view text) {
+std::string one_line(std::string_view text) {
   std::string cleaned(text.substr(0, kMaxQuoted));
   std::ranges::replace_if(cleaned, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
   return cleaned;
 }
-std::string quoted(kj::StringPtr text) { return quoted(std::string_view(text.cStr(), text.size())); }
+std::string one_line(kj::StringPtr text) { return one_line(std::string_view(text.cStr(), text.size())); }
 
 Error error_of(const kj::Exception& exception, std::string_view what) {
-  const std::string text = quoted(exception.getDescription());
+  const std::string text = one_line(exception.getDescription());
   switch (exception.getType()) {
     case kj::Exception::Type::DISCONNECTED:
       return {Errc::kLost, "the connection to the node broke during " + std::string(what)};
@@ -532,7 +532,7 @@ class Node::Core {
         (void)spare_.release();
         connection_ = kj::heap<Connection>(kj::mv(stream), limits, *this);
       } catch (const kj::Exception& exception) {
-        return lose({Errc::kSystem, "the connection to the node cannot be used: " + quoted(exception.getDescription())});
+        return lose({Errc::kSystem, "the connection to the node cannot be used: " + one_line(exception.getDescription())});
       }
       if (auto made = make_socket()) spare_ = std::move(*made);
       tasks_.add(connection_->network.onDisconnect().then([this, generation] {
@@ -566,7 +566,7 @@ class Node::Core {
           return fail(Errc::kLost,
                       "what listens at " + at + " closed the connection at once: is that a Bitcoin node, and is it running?");
         return fail(Errc::kNotANode, "what listens at " + at + " does not speak Bitcoin Core's IPC (" +
-                                         quoted(exception.getDescription()) + "): is that the node's socket?");
+                                         one_line(exception.getDescription()) + "): is that the node's socket?");
       });
       auto in_time = with_deadline(kj::mv(threads), "the first call", core_.options_.connect_deadline);
       to.calls.add(in_time.then([this, generation](Result<void>&& result) {
@@ -653,7 +653,7 @@ class Node::Core {
     } catch (const kj::Exception& exception) {
       if (has_begun) std::terminate();  // No promise of the loop's fails.
       begun.set_value(
-          fail(Errc::kSystem, "no event loop can be made for the node's IPC: " + quoted(exception.getDescription())));
+          fail(Errc::kSystem, "no event loop can be made for the node's IPC: " + one_line(exception.getDescription())));
     }
   }
 
@@ -725,8 +725,8 @@ class Node::Core {
   static Submitted read_submitted(Answer& answer) {
     Submitted read;
     read.accepted = answer.getResult();
-    read.reason = quoted(answer.getReason());
-    read.detail = quoted(answer.getDebug());
+    read.reason = one_line(answer.getReason());
+    read.detail = one_line(answer.getDebug());
     return read;
   }
 
