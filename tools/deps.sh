@@ -57,7 +57,7 @@ DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 # debian_mirror [-security]: where this machine's apt has Debian 12 or 13 from, or nothing.
 debian_mirror() {
   apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-    awk -v wanted="^(bookworm|trixie)${1:-}\$" '$2 ~ wanted { print $1; exit }'
+    awk -v wanted="^(bookworm|trixie)${1:-}\$" '$2 ~ wanted && !found++ { print $1 }'
 }
 
 # Downloads PREFIX_PACKAGES from the mirror this machine already uses and unpacks them. apt reads lists, sources and

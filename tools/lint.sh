@@ -112,21 +112,23 @@ libgtest-dev=gtest/ libgmock-dev=gmock/ libcapnp-dev=capnp/ libboost1.88-dev=boo
 
 # Nothing that is asked for goes unused: packages of libraries, what CMake looks for, crates.
 check_dependencies() {
-  local bad=0 name header manifest folder lists
+  local bad=0 name header manifest folder lists included linked
+  # Whole texts, not pipes: who reads a pipe no further than to the first match ends its writer, which then counts as failed.
+  included=$(sources h cpp | xargs -0 grep -hE '^#include')
   for name in "${BUILD_PACKAGES[@]}" "${PREFIX_PACKAGES[@]}"; do
     case $name in *-dev) ;; *) continue ;; esac
     [ "$name" != libclang-rt-19-dev ] || continue # the compiler's own: sanitizers and libFuzzer
     header=$(tr ' ' '\n' <<<"$PACKAGE_HEADERS" | awk -F= -v name="$name" '$1 == name { print $2 }')
     if [ -z "$header" ]; then say "lint: tools/deps.sh installs $name, and PACKAGE_HEADERS does not say for which header"; bad=1
-    elif ! sources h cpp | xargs -0 grep -qE "^#include [<\"]$header"; then say "lint: tools/deps.sh installs $name, and nothing includes $header"; bad=1; fi
+    elif ! grep -qE "^#include [<\"]$header" <<<"$included"; then say "lint: tools/deps.sh installs $name, and nothing includes $header"; bad=1; fi
   done
   mapfile -t lists < <(git -C "$ROOT" ls-files --cached --others --exclude-standard -- '*CMakeLists.txt' '*.cmake')
+  linked=$(cat "${lists[@]}" | grep -vE '^ *(find_package|pkg_check_modules|add_library)\(|^ *target_[a-z_]+\(adit_(boost|secp256k1) INTERFACE "')
   # PkgConfig is what pkg_check_modules stands on.
   for name in $(sed -nE 's/^ *find_package\(([A-Za-z0-9]+).*/\1::/p; s/^ *pkg_check_modules\(([A-Z0-9_]+) .*/PkgConfig::\1/p; s/^add_library\((adit_[a-z0-9_]+) INTERFACE\)/\1/p' \
     "$ROOT/cmake/Dependencies.cmake"); do
     [ "$name" != PkgConfig:: ] || continue
-    cat "${lists[@]}" | grep -vE '^ *(find_package|pkg_check_modules|add_library)\(|^ *target_[a-z_]+\(adit_(boost|secp256k1) INTERFACE "' |
-      grep -qE "(^|[^A-Za-z0-9_:])$name" || { say "lint: cmake/Dependencies.cmake finds $name, and nothing links it"; bad=1; }
+    grep -qE "(^|[^A-Za-z0-9_:])$name" <<<"$linked" || { say "lint: cmake/Dependencies.cmake finds $name, and nothing links it"; bad=1; }
   done
   for manifest in $(git -C "$ROOT" ls-files -- '*Cargo.toml'); do
     folder=$(dirname "$ROOT/$manifest")
