@@ -353,6 +353,10 @@ std::optional<net::TcpConfig> read_listen_address(Table& table, std::string_view
 
 std::optional<std::string> read_path(Table& table, std::string_view key) {
   auto path = table.text(key);
+  if (path && path->empty()) {
+    table.report(Severity::kError, key, "`" + std::string(key) + "` is empty: name the path, or leave the key out");
+    return std::nullopt;
+  }
   if (path && path->starts_with("~/")) path->replace(0, 1, home_folder());
   return path;
 }

@@ -69,7 +69,7 @@ std::vector<UpstreamSettings> read_upstreams(Table& root);
 /// "host:port" of `key`, where port 0 is the system's choice; reported if it is none.
 std::optional<net::TcpConfig> read_listen_address(Table& table, std::string_view key);
 
-/// A file or folder name; "~/" at its start is the home folder.
+/// A file or folder name, reported if it is empty; "~/" at its start is the home folder.
 std::optional<std::string> read_path(Table& table, std::string_view key);
 
 /// $HOME, else the current folder.

@@ -366,7 +366,7 @@ config::Loaded<PoolConfig> read(config::Document document) {
     root.report(Severity::kError, "pool_signature", "`pool_signature` must be at most 40 bytes without control characters");
   }
   out.shares_per_minute = static_cast<float>(root.number("shares_per_minute", 0.01, 6000).value_or(6));
-  out.min_difficulty = root.number("min_difficulty", 0x1p-32, 0x1p64).value_or(channels::kDefaultMinDifficulty);
+  out.min_difficulty = root.number("min_difficulty", 1e-12, 0x1p64).value_or(channels::kDefaultMinDifficulty);
   out.share_batch_size = root.integer<std::uint32_t>("share_batch_size", 1, 10000).value_or(10);
   out.server_id = root.integer<std::uint8_t>("server_id").value_or(0);
   // 0 is the default, as in SRI.

@@ -109,6 +109,15 @@ TEST(PoolConfig, TheLeastDifficultyHasAKeyAndADefaultThatTheWeakestMinerMeets) {
               ElementsAre(StartsWith("pool.toml:1: `min_difficulty` must be a number from ")));
 }
 
+TEST(PoolConfig, AnEmptyPathIsRefused) {
+  EXPECT_THAT(texts(load(with("authority_secret_key_file", "authority_secret_key_file = \"\"")), Severity::kError),
+              ElementsAre("pool.toml:2: `authority_secret_key_file` is empty: name the path, or leave the key out"));
+  EXPECT_THAT(texts(load("data_dir = \"\"\n" + std::string(kSmallest)), Severity::kError),
+              ElementsAre(HasSubstr("`data_dir` is empty")));
+  EXPECT_THAT(texts(load("log_file = \"\"\n" + std::string(kSmallest)), Severity::kError),
+              ElementsAre(HasSubstr("`log_file` is empty")));
+}
+
 TEST(PoolConfig, NamesEveryKeyThatIsMissing) {
   EXPECT_THAT(texts(load(""), Severity::kError),
               ElementsAre(HasSubstr("missing key `template_provider_type`"), HasSubstr("missing key `coinbase_reward_script`"),
