@@ -54,6 +54,61 @@ class Hold : public SessionTest {
   std::array<std::uint8_t, channels::kRollableExtranonceSize> extranonce_{};
 };
 
+// Work that is not worth mining on.
+
+TEST_F(Hold, WithoutWorkNoChannelIsOpenedAndNobodyIsChargedForIt) {
+  Peer peer(options(), shard_, now_);
+  peer.set_up();
+  const auto id = open_standard_on(peer);
+  shard_.refuse_opens(true);
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(refusal(peer, open_extended()), "no-work");
+  EXPECT_EQ(shard_.counters().opens_refused[static_cast<std::size_t>(OpenRefusal::kNoWork)], 1000u);
+  EXPECT_EQ(shard_.counters().sessions_cut_off, 0u);
+  ASSERT_TRUE(peer.send(standard_share(peer, id, 1)));
+  EXPECT_EQ(shard_.counters().shares_accepted, 1u) << "the channel that is open goes on";
+  shard_.refuse_opens(false);
+  EXPECT_EQ(refusal(peer, open_extended()), "");
+}
+
+TEST_F(Hold, WithoutWorkSessionsLoseTheirChannelsOneSessionAfterTheOtherAndNoShare) {
+  Peer first(options(), shard_, now_);
+  Peer idle(options(), shard_, now_);
+  Peer second(options(), shard_, now_);
+  for (Peer* peer : {&first, &idle, &second}) peer->set_up();
+  std::vector<std::uint32_t> ids;
+  for (int i = 0; i < 3; ++i) ids.push_back(open_standard_on(first));
+  (void)open_standard_on(second);
+  ASSERT_TRUE(first.send(standard_share(first, ids[1], 1)));
+  EXPECT_TRUE(first.answers().empty()) << "its batch of two is not full";
+
+  EXPECT_EQ(shard_.close_channels(0, "no-work", now_), 0u);
+  EXPECT_EQ(shard_.close_channels(1, "no-work", now_), 3u) << "a session as a whole";
+  ASSERT_EQ(events_.answers.size(), 1u);
+  std::vector<std::uint32_t> closed;
+  std::uint32_t acknowledged = 0;
+  for (const wire::FrameView& frame : events_.answers[&first.session()]) {
+    if (const auto success = frame.as<wire::SubmitSharesSuccess>()) {
+      EXPECT_EQ(success->channel_id, ids[1]);
+      EXPECT_TRUE(closed.size() < 2) << "a share is acknowledged before its channel is closed";
+      acknowledged += success->new_submits_accepted_count;
+    }
+    if (const auto close = frame.as<wire::CloseChannel>()) {
+      EXPECT_EQ(close->reason_code.view(), "no-work");
+      closed.push_back(close->channel_id);
+    }
+  }
+  EXPECT_EQ(closed, ids);
+  EXPECT_EQ(acknowledged, 1u);
+  EXPECT_TRUE(first.session().channels().empty());
+  EXPECT_EQ(shard_.counters().standard_channels, 1u);
+  EXPECT_EQ(shard_.close_channels(100, "no-work", now_), 1u);
+  EXPECT_EQ(shard_.close_channels(100, "no-work", now_), 0u);
+  EXPECT_EQ(shard_.counters().channels_closed, 4u);
+  // Whoever stays may open again when there is work.
+  ASSERT_TRUE(first.send(open_standard()));
+  EXPECT_GT(first.answer<wire::OpenStandardMiningChannelSuccess>().channel_id, ids[2]);
+}
+
 // Least difficulty.
 
 TEST_F(Hold, ANerdMinerAndAProxyWithoutMinersHaveTheirFirstShareWithinSeconds) {
@@ -137,7 +192,7 @@ TEST_F(Hold, ARefusedChannelIsCountedByItsCodeAndToldWithItsIdentity) {
   EXPECT_THAT(events_.refused,
               ElementsAre(Pair(OpenRefusal::kHashRate, "miner.1"), Pair(OpenRefusal::kUserIdentity, "sri/solo/x"),
                           Pair(OpenRefusal::kCapacity, "miner.2"), Pair(OpenRefusal::kCapacity, "miner.2")));
-  EXPECT_THAT(shard_.counters().opens_refused, ElementsAre(0, 0, 2, 0, 0, 1, 1));
+  EXPECT_THAT(shard_.counters().opens_refused, ElementsAre(0, 0, 2, 0, 0, 1, 1, 0));
 }
 
 // Memory.

@@ -85,7 +85,8 @@ std::string_view open_error_code(OpenRefusal refusal) {
                                                                   "min-extranonce-size-too-large",
                                                                   kMaxTargetOutOfRange,
                                                                   "invalid-user-identity",
-                                                                  kInvalidHashRate};
+                                                                  kInvalidHashRate,
+                                                                  "no-work"};
   return kCodes[static_cast<std::size_t>(refusal)];
 }
 
@@ -154,6 +155,20 @@ void ServerShard::on_block_kept(const bitcoin::Hash256& hash) {
     any = std::erase_if(session->unkept_, [&](const auto& block) { return block.hash == hash; }) != 0 || any;
   }
   if (any) release();
+}
+
+std::size_t ServerShard::close_channels(std::size_t at_least, std::string_view reason, const Now& now) {
+  std::size_t closed = 0;
+  for (ServerSession* session : sessions_) {
+    if (closed >= at_least) break;
+    out_.clear();
+    const std::size_t of_session = session->close_all(reason, now, out_);
+    if (of_session == 0) continue;
+    closed += of_session;
+    events_.on_answers(*session, out_);
+  }
+  counters_.channels_closed += closed;
+  return closed;
 }
 
 void ServerShard::release() {
@@ -262,6 +277,7 @@ std::optional<OpenRefusal> ServerSession::refuse_open(ChannelKind kind, std::str
                                                       const Now& now) {
   if (kind == ChannelKind::kExtended && standard_jobs_) return OpenRefusal::kNoExtendedChannels;
   if (kind == ChannelKind::kStandard && work_selection_) return OpenRefusal::kNoStandardChannels;
+  if (shard_.refuses_opens_) return OpenRefusal::kNoWork;
   const ServerPolicy& policy = shard_.policy_;
   const ServerCounters& counters = shard_.counters_;
   const std::uint32_t tip = shard_.jobs_.tip_job_id();
@@ -288,7 +304,8 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
     ++shard_.counters_.opens_refused[static_cast<std::size_t>(refusal)];
     shard_.events_.on_channel_refused(*this, refusal, message.user_identity);
     // Our own bounds are nobody's fault: a proxy must not be cut off for a stranger behind it who used them up.
-    return refusal == OpenRefusal::kCapacity ? Result<void>() : charge(now);
+    const bool is_ours = refusal == OpenRefusal::kCapacity || refusal == OpenRefusal::kNoWork;
+    return is_ours ? Result<void>() : charge(now);
   };
   if (const auto refusal = refuse_open(kKind, message.user_identity, message.max_target, min_extranonce_size, now)) {
     return refuse(*refusal);
@@ -559,6 +576,17 @@ void ServerSession::close_channel(Channel& channel, wire::FrameBuffer& out) {
   if (grouped()) leave_group(channel.group_id());
   if (!channel.started() && !work_selection_) --unstarted_;
   channels_.erase(channel.id());
+}
+
+std::size_t ServerSession::close_all(std::string_view reason, const Now& now, wire::FrameBuffer& out) {
+  std::vector<std::uint32_t> ids;
+  ids.reserve(channels_.size());
+  for (const Channel& channel : channels_.all()) ids.push_back(channel.id());
+  for (const std::uint32_t id : ids) {
+    close_channels(id, now, out);
+    out.push(wire::CloseChannel{.channel_id = id, .reason_code = reason});
+  }
+  return ids.size();
 }
 
 ServerSession::Group* ServerSession::find_group(std::uint32_t id) {

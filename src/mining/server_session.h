@@ -74,8 +74,9 @@ enum class OpenRefusal : std::uint8_t {
   kMaxTarget,           ///< No hash meets the target that it accepts.
   kUserIdentity,        ///< It asks for a payout that is not the pool's.
   kHashRate,            ///< It is not a finite number of at least 0.
+  kNoWork,              ///< ServerShard::refuse_opens: the role has no work that is worth mining on.
 };
-inline constexpr std::size_t kOpenRefusals = 7;
+inline constexpr std::size_t kOpenRefusals = 8;
 /// The error code of OpenMiningChannel.Error.
 std::string_view open_error_code(OpenRefusal refusal);
 
@@ -86,6 +87,7 @@ struct ServerCounters {
       shares_rejected{};                                     ///< By channels::ShareVerdict; share_error_code() names them.
   std::array<std::uint64_t, kOpenRefusals> opens_refused{};  ///< By OpenRefusal.
   std::uint64_t sessions_cut_off = 0;                        ///< Whose peer only cost.
+  std::uint64_t channels_closed = 0;                         ///< By ServerShard::close_channels.
   std::uint64_t blocks_found = 0;
   channels::Work work_sum;            ///< Of all accepted shares.
   std::size_t sessions = 0;           ///< Now.
@@ -122,8 +124,8 @@ class ServerEvents {
   /// The current job, or a part of it, is to be sent to the session's client: `frames`, valid during the call. Comes from
   /// inside ServerShard::give_jobs.
   virtual void on_job(ServerSession&, const wire::FrameBuffer& /*frames*/) {}
-  /// What waited for the ledger or for a block is to be sent to the session's client: `frames`, valid during the call. Comes
-  /// from inside ServerShard's on_durable and on_block_kept.
+  /// What waited for the ledger or for a block, or says that channels are closed, is to be sent to the session's client:
+  /// `frames`, valid during the call. Comes from inside ServerShard's on_durable, on_block_kept and close_channels.
   virtual void on_answers(ServerSession&, const wire::FrameBuffer& /*frames*/) {}
 };
 
@@ -163,6 +165,14 @@ class ServerShard {
   /// its finder is paid all the same: tells the answers that waited for it. A block of another shard: nothing.
   void on_block_kept(const bitcoin::Hash256& hash);
 
+  /// While it is true no channel is opened (OpenRefusal::kNoWork); those that are open stay.
+  void refuse_opens(bool refuse) { refuses_opens_ = refuse; }
+
+  /// Closes the channels of one session after another, all of a session's together so that its client can turn elsewhere as a
+  /// whole, until `at_least` are closed or none is left. Their shares are acknowledged as CloseChannel has it, and their
+  /// clients hear `reason`, at most 255 bytes of plain text (ServerEvents::on_answers). Returns how many were closed.
+  std::size_t close_channels(std::size_t at_least, std::string_view reason, const Now& now);
+
   [[nodiscard]] const ServerCounters& counters() const { return counters_; }
   [[nodiscard]] const channels::JobSet& jobs() const { return jobs_; }
   /// What all sources have taken.
@@ -179,6 +189,7 @@ class ServerShard {
   Sources sources_;
   std::vector<ServerSession*> sessions_;
   bool job_is_new_ = false;
+  bool refuses_opens_ = false;
   std::deque<std::shared_ptr<Source>> round_;  ///< With sessions that wait for a job, in the order of their turns.
   /// Tells what is due of every session that waits.
   void release();
@@ -295,6 +306,8 @@ class ServerSession : public session::ProtocolServer {
   /// False: there is neither such a channel nor such a group with members.
   bool close_channels(std::uint32_t channel_id, const Now& now, wire::FrameBuffer& out);
   void close_channel(channels::Channel& channel, wire::FrameBuffer& out);
+  /// Closes every channel and says so; returns how many there were.
+  std::size_t close_all(std::string_view reason, const Now& now, wire::FrameBuffer& out);
   void count_channel(const channels::Channel& channel, int by);
   /// Counts what waits as memory.
   void hold_answers();

@@ -23,6 +23,7 @@ void add(ServerCounters& sum, const ServerCounters& part) {
   for (std::size_t i = 0; i < sum.shares_rejected.size(); ++i) sum.shares_rejected[i] += part.shares_rejected[i];
   for (std::size_t i = 0; i < sum.opens_refused.size(); ++i) sum.opens_refused[i] += part.opens_refused[i];
   sum.sessions_cut_off += part.sessions_cut_off;
+  sum.channels_closed += part.channels_closed;
   sum.blocks_found += part.blocks_found;
   sum.work_sum += part.work_sum;
   sum.sessions += part.sessions;

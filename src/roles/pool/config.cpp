@@ -334,6 +334,17 @@ void read_jds(Table& root) {
   (void)jds->integers<std::uint16_t>("required_extensions");
 }
 
+std::chrono::seconds read_stale_work(Table& root) {
+  // A node that restarts is away for longer than a few seconds.
+  constexpr std::uint32_t kLeast = 10;
+  const auto seconds = root.integer<std::uint32_t>("stale_work_secs", 0, 86'400).value_or(300);
+  if (seconds != 0 && seconds < kLeast) {
+    root.report(Severity::kError, "stale_work_secs",
+                "`stale_work_secs` must be 10 to 86400, as nodes restart, or 0: miners are never sent away for want of work");
+  }
+  return std::chrono::seconds(seconds);
+}
+
 bool is_plain_text(std::string_view text) {
   return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
@@ -371,6 +382,7 @@ config::Loaded<PoolConfig> read(config::Document document) {
   out.server_id = root.integer<std::uint8_t>("server_id").value_or(0);
   // 0 is the default, as in SRI.
   if (const auto jobs = root.integer<std::uint32_t>("max_past_jobs", 0, 1000); jobs && *jobs != 0) out.max_past_jobs = *jobs;
+  out.stale_work = read_stale_work(root);
   out.threads = root.integer<unsigned>("threads", 0, 256).value_or(0);
   out.data_dir = config::read_path(root, "data_dir").value_or(config::default_data_dir("pool"));
   out.log_file = config::read_path(root, "log_file").value_or("");

@@ -86,6 +86,8 @@ struct PoolConfig {
   std::vector<std::uint16_t> supported_extensions;  ///< That a peer may ask for: 0x0001 (always there) and 0x0002.
   std::vector<std::uint16_t> required_extensions;   ///< That a peer must ask for before it opens a channel; supported ones.
 
+  std::chrono::seconds stale_work{300};  ///< Without templates for so long the pool lets go of its miners; 0: never.
+
   unsigned threads = 0;  ///< Shards; 0: one for each CPU.
   std::string data_dir;  ///< Where found blocks are kept until the node has answered.
   std::string log_file;  ///< Empty: standard error only.

@@ -118,6 +118,14 @@ TEST(PoolConfig, AnEmptyPathIsRefused) {
               ElementsAre(HasSubstr("`log_file` is empty")));
 }
 
+TEST(PoolConfig, WorkIsStaleAfterMinutesUnlessItIsSaidOtherwise) {
+  EXPECT_EQ(load(kSmallest).config.stale_work, std::chrono::minutes(5));
+  EXPECT_EQ(load("stale_work_secs = 20\n" + std::string(kSmallest)).config.stale_work, std::chrono::seconds(20));
+  EXPECT_EQ(load("stale_work_secs = 0\n" + std::string(kSmallest)).config.stale_work, std::chrono::seconds(0));
+  EXPECT_THAT(texts(load("stale_work_secs = 9\n" + std::string(kSmallest)), Severity::kError),
+              ElementsAre(StartsWith("pool.toml:1: `stale_work_secs` must be 10 to 86400, as nodes restart, or 0:")));
+}
+
 TEST(PoolConfig, NamesEveryKeyThatIsMissing) {
   EXPECT_THAT(texts(load(""), Severity::kError),
               ElementsAre(HasSubstr("missing key `template_provider_type`"), HasSubstr("missing key `coinbase_reward_script`"),

@@ -91,6 +91,7 @@ ServerOptions server_options(const PoolConfig& config, const noise::AuthorityKey
   options.jobs.pool_signature = config.pool_signature;
   options.server_id = config.server_id;
   options.max_past_jobs = config.max_past_jobs;
+  options.stale_work.after = config.stale_work;
   return options;
 }
 

@@ -75,6 +75,10 @@ void add_families(Families& out, const ServerStats& stats) {
     channels_refused.add(as_double(stats.pool.opens_refused[i]),
                          {{"error_code", std::string(mining::open_error_code(static_cast<mining::OpenRefusal>(i)))}});
   }
+  out.gauge("adit_work_stale", "1 while there have been no templates for so long that miners are sent away, else 0")
+      .add(stats.work_is_stale ? 1 : 0);
+  out.counter("adit_channels_closed_without_work_total", "Channels that were closed because there was no work")
+      .add(as_double(stats.pool.channels_closed));
   out.counter("adit_sessions_cut_off_total", "Sessions ended because their peer only cost")
       .add(as_double(stats.pool.sessions_cut_off));
   add_nodes(out, stats.source);
@@ -148,7 +152,7 @@ monitor::Snapshot Metrics::snapshot() {
   return out;
 }
 
-monitor::Health health_of(const templates::SourceStatus& source, Instant now) {
+monitor::Health health_of(const templates::SourceStatus& source, Instant now, bool work_is_stale) {
   using State = templates::SourceStatus::State;
   using monitor::Readiness;
   monitor::Health health{.message = source.message};
@@ -163,14 +167,18 @@ monitor::Health health_of(const templates::SourceStatus& source, Instant now) {
                                                            : Readiness::kStarting;
   if (health.message.empty()) health.message = "no template has come yet";
   // Not how old it is, which the work's age says: a sentence that changes each second would be an event each second.
-  if (source.template_at && begun) health.message += "; miners go on with the last template";
+  if (work_is_stale) {
+    health.message += "; no channel is opened and those that are open are closed, so that miners turn to their next pool";
+  } else if (source.template_at && begun) {
+    health.message += "; miners go on with the last template";
+  }
   return health;
 }
 
 monitor::Health Metrics::health() {
   const ServerStats stats = look();
   if (stats.silent_shards != 0) return monitor::health_of_silent_shards(stats.silent_shards);
-  return health_of(stats.source, now_from_system().instant);
+  return health_of(stats.source, now_from_system().instant, stats.work_is_stale);
 }
 
 void log_stats(log::Level level, const ServerStats& stats) {

@@ -32,8 +32,8 @@ class Metrics final : public monitor::Role {
   monitor::MeasuredRate measured_;
 };
 
-/// The verdict, at `now`, on a pool whose source of templates is in that state.
-monitor::Health health_of(const templates::SourceStatus& source, Instant now);
+/// The verdict, at `now`, on a pool whose source of templates is in that state. `work_is_stale`: ServerStats::work_is_stale.
+monitor::Health health_of(const templates::SourceStatus& source, Instant now, bool work_is_stale = false);
 
 /// Logs the event pool.stats.
 void log_stats(log::Level level, const ServerStats& stats);

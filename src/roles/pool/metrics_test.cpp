@@ -119,6 +119,13 @@ TEST(PoolHealth, IsTheSourcesWithItsSentence) {
   EXPECT_EQ(health(State::kWaiting, "nothing listens at 127.0.0.1:1", 91s).message, away.message)
       << "a sentence that changes with time would be an event each second";
   EXPECT_EQ(health(State::kMisconfigured, "wrong password", 1s).readiness, Readiness::kMisconfigured);
+  templates::SourceStatus gone;
+  gone.state = State::kWaiting;
+  gone.message = "nothing listens";
+  gone.template_at = now - 1h;
+  EXPECT_EQ(health_of(gone, now, true).readiness, Readiness::kNodeAway);
+  EXPECT_EQ(health_of(gone, now, true).message,
+            "nothing listens; no channel is opened and those that are open are closed, so that miners turn to their next pool");
 }
 
 // audit.md M3: three seconds after the node was killed the pool said "ok".

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <random>
 #include <ranges>
+#include <string>
 #include <utility>
 
 #include "base/hex.h"
@@ -52,6 +53,21 @@ std::optional<std::array<std::uint8_t, 32>> endpoint_id_of(const ServerOptions& 
   return id;
 }
 
+/// Whether there is work that is worth mining on.
+struct Work {
+  std::optional<Instant> lost_since;  ///< Absent: there is.
+  std::string unusable;               ///< Why no job can be made of the newest template; mostly empty.
+};
+
+/// The source's status, or what keeps its templates from use.
+templates::SourceStatus status_with(templates::SourceStatus status, const std::string& unusable) {
+  if (status.state == templates::SourceState::kReady && !unusable.empty()) {
+    status.state = templates::SourceState::kMisconfigured;
+    status.message = "no job can be made of the node's templates: " + unusable;
+  }
+  return status;
+}
+
 }  // namespace
 
 /// Shared by the server, its parts, and what was posted for them.
@@ -77,11 +93,29 @@ struct PoolServer::Core {
     return host;
   }
 
+  /// On the source's thread: a template came of which a job could be made, or not, and why.
+  void on_templates(const Result<channels::JobPtr>& job, Instant now) {
+    source_ready = true;
+    judge_work(now, job ? "" : job.error().message());
+  }
+
+  /// On the source's thread.
+  void on_status(const templates::SourceStatus& status, Instant now) {
+    source_ready = status.state == templates::SourceState::kReady;
+    judge_work(status.not_ready_since.value_or(now), work.unusable);
+  }
+
+  /// Tells every part when that changes.
+  void judge_work(Instant since, std::string unusable);
+
   templates::TemplateSource& source;
   const ServerOptions options;
   const session::ServerOptions serving;
   net::Admission admission;
-  channels::JobFactory factory;  ///< On the source's thread.
+  channels::JobFactory factory;                   ///< On the source's thread.
+  bool source_ready = false;                      ///< Likewise.
+  Work work;                                      ///< Likewise.
+  std::atomic<std::uint64_t> channels_closed{0};  ///< Since the work became stale.
   std::unique_ptr<net::TcpListener> listener;
   std::atomic<std::uint64_t> jobs{0};
   std::atomic<std::uint32_t> connections{0};  ///< So far.
@@ -102,7 +136,8 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
                  .shard = static_cast<std::uint16_t>(shard.index()),
                  .first_index = std::random_device{}()},
                 *this, core->options.max_past_jobs),
-        host_(*this, std::move(host), core->admission, endpoint_id_of(core->options), *this) {}
+        host_(*this, std::move(host), core->admission, endpoint_id_of(core->options), *this),
+        watch_(core->options.stale_work) {}
 
   /// `place`: a carrier that asks admission itself has one already.
   void take(net::Link link, net::IrohCarrier::Place place = nullptr) {
@@ -133,6 +168,21 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
 
   [[nodiscard]] Totals counters() const { return {mining_.counters(), host_.counters()}; }
 
+  void on_work(const Work& work) {
+    unusable_ = work.unusable;
+    if (work.lost_since) return watch_.lost(*work.lost_since);
+    const auto away = watch_.back(now_from_system().instant);
+    if (!away || !is_first()) return;
+    log::info("pool.work_back", {{"seconds", std::chrono::floor<std::chrono::seconds>(*away).count()},
+                                 {"channels_closed", core_->channels_closed.exchange(0)}});
+  }
+
+  struct Answer : Totals {
+    std::string unusable;
+    bool work_is_stale = false;
+  };
+  [[nodiscard]] Answer answer() const { return {counters(), unusable_, work_is_stale_}; }
+
  private:
   /// One connection that is set up, in the part's list as long as it lives.
   struct Session final : mining::ServerSession {
@@ -157,9 +207,11 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   };
 
   void begin() override {
+    watch_.lost(now_from_system().instant);  // Until the first template.
     ticker_.emplace(shard(), core_->options.tick, [this] {
       host_.tick();
       refusals_.tick();
+      look_at_work(now_from_system());
     });
   }
   void drain(const session::ShutdownBehavior& behavior) override {
@@ -171,6 +223,32 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   std::unique_ptr<session::ProtocolServer> serve(const session::AcceptedSetup& setup,
                                                  net::HostedConnection& connection) override {
     return std::make_unique<Session>(*this, connection, setup.flags);
+  }
+
+  /// One part tells of what concerns them all.
+  [[nodiscard]] bool is_first() const { return shard().index() == 0; }
+
+  /// Lets go of the miners while there has been no work for long.
+  void look_at_work(const Now& now) {
+    const auto [stale_since, just_now] = watch_.look(now.instant);
+    work_is_stale_ = stale_since.has_value();
+    mining_.refuse_opens(work_is_stale_);
+    if (!stale_since) return;
+    if (just_now && is_first()) tell_of_stale_work();
+    const auto& counters = mining_.counters();
+    const std::size_t open = counters.standard_channels + counters.extended_channels;
+    const std::size_t due = watch_.to_close(open, *stale_since, now.instant, core_->options.tick);
+    core_->channels_closed += mining_.close_channels(due, "no-work", now);
+  }
+
+  void tell_of_stale_work() const {
+    const auto& policy = core_->options.stale_work;
+    log::error("pool.work_stale",
+               {{"seconds", std::chrono::floor<std::chrono::seconds>(policy.after).count()},
+                {"message", status_with(core_->source.status(), unusable_).message +
+                                "; until templates come, no channel is opened, and those that are open are closed within " +
+                                std::to_string(std::chrono::ceil<std::chrono::seconds>(policy.spread).count()) +
+                                " s, so that miners turn to their next pool"}});
   }
 
   /// One slice at a time, with whatever else there is to do on this shard between them.
@@ -219,8 +297,23 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   net::FrameHost host_;
   std::optional<net::Ticker> ticker_;
   log::Limited refusals_{"pool.more_channels_refused"};
+  WorkWatch watch_;
+  std::string unusable_;  ///< As Work::unusable.
+  bool work_is_stale_ = false;
   bool giving_jobs_ = false;  ///< The next slice is posted.
 };
+
+void PoolServer::Core::judge_work(Instant since, std::string unusable) {
+  const bool has_work = source_ready && unusable.empty();
+  if (has_work != work.lost_since.has_value() && unusable == work.unusable) return;
+  work.unusable = std::move(unusable);
+  if (has_work) {
+    work.lost_since.reset();
+  } else if (!work.lost_since) {
+    work.lost_since = since;
+  }
+  service.post([now = work](Part& part) { part.on_work(now); });
+}
 
 PoolServer::PoolServer(net::Shards& shards, templates::TemplateSource& source, ServerOptions options)
     : core_(std::make_shared<Core>(shards, source, std::move(options))) {}
@@ -265,7 +358,9 @@ Result<void> PoolServer::start() {
   events.on_template = [weak = std::weak_ptr(core_)](templates::TemplatePtr block_template, bool) {
     const auto alive = weak.lock();
     if (!alive) return;
-    auto job = alive->factory.make(std::move(block_template), now_from_system().unix_time);
+    const Now now = now_from_system();
+    auto job = alive->factory.make(std::move(block_template), now.unix_time);
+    alive->on_templates(job, now.instant);
     if (!job) return log::error("pool.template_unusable", {{"message", job.error().message()}});
     ++alive->jobs;
     alive->service.post([job = *job](Part& part) { part.set_job(job); });
@@ -282,11 +377,13 @@ Result<void> PoolServer::start() {
                 {"reason", result.reason},
                 {"node", result.node}});
   };
-  events.on_status = [](const templates::SourceStatus& status) {
+  events.on_status = [weak = std::weak_ptr(core_)](const templates::SourceStatus& status) {
+    if (const auto alive = weak.lock()) alive->on_status(status, now_from_system().instant);
     const auto level = status.state == templates::SourceStatus::State::kMisconfigured ? log::Level::kError : log::Level::kInfo;
     log::write(level, "pool.templates",
                {{"state", templates::state_name(status.state)}, {"message", status.message}, {"height", status.height}});
   };
+  core.work.lost_since = now_from_system().instant;
   core.source.constrain(constraints_of(core.options.jobs));
   return core.source.start(std::move(events));
 }
@@ -307,17 +404,22 @@ std::string PoolServer::tcp_address() const { return core_->listener ? core_->li
 
 ServerStats PoolServer::stats() const {
   ServerStats stats;
+  std::string unusable;
   if (core_->stopped) {
     stats.add(core_->last);
   } else {
-    const auto answers = core_->service.ask([](const Part& part) { return part.counters(); });
-    for (const auto& counters : answers) stats.add(counters);
+    const auto answers = core_->service.ask([](const Part& part) { return part.answer(); });
+    for (const auto& answer : answers) {
+      stats.add(answer);
+      stats.work_is_stale = stats.work_is_stale || answer.work_is_stale;
+      if (unusable.empty()) unusable = answer.unusable;
+    }
     stats.silent_shards = core_->service.shards().size() - answers.size();
   }
   stats.admission = core_->admission.counts();
   if (core_->listener) stats.failed_accepts = core_->listener->failed_accepts();
   stats.jobs = core_->jobs;
-  stats.source = core_->source.status();
+  stats.source = status_with(core_->source.status(), unusable);
   return stats;
 }
 

@@ -21,6 +21,7 @@
 #include "net/transport_config.h"
 #include "noise/keys.h"
 #include "roles/pool/stats.h"
+#include "roles/pool/work_watch.h"
 #include "session/adit_extension.h"
 #include "session/protocols.h"
 #include "session/shutdown.h"
@@ -41,6 +42,7 @@ struct ServerOptions {
   channels::JobFactory::Config jobs;
   std::uint16_t server_id = 0;  ///< Part of every extranonce: pools on one chain that pay one script must differ in it.
   std::size_t max_past_jobs = channels::kMaxPastJobs;
+  StaleWorkPolicy stale_work;
   net::AdmissionLimits admission;
   net::HealthPolicy health;
   Duration handshake_deadline = std::chrono::seconds(10);

@@ -2,6 +2,8 @@
 #include "roles/pool/server.h"
 
 #include <future>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -55,7 +57,8 @@ class Miner {
     out_.push(wire::OpenStandardMiningChannel{
         .request_id = 1, .user_identity = std::string_view("alice.rig"), .nominal_hash_rate = 0.001f, .max_target = easiest});
     connection_->send(out_);
-    co_return co_await until([&] { return channel_ && channel_->current(); });
+    co_return co_await until(
+        [&] { return (channel_ && channel_->current()) || !open_refusal_.empty() || !closed_because_.empty(); });
   }
 
   /// Sends one share of that worth and waits for its answer, unless `answered` is false.
@@ -95,6 +98,8 @@ class Miner {
   [[nodiscard]] std::uint64_t accepted() const { return accepted_; }
   [[nodiscard]] std::uint64_t tips() const { return tips_; }
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
+  [[nodiscard]] const std::string& open_refusal() const { return open_refusal_; }
+  [[nodiscard]] const std::string& closed_because() const { return closed_because_; }
   [[nodiscard]] net::NetworkConnection& connection() { return *connection_; }
 
  private:
@@ -103,6 +108,11 @@ class Miner {
     if (frame.is<wire::SetupConnectionError>()) {
       refused_ = true;
       refusal_ = std::string(frame.as<wire::SetupConnectionError>()->error_code.view());
+    }
+    if (const auto refused = frame.as<wire::OpenMiningChannelError>()) open_refusal_ = std::string(refused->error_code.view());
+    if (const auto closed = frame.as<wire::CloseChannel>()) {
+      EXPECT_EQ(closed->channel_id, channel_->id());
+      closed_because_ = std::string(closed->reason_code.view());
     }
     if (frame.is<wire::OpenStandardMiningChannelSuccess>())
       channel_.emplace(*frame.as<wire::OpenStandardMiningChannelSuccess>());
@@ -135,6 +145,8 @@ class Miner {
   bool set_up_ = false;
   bool refused_ = false;
   std::string refusal_;
+  std::string open_refusal_;
+  std::string closed_because_;
   std::uint32_t sequence_ = 0;
   std::uint64_t accepted_ = 0;
   std::uint64_t answers_ = 0;
@@ -234,6 +246,7 @@ class Server : public testing::Test {
     return on(shards_[0], [&miner]() -> asio::awaitable<std::string> {
       if (auto problem = co_await miner.connect(); !problem.empty()) co_return problem;
       if (auto problem = co_await miner.open(); !problem.empty()) co_return problem;
+      if (!miner.open_refusal().empty()) co_return miner.open_refusal();
       co_return co_await miner.submit(channels::ShareVerdict::kAccepted);
     });
   }
@@ -313,6 +326,137 @@ TEST_F(Server, ABlocksShareIsAnsweredOnceTheBlockIsKeptOrLostForGood) {
   source.forgets = true;
   EXPECT_EQ(find_block(), "");
   server_.reset();
+}
+
+/// The embedded chain behind a node that can go away, or give templates that are of no use.
+class Fickle final : public templates::TemplateSource {
+ public:
+  Result<> start(templates::SourceEvents events) override {
+    events_ = events;
+    events.on_template = [this](templates::TemplatePtr made, bool new_tip) {
+      const std::lock_guard lock(mutex_);
+      newest_ = made;
+      events_.on_template(std::move(made), new_tip);
+    };
+    return is_silent ? Result<>() : chain_.start(std::move(events));
+  }
+  Result<> submit(templates::TemplateId id, templates::BlockSolution solution) override {
+    return chain_.submit(id, std::move(solution));
+  }
+  void constrain(templates::CoinbaseConstraints) override {}
+  void transactions(templates::TemplateId id, std::function<void(Result<Transactions>)> done) override {
+    chain_.transactions(id, std::move(done));
+  }
+  [[nodiscard]] templates::SourceStatus status() const override {
+    auto status = chain_.status();
+    const std::lock_guard lock(mutex_);
+    if (away_) status = *away_;
+    return status;
+  }
+  void stop() override { chain_.stop(); }
+
+  void go_away() {
+    const std::lock_guard lock(mutex_);
+    away_ = templates::SourceStatus{.state = templates::SourceState::kWaiting,
+                                    .message = "nothing listens at 127.0.0.1:1",
+                                    .not_ready_since = now_from_system().instant};
+    events_.on_status(*away_);
+  }
+  void come_back() {
+    const std::lock_guard lock(mutex_);
+    away_.reset();
+    events_.on_status(chain_.status());
+  }
+  void give(std::uint32_t nbits) {
+    const std::lock_guard lock(mutex_);
+    auto changed = std::make_shared<templates::Template>(*newest_);
+    changed->nbits = nbits;
+    events_.on_template(std::move(changed), true);
+  }
+
+  bool is_silent = false;  ///< It gives no template from the start.
+
+ private:
+  mutable std::mutex mutex_;  ///< One thread at a time tells of templates and of the status.
+  templates::SourceEvents events_;
+  templates::TemplatePtr newest_;
+  std::optional<templates::SourceStatus> away_;
+  templates::EmbeddedSource chain_{templates::EmbeddedSource::Options{}};
+};
+
+class StaleWork : public Server {
+ protected:
+  StaleWork() { options_.stale_work = {.after = 1500ms, .spread = 200ms}; }
+  ~StaleWork() override {
+    on(shards_[0], [this]() -> asio::awaitable<bool> {
+      miners_.clear();
+      co_return true;
+    });
+    server_.reset();  // Before its source.
+  }
+  void start() {
+    server_ = std::make_unique<PoolServer>(shards_, node_, std::move(options_));
+    ASSERT_TRUE(server_->start());
+  }
+  std::string refused_at(Miner& miner) {
+    return on(shards_[0], [&miner]() -> asio::awaitable<std::string> {
+      if (auto problem = co_await miner.connect(); !problem.empty()) co_return problem;
+      if (auto problem = co_await miner.open(); !problem.empty()) co_return problem;
+      co_return miner.open_refusal();
+    });
+  }
+  Fickle node_;
+};
+
+// audit.md M3: the pool gave out the work of a tip that was long dead, and miners never turned to their next pool.
+TEST_F(StaleWork, MinersAreSentAwayWhenTheNodeIsAwayForLongAndTakenAgainWhenItIsBack) {
+  start();
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(mine(add_miner()), "");
+  node_.go_away();
+  ASSERT_EQ(mine(add_miner()), "") << "a node that restarts sends nobody away";
+  EXPECT_FALSE(server_->stats().work_is_stale);
+  for (auto& miner : miners_) {
+    const auto heard = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+      return miner->until([&] { return !miner->closed_because().empty(); });
+    });
+    EXPECT_EQ(heard, "");
+    EXPECT_EQ(miner->closed_because(), "no-work");
+  }
+  auto stats = server_->stats();
+  EXPECT_TRUE(stats.work_is_stale);
+  EXPECT_EQ(stats.pool.channels_closed, 6u);
+  EXPECT_EQ(stats.pool.standard_channels, 0u);
+  EXPECT_EQ(stats.pool.sessions, 6u) << "the connections are theirs to end";
+  EXPECT_EQ(refused_at(add_miner()), "no-work");
+  EXPECT_EQ(server_->stats().pool.opens_refused[static_cast<std::size_t>(mining::OpenRefusal::kNoWork)], 1u);
+
+  node_.come_back();
+  EXPECT_TRUE(eventually([&] { return mine(add_miner()).empty(); }));
+  stats = server_->stats();
+  EXPECT_FALSE(stats.work_is_stale);
+  EXPECT_EQ(stats.pool.channels_closed, 6u);
+}
+
+TEST_F(StaleWork, TemplatesOfWhichNoJobCanBeMadeAreNoWork) {
+  start();
+  ASSERT_EQ(mine(add_miner()), "");
+  node_.give(0xff123456);  // No target is so high.
+  auto stats = server_->stats();
+  EXPECT_EQ(stats.source.state, templates::SourceState::kMisconfigured) << "at once";
+  EXPECT_THAT(stats.source.message, HasSubstr("no job can be made of the node's templates: "));
+  EXPECT_TRUE(eventually([&] { return server_->stats().pool.channels_closed == 1; }));
+  node_.give(0x207fffff);
+  stats = server_->stats();
+  EXPECT_EQ(stats.source.state, templates::SourceState::kReady);
+  EXPECT_FALSE(stats.work_is_stale);
+}
+
+TEST_F(StaleWork, APoolWhoseNodeNeverComesTakesNobody) {
+  node_.is_silent = true;
+  options_.stale_work.after = 1ms;
+  start();
+  EXPECT_TRUE(eventually([&] { return server_->stats().work_is_stale; }));
+  EXPECT_TRUE(eventually([&] { return refused_at(add_miner()) == "no-work"; }));
 }
 
 TEST_F(Server, BothListenersServeOnePool) {

@@ -29,7 +29,9 @@ struct ServerStats : Totals {
   net::Admission::Counts admission;
   std::uint64_t failed_accepts = 0;  ///< Over TCP, for want of descriptors or memory; they were tried again.
   std::uint64_t jobs = 0;            ///< Made from templates so far.
-  templates::SourceStatus source;    ///< Of the templates, and of the blocks handed to the chain.
+  /// Of the templates, and of the blocks handed to the chain. Misconfigured, too, while no job can be made of its templates.
+  templates::SourceStatus source;
+  bool work_is_stale = false;  ///< No channel is opened and those that are open are closed: StaleWorkPolicy.
 
   [[nodiscard]] const net::TransportCounters& over(net::Transport transport) const {
     return transports[static_cast<std::size_t>(transport)];

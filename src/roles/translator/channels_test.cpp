@@ -31,8 +31,8 @@ class ChannelRationTest : public TranslatorTest {
     return opens;
   }
   bool has_work(const TestMiner& test) { return test.miner->channel() != nullptr && !test.works.empty(); }
-  Result<void> refuse(const wire::OpenExtendedMiningChannel& open) {
-    return upstream(wire::OpenMiningChannelError{.request_id = open.request_id, .error_code = "channel-capacity-exhausted"});
+  Result<void> refuse(const wire::OpenExtendedMiningChannel& open, std::string_view code = "channel-capacity-exhausted") {
+    return upstream(wire::OpenMiningChannelError{.request_id = open.request_id, .error_code = code});
   }
 
  private:
@@ -182,7 +182,7 @@ TEST_F(ChannelRationTest, AnUpstreamWithoutAnotherChannelHasItsMinersWait) {
   EXPECT_TRUE(sent.empty()) << "nobody asks again at once";
   EXPECT_TRUE(tick(seconds(1)));
   EXPECT_EQ(sent.size(), 1u) << "one tries it";
-  EXPECT_TRUE(refuse(next<wire::OpenExtendedMiningChannel>()));
+  EXPECT_TRUE(refuse(next<wire::OpenExtendedMiningChannel>(), "no-work"));
   leave(one);
   EXPECT_TRUE(tick());
   EXPECT_TRUE(has_work(two)) << "a channel that is left goes to one that waits";

@@ -22,6 +22,8 @@ constexpr double kDeclareStep = 4;
 constexpr double kWorthDeclaring = 1.5;
 /// SV2 05 §5.3.3: the code of an upstream that has no channel left.
 constexpr std::string_view kCapacityExhausted = "channel-capacity-exhausted";
+// Ours: the pool has had no templates for minutes.
+constexpr std::string_view kNoWork = "no-work";
 /// SV2 05 §5.3.14: the code of a share that came too late for its tip.
 constexpr std::string_view kStaleShare = "stale-share";
 
@@ -374,7 +376,7 @@ Result<void> Translator::handle(const wire::OpenMiningChannelError& message) {
   drop(link);
   // An upstream that takes none of our channels is no upstream; one that takes some refuses this one.
   if (by_channel_.empty()) return fail(session::Errc::kRefused, reason);
-  if (message.error_code.view() == kCapacityExhausted) {
+  if (message.error_code.view() == kCapacityExhausted || message.error_code.view() == kNoWork) {
     // Its miner waits, as it would gain nothing by another connection.
     capacity_ = by_channel_.size() + by_request_.size();
     capacity_step_ = 1;
