@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <charconv>
 
 #include "base/base58.h"
 #include "base/hex.h"
@@ -123,8 +125,71 @@ Result<Script> script_from_base58(std::string_view address, Bytes payload, Netwo
   return fail(Errc::kBadAddress, in_quotes(address) + " is base58 text, but not an address of Bitcoin");
 }
 
+/// "[FINGERPRINT/STEP/...]" (BIP380); `text` begins with '['.
+bool is_key_origin(std::string_view text) {
+  constexpr std::size_t kFingerprint = 8;
+  std::string_view rest = text.substr(1, text.size() - 2);
+  if (!from_hex(rest.substr(0, kFingerprint)) || rest.size() < kFingerprint) return false;
+  rest.remove_prefix(kFingerprint);
+  while (!rest.empty()) {
+    if (rest[0] != '/') return false;
+    rest.remove_prefix(1);
+    const std::size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    std::uint32_t step = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, step);
+    if (error != std::errc() || end != rest.data() + digits || step > 0x7fffffff) return false;
+    rest.remove_prefix(digits);
+    if (!rest.empty() && (rest[0] == 'h' || rest[0] == 'H' || rest[0] == '\'')) rest.remove_prefix(1);
+  }
+  return true;
+}
+
+/// By BIP32's form or by that of wallets (WIF).
+bool is_private_key(std::string_view text) {
+  constexpr std::uint8_t kMainnetKey = 128;
+  constexpr std::uint8_t kTestKey = 239;
+  constexpr std::size_t kExtendedKey = 100;
+  if (text.size() > kExtendedKey && text.substr(1).starts_with("prv")) return true;
+  const auto payload = base58check_decode(text, 34);
+  return payload && payload->size() >= 33 && ((*payload)[0] == kMainnetKey || (*payload)[0] == kTestKey);
+}
+
+bool has_private_key(std::string_view descriptor) {
+  constexpr std::string_view kOfKeys = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  while (!descriptor.empty()) {
+    const std::size_t length = std::min(descriptor.find_first_not_of(kOfKeys), descriptor.size());
+    if (is_private_key(descriptor.substr(0, length))) return true;
+    descriptor.remove_prefix(std::min(length + 1, descriptor.size()));
+  }
+  return false;
+}
+
+/// A key expression without its origin. Errors: kBadAddress for what is no plain public key.
+Result<std::string_view> without_origin(std::string_view text) {
+  if (text.starts_with('[')) {
+    const std::size_t end = text.find(']');
+    if (end == std::string_view::npos || !is_key_origin(text.substr(0, end + 1))) {
+      return fail(Errc::kBadAddress, in_quotes(text) +
+                                         " begins with a bracket, but not with the origin of a key, such as "
+                                         "[d34db33f/84h/0h/0h/0/5]");
+    }
+    text.remove_prefix(end + 1);
+  }
+  if (!text.empty() && text.substr(1).starts_with("pub")) {
+    const bool many = text.find('*') != std::string_view::npos;
+    return fail(Errc::kBadAddress,
+                in_quotes(text) +
+                    (many ? " stands for many addresses, one for each index in place of `*`: choose one and give that, as "
+                            "addr(ADDRESS); `bitcoin-cli deriveaddresses DESCRIPTOR '[0,0]'` prints that of index 0"
+                          : " is an extended key, from which none is derived here: give the address that it stands for, as "
+                            "addr(ADDRESS); `bitcoin-cli deriveaddresses DESCRIPTOR` prints it"));
+  }
+  return text;
+}
+
 /// A public key of 33 bytes, or 65 where `uncompressed` allows, that lies on the curve.
 Result<std::vector<std::uint8_t>> public_key(std::string_view text, bool uncompressed) {
+  ADIT_TRY(text, without_origin(text));
   auto key = from_hex(text);
   if (!key || (key->size() != 33 && !(uncompressed && key->size() == 65))) {
     return fail(Errc::kBadAddress, in_quotes(text) + " is not a public key of " + (uncompressed ? "33 or 65" : "33") +
@@ -139,6 +204,7 @@ Result<std::vector<std::uint8_t>> public_key(std::string_view text, bool uncompr
 
 /// Output key of a key-path-only taproot output (BIP341, BIP386): the internal key tweaked by its own tagged hash.
 Result<Script> pay_to_taproot(std::string_view text) {
+  ADIT_TRY(text, without_origin(text));
   auto key = from_hex(text);
   if (key && key->size() == 33 && ((*key)[0] == 2 || (*key)[0] == 3)) key->erase(key->begin());
   if (!key || key->size() != 32) {
@@ -203,7 +269,31 @@ Result<Script> script_from_address(std::string_view address, Network network) {
   return fail(Errc::kBadAddress, in_quotes(address) + " is not an address");
 }
 
+bool looks_like_address(std::string_view text) {
+  constexpr std::string_view kBase58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  for (const AddressFormat& format : {kMainnetFormat, kTestFormat, kRegtestFormat}) {
+    // One character may be left out or stand there twice.
+    const std::string start = std::string(format.hrp) + "1";
+    if (lower.starts_with(start) && text.size() >= start.size() + 38 && text.size() <= 90 &&
+        std::ranges::all_of(lower, [](unsigned char c) { return std::isalnum(c) != 0; })) {
+      return true;
+    }
+  }
+  // Of base58 without a checksum that fits, names must be told: an address has digits, capitals and small letters.
+  if (text.size() < 26 || text.size() > 36 || text.find_first_not_of(kBase58) != std::string_view::npos) return false;
+  if (std::string_view("132mn").find(text[0]) == std::string_view::npos) return false;
+  const auto has = [&](int (*kind)(int)) { return std::ranges::any_of(text, [&](unsigned char c) { return kind(c) != 0; }); };
+  return has(std::isdigit) && has(std::isupper) && has(std::islower);
+}
+
 Result<Script> script_from_descriptor(std::string_view descriptor, Network network) {
+  if (has_private_key(descriptor)) {
+    return fail(Errc::kBadAddress,
+                "the descriptor holds a private key, with which anybody who reads it can spend: give the address instead, as "
+                "addr(ADDRESS)");
+  }
   std::string_view body = descriptor;
   if (const std::size_t hash = descriptor.rfind('#'); hash != std::string_view::npos) {
     body = descriptor.substr(0, hash);
@@ -243,9 +333,7 @@ Result<Script> script_from_descriptor(std::string_view descriptor, Network netwo
     }
   }
   if (const auto key = argument_of(body, "tr")) return pay_to_taproot(*key);
-  if (script_from_address(body, network).has_value()) {
-    return fail(Errc::kBadAddress, in_quotes(body) + " is a bare address: write addr(" + std::string(body) + ")");
-  }
+  if (looks_like_address(body)) return script_from_address(body, network);
   return fail(Errc::kBadAddress,
               in_quotes(descriptor) + " is not supported here: what works is " + std::string(kDescriptorsThatWork));
 }

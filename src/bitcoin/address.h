@@ -25,10 +25,15 @@ std::optional<Network> network_from_name(std::string_view name);
 /// one asked for).
 Result<std::vector<std::uint8_t>> script_from_address(std::string_view address, Network network);
 
+/// Whether its writer meant a text as an address of Bitcoin, whatever its checksum says: it has the form of one, and is no name
+/// that somebody would choose.
+bool looks_like_address(std::string_view text);
+
 /// The script of a descriptor, as SRI's coinbase_reward_script takes it: addr(ADDRESS), raw(HEX), pk(KEY), pkh(KEY), wpkh(KEY),
-/// sh(wpkh(KEY)), tr(KEY) with hexadecimal public keys, each with or without its `#checksum` (BIP380).
-/// Errors: as script_from_address; kBadAddress for other descriptors, for keys that are not on the curve, and for a bare
-/// address.
+/// sh(wpkh(KEY)), tr(KEY) with hexadecimal public keys, each with or without its `#checksum` (BIP380); a bare address is taken
+/// as addr(ADDRESS). A key may have its origin before it, as wallets print it ("[d34db33f/84h/0h/0h/0/5]KEY"), which changes
+/// nothing. Errors: as script_from_address; kBadAddress for other descriptors, for keys that are not on the curve, for an
+/// origin that is not one, for extended keys, which stand for many scripts, and for private keys, which no message repeats.
 Result<std::vector<std::uint8_t>> script_from_descriptor(std::string_view descriptor, Network network);
 
 /// The eight characters that follow '#' (BIP380); nullopt for characters outside its set.

@@ -198,10 +198,79 @@ TEST(Descriptor, KeysThatAreNotOnTheCurveAreRefused) {
   }
 }
 
-TEST(Descriptor, ABareAddressIsToldHowToBeWritten) {
-  const auto script = script_from_descriptor("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", Network::kRegtest);
-  ASSERT_FALSE(script);
-  EXPECT_NE(script.error().message().find("write addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)"), std::string::npos);
+TEST(Descriptor, ABareAddressIsTakenAsAddr) {
+  EXPECT_EQ(script_hex(script_from_descriptor("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", Network::kRegtest)),
+            "0014751e76e8199196d454941c45d1b3a323f1433bd6");
+  EXPECT_EQ(script_hex(script_from_descriptor("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", Network::kMainnet)),
+            "76a91462e907b15cbf27d5425399ebf6f0fb50ebb88f1888ac");
+  const auto mistyped = script_from_descriptor("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081", Network::kRegtest);
+  ASSERT_FALSE(mistyped);
+  EXPECT_TRUE(mistyped.error().is(Errc::kBadChecksum)) << mistyped.error().message();
+  const auto elsewhere = script_from_descriptor("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", Network::kRegtest);
+  ASSERT_FALSE(elsewhere);
+  EXPECT_TRUE(elsewhere.error().is(Errc::kWrongNetwork)) << elsewhere.error().message();
+}
+
+// bitcoin/bitcoin#14150: what getaddressinfo and listdescriptors print.
+TEST(Descriptor, TheOriginOfAKeyChangesNothing) {
+  constexpr const char* kKey = "03efdee34c0009fd175f3b20b5e5a5517fd5d16746f2e635b44617adafeaebc388";
+  const std::string key = kKey;
+  const auto script = [](const std::string& descriptor) {
+    return script_hex(script_from_descriptor(descriptor, Network::kRegtest));
+  };
+  EXPECT_EQ(script("pkh([d6043800/0'/0'/18']" + key + ")#4ahsl9pk"), script("pkh(" + key + ")"));
+  EXPECT_EQ(script("wpkh([d34db33f/84h/1H/0h/0/5]" + key + ")"), script("wpkh(" + key + ")"));
+  EXPECT_EQ(script("sh(wpkh([D34DB33F]" + key + "))"), script("sh(wpkh(" + key + "))"));
+  EXPECT_EQ(script("pk([d34db33f/2147483647']" + key + ")"), script("pk(" + key + ")"));
+  constexpr const char* kXOnly = "a34b99f22c790c4e36b2b3c2c35a36db06226e41c692fc82b8b56ac1c540c5bd";
+  EXPECT_EQ(script(std::string("tr([d34db33f/86h/1h/0h/0/5]") + kXOnly + ")"), script(std::string("tr(") + kXOnly + ")"));
+  for (const char* origin : {"[]", "[d34db33]", "[d34db33g/0]", "[d34db33f/]", "[d34db33f/x]", "[d34db33f/2147483648]",
+                             "[d34db33f/0hh]", "[d34db33f/0", "[d34db33f0]", "[d34db33f//0]"}) {
+    const auto refused = script_from_descriptor("wpkh(" + std::string(origin) + key + ")", Network::kRegtest);
+    ASSERT_FALSE(refused) << origin;
+    EXPECT_NE(refused.error().message().find("origin of a key"), std::string::npos) << refused.error().message();
+  }
+}
+
+TEST(Descriptor, AnExtendedKeyNeedsAnIndexAndAPrivateOneIsNeverRepeated) {
+  constexpr const char* kExtended =
+      "xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8";
+  const auto error = [](const std::string& descriptor) {
+    const auto script = script_from_descriptor(descriptor, Network::kMainnet);
+    return script ? std::string() : script.error().message();
+  };
+  for (const char* path : {"/0/*", "/*", "/<0;1>/*", "/0/*h"}) {
+    EXPECT_NE(error("wpkh([d34db33f/84h/0h/0h]" + std::string(kExtended) + path + ")").find("one for each index"),
+              std::string::npos);
+  }
+  EXPECT_NE(error("tr(" + std::string(kExtended) + "/0/5)").find("give the address that it stands for"), std::string::npos);
+  // BIP32's first vector; Bitcoin's wiki's WIF.
+  for (const std::string secret :
+       {"xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi",
+        "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ", "KwdMAjGmerYanjeui5SHS7JkmpZvVipYvB2LJGU1ZxJwYvP98617"}) {
+    for (const std::string& descriptor : {"wpkh(" + secret + ")", "wpkh(" + secret + ")#00000000", "wsh(pk(" + secret + "))",
+                                          "tr([d34db33f/86h]" + secret + "/0/*)", secret}) {
+      const std::string message = error(descriptor);
+      EXPECT_NE(message.find("private key"), std::string::npos) << message;
+      EXPECT_EQ(message.find(secret.substr(0, 12)), std::string::npos) << "in the message";
+    }
+  }
+}
+
+TEST(Address, OneThatIsMistypedIsToldFromAName) {
+  for (const char* text : {"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5", "BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T5",
+                           "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzs", "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081",
+                           "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3tt4", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kvof3t4",
+                           "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb", "mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfm",
+                           "3P14159f73E4gFr7JterCCQh9QjiTjiZrF", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"}) {
+    EXPECT_TRUE(looks_like_address(text)) << text;
+  }
+  for (const char* text :
+       {"", "a", "alice", "bc1", "bc1q", "bc1miner", "tb1test.rig7", "miner_with_a_long_name_of_30", "1",
+        "mininguserwithalongnameabcdefg", "123456789123456789123456789123", "NerdMinerInTheKitchen2026",
+        "0f8fad5b-d9cb-469f-a165-70867728950e", "3f2504e04f8911d39a0c0305e82c3301", "sri/donate/alice", "Adit/0.1.0"}) {
+    EXPECT_FALSE(looks_like_address(text)) << text;
+  }
 }
 
 TEST(Ripemd160, AgreesWithItsAuthorsExamples) {

@@ -164,8 +164,25 @@ TEST(PoolConfig, AMistypedPayoutAddressStopsTheStart) {
   EXPECT_FALSE(
       load(with("coinbase_reward_script", "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081)\""))
           .valid());
-  EXPECT_FALSE(load(with("coinbase_reward_script", "coinbase_reward_script = \"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\""))
+  EXPECT_FALSE(load(with("coinbase_reward_script", "coinbase_reward_script = \"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081\""))
                    .valid());
+}
+
+TEST(PoolConfig, ThePayoutIsWhatWalletsPrint) {
+  const auto script = [](const std::string& text) {
+    return load(with("coinbase_reward_script", "coinbase_reward_script = \"" + text + "\"")).config.payout_script;
+  };
+  const auto usual = script("addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)");
+  EXPECT_EQ(usual.size(), 22u);
+  EXPECT_EQ(script("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"), usual);
+  const std::string key = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+  EXPECT_EQ(script("wpkh([d34db33f/84h/1h/0h/0/5]" + key + ")"), usual);
+  EXPECT_THAT(texts(load(with("coinbase_reward_script",
+                              "coinbase_reward_script = "
+                              "\"wpkh([d34db33f/84h/0h/0h]xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESF"
+                              "jqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8/0/*)\"")),
+                    Severity::kError),
+              ElementsAre(HasSubstr("one for each index")));
 }
 
 constexpr std::string_view kExampleKeys =
