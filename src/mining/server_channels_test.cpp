@@ -110,6 +110,8 @@ TEST_F(SessionTest, OpensThatCannotBeServedAreRefusedWithTheirReason) {
   EXPECT_EQ(code(solo), "invalid-user-identity");
   solo.user_identity = std::string_view("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080.worker");
   EXPECT_EQ(code(solo), "invalid-user-identity") << "SRI would pay the address itself";
+  solo.user_identity = std::string_view("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5.bitaxe");
+  EXPECT_EQ(code(solo), "invalid-user-identity") << "mistyped, and no name all the same";
   ASSERT_TRUE(peer.send(open_standard()));
   EXPECT_EQ(peer.answer<wire::OpenStandardMiningChannelSuccess>().channel_id, 2u) << "a refused open uses no id";
   EXPECT_EQ(code(open_standard()), "channel-capacity-exhausted");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/invariant.h"
+#include "bitcoin/address.h"
 #include "channels/custom_job.h"
 #include "channels/payout.h"
 #include "session/dispatch.h"
@@ -42,8 +43,11 @@ std::unexpected<Error> protocol_error(const wire::FrameView& frame, std::string_
 bool payout_is_ours(std::string_view user_identity) {
   constexpr std::string_view kPattern = "sri/";
   constexpr std::string_view kDonate = "sri/donate";
-  if (!user_identity.starts_with(kPattern))
-    return !channels::script_of_any_network(user_identity.substr(0, user_identity.find('.')));
+  if (!user_identity.starts_with(kPattern)) {
+    // A mistyped address asks for the same as one that is not.
+    const std::string_view name = user_identity.substr(0, user_identity.find('.'));
+    return !channels::script_of_any_network(name) && !bitcoin::looks_like_address(name);
+  }
   if (!user_identity.starts_with(kDonate)) return false;
   user_identity.remove_prefix(kDonate.size());
   return user_identity.empty() || (user_identity[0] == '/' && user_identity.find('/', 1) == std::string_view::npos);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "bitcoin/address.h"
 #include "channels/payout.h"
 #include "config/keys.h"
 
@@ -77,7 +78,12 @@ config::Loaded<TranslatorConfig> read(config::Document document) {
       root.report(Severity::kError, "upstreams", "`upstreams` is empty: at least one pool is needed");
   }
   for (const config::UpstreamSettings& upstream : out.upstreams) {
-    if (!out.verify_payout) break;
+    const std::string name = upstream.user_identity.substr(0, upstream.user_identity.find('.'));
+    if (bitcoin::looks_like_address(name) && !channels::script_of_any_network(name)) {
+      root.report(Severity::kError, "upstreams",
+                  "`user_identity` \"" + upstream.user_identity + "\": the address is mistyped, its checksum does not fit");
+    }
+    if (!out.verify_payout) continue;
     if (const auto payout = channels::payout_of(upstream.user_identity); !payout)
       root.report(Severity::kError, "verify_payout", "`verify_payout`: " + payout.error().message());
   }

@@ -118,6 +118,19 @@ TEST(TranslatorConfig, PayoutsAreVerifiedForIdentitiesThatNameOne) {
   EXPECT_FALSE(load(base() + paid).config.verify_payout);
 }
 
+TEST(TranslatorConfig, AnIdentityThatIsAMistypedAddressIsNoName) {
+  const auto with_identity = [](const std::string& identity) {
+    auto changed = upstream();
+    const auto at = changed.find("user_identity = \"") + 17;
+    changed.replace(at, changed.find('"', at) - at, identity);
+    return load(base() + changed);
+  };
+  EXPECT_THAT(texts(with_identity("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5.rig"), Severity::kError),
+              ElementsAre(HasSubstr("the address is mistyped")));
+  EXPECT_TRUE(with_identity("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.rig").may_start());
+  EXPECT_TRUE(with_identity("alice.rig").may_start());
+}
+
 TEST(TranslatorConfig, NamesEveryKeyThatIsMissing) {
   EXPECT_THAT(texts(load(""), Severity::kError),
               ElementsAre(HasSubstr("missing key `downstream_address`"), HasSubstr("missing key `downstream_port`"),
