@@ -35,7 +35,13 @@ std::vector<std::string> read_socket_addresses(Table& table, std::string_view ke
   return good;
 }
 
-bool is_http(std::string_view url) { return url.starts_with("https://") || url.starts_with("http://"); }
+// "" if it is not set.
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing in this program sets variables
+  return value == nullptr ? "" : value;
+}
+
+bool is_http(std::string_view url) { return upstream::scheme_of(url) == "https" || upstream::scheme_of(url) == "http"; }
 
 void read_relays(Table& table, net::IrohNodeConfig& node) {
   if (table.has_list("relay")) {
@@ -60,7 +66,8 @@ void read_relays(Table& table, net::IrohNodeConfig& node) {
   } else if (is_http(*relay)) {
     node.relay_mode = net::IrohRelays::kList;
     // What iroh assumes of a relay of which only the URL is known; address discovery needs TLS.
-    node.relays.push_back({.url = *relay, .quic_port = static_cast<std::uint16_t>(relay->starts_with("https://") ? 7842 : 0)});
+    node.relays.push_back(
+        {.url = *relay, .quic_port = static_cast<std::uint16_t>(upstream::scheme_of(*relay) == "https" ? 7842 : 0)});
   } else {
     table.report(
         Severity::kError, "relay",
@@ -357,14 +364,18 @@ std::optional<std::string> read_path(Table& table, std::string_view key) {
     table.report(Severity::kError, key, "`" + std::string(key) + "` is empty: name the path, or leave the key out");
     return std::nullopt;
   }
-  if (path && path->starts_with("~/")) path->replace(0, 1, home_folder());
+  if (!path || !path->starts_with("~/")) return path;
+  const std::string home = home_folder();
+  if (home.empty()) {
+    table.report(Severity::kBlocker, key,
+                 "`" + std::string(key) + "` begins with ~/, and HOME is not set: write the whole path");
+  } else {
+    path->replace(0, 1, home);
+  }
   return path;
 }
 
-std::string home_folder() {
-  const char* const home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): nothing in this program sets variables
-  return home != nullptr && *home != '\0' ? home : ".";
-}
+std::string home_folder() { return variable("HOME"); }
 
 void report_not_yet(Table& table, std::span<const NotYet> keys) {
   for (const NotYet& entry : keys) {
@@ -373,11 +384,17 @@ void report_not_yet(Table& table, std::span<const NotYet> keys) {
   }
 }
 
-std::string default_data_dir(std::string_view role) {
-  const char* const state =
-      std::getenv("XDG_STATE_HOME");  // NOLINT(concurrency-mt-unsafe): nothing in this program sets variables
-  const std::string base = state != nullptr && *state != '\0' ? std::string(state) : home_folder() + "/.local/state";
-  return base + "/adit/" + std::string(role);
+std::string read_data_dir(Table& root, std::string_view role) {
+  if (auto given = read_path(root, "data_dir")) return std::move(*given);
+  // A unit may have several, by colons.
+  if (const std::string unit = variable("STATE_DIRECTORY"); !unit.empty()) return unit.substr(0, unit.find(':'));
+  const std::string below = "/adit/" + std::string(role);
+  if (const std::string state = variable("XDG_STATE_HOME"); !state.empty()) return state + below;
+  if (const std::string home = home_folder(); !home.empty()) return home + "/.local/state" + below;
+  root.report(Severity::kBlocker, "data_dir",
+              "HOME is not set, so `data_dir` has no default: name a folder by its whole path, such as data_dir = "
+              "\"/var/lib/adit\", or give the systemd unit StateDirectory=adit");
+  return "";
 }
 
 }  // namespace adit::config

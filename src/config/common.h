@@ -69,14 +69,15 @@ std::vector<UpstreamSettings> read_upstreams(Table& root);
 /// "host:port" of `key`, where port 0 is the system's choice; reported if it is none.
 std::optional<net::TcpConfig> read_listen_address(Table& table, std::string_view key);
 
-/// A file or folder name, reported if it is empty; "~/" at its start is the home folder.
+/// A file or folder name, reported if it is empty; "~/" at its start is the home folder, which is reported if there is none.
 std::optional<std::string> read_path(Table& table, std::string_view key);
 
-/// $HOME, else the current folder.
+/// $HOME; empty: it is not set, as in a systemd unit of the system's.
 std::string home_folder();
 
-/// Where state is kept when no `data_dir` is given: $XDG_STATE_HOME/adit/ROLE, else ~/.local/state/adit/ROLE.
-std::string default_data_dir(std::string_view role);
+/// Where state is kept: `data_dir`; else $STATE_DIRECTORY, which systemd sets (StateDirectory=); else
+/// $XDG_STATE_HOME/adit/ROLE; else ~/.local/state/adit/ROLE. Without any of these a blocker is reported, and it is empty.
+std::string read_data_dir(Table& root, std::string_view role);
 
 /// The protocol extensions that the list `key` names, each once, without those that are not here, each of which is reported as
 /// `if_missing`.

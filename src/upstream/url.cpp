@@ -113,6 +113,14 @@ Result<void> parse_query(std::string_view query, net::IrohConfig& iroh) {
 
 }  // namespace
 
+std::string scheme_of(std::string_view url) {
+  const std::size_t end = url.find("://");
+  if (end == std::string_view::npos) return "";
+  std::string scheme(url.substr(0, end));
+  std::ranges::transform(scheme, scheme.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return scheme;
+}
+
 Result<net::TcpConfig> parse_host_port(std::string_view text) {
   std::string_view host;
   std::string_view port;
@@ -150,8 +158,14 @@ Result<net::Peer> parse_url(std::string_view url) {
     return fail(net::Errc::kConfiguration, "the URL " + in_quotes(url) + " contains a blank or a control character");
   }
   net::Peer upstream;
-  const auto scheme = url.starts_with(kSchemeTcp) ? kSchemeTcp : url.starts_with(kSchemeIroh) ? kSchemeIroh : kSchemeV1;
-  if (!url.starts_with(scheme))
+  const std::string name = scheme_of(url);
+  if (name.empty() && !url.empty()) {
+    return fail(net::Errc::kConfiguration, in_quotes(url) + " has no scheme; is it " + std::string(kSchemeTcp) +
+                                               std::string(url) + "? " + std::string(kForms));
+  }
+  const std::string given = name + "://";
+  const auto scheme = given == kSchemeTcp ? kSchemeTcp : given == kSchemeIroh ? kSchemeIroh : kSchemeV1;
+  if (given != scheme)
     return fail(net::Errc::kConfiguration, in_quotes(url) + " has an unknown scheme; " + std::string(kForms));
   auto rest = url.substr(scheme.size());
   if (rest.find('#') != std::string_view::npos)
@@ -165,6 +179,7 @@ Result<net::Peer> parse_url(std::string_view url) {
   std::string_view authority;
   if (const auto slash = rest.find('/'); slash != std::string_view::npos) {
     authority = rest.substr(slash + 1);
+    if (authority.ends_with('/')) authority.remove_suffix(1);
     rest = rest.substr(0, slash);
   }
 

@@ -20,11 +20,15 @@
 
 namespace adit::upstream {
 
-/// Errors: kConfiguration, in a sentence that names the part that is wrong and shows a good one.
+/// The scheme may be in capitals, and a '/' may end the URL. Errors: kConfiguration, in a sentence that names the part that is
+/// wrong and shows a good one.
 Result<net::Peer> parse_url(std::string_view url);
 
 /// The URL that parses to `upstream`.
 std::string to_url(const net::Peer& upstream);
+
+/// What stands before "://", in small letters; empty if it stands nowhere.
+std::string scheme_of(std::string_view url);
 
 /// Splits "host:port", "1.2.3.4:port", "[v6]:port". Errors: kConfiguration.
 Result<net::TcpConfig> parse_host_port(std::string_view text);

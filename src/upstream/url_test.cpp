@@ -89,6 +89,26 @@ TEST(Url, TheEndpointIdIsPrintedInLowerCase) {
   EXPECT_EQ(std::get<net::IrohConfig>(parsed->transport).endpoint_id, kEndpoint);
 }
 
+TEST(Url, CapitalsInTheSchemeAndASlashAtTheEndChangeNothing) {
+  const std::string good = std::string("stratum2+tcp://pool.example.org:3333/") + kAuthority;
+  for (const std::string& url : {std::string("STRATUM2+TCP://pool.example.org:3333/") + kAuthority, good + "/",
+                                 std::string("Stratum2+Tcp://pool.example.org:3333/") + kAuthority + "/"}) {
+    const auto parsed = parse_url(url);
+    ASSERT_TRUE(parsed) << url << ": " << parsed.error().message();
+    EXPECT_EQ(to_url(*parsed), good);
+  }
+  EXPECT_TRUE(parse_url("stratum+tcp://pool:1/"));
+  EXPECT_TRUE(parse_url("stratum2+tcp://pool:1/"));
+  EXPECT_THAT(problem(good + "//"), HasSubstr("authority key"));
+}
+
+TEST(Url, OneWithoutItsSchemeIsToldWhatIsMissing) {
+  EXPECT_THAT(problem("pool.example.org:3333"),
+              HasSubstr("'pool.example.org:3333' has no scheme; is it stratum2+tcp://pool.example.org:3333?"));
+  EXPECT_THAT(problem(std::string("pool:1/") + kAuthority), HasSubstr("has no scheme"));
+  EXPECT_THAT(problem("http://pool:1"), HasSubstr("unknown scheme"));
+}
+
 TEST(Url, ABadUrlNamesTheWrongPart) {
   EXPECT_THAT(problem(""), HasSubstr("unknown scheme"));
   EXPECT_THAT(problem("http://pool:3333"), HasSubstr("stratum2+tcp://HOST:PORT/AUTHORITY"));

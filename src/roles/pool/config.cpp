@@ -56,10 +56,18 @@ std::optional<std::uint32_t> read_nbits(Table& table) {
   return value;
 }
 
-/// A file of Bitcoin Core's in the folder of its network; `data_dir` empty: where it has its data by default.
-std::string file_of_node(const std::string& data_dir, bitcoin::Network network, std::string_view file) {
+/// A file of Bitcoin Core's in the folder of its network; `data_dir` empty: where it has its data by default, of which
+/// `instead`, the key that names the file itself, is told if there is no home folder.
+std::string file_of_node(Table& table, const std::string& data_dir, bitcoin::Network network, std::string_view file,
+                         std::string_view instead) {
   const std::string_view folder = network == bitcoin::Network::kMainnet ? "" : bitcoin::network_name(network);
-  const std::string base = data_dir.empty() ? config::home_folder() + "/.bitcoin" : data_dir;
+  const std::string home = config::home_folder();
+  if (data_dir.empty() && home.empty()) {
+    table.report(Severity::kBlocker, "data_dir",
+                 "HOME is not set, so it is not known where the node has its data: name that folder by `data_dir`, or its " +
+                     std::string(file) + " by `" + std::string(instead) + "`");
+  }
+  const std::string base = data_dir.empty() ? home + "/.bitcoin" : data_dir;
   return (std::filesystem::path(base) / folder / file).string();
 }
 
@@ -79,18 +87,20 @@ std::uint16_t default_rpc_port(bitcoin::Network network) {
 
 // http://HOST[:PORT][/]
 std::optional<net::TcpConfig> read_rpc_url(Table& table, std::optional<bitcoin::Network> network) {
-  constexpr std::string_view kScheme = "http://";
   if (!table.require("url", "the node's JSON-RPC, such as \"http://127.0.0.1:8332\"")) return std::nullopt;
   const auto url = table.text("url");
   if (!url) return std::nullopt;
-  std::string rest = url->starts_with(kScheme) ? url->substr(kScheme.size()) : "";
+  const std::string scheme = upstream::scheme_of(*url);
+  std::string rest = scheme == "http" ? url->substr(scheme.size() + 3) : "";
   if (rest.ends_with('/')) rest.pop_back();
   const auto complain = [&](std::string_view what) {
     table.report(Severity::kError, "url", "`url` must be http://HOST:PORT; " + std::string(what));
     return std::nullopt;
   };
-  if (url->find("://") == std::string::npos) return complain("http:// is missing before \"" + *url + "\"");
-  if (rest.empty()) return complain("the node's JSON-RPC has no TLS: keep it on loopback or in a tunnel");
+  if (scheme.empty()) return complain("http:// is missing before \"" + *url + "\"");
+  if (scheme == "https") return complain("the node's JSON-RPC has no TLS: keep it on loopback or in a tunnel");
+  if (scheme != "http") return complain("\"" + scheme + "://\" is no node's JSON-RPC");
+  if (rest.empty()) return complain("\"" + *url + "\" names no host");
   if (rest.find('@') != std::string::npos) return complain("name the user by `user` and `password_file`");
   if (rest.find('/') != std::string::npos) return complain("mining needs no path behind the port");
   const bool has_port = rest.starts_with('[') ? rest.find("]:") != std::string::npos : rest.find(':') != std::string::npos;
@@ -125,7 +135,7 @@ BitcoinRpcNode read_rpc(Table& table, std::optional<bitcoin::Network> network) {
     table.report(Severity::kError, "cookie_file", "`cookie_file` and `user` are both given: remove one");
   }
   if (source.user.empty() && source.cookie_file.empty() && network) {
-    source.cookie_file = file_of_node(data_dir, *network, ".cookie");
+    source.cookie_file = file_of_node(table, data_dir, *network, ".cookie", "cookie_file");
   }
   return source;
 }
@@ -160,7 +170,7 @@ BitcoinIpcSource read_ipc(Table& table, std::optional<bitcoin::Network> network)
   if (socket) {
     source.socket = *socket;
   } else if (network) {
-    source.socket = file_of_node(data_dir, *network, "node.sock");
+    source.socket = file_of_node(table, data_dir, *network, "node.sock", "socket");
   }
   check_socket(table, socket ? "socket" : data_dir.empty() ? "network" : "data_dir", source.socket);
   if (const auto sat = table.integer<std::uint64_t>("fee_threshold"))
@@ -384,7 +394,7 @@ config::Loaded<PoolConfig> read(config::Document document) {
   if (const auto jobs = root.integer<std::uint32_t>("max_past_jobs", 0, 1000); jobs && *jobs != 0) out.max_past_jobs = *jobs;
   out.stale_work = read_stale_work(root);
   out.threads = root.integer<unsigned>("threads", 0, 256).value_or(0);
-  out.data_dir = config::read_path(root, "data_dir").value_or(config::default_data_dir("pool"));
+  out.data_dir = config::read_data_dir(root, "pool");
   out.log_file = config::read_path(root, "log_file").value_or("");
   out.supported_extensions = config::read_extensions(root, "supported_extensions", Severity::kNotYet);
   out.required_extensions = config::read_extensions(root, "required_extensions", Severity::kBlocker);

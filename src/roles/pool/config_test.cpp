@@ -5,8 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "config/keys.h"
 
@@ -185,6 +190,69 @@ TEST(PoolConfig, ThePayoutIsWhatWalletsPrint) {
               ElementsAre(HasSubstr("one for each index")));
 }
 
+class WithoutHome : public testing::Test {
+ protected:
+  // NOLINTBEGIN(concurrency-mt-unsafe): no other thread runs
+  void SetUp() override {
+    for (const char* name : kNames) {
+      const char* const value = std::getenv(name);
+      before_.emplace_back(value == nullptr ? std::optional<std::string>() : value);
+      ::unsetenv(name);
+    }
+  }
+  void TearDown() override {
+    for (std::size_t i = 0; i < before_.size(); ++i) {
+      ::unsetenv(kNames[i]);
+      if (before_[i]) ::setenv(kNames[i], before_[i]->c_str(), 1);
+    }
+  }
+  static void set(const char* name, const char* value) { ::setenv(name, value, 1); }
+  // NOLINTEND(concurrency-mt-unsafe)
+
+ private:
+  static constexpr std::array kNames = {"HOME", "STATE_DIRECTORY", "XDG_STATE_HOME"};
+  std::vector<std::optional<std::string>> before_;
+};
+
+// A systemd unit of the system's: data_dir was "./.local/state/adit/pool", in the folder /.
+TEST_F(WithoutHome, ItIsSaidThatHomeIsNotSetAndWhatToDo) {
+  EXPECT_THAT(texts(load(kSmallest), Severity::kBlocker),
+              ElementsAre(HasSubstr("HOME is not set, so `data_dir` has no default")));
+  const auto given = load("data_dir = \"/var/lib/x\"\n" + std::string(kSmallest));
+  EXPECT_TRUE(given.may_start());
+  EXPECT_EQ(given.config.data_dir, "/var/lib/x");
+  EXPECT_THAT(texts(load("data_dir = \"~/x\"\n" + std::string(kSmallest)), Severity::kBlocker),
+              ElementsAre(HasSubstr("`data_dir` begins with ~/, and HOME is not set")));
+  EXPECT_THAT(texts(load("log_file = \"~/x\"\ndata_dir = \"/x\"\n" + std::string(kSmallest)), Severity::kBlocker),
+              ElementsAre(HasSubstr("`log_file` begins with ~/, and HOME is not set")));
+}
+
+TEST_F(WithoutHome, StateIsKeptWhereSystemdSays) {
+  set("HOME", "/home/a");
+  EXPECT_EQ(load(kSmallest).config.data_dir, "/home/a/.local/state/adit/pool");
+  set("XDG_STATE_HOME", "/state");
+  EXPECT_EQ(load(kSmallest).config.data_dir, "/state/adit/pool");
+  set("STATE_DIRECTORY", "/var/lib/adit:/var/lib/other");
+  EXPECT_EQ(load(kSmallest).config.data_dir, "/var/lib/adit");
+}
+
+TEST_F(WithoutHome, WhereANodeHasItsDataMustBeSaid) {
+  const auto of_node = [](std::string_view keys) {
+    return load(
+        "data_dir = \"/x\"\nauthority_secret_key_file = \"k\"\nlisten_address = \"127.0.0.1:0\"\n"
+        "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n" +
+        std::string(keys));
+  };
+  const std::string rpc = "[template_provider_type.BitcoinRpc]\nurl = \"http://127.0.0.1\"\nnetwork = \"regtest\"\n";
+  EXPECT_THAT(texts(of_node(rpc), Severity::kBlocker),
+              ElementsAre(AllOf(HasSubstr("HOME is not set"), HasSubstr("its .cookie by `cookie_file`"))));
+  EXPECT_TRUE(of_node(rpc + "cookie_file = \"/c\"\n").may_start());
+  EXPECT_TRUE(of_node(rpc + "data_dir = \"/d\"\n").may_start());
+  EXPECT_TRUE(of_node(rpc + "user = \"u\"\npassword = \"p\"\n").may_start());
+  EXPECT_THAT(texts(of_node("[template_provider_type.BitcoinCoreIpc]\nnetwork = \"regtest\"\n"), Severity::kBlocker),
+              ElementsAre(HasSubstr("its node.sock by `socket`")));
+}
+
 constexpr std::string_view kExampleKeys =
     "authority_public_key = \"9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72\"\n"
     "authority_secret_key = \"mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n\"\n"
@@ -357,12 +425,16 @@ TEST(PoolConfig, TheNodesUrlHasItsNetworksPortUnlessItSaysOne) {
             (net::TcpConfig{"10.0.0.1", 18443}));
   EXPECT_EQ(std::get<BitcoinRpcSource>(node("http://[::1]/", "regtest").config.source).node, (net::TcpConfig{"::1", 18443}));
   EXPECT_EQ(std::get<BitcoinRpcSource>(node("http://node:1/", "regtest").config.source).node, (net::TcpConfig{"node", 1}));
-  for (const char* url :
-       {"https://127.0.0.1:8332", "127.0.0.1:8332", "http://u:p@127.0.0.1:1", "http://127.0.0.1:1/wallet/x", "http://a:b"}) {
+  for (const char* url : {"https://127.0.0.1:8332", "127.0.0.1:8332", "http://u:p@127.0.0.1:1", "http://127.0.0.1:1/wallet/x",
+                          "http://a:b", "http://", "ipc://x"}) {
     EXPECT_THAT(texts(node(url, "regtest"), Severity::kError),
                 ElementsAre(StartsWith("pool.toml:5: `url` must be http://HOST:PORT")))
         << url;
   }
+  EXPECT_THAT(texts(node("localhost:8332", "regtest"), Severity::kError),
+              ElementsAre(HasSubstr("http:// is missing before \"localhost:8332\"")));
+  EXPECT_EQ(std::get<BitcoinRpcSource>(node("HTTP://10.0.0.1:5", "regtest").config.source).node,
+            (net::TcpConfig{"10.0.0.1", 5}));
   EXPECT_THAT(texts(node("http://127.0.0.1:1", "main net"), Severity::kError),
               testing::Contains(StartsWith("pool.toml:6: `network` must be one of")));
 }
