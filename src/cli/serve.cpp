@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -32,7 +33,31 @@ sigset_t end_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   return set;
+}
+
+bool is_ignored(int signal) {
+  struct sigaction now{};
+  return ::sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+/// Waits until then. True: a signal came that ends the process.
+bool is_ended_by_signal(const sigset_t& set, Instant until) {
+  for (;;) {
+    const Duration wait = std::max(until - now_from_system().instant, Duration::zero());
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
+    const timespec timeout{static_cast<std::time_t>(seconds.count()), static_cast<long>((wait - seconds).count())};
+    const int signal = sigtimedwait(&set, nullptr, &timeout);
+    if (signal < 0 && errno == EINTR) continue;
+    if (signal < 0) return false;
+    if (signal != SIGHUP) return true;
+    if (log::has_file()) {
+      log::reopen();
+    } else if (!is_ignored(SIGHUP)) {
+      return true;
+    }
+  }
 }
 
 }  // namespace
@@ -166,13 +191,12 @@ void wait_for_signal(Duration period, const std::function<bool()>& each, Duratio
   Duration left = limit;
   while (left > Duration::zero()) {
     const Instant begun = now_from_system().instant;
-    const Duration wait = std::min(period, left);
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
-    const timespec timeout{static_cast<std::time_t>(seconds.count()), static_cast<long>((wait - seconds).count())};
-    if (sigtimedwait(&set, nullptr, &timeout) >= 0) break;
+    if (is_ended_by_signal(set, begun + std::min(period, left))) break;
     if (!each()) break;
     left -= now_from_system().instant - begun;
   }
+  // A log that is rotated from now on keeps its file.
+  if (log::has_file()) std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);

@@ -26,7 +26,7 @@ namespace adit::cli {
 struct Global;
 
 /// Lifts the limit on open files as far as this user may, and makes writing to a closed pipe an error instead of a signal.
-/// Before threads start, with SIGINT and SIGTERM blocked for the threads to come: wait_for_signal takes them.
+/// Before threads start, with SIGINT, SIGTERM and SIGHUP blocked for the threads to come: wait_for_signal takes them.
 void prepare_process();
 
 /// How a role with a configuration begins: prepare_process, the log (in the file that the option names, else the
@@ -71,7 +71,8 @@ std::string qr_code(const std::string& text);
 void print_qr(const std::string& text);
 
 /// Calls `each` every `period` on this thread until SIGINT or SIGTERM comes, `limit` has passed, or `each` says false: there is
-/// nothing left to wait for. A second signal ends the process at once.
+/// nothing left to wait for. A second signal ends the process at once. SIGHUP opens the log's file anew; where there is none it
+/// ends the wait like the others, unless the process was started with it ignored (nohup).
 void wait_for_signal(Duration period, const std::function<bool()>& each, Duration limit = Duration::max());
 
 /// wait_for_signal with a look each second; `tell` is called once a minute at level info, and each second in between where

@@ -1,16 +1,17 @@
 #include "log/log.h"
 
-#include <cerrno>
+#include <cstdio>
 #include <memory>
-#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <spdlog/async_logger.h>
 #include <spdlog/details/thread_pool.h>
 #include <spdlog/logger.h>
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include "log/file.h"
 #include "log/format.h"
 
 namespace adit::log {
@@ -32,10 +33,40 @@ std::shared_ptr<spdlog::logger> make_direct() {
   return logger;
 }
 
+/// Tells on standard error what the file cannot.
+void tell_of_file(Format format, const std::string& path, const std::string& message, std::uint64_t lost) {
+  std::string line;
+  if (message.empty()) {
+    append_line(line, format, std::chrono::system_clock::now(), Level::kInfo, "log.file_written_again",
+                {{"file", path}, {"lost", lost}});
+  } else {
+    append_line(line, format, std::chrono::system_clock::now(), Level::kError, "log.file_failed",
+                {{"file", path}, {"lost", lost}, {"message", message}});
+  }
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+/// spdlog calls it on one thread.
+class FileSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit FileSink(std::shared_ptr<LogFile> file) : file_(std::move(file)) {}
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    file_->append({message.payload.data(), message.payload.size()}, now_from_system().instant);
+  }
+  void flush_() override { file_->flush(now_from_system().instant); }
+
+ private:
+  const std::shared_ptr<LogFile> file_;
+};
+
 // What configure() and shutdown() change, while no other thread logs.
 struct State {
   Format format = Format::kLogfmt;
   std::shared_ptr<spdlog::details::thread_pool> writer;
+  std::shared_ptr<LogFile> file;  ///< Absent: standard error only.
   std::shared_ptr<spdlog::logger> logger = make_direct();
   std::uint64_t lost_before = 0;
 };
@@ -52,16 +83,19 @@ std::string_view error_name(Errc code) { return code == Errc::kFile ? "file" : "
 
 Result<> configure(const Options& options) {
   shutdown();
+  State& now = state();
   std::vector<spdlog::sink_ptr> sinks{std::make_shared<spdlog::sinks::stderr_sink_mt>()};
   if (!options.file.empty()) {
-    try {
-      sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file));
-    } catch (const spdlog::spdlog_ex&) {
-      const std::string reason = std::generic_category().message(errno);
-      return fail(Errc::kFile, "cannot open the log file " + options.file + " for appending: " + reason);
+    auto opened = LogFile::open(options.file,
+                                [format = options.format, path = options.file](const std::string& message, std::uint64_t lost) {
+                                  tell_of_file(format, path, message, lost);
+                                });
+    if (!opened) {
+      return fail(Errc::kFile, "the log file " + describe_file_error(options.file, "opened for appending", opened.error()));
     }
+    now.file = std::move(*opened);
+    sinks.push_back(std::make_shared<FileSink>(now.file));
   }
-  State& now = state();
   now.format = options.format;
   now.writer = std::make_shared<spdlog::details::thread_pool>(kQueuedEvents, 1);
   now.logger = std::make_shared<spdlog::async_logger>("adit", sinks.begin(), sinks.end(), now.writer,
@@ -78,13 +112,32 @@ void shutdown() {
   if (!now.writer) return;
   now.lost_before += now.writer->overrun_counter();
   now.writer.reset();
+  if (now.file) {
+    now.file->flush(now_from_system().instant);
+    now.lost_before += now.file->lost();
+    now.file.reset();
+  }
   // The logger holds only a weak reference: the line above wrote out what was queued and joined the thread.
   now.logger = make_direct();
 }
 
 std::uint64_t lost() {
   const State& now = state();
-  return now.lost_before + (now.writer ? now.writer->overrun_counter() : 0);
+  return now.lost_before + (now.writer ? now.writer->overrun_counter() : 0) + (now.file ? now.file->lost() : 0);
+}
+
+bool has_file() { return state().file != nullptr; }
+
+void reopen() {
+  LogFile* const file = state().file.get();
+  if (file == nullptr) return;
+  if (const auto reopened = file->reopen(); !reopened) {
+    error("log.reopen_failed", {{"file", file->path()},
+                                {"message", describe_file_error(file->path(), "opened for appending", reopened.error()) +
+                                                "; the log goes on in the file that was open"}});
+  } else {
+    info("log.reopened", {{"file", file->path()}});
+  }
 }
 
 Result<Level> parse_level(std::string_view text) {

@@ -51,7 +51,9 @@ using Fields = std::initializer_list<Field>;
 struct Options {
   Level level = Level::kInfo;
   Format format = Format::kLogfmt;
-  std::string file;  ///< Appended to beside standard error; empty: standard error only.
+  /// Appended to beside standard error; empty: standard error only. A new one has mode 0640, less the umask's; its folder must
+  /// be there. When it cannot be written, standard error has `log.file_failed`, and `log.file_written_again` later.
+  std::string file{};
 };
 
 /// Sets level, format and file for the whole process. Call once, before threads start; without it `Options{}` hold.
@@ -63,8 +65,15 @@ struct Options {
 /// Writes out what is waiting and returns to writing by the caller. At exit, and before a fork.
 void shutdown();
 
-/// Events lost since the start because their reader stalled.
+/// Events lost since the start because their reader stalled, or because the file could not be written.
 std::uint64_t lost();
+
+/// Whether events go to a file, too.
+bool has_file();
+
+/// Opens the file anew, after it was moved away, and says so (`log.reopened`); an error is told by `log.reopen_failed`. Nothing
+/// where there is no file. Not at the same time as configure() or shutdown().
+void reopen();
 
 /// "trace", "debug", "info", "warn", "error", "off". Errors: Errc::kLevel.
 Result<Level> parse_level(std::string_view text);

@@ -2,16 +2,24 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <sstream>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/text.h"
+#include "log/file.h"
 #include "log/format.h"
 #include "log/limited.h"
 #include "log/log_testing.h"
@@ -187,6 +195,88 @@ TEST_F(LogFile, AFileThatCannotBeOpenedIsNamed) {
   ASSERT_FALSE(result.has_value());
   EXPECT_TRUE(result.error().is(Errc::kFile));
   EXPECT_THAT(result.error().message(), HasSubstr("/dev/null/adit.log"));
+  const auto no_folder = configure({.file = path_ + ".d/adit.log"});
+  ASSERT_FALSE(no_folder.has_value());
+  EXPECT_THAT(no_folder.error().message(), HasSubstr("does not exist"));
+  EXPECT_FALSE(has_file());
+}
+
+TEST_F(LogFile, ANewFileIsForItsOwnerAndGroup) {
+  const mode_t before = ::umask(0);
+  ASSERT_TRUE(configure({.file = path_}));
+  ::umask(before);
+  shutdown();
+  struct stat info{};
+  ASSERT_EQ(::stat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0640u);
+}
+
+TEST_F(LogFile, IsOpenedAnewWhenItWasMovedAway) {
+  ASSERT_TRUE(configure({.file = path_}));
+  EXPECT_TRUE(has_file());
+  info("test.before");
+  const std::string moved = path_ + ".1";
+  std::filesystem::rename(path_, moved);
+  info("test.between");
+  reopen();
+  info("test.after");
+  shutdown();
+  EXPECT_THAT(contents(), HasSubstr("event=test.after"));
+  EXPECT_THAT(contents(), HasSubstr("event=log.reopened file=" + path_ + "\n"));
+  std::ifstream old(moved);
+  const std::string rest((std::istreambuf_iterator<char>(old)), {});
+  EXPECT_THAT(rest, testing::Not(HasSubstr("test.after")));
+  // Each event is in one of the two.
+  EXPECT_THAT(rest + contents(), testing::AllOf(HasSubstr("test.before"), HasSubstr("test.between")));
+  std::filesystem::remove(moved);
+  reopen();  // Without a file: nothing.
+}
+
+TEST_F(LogFile, WhenItCannotBeOpenedAnewTheOldOneStaysInUse) {
+  ASSERT_TRUE(configure({.file = path_}));
+  const std::string moved = path_ + ".1";
+  std::filesystem::rename(path_, moved);
+  std::filesystem::create_directory(path_);
+  testing::internal::CaptureStderr();
+  reopen();
+  info("test.after");
+  shutdown();
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("event=log.reopen_failed"));
+  std::filesystem::remove(path_);
+  std::filesystem::rename(moved, path_);
+  EXPECT_THAT(contents(), testing::AllOf(HasSubstr("log.reopen_failed"), HasSubstr("test.after")));
+}
+
+// A disk that is full: the log fell silent without a word.
+TEST(LogFileEngine, SaysWhenItCannotBeWrittenAndHowManyLinesAreMissing) {
+  const std::string path = testing::TempDir() + "adit-full-" + std::to_string(::getpid());
+  std::vector<std::pair<std::string, std::uint64_t>> told;
+  auto file =
+      log::LogFile::open(path, [&](const std::string& message, std::uint64_t lost) { told.emplace_back(message, lost); });
+  ASSERT_TRUE(file);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+  const Instant begin{std::chrono::hours(1)};
+  rlimit few{.rlim_cur = 10, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &few), 0);
+  for (int i = 0; i < 30; ++i) {
+    (*file)->append("0123456789abcdef", begin + std::chrono::seconds(i));
+    (*file)->flush(begin + std::chrono::seconds(i));
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, ignored);
+  EXPECT_EQ((*file)->lost(), 30u);
+  ASSERT_EQ(told.size(), 3u) << "once in ten seconds";
+  EXPECT_THAT(told[0].first, testing::AllOf(HasSubstr(path), HasSubstr("cannot be written")));
+  EXPECT_EQ(told[2].second, 21u);
+  (*file)->append("again", begin + std::chrono::minutes(1));
+  (*file)->flush(begin + std::chrono::minutes(1));
+  ASSERT_EQ(told.size(), 4u);
+  EXPECT_EQ(told[3], std::pair(std::string(), std::uint64_t{30}));
+  std::ifstream in(path);
+  EXPECT_EQ(std::string((std::istreambuf_iterator<char>(in)), {}), "0123456789\nagain\n") << "a torn line stays one";
+  std::filesystem::remove(path);
 }
 
 TEST(LevelName, RoundTripsAndUnknownOnesListTheChoices) {
