@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -14,11 +16,14 @@
 #include <string>
 #include <vector>
 
+#include "base/file_lock.h"
 #include "cli/serve.h"
 #include "config/keys.h"
 #ifdef ADIT_HAS_IPC
 #include "ipc/mock_node_testing.h"
 #endif
+#include "net/shards.h"
+#include "net/tcp.h"
 #include "roles/pool/server.h"
 #include "template/embedded.h"
 #include "upstream/url.h"
@@ -206,6 +211,129 @@ TEST_F(Cli, CheckSaysWhatStopsTheStart) {
   const Ran started = adit("pool -c " + file);
   EXPECT_EQ(started.code, 2);
   EXPECT_THAT(started.output, HasSubstr("adit keys authority --out " + folder_ + "/none"));
+}
+
+// Each line of `pool.toml` and `translator.toml` that stops the start, by check and by the start itself.
+TEST_F(Cli, CheckFindsWhateverWouldStopTheStartOnThisMachine) {
+  ASSERT_EQ(adit("keys authority --out " + folder_ + "/authority.key").code, 0);
+  net::Shards shards(1);
+  shards.start();
+  const auto taken = net::TcpListener::bind(shards[0], {"127.0.0.1", 0}, std::chrono::seconds(10));
+  ASSERT_TRUE(taken);
+  const std::string in_use = "127.0.0.1:" + std::to_string((*taken)->port());
+  (void)write("plain", "");
+  const std::string plain = folder_ + "/plain";
+  const std::string good =
+      "authority_secret_key_file = \"" + folder_ +
+      "/authority.key\"\ncoinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n";
+  const std::string listen = "listen_address = \"127.0.0.1:0\"\n";
+  const std::string data = "data_dir = \"" + folder_ + "/data\"\n";
+  const std::string chain = "[template_provider_type.Embedded]\n";
+  struct Row {
+    std::string text;
+    std::string wanted;
+  };
+  for (const Row& row : std::vector<Row>{
+           {listen + data + chain, ""},
+           {"listen_address = \"" + in_use + "\"\n" + data + chain, "`listen_address`: cannot listen on " + in_use},
+           {"listen_address = \"pool.example:1\"\n" + data + chain, "the host must be an IP address of this machine"},
+           {"listen_address = \"192.0.2.1:1\"\n" + data + chain, "this machine has no such address"},
+           {listen + data + "monitoring_address = \"" + in_use + "\"\n" + chain, "`monitoring_address`"},
+           {listen + "data_dir = \"" + plain + "/data\"\n" + chain,
+            "`data_dir`: " + plain + "/data cannot be made: Not a directory"},
+           {listen + data + "log_file = \"" + folder_ + "/none/log\"\n" + chain,
+            "`log_file`: " + folder_ + "/none/log does not exist"},
+           {listen + data + "log_file = \"" + folder_ + "\"\n" + chain, "opened for appending: Is a directory"},
+           {listen + data + chain + "nbits = \"ff123456\"\n", "stands for no target"},
+           {listen + data + chain + "nbits = \"1d00ffff\"\ninterval = 5\n", "only on an easy nbits"},
+#ifdef ADIT_HAS_IROH
+           {listen + data + chain + "[iroh]\nsecret_key_file = \"" + folder_ + "/none.key\"\n",
+            folder_ + "/none.key does not exist"},
+           {listen + data + chain + "[iroh]\nbind_addresses = [\"192.0.2.1:1\"]\n", "cannot use UDP 192.0.2.1:1"},
+           {listen + data + chain + "[iroh]\nrelay = \"https://r.example\"\nrelay_ca_file = \"" + folder_ + "/none.pem\"\n",
+            "`relay_ca_file`: " + folder_ + "/none.pem does not exist"},
+#endif
+       }) {
+    const std::string file = write("pool.toml", good + row.text);
+    const Ran checked = adit("check " + file);
+    EXPECT_EQ(checked.code, 0) << checked.output;
+    EXPECT_FALSE(fs::exists(folder_ + "/data")) << "check makes nothing";
+    if (row.wanted.empty()) {
+      EXPECT_THAT(checked.output, EndsWith("valid for `adit pool`\n"));
+      continue;
+    }
+    EXPECT_THAT(checked.output,
+                AllOf(HasSubstr("stops the start: "), HasSubstr(row.wanted), HasSubstr("; 1 thing stops the start")));
+    const Ran started = adit("pool -c " + file);
+    EXPECT_THAT(started.code, testing::AnyOf(1, 2)) << row.text << started.output;
+    fs::remove_all(folder_ + "/data");
+  }
+  const std::string two = write(
+      "pool.toml", good + "listen_address = \"127.0.0.1:29471\"\nmonitoring_address = \"127.0.0.1:29471\"\n" + data + chain);
+  EXPECT_THAT(adit("check " + two).output, HasSubstr("`monitoring_address`: cannot listen on 127.0.0.1:29471"));
+
+  const std::string upstream =
+      "downstream_difficulty_config = {min_individual_miner_hashrate = 1e12}\n[[upstreams]]\nurl = "
+      "\"stratum2+tcp://127.0.0.1:1\"\nuser_identity = \"a\"\n";
+  const auto translator = [&](const std::string& host, std::uint16_t port, const std::string& more) {
+    return write("translator.toml",
+                 "downstream_address = \"" + host + "\"\ndownstream_port = " + std::to_string(port) + "\n" + more + upstream);
+  };
+  EXPECT_THAT(adit("check " + translator("127.0.0.1", (*taken)->port(), "")).output,
+              AllOf(HasSubstr("`downstream_address`: cannot listen on " + in_use), HasSubstr("1 thing stops the start")));
+  EXPECT_THAT(adit("check " + translator("farm.example", 1, "")).output, HasSubstr("the host must be an IP address"));
+  EXPECT_THAT(adit("check " + translator("127.0.0.1", 0, "log_file = \"" + plain + "/log\"\n")).output,
+              HasSubstr("opened for appending: Not a directory"));
+  EXPECT_THAT(adit("check " + translator("127.0.0.1", 0, "")).output, HasSubstr("valid for `adit translator`\n"));
+  shards.stop(std::chrono::seconds(1));
+}
+
+TEST_F(Cli, CheckTellsThatAnotherPoolHasTheFolderAndThatTheCookieIsNotThereYet) {
+  ASSERT_EQ(adit("keys authority --out " + folder_ + "/authority.key").code, 0);
+  const std::string journal = folder_ + "/data/found-blocks";
+  fs::create_directories(journal);
+  const std::string file =
+      write("pool.toml", "listen_address = \"127.0.0.1:0\"\nauthority_secret_key_file = \"" + folder_ +
+                             "/authority.key\"\ncoinbase_reward_script = \"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\"\n"
+                             "data_dir = \"" +
+                             folder_ +
+                             "/data\"\n[template_provider_type.BitcoinRpc]\nurl = \"http://127.0.0.1:1\"\n"
+                             "network = \"regtest\"\ncookie_file = \"" +
+                             folder_ + "/.cookie\"\n");
+  const Ran alone = adit("check " + file);
+  EXPECT_THAT(alone.output,
+              AllOf(HasSubstr("the pool would wait for its node's cookie: " + folder_ + "/.cookie does not exist"),
+                    HasSubstr("valid for `adit pool`; 1 warning")));
+  const auto held = FileLock::take(journal);
+  ASSERT_TRUE(held);
+  EXPECT_THAT(adit("check " + file).output, HasSubstr("another process keeps its found blocks in " + journal));
+}
+
+// The log is rotated: SIGHUP ended the pool, without a Goodbye.
+TEST_F(Cli, AHangUpOpensTheLogAnewAndWithoutALogItEndsThePoolInAnOrderlyManner) {
+  ASSERT_EQ(adit("keys authority --out " + folder_ + "/authority.key").code, 0);
+  const std::string file =
+      write("pool.toml", "listen_address = \"127.0.0.1:0\"\nauthority_secret_key_file = \"" + folder_ +
+                             "/authority.key\"\ncoinbase_reward_script = \"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080\"\n"
+                             "data_dir = \"" +
+                             folder_ + "/data\"\n[template_provider_type.Embedded]\n");
+  const auto shell = [&](const std::string& text) {
+    const std::string script =
+        write("run.sh", "cd " + folder_ + "\nADIT=" ADIT_PROGRAM "\nCONFIG=" + file +
+                            "\nwait_for() { until grep -q \"$1\" $2 2>/dev/null; do sleep 0.05; done; }\n" + text);
+    return WEXITSTATUS(std::system(("timeout 60 sh " + script + " </dev/null").c_str()));  // NOLINT(concurrency-mt-unsafe)
+  };
+  EXPECT_EQ(shell("$ADIT pool -c $CONFIG -f log >out 2>&1 &\np=$!\nwait_for pool.listening log\nmv log log.1\nkill -HUP $p\n"
+                  "wait_for log.reopened log\nkill -TERM $p\nwait $p\ncode=$?\nwait_for pool.stopping log\nexit $code\n"),
+            0);
+  EXPECT_EQ(shell("$ADIT pool -c $CONFIG >plain 2>&1 &\np=$!\nwait_for pool.listening plain\nkill -HUP $p\nwait $p\ncode=$?\n"
+                  "wait_for pool.stopping plain\nexit $code\n"),
+            0);
+  EXPECT_EQ(
+      shell("nohup $ADIT pool -c $CONFIG >ignored 2>&1 &\np=$!\nwait_for pool.listening ignored\nkill -HUP $p\nsleep 0.3\n"
+            "kill -TERM $p || exit 9\nwait $p\n"),
+      0)
+      << "whoever started it with hang-ups ignored meant that";
 }
 
 #ifdef ADIT_HAS_IPC

@@ -7,10 +7,7 @@
 #include <memory>
 
 #include "cli/command.h"
-#include "config/keys.h"
-#ifdef ADIT_HAS_IPC
-#include "ipc/node.h"
-#endif
+#include "cli/start_checks.h"
 #include "roles/pool/config.h"
 #include "roles/translator/config.h"
 
@@ -38,66 +35,6 @@ std::string guess_role(const std::string& file) {
   const bool translator = any({"downstream_address", "downstream_port", "downstream_difficulty_config", "upstreams"});
   if (pool == translator) return "";
   return pool ? "pool" : "translator";
-}
-
-void add_blocker(std::vector<Finding>& findings, const std::string& file, std::string message) {
-  findings.push_back({Severity::kBlocker, file, std::move(message)});
-}
-
-// Whether the node can be reached by IPC now. One that is away is waited for; what only an operator can mend stops the start.
-void look_at_socket(const pool::BitcoinIpcNode& node, const std::string& file, std::vector<Finding>& findings) {
-#ifdef ADIT_HAS_IPC
-  const auto looked = ipc::look_at_socket(node.socket);
-  if (looked) return;
-  if (looked.error().is(ipc::Errc::kNoSocket) || looked.error().is(ipc::Errc::kNotListening)) {
-    findings.push_back({Severity::kWarning, file, "the pool would wait for its node: " + looked.error().message()});
-  } else {
-    add_blocker(findings, file, looked.error().message());
-  }
-#else
-  add_blocker(findings, file,
-              "this build of adit has no IPC (ADIT_IPC=OFF), and the node at " + node.socket +
-                  " is to be reached by it: use another build, "
-                  "or [template_provider_type.BitcoinRpc]");
-#endif
-}
-
-// What a configuration's own reader does not look at: the files it names, and what this build can do.
-void look_at_files(const pool::PoolConfig& config, const std::string& file, std::vector<Finding>& findings) {
-  // One that stands in the configuration itself was judged with it.
-  if (!config.authority_secret_key_file.empty()) {
-    if (const auto authority = pool::load_authority(config); !authority)
-      add_blocker(findings, file, authority.error().message());
-  }
-  const auto look_at_password = [&](const pool::BitcoinRpcNode& node) {
-    if (node.password_file.empty()) return;
-    if (const auto password = config::read_secret_file(node.password_file); !password)
-      add_blocker(findings, file, password.error().message());
-  };
-  const auto look_at_further = [&](const std::vector<pool::FurtherNode>& further) {
-    for (const pool::FurtherNode& node : further) {
-      if (const auto* rpc = std::get_if<pool::BitcoinRpcNode>(&node)) look_at_password(*rpc);
-      if (const auto* ipc = std::get_if<pool::BitcoinIpcNode>(&node)) look_at_socket(*ipc, file, findings);
-    }
-  };
-  if (const auto* rpc = std::get_if<pool::BitcoinRpcSource>(&config.source)) {
-    look_at_password(*rpc);
-    look_at_further(rpc->further);
-  } else if (const auto* ipc = std::get_if<pool::BitcoinIpcSource>(&config.source)) {
-    look_at_socket(*ipc, file, findings);
-    look_at_further(ipc->further);
-  }
-}
-
-void look_at_iroh(const config::IrohSettings& iroh, const std::string& file, std::vector<Finding>& findings) {
-  if (!iroh.enabled) return;
-#ifndef ADIT_HAS_IROH
-  add_blocker(
-      findings, file,
-      "this build of adit has no iroh (ADIT_IROH=OFF): remove [iroh] and the upstreams over iroh, or use another build");
-#endif
-  if (iroh.secret_key_file.empty()) return;
-  if (const auto key = config::read_node_key(iroh.secret_key_file); !key) add_blocker(findings, file, key.error().message());
 }
 
 void print(const Finding& finding) {
@@ -134,15 +71,12 @@ int run(const Options& options) {
     auto loaded = pool::load_config(options.file, environment);
     valid = loaded.valid();
     findings = std::move(loaded.findings);
-    if (valid) {
-      look_at_files(loaded.config, options.file, findings);
-      look_at_iroh(loaded.config.iroh, options.file, findings);
-    }
+    if (valid) look_at_start(loaded.config, options.file, findings);
   } else {
     auto loaded = translator::load_config(options.file, environment);
     valid = loaded.valid();
     findings = std::move(loaded.findings);
-    if (valid) look_at_iroh(loaded.config.iroh, options.file, findings);
+    if (valid) look_at_start(loaded.config, options.file, findings);
   }
   for (const Finding& finding : findings) print(finding);
   if (!valid) {

@@ -34,14 +34,7 @@ class EmbeddedSource::Driver {
   Driver& operator=(const Driver&) = delete;
 
   Result<> start(SourceEvents events) {
-    const auto target = bitcoin::target_from_compact(options_.chain.nbits);
-    if (!target || *target == bitcoin::U256()) {
-      return fail(Errc::kConfiguration, "nbits of the embedded chain stands for no target: regtest's is 207fffff");
-    }
-    if (options_.new_tip_every > Duration{0} && bitcoin::expected_hashes(*target) > kMaxHashesPerBlock) {
-      return fail(Errc::kConfiguration,
-                  "the embedded chain can find new tips by itself only on an easy nbits, such as regtest's 207fffff");
-    }
+    ADIT_CHECK(check(options_));
     events_ = std::move(events);
     snapshot_.status.not_ready_since = now_from_system().instant;
     asio::post(context_, [this] { begin(); });
@@ -162,6 +155,18 @@ class EmbeddedSource::Driver {
   Snapshot snapshot_;
   std::thread thread_;
 };
+
+Result<> EmbeddedSource::check(const Options& options) {
+  const auto target = bitcoin::target_from_compact(options.chain.nbits);
+  if (!target || *target == bitcoin::U256()) {
+    return fail(Errc::kConfiguration, "nbits of the embedded chain stands for no target: regtest's is 207fffff");
+  }
+  if (options.new_tip_every > Duration{0} && bitcoin::expected_hashes(*target) > kMaxHashesPerBlock) {
+    return fail(Errc::kConfiguration,
+                "the embedded chain can find new tips by itself only on an easy nbits, such as regtest's 207fffff");
+  }
+  return {};
+}
 
 EmbeddedSource::EmbeddedSource(Options options) : driver_(std::make_unique<Driver>(std::move(options))) {}
 EmbeddedSource::~EmbeddedSource() = default;

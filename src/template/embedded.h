@@ -23,6 +23,9 @@ class EmbeddedSource final : public TemplateSource {
   ~EmbeddedSource() override;
 
   /// Errors: kConfiguration for an nbits that is no target, or for new_tip_every on a target harder than 2^20 hashes a block.
+  static Result<> check(const Options& options);
+
+  /// Errors: those of check().
   Result<> start(SourceEvents events) override;
 
   /// The block is kept once the chain has judged it: a chain in memory ends with the process, and its blocks with it.

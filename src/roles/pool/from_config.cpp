@@ -9,7 +9,6 @@
 
 #include "config/keys.h"
 #include "template/bitcoin_nodes.h"
-#include "template/embedded.h"
 
 namespace adit::pool {
 
@@ -40,15 +39,23 @@ templates::IpcConfig node_of(const BitcoinIpcNode& ipc, std::optional<bitcoin::N
 
 }  // namespace
 
+std::string journal_folder(const PoolConfig& config) {
+  return (std::filesystem::path(config.data_dir) / "found-blocks").string();
+}
+
+templates::EmbeddedSource::Options options_of(const EmbeddedSource& source) {
+  templates::EmbeddedSource::Options options;
+  options.chain.nbits = source.nbits;
+  options.new_tip_every = source.interval;
+  return options;
+}
+
 Result<std::unique_ptr<templates::TemplateSource>> make_source(const PoolConfig& config) {
   if (const auto* embedded = std::get_if<EmbeddedSource>(&config.source)) {
-    templates::EmbeddedSource::Options options;
-    options.chain.nbits = embedded->nbits;
-    options.new_tip_every = embedded->interval;
-    return std::make_unique<templates::EmbeddedSource>(std::move(options));
+    return std::make_unique<templates::EmbeddedSource>(options_of(*embedded));
   }
   templates::BitcoinNodes::Options options;
-  options.blocks.journal_folder = (std::filesystem::path(config.data_dir) / "found-blocks").string();
+  options.blocks.journal_folder = journal_folder(config);
   templates::IpcConfig pacing;
   const std::vector<FurtherNode>* further = nullptr;
   if (const auto* ipc = std::get_if<BitcoinIpcSource>(&config.source)) {
