@@ -257,9 +257,9 @@ void Channel::prepare(const JobSet& jobs, const Share& share, UnixTime now, Prep
     verdict = ShareVerdict::kBadExtranonceSize;
     return;
   }
+  out.judged.job = job;
   verdict = check_header_fields(job->rules, share, to_u32(now));
   if (!is_accepted(verdict)) return;
-  out.judged.job = job;
   out.judged.extranonce = full_extranonce(*terms, share.extranonce);
   out.target = terms->target;
   out.target_work = terms->work;

@@ -77,7 +77,7 @@ using FullExtranonce = std::array<std::uint8_t, kFullExtranonceSize>;
 struct JudgedShare {
   ShareVerdict verdict = ShareVerdict::kAccepted;
   Work work;                 ///< What it is worth.
-  const Job* job = nullptr;  ///< Of the JobSet or the channel: valid until either gets another.
+  const Job* job = nullptr;  ///< Of the JobSet or the channel: valid until either gets another. Null if the share names none.
   FullExtranonce extranonce{};
   bitcoin::Hash256 hash{};  ///< Of the header.
 };

@@ -113,6 +113,8 @@ Result<const ClientJob*> ClientChannel::add(ClientJob job, std::optional<std::ui
     job.rules.nbits = tip_.nbits;
     job.rules.network_target = tip_.network_target;
     job.rules.min_ntime = tip_.min_ntime;
+    // By the server's clock: ours, or the miner's behind us, may be the one that is wrong.
+    job.rules.known_time = job.ntime;
   }
   const bool future = job.future;
   jobs_.push_back(std::move(job));

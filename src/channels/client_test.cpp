@@ -87,6 +87,25 @@ TEST(ClientChannel, ARefreshedJobIsMinedAtOnceOnTheSameTip) {
   EXPECT_NE(channel.find(5), nullptr) << "past jobs of the tip stay valid";
 }
 
+// A translator whose clock was hours behind refused all of its miners' shares.
+TEST(ClientChannel, OurClockMakesNoShareOfTheServersTimeInvalid) {
+  const Upstream pool;
+  ClientChannel channel = pool.extended();
+  ASSERT_TRUE(give(channel, pool.job(5)));
+  const auto active = channel.on_set_new_prev_hash(pool.tip(5));
+  ASSERT_TRUE(active);
+  const HeaderRules& rules = (*active)->rules;
+  for (const std::int64_t ahead : {-5 * 3600, -3 * 3600, 0, 3 * 3600, 5 * 3600}) {
+    const auto ours = static_cast<std::uint32_t>(testing::kNtime + ahead);
+    for (const std::uint32_t ntime : {testing::kNtime, testing::kNtime + 600, testing::kNtime + 7200}) {
+      const Share share{.job_id = 5, .ntime = ntime, .version = rules.version, .extranonce = {}};
+      EXPECT_EQ(check_header_fields(rules, share, ours), ShareVerdict::kAccepted) << ahead;
+    }
+    const Share early{.job_id = 5, .ntime = testing::kNtime - 1, .version = rules.version, .extranonce = {}};
+    EXPECT_EQ(check_header_fields(rules, early, ours), ShareVerdict::kInvalidTime) << ahead;
+  }
+}
+
 TEST(ClientChannel, BitsThatChangeWithoutANewTipVoidAllOtherJobs) {
   const Upstream pool;
   ClientChannel channel = pool.extended();

@@ -96,7 +96,8 @@ Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template, std::option
                 .network_target = *network_target,
                 .min_ntime = tip_min_ntime_,
                 .max_ntime = from.max_ntime,
-                .clock_ahead = now && from.current_time > to_u32(*now) ? from.current_time - to_u32(*now) : 0};
+                .clock_ahead = now && from.current_time > to_u32(*now) ? from.current_time - to_u32(*now) : 0,
+                .known_time = std::max(from.current_time, now ? to_u32(*now) : 0)};
   job->block_template = std::move(block_template);
   job->push_extended(kGroupChannelId, job->new_tip, job->group_frames);
   if (job->new_tip) job->push_set_new_prev_hash(kGroupChannelId, job->group_frames);

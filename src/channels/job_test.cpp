@@ -84,6 +84,36 @@ TEST(Job, IfOursIsTheClockThatIsBehindNoShareOfTheNodesTimeIsRefused) {
   EXPECT_EQ(check_header_fields(job->rules, share, ours), ShareVerdict::kInvalidTime);
 }
 
+// Our clock is set while the pool runs, either way: shares of the jobs at hand and of those to come count.
+TEST(Job, AClockThatJumpsWhileRunningMakesNoValidShareInvalid) {
+  for (const std::int64_t jump : {-5 * 3600, -3 * 3600, -60, 60, 3 * 3600, 5 * 3600}) {
+    JobFactory factory = make_factory();
+    auto first = changeable(1, 1);
+    first->min_ntime = testing::kNtime - 3600;
+    const JobPtr before = *factory.make(first, from_u32(testing::kNtime));
+    const auto jumped = static_cast<std::uint32_t>(testing::kNtime + jump);
+    const auto verdict = [&](const Job& job, std::uint32_t ntime) {
+      const Share share{.job_id = job.id, .ntime = ntime, .version = job.rules.version, .extranonce = {}};
+      return check_header_fields(job.rules, share, jumped);
+    };
+    EXPECT_EQ(verdict(*before, testing::kNtime), ShareVerdict::kAccepted) << jump;
+    EXPECT_EQ(verdict(*before, testing::kNtime + 600), ShareVerdict::kAccepted) << jump << ": a miner that rolls its time";
+    auto second = changeable(2, 1);
+    second->min_ntime = testing::kNtime - 3600;
+    second->current_time = testing::kNtime + 30;  // The node's clock is right.
+    const JobPtr after = *factory.make(second, from_u32(jumped));
+    for (const std::uint32_t ntime : {before->ntime, after->ntime, testing::kNtime + 30, testing::kNtime + 630}) {
+      EXPECT_EQ(verdict(*after, ntime), ShareVerdict::kAccepted) << jump << ", " << ntime - testing::kNtime;
+    }
+    auto next_tip = changeable(3, 2);
+    next_tip->min_ntime = testing::kNtime - 3500;
+    next_tip->current_time = testing::kNtime + 60;
+    const JobPtr tip = *factory.make(next_tip, from_u32(jumped));
+    EXPECT_EQ(verdict(*tip, tip->ntime), ShareVerdict::kAccepted) << jump;
+    EXPECT_EQ(verdict(*tip, testing::kNtime + 60), ShareVerdict::kAccepted) << jump;
+  }
+}
+
 // Specimen: one previous hash, bits 1a0fffff and then 1d00ffff (testnet4 after twenty minutes), and back.
 TEST(Job, BitsThatChangeWithoutANewTipAreToldLikeOne) {
   JobFactory factory = make_factory();

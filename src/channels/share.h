@@ -59,12 +59,15 @@ struct HeaderRules {
   std::uint32_t min_ntime = 0;           ///< Smallest ntime that the network takes.
   std::uint32_t max_ntime = 0xffffffff;  ///< Largest one with which nbits hold.
   std::uint32_t clock_ahead = 0;  ///< Seconds by which the source's clock was ahead of ours: either may be the right one.
+  std::uint32_t known_time = 0;   ///< What the later of the two said when the job was made: ours may have gone back since.
 };
 
-/// The largest ntime of a share that the rules take at that time: two hours ahead of the later clock, within max_ntime.
+/// The largest ntime of a share that the rules take at that time: two hours ahead of the latest that any clock has said, within
+/// max_ntime.
 inline std::uint64_t latest_ntime(const HeaderRules& rules, std::uint32_t now_unix) {
-  const std::uint64_t by_clock = std::uint64_t{now_unix} + rules.clock_ahead + kMaxFutureSeconds;
-  return by_clock < rules.max_ntime ? by_clock : rules.max_ntime;
+  const std::uint64_t by_ours = std::uint64_t{now_unix} + rules.clock_ahead;
+  const std::uint64_t by_clocks = (by_ours < rules.known_time ? rules.known_time : by_ours) + kMaxFutureSeconds;
+  return by_clocks < rules.max_ntime ? by_clocks : rules.max_ntime;
 }
 
 /// kAccepted unless ntime or version break a rule; looks at nothing else.
