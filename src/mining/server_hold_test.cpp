@@ -109,6 +109,25 @@ TEST_F(Hold, WithoutWorkSessionsLoseTheirChannelsOneSessionAfterTheOtherAndNoSha
   EXPECT_GT(first.answer<wire::OpenStandardMiningChannelSuccess>().channel_id, ids[2]);
 }
 
+// Clocks.
+
+TEST_F(Hold, AMinersClockThatDiffersIsNamedByItsSeconds) {
+  Peer peer(options(), shard_, now_);
+  peer.set_up();
+  const auto id = open_standard_on(peer);
+  const auto ours = static_cast<std::int64_t>(to_u32(now_.unix_time));
+  for (const std::int64_t ahead : {3 * 3600, -50 * 3600}) {
+    auto share = standard_share(peer, id, 1);
+    share.ntime = static_cast<std::uint32_t>(ours + ahead);
+    ASSERT_TRUE(peer.send(share));
+    EXPECT_EQ(peer.answer<wire::SubmitSharesError>().error_code.view(), "invalid-share");
+    ASSERT_FALSE(events_.times_refused.empty());
+    EXPECT_EQ(events_.times_refused.back().count(), ahead);
+  }
+  ASSERT_TRUE(peer.send(standard_share(peer, id, 2)));
+  EXPECT_EQ(events_.times_refused.size(), 2u);
+}
+
 // Least difficulty.
 
 TEST_F(Hold, ANerdMinerAndAProxyWithoutMinersHaveTheirFirstShareWithinSeconds) {

@@ -442,6 +442,11 @@ Result<void> ServerSession::end_submit(Submission& submission, wire::FrameBuffer
   out.push(wire::SubmitSharesError{.channel_id = submission.channel_id,
                                    .sequence_number = submission.share.sequence_number,
                                    .error_code = channels::share_error_code(judged.verdict)});
+  // Beyond max_ntime it is other bits that hold, whatever the clocks say.
+  if (judged.verdict == ShareVerdict::kInvalidTime && submission.share.ntime <= judged.job->rules.max_ntime) {
+    const std::chrono::seconds ahead(std::int64_t{submission.share.ntime} - to_u32(submission.now.unix_time));
+    shard_.events_.on_time_refused(*this, ahead, submission.channel->user_identity());
+  }
   // Late work is nobody's fault, and what we have no room for is ours.
   if (judged.verdict == ShareVerdict::kStale || judged.verdict == ShareVerdict::kTooMany) return {};
   return charge(submission.now);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -121,6 +122,9 @@ class ServerEvents {
   virtual void on_channel_opened(const ServerSession&, const channels::Channel&) {}
   /// `user_identity` is the client's text, at most 255 bytes of any kind, valid during the call.
   virtual void on_channel_refused(const ServerSession&, OpenRefusal, std::string_view /*user_identity*/) {}
+  /// A share was refused for its ntime, which is so many seconds ahead of our clock (negative: behind): the miner's clock is
+  /// wrong, or ours. `user_identity` as above.
+  virtual void on_time_refused(const ServerSession&, std::chrono::seconds /*ahead*/, std::string_view /*user_identity*/) {}
   /// The current job, or a part of it, is to be sent to the session's client: `frames`, valid during the call. Comes from
   /// inside ServerShard::give_jobs.
   virtual void on_job(ServerSession&, const wire::FrameBuffer& /*frames*/) {}

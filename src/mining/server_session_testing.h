@@ -49,6 +49,9 @@ struct Recorder final : ServerEvents {
   void on_channel_refused(const ServerSession&, OpenRefusal refusal, std::string_view user_identity) override {
     refused.emplace_back(refusal, user_identity);
   }
+  void on_time_refused(const ServerSession&, std::chrono::seconds ahead, std::string_view) override {
+    times_refused.push_back(ahead);
+  }
   void on_custom_block_found(const ServerSession&, const BlockFound&) override { ++custom_blocks; }
   void on_channel_opened(const ServerSession&, const channels::Channel& channel) override { opened.push_back(channel.id()); }
 
@@ -65,6 +68,7 @@ struct Recorder final : ServerEvents {
   };
   std::vector<Given> jobs;  ///< In the order in which they were given.
   std::vector<std::pair<OpenRefusal, std::string>> refused;
+  std::vector<std::chrono::seconds> times_refused;
   int custom_blocks = 0;
 };
 

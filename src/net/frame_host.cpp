@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock_agreement.h"
 #include "base/invariant.h"
 #include "log/log.h"
 
@@ -96,7 +97,8 @@ class FrameHost::Member final : public HostedConnection {
   std::unique_ptr<NetworkConnection> connection;
   session::ServerSide side;
   HealthMonitor health;
-  std::size_t place;  ///< In the list; kAway: not in it.
+  ClockAgreement clock;  ///< The peer's.
+  std::size_t place;     ///< In the list; kAway: not in it.
   Transport transport;
   std::uint32_t number;
   std::optional<Duration> drain_patience;  ///< It is to be drained, and waits for answers that the engine holds back.
@@ -126,6 +128,20 @@ std::string FrameHost::event(std::string_view what) const { return options_->nam
 
 void FrameHost::complain(std::string_view what, std::string_view peer, const Error& error) {
   complaints_.warn(event(what), {{"peer", peer}, {"error", error.name()}, {"message", error.message()}});
+}
+
+void FrameHost::look_at_clock(Member& member) {
+  const auto difference = member.side.extension().clock_difference();
+  if (!difference) return;
+  const auto ahead = std::chrono::round<std::chrono::seconds>(*difference);
+  if (!member.clock.note(ahead)) return;
+  const std::string peer = member.connection->metadata().peer;
+  if (member.clock.differs()) {
+    complaints_.warn(event("clock_differs"),
+                     {{"peer", peer}, {"seconds", ahead.count()}, {"message", describe_clock("the peer at " + peer, ahead)}});
+  } else {
+    complaints_.write(log::Level::kInfo, event("clock_agrees"), {{"peer", peer}, {"seconds", ahead.count()}});
+  }
 }
 
 void FrameHost::take(Link link, const session::ServerOptions& serving, IrohCarrier::Place place) {
@@ -189,7 +205,10 @@ asio::awaitable<void> FrameHost::serve(std::shared_ptr<ServicePart> part, FrameH
     member.health.on_frames(now.instant);
     const auto handled = member.side.on_frames(*batch, now, out);
     auto& extension = member.side.extension();
-    if (const auto round_trip = extension.take_round_trip()) member.health.on_round_trip(*round_trip);
+    if (const auto round_trip = extension.take_round_trip()) {
+      member.health.on_round_trip(*round_trip);
+      host.look_at_clock(member);
+    }
     member.connection->send(out);
     if (handled && !extension.over()) continue;
     if (handled) {

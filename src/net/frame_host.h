@@ -134,6 +134,8 @@ class FrameHost {
   void complain(std::string_view what, std::string_view peer, const Error& error);
   TransportCounters& over(Transport transport) { return counters_[static_cast<std::size_t>(transport)]; }
   void lost(Member& member, const Error& error);
+  /// Tells when the peer's clock begins to differ from ours, and when it agrees again.
+  void look_at_clock(Member& member);
   void count(Member& member, const Error& reason);
   void sum_up(const Member& member);
 

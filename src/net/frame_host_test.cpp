@@ -10,8 +10,10 @@
 #include "log/log_testing.h"
 #include "net/dial.h"
 #include "net/net_testing.h"
+#include "net/ticker.h"
 #include "session/client_side.h"
 #include "session/dispatch.h"
+#include "wire/adit_messages.h"
 #include "wire/template_distribution_messages.h"
 
 namespace adit::net {
@@ -42,6 +44,7 @@ class TemplatePart final : public ServicePart, private FrameHostRole {
       : ServicePart(home), host_(*this, std::move(options), Admission({}), std::array<std::uint8_t, 32>{9}, *this) {}
 
   void take(Link link) { host_.take(std::move(link), serving_); }
+  void tick() { host_.tick(); }
   [[nodiscard]] HostCounters counters() const { return host_.counters(); }
 
  private:
@@ -69,6 +72,7 @@ class FrameHostTest : public testing::Test {
     shards_.start();
     auto options = std::make_shared<FrameHostOptions>();
     options->name = "templates";
+    options->health.dead_after = dead_after_;
     options->authority_secret = authority_of(7).secret().copy();
     options->last_id = &last_id_;
     options->protocols = {wire::Protocol::kTemplateDistribution};
@@ -119,6 +123,7 @@ class FrameHostTest : public testing::Test {
     co_return code;
   }
 
+  Duration dead_after_ = HealthPolicy().dead_after;
   Shards shards_{1};
   std::atomic<std::uint32_t> last_id_{0};
   Service<TemplatePart> service_{shards_};
@@ -230,6 +235,44 @@ TEST_F(FrameHostTest, ManyGoodbyesLeaveFewLinesInTheLogAndAreAllCounted) {
   const auto lines = log.lines("templates.goodbye");
   EXPECT_GE(lines.size(), 1u);
   EXPECT_LE(lines.size(), 5U * (static_cast<std::size_t>(seconds) + 1)) << lines.size() << " in " << seconds << " s";
+}
+
+class FrameHostClocks : public FrameHostTest {
+ protected:
+  FrameHostClocks() { dead_after_ = 2s; }  // A peer that says nothing is pinged after half a second.
+};
+
+TEST_F(FrameHostClocks, APeersClockThatDiffersIsNamedByItsSecondsAndWhenItAgreesAgain) {
+  log::test::Captured log;
+  const Peer to{.transport = TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority_of(7).public_key()};
+  const std::string end = on(shards_[0], [&]() -> asio::awaitable<std::string> {
+    const Ticker ticker(shards_[0], 20ms, [part = service_.on(shards_[0])] { part->tick(); });
+    auto connection = co_await dial(shards_[0], to, wire::Protocol::kTemplateDistribution, {});
+    if (!connection) co_return connection.error().message();
+    session::ClientSide side({.protocol = wire::Protocol::kTemplateDistribution, .program = "test"}, false, true);
+    wire::FrameBuffer out;
+    side.start("127.0.0.1", 1, now_from_system(), out);
+    (*connection)->send(out);
+    for (int pings = 0; pings < 4;) {
+      const auto batch = co_await (*connection)->receive();
+      if (!batch) co_return "lost: " + batch.error().message();
+      for (const auto& frame : *batch) pings += frame.is<wire::Ping>() ? 1 : 0;
+      Now now = now_from_system();
+      if (pings <= 2) now.unix_time += 90s;
+      out.clear();
+      const auto handled = side.on_frames(*batch, now, out, [](auto) -> Result<void> { return {}; }, [] {});
+      if (!handled) co_return handled.error().message();
+      (*connection)->send(out);
+    }
+    co_return "";
+  });
+  EXPECT_EQ(end, "");
+  const auto differs = log.lines("templates.clock_differs");
+  ASSERT_EQ(differs.size(), 1u) << "once, though it was seen twice";
+  EXPECT_THAT(differs[0],
+              testing::AllOf(testing::ContainsRegex("seconds=(89|90|91) "), HasSubstr("the clock of the peer at 127.0.0.1"),
+                             HasSubstr("ahead of this machine's")));
+  EXPECT_EQ(log.lines("templates.clock_agrees").size(), 1u);
 }
 
 TEST_F(FrameHostTest, AStopWaitsForTheAnswersThatAnEngineHoldsBack) {

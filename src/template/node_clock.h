@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock_agreement.h"
 #include "base/time.h"
 
 namespace adit::templates {
@@ -25,7 +26,7 @@ class NodeClock {
 
  private:
   const std::string node_;
-  bool differs_ = false;
+  ClockAgreement clock_;
 };
 
 }  // namespace adit::templates

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock_agreement.h"
 #include "log/log.h"
 #include "net/deadline.h"
 #include "net/service.h"
@@ -43,6 +44,7 @@ struct Uplink::Link {
   std::unique_ptr<net::NetworkConnection> connection;
   std::unique_ptr<session::ClientSide> side;
   net::HealthMonitor health;
+  ClockAgreement clock;              ///< The upstream's.
   std::unique_ptr<Unfinished> rest;  ///< What the role has left under way; null before, and if its session never began.
   wire::FrameBuffer last_message;    ///< For a peer without Goodbye, once the role has left it.
   Duration round_trip{};
@@ -190,6 +192,7 @@ Result<void> Uplink::handle(Link& link, std::span<const wire::FrameView> frames)
   if (const auto round_trip = link.side->extension().take_round_trip()) {
     link.round_trip = *round_trip;
     link.health.on_round_trip(*round_trip);
+    look_at_clock(link);
     status_.round_trips[static_cast<std::size_t>(link.connection->metadata().transport)].add(*round_trip);
     if (link.in_use) {
       status_.round_trip = *round_trip;
@@ -197,6 +200,20 @@ Result<void> Uplink::handle(Link& link, std::span<const wire::FrameView> frames)
     }
   }
   return handled;
+}
+
+void Uplink::look_at_clock(Link& link) {
+  const auto difference = link.side->extension().clock_difference();
+  if (!difference) return;
+  const auto ahead = std::chrono::round<std::chrono::seconds>(*difference);
+  if (!link.clock.note(ahead)) return;
+  if (link.clock.differs()) {
+    log::warn(
+        event("clock_differs"),
+        {{"url", link.url}, {"seconds", ahead.count()}, {"message", describe_clock("the upstream at " + link.url, ahead)}});
+  } else {
+    log::info(event("clock_agrees"), {{"url", link.url}, {"seconds", ahead.count()}});
+  }
 }
 
 net::asio::awaitable<void> Uplink::run(std::shared_ptr<Uplink> self, LinkPtr link) {

@@ -160,6 +160,8 @@ class Uplink final : public std::enable_shared_from_this<Uplink>, private Upstre
   /// Looks at its health, acts on it, pings. False: it was found dead.
   bool watch(Link& link, const Now& now);
   void watch_path(Link& link);
+  /// Tells when the upstream's clock begins to differ from ours, and when it agrees again.
+  void look_at_clock(Link& link);
   void drop(Link& link, Error reason, std::optional<Severity> fault);
   /// Begins nothing new on it and waits for the answers that are due.
   void leave(Link& link, std::string_view reason, session::ShutdownBehavior behavior);

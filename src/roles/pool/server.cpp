@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock_agreement.h"
 #include "base/hex.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/tx.h"
@@ -211,6 +212,7 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     ticker_.emplace(shard(), core_->options.tick, [this] {
       host_.tick();
       refusals_.tick();
+      times_.tick();
       look_at_work(now_from_system());
     });
   }
@@ -272,6 +274,15 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
                                             {"error_code", mining::open_error_code(refusal)}});
   }
 
+  void on_time_refused(const mining::ServerSession& session, std::chrono::seconds ahead,
+                       std::string_view user_identity) override {
+    const std::string peer = static_cast<const Session&>(session).connection.metadata().peer;
+    times_.warn("pool.share_time_refused", {{"peer", peer},
+                                            {"user_identity", user_identity},
+                                            {"seconds", ahead.count()},
+                                            {"message", describe_clock("a miner behind " + peer, ahead)}});
+  }
+
   void on_answers(mining::ServerSession& session, const wire::FrameBuffer& frames) override {
     auto& connection = static_cast<Session&>(session).connection;
     connection.send(frames);
@@ -297,6 +308,7 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   net::FrameHost host_;
   std::optional<net::Ticker> ticker_;
   log::Limited refusals_{"pool.more_channels_refused"};
+  log::Limited times_{"pool.more_share_times_refused"};
   WorkWatch watch_;
   std::string unusable_;  ///< As Work::unusable.
   bool work_is_stale_ = false;
