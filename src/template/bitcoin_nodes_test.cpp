@@ -279,6 +279,37 @@ TEST_F(Rpc, HowFarANodeIsThatCatchesUpIsTold) {
   EXPECT_SAYS(words_about(node, behind, State::kWaiting), "it has 812 of 900 blocks");
 }
 
+// A node that is past its first download and cannot get or take the newest blocks still gives templates, on an old tip.
+TEST_F(Rpc, ANodeThatStaysBehindItsOwnHeadersGivesNoWork) {
+  TestNode node;
+  std::atomic<int> headers{812};
+  node.misbehave([&](const TestNode::Request& request) -> std::optional<std::string> {
+    if (request.method != "getblockchaininfo") return std::nullopt;
+    return test::rpc_result(request.id,
+                            boost::json::object{{"chain", "regtest"}, {"blocks", 812}, {"headers", headers.load()}});
+  });
+  RpcConfig c = config(node.port());
+  c.refresh_every = 1ms;
+  c.look_every = 0ms;
+  c.behind_after = 50ms;
+  BitcoinNodes source(of(c));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(wait_for_state(State::kReady));
+  headers = 813;  // A block on its way.
+  const auto looks = node.calls("getblockchaininfo");
+  const Instant begun = now_from_system().instant;
+  ASSERT_TRUE(
+      eventually([&] { return node.calls("getblockchaininfo") > looks + 5 && now_from_system().instant - begun > 100ms; }));
+  EXPECT_EQ(source.status().state, State::kReady);
+  headers = 900;
+  ASSERT_TRUE(wait_for_state(State::kWaiting));
+  EXPECT_SAYS(source.status().message, "its templates are on an old tip");
+  EXPECT_SAYS(source.status().message, "it has 812 of 900 blocks");
+  headers = 812;
+  ASSERT_TRUE(wait_for_state(State::kReady));
+  EXPECT_EQ(source.status().message, "");
+}
+
 TEST_F(Rpc, ProxiesAndWrongPathsAreToldFromNodes) {
   TestNode node;
   const auto answers = [](int status, std::string body) {

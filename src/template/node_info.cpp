@@ -39,6 +39,10 @@ Result<> check_network(const ChainInfo& info, std::optional<bitcoin::Network> wa
                                        ", but the configuration is for " + std::string(bitcoin::network_name(*wanted)));
 }
 
+bool is_behind(const ChainInfo& info) {
+  return info.blocks && info.headers && *info.headers > *info.blocks && *info.headers - 1 != *info.blocks;
+}
+
 std::string progress_of(const ChainInfo& info) {
   if (!info.blocks || !info.headers || *info.headers <= *info.blocks) return "";
   return " (it has " + std::to_string(*info.blocks) + " of " + std::to_string(*info.headers) + " blocks)";

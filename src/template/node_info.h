@@ -29,6 +29,9 @@ Result<ChainInfo> parse_chain_info(const boost::json::value& result);
 /// Errors: kWrongNetwork if the node's chain is not the one that is wanted; absent: any is.
 Result<> check_network(const ChainInfo& info, std::optional<bitcoin::Network> wanted);
 
+/// Whether it knows of more blocks than the next one that it does not have.
+bool is_behind(const ChainInfo& info);
+
 /// How far a node is that has not caught up, to be put behind a sentence: " (it has 5 of 9 blocks)", or nothing.
 std::string progress_of(const ChainInfo& info);
 

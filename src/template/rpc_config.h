@@ -27,7 +27,11 @@ struct RpcConfig {
   std::variant<RpcCookie, RpcPassword> auth;
   std::optional<bitcoin::Network> network;            ///< The node must be on this one; absent: on any.
   Duration refresh_every = std::chrono::seconds(30);  ///< A new template at least this often.
-  Duration poll_every = std::chrono::seconds(2);      ///< Instead, for a node whose templates carry no longpollid.
+  Duration look_every = std::chrono::seconds(10);     ///< Whether the node is behind its own headers, at most this often.
+  /// A node that has had headers of two blocks more than blocks for so long gives no work: its templates are on an old tip. One
+  /// header ahead is a block on its way.
+  Duration behind_after = std::chrono::seconds(60);
+  Duration poll_every = std::chrono::seconds(2);  ///< Instead, for a node whose templates carry no longpollid.
   /// Connecting, sending and the whole answer; not for the long poll, see RpcSource.
   Duration call_deadline = std::chrono::seconds(20);
   /// The same for submitblock: a node under load takes its time over a block, and each block is submitted beside the others.

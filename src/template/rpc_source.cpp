@@ -118,7 +118,12 @@ class RpcSource::Driver {
 
   asio::awaitable<Result<>> refresh() {
     progress_.clear();
-    if (!is_there_) ADIT_CO_CHECK(co_await look_at_node());
+    if (!is_there_) {
+      ADIT_CO_CHECK(co_await look_at_node());
+    } else if (steady_now() - looked_at_ >= config_.look_every) {
+      ADIT_CO_TRY(const ChainInfo chain, co_await chain_info());
+      ADIT_CO_CHECK(judge_progress(chain));
+    }
     const std::uint64_t published_before = board_.templates();
     ADIT_CO_TRY(NodeTemplate found, co_await block_template("", *refresh_line_));
     const bool overtaken = board_.templates() != published_before && found.block_template.prev_hash != prev_hash_;
@@ -135,14 +140,34 @@ class RpcSource::Driver {
     co_return Result<>{};
   }
 
-  /// Which chain the node is on, how far it is, and what its configuration costs.
-  asio::awaitable<Result<>> look_at_node() {
+  asio::awaitable<Result<ChainInfo>> chain_info() {
     ADIT_CO_TRY(const json::value info,
                 co_await refresh_line_->call("getblockchaininfo", {}, {.deadline = config_.call_deadline}));
-    ADIT_CO_TRY(const ChainInfo chain, parse_chain_info(info));
+    looked_at_ = steady_now();
+    co_return parse_chain_info(info);
+  }
+
+  /// A node that lacks blocks for long, as it cannot get or take them, gives templates that nobody wants solved.
+  Result<> judge_progress(const ChainInfo& chain) {
+    if (!is_behind(chain)) {
+      behind_since_.reset();
+      return {};
+    }
+    if (!behind_since_) behind_since_ = steady_now();
+    if (steady_now() - *behind_since_ < config_.behind_after) return {};
+    progress_ = progress_of(chain);
+    return fail(Errc::kInitialDownload, "the node at " + node_name(config_) +
+                                            " is behind the chain, and its templates are on an old tip: look after its peers, "
+                                            "its disk and its log");
+  }
+
+  /// Which chain the node is on, how far it is, and what its configuration costs.
+  asio::awaitable<Result<>> look_at_node() {
+    ADIT_CO_TRY(const ChainInfo chain, co_await chain_info());
     progress_ = progress_of(chain);
     chain_ = chain.chain;
     ADIT_CO_CHECK(check_network(chain, config_.network));
+    ADIT_CO_CHECK(judge_progress(chain));
     // A node that may not tell is none the worse.
     const auto relay = co_await refresh_line_->call("getnetworkinfo", {}, {.deadline = config_.call_deadline});
     caution_ = relay ? relay_caution(*relay) : "";
@@ -258,12 +283,14 @@ class RpcSource::Driver {
   bool is_there_ = false;  ///< The last refresh succeeded.
   bool long_polling_ = false;
   Instant refresh_due_{};
-  std::string chain_;                 ///< As the node calls it: "main", "testnet4", ...
-  std::string progress_;              ///< How far the node is, behind an error's sentence; empty once it has the chain.
-  std::string caution_;               ///< What is to be known of a node that gives templates.
-  std::string long_poll_id_;          ///< Of the newest template.
-  std::optional<Hash256> prev_hash_;  ///< Of the newest template.
-  std::uint32_t nbits_ = 0;           ///< Likewise.
+  std::string chain_;     ///< As the node calls it: "main", "testnet4", ...
+  std::string progress_;  ///< How far the node is, behind an error's sentence; empty once it has the chain.
+  Instant looked_at_{};   ///< At what the node says of its chain.
+  std::optional<Instant> behind_since_;
+  std::string caution_;                                        ///< What is to be known of a node that gives templates.
+  std::string long_poll_id_;                                   ///< Of the newest template.
+  std::optional<Hash256> prev_hash_;                           ///< Of the newest template.
+  std::uint32_t nbits_ = 0;                                    ///< Likewise.
   std::optional<std::pair<Hash256, std::uint32_t>> tip_time_;  ///< A block and its header's time.
   TemplateId last_id_ = 0;
 
