@@ -1,5 +1,6 @@
 #include "mining/sources.h"
 
+#include <algorithm>
 #include <iterator>
 
 namespace adit::mining {
@@ -14,23 +15,8 @@ bool Source::may_open(std::uint32_t tip, Instant now) {
   return opens_ < policy_.max_opens + accepted_;
 }
 
-bool Source::charge(std::int64_t cost, Instant now) {
-  refill(now);
-  // What it owes is bounded, so that it is forgiven within a period.
-  balance_ = std::max(balance_ - cost, -policy_.allowance);
-  return balance_ > 0;
-}
-
-void Source::refill(Instant now) {
-  const Duration each = kPeriod / std::max<std::int64_t>(policy_.allowance, 1);
-  const std::int64_t back = (now - balanced_at_) / each;
-  balanced_at_ += back * each;
-  if (balance_ < policy_.allowance) balance_ = std::min(balance_ + back, policy_.allowance);
-}
-
 bool Source::is_forgettable(Instant now) {
-  refill(now);
-  return balance_ >= policy_.allowance && (opens_ == 0 || now - opens_since_ >= kPeriod);
+  return costs_.owes_nothing(now) && (opens_ == 0 || now - opens_since_ >= kPeriod);
 }
 
 std::shared_ptr<Source> Sources::of(std::string_view name, Instant now) {

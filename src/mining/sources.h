@@ -2,7 +2,6 @@
 // of their sessions wait for a job.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -11,6 +10,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/cost_budget.h"
 #include "base/time.h"
 #include "channels/memory_budget.h"
 
@@ -42,8 +42,7 @@ class Source {
       : policy_(policy),
         memory_(policy.max_bytes, &memory_of_shard, policy.bytes_always),
         opens_since_(now),
-        balance_(policy.allowance),
-        balanced_at_(now) {}
+        costs_({.amount = policy.allowance, .period = kPeriod}, now) {}
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
@@ -55,10 +54,10 @@ class Source {
 
   void count_accepted() {
     ++accepted_;
-    if (balance_ < 10 * policy_.allowance) ++balance_;
+    costs_.earn(1);
   }
   /// A peer has cost that much. False: the source has nothing left, so a peer that only costs is to be cut off.
-  bool charge(std::int64_t cost, Instant now);
+  bool charge(std::int64_t cost, Instant now) { return costs_.charge(cost, now); }
 
   /// Whether it is as one that was never seen.
   [[nodiscard]] bool is_forgettable(Instant now);
@@ -68,16 +67,13 @@ class Source {
   bool in_round = false;  ///< Of the shard's turns.
 
  private:
-  void refill(Instant now);
-
   const SourcePolicy& policy_;
   channels::MemoryBudget memory_;
   std::uint32_t opens_ = 0;
   std::uint32_t opens_tip_ = 0;
   Instant opens_since_;
   std::uint64_t accepted_ = 0;  ///< Shares since opens_since_.
-  std::int64_t balance_;
-  Instant balanced_at_;
+  CostBudget costs_;
 };
 
 /// The sources of one shard, by name. Those without a session are remembered as long as they owe something, up to a bound.
