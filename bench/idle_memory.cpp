@@ -121,6 +121,10 @@ int main(int argc, char** argv) {
   options.listen = net::TcpConfig{"127.0.0.1", 0};
   options.authority_secret = authority_secret();
   options.jobs = {.payout_script = {0x51}, .pool_signature = "bench"};
+  // None of them works, and all of them are of one address.
+  options.admission.max_unproven_per_source = kConnections;
+  options.admission.max_handshakes_per_source = kConnections;
+  options.admission.source_costs.amount = kConnections + 1;
   pool::PoolServer server(shards, source, std::move(options));
   if (const auto started = server.start(); !started) broken(started.error().message().c_str());
 

@@ -146,7 +146,7 @@ asio::awaitable<void> feed(net::Shard& shard, net::Link given, net::IrohCarrier:
     if (!accepted) co_return;
     connection = std::move(*accepted);
   }
-  if (place) place->established();
+  if (place) place->established(now_from_system().instant);
   if (const auto asked = co_await connection->receive(); !asked) co_return;
   const std::vector<std::uint8_t> payload(kBulkFrame, 0x5a);
   wire::FrameBuffer frame;
@@ -224,6 +224,10 @@ int run_pool(const Options& options) {
   std::optional<FeedsBulk> carrier;
   std::unique_ptr<net::TcpListener> bulk_listener;
   pool::ServerOptions wanted;
+  // All connections are of one address.
+  wanted.admission.max_unproven_per_source = wanted.admission.max_connections;
+  wanted.admission.max_handshakes_per_source = wanted.admission.max_handshakes;
+  wanted.admission.source_costs.amount = 1'000'000;
   net::Peer url{.transport = net::TcpConfig{}, .authority = authority().public_key()};
   if (iroh) {
     node = start_node(shards, 1, address + ":0");

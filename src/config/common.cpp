@@ -252,9 +252,12 @@ AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_dea
     value = table->integer<std::uint32_t>(key, 1, 10'000'000).value_or(value);
   };
   bound("max_connections", limits.max_connections);
-  bound("max_connections_per_source", limits.max_connections_per_source);
+  bound("max_unproven_per_source", limits.max_unproven_per_source);
   bound("max_handshakes", limits.max_handshakes);
   bound("max_handshakes_per_source", limits.max_handshakes_per_source);
+  if (const auto rate = table->integer<std::uint32_t>("max_connects_per_source", 1, 10'000'000)) {
+    limits.source_costs.amount = *rate;
+  }
   if (const auto seconds = table->integer<std::uint32_t>("handshake_deadline_secs", 1, 600))
     settings.handshake_deadline = std::chrono::seconds(*seconds);
   return settings;

@@ -99,10 +99,12 @@ TEST(Admission, ReadsEveryKeyAndKeepsWhatIsNotSaid) {
   EXPECT_EQ(admission("").handshake_deadline, std::chrono::seconds(10));
   EXPECT_EQ(admission("").limits.max_connections, net::AdmissionLimits{}.max_connections);
   const auto all = admission(
-      "[admission]\nmax_connections = 1\nmax_connections_per_source = 2\nmax_handshakes = 3\nmax_handshakes_per_source = 4\n"
+      "[admission]\nmax_connections = 1\nmax_unproven_per_source = 2\nmax_handshakes = 3\nmax_handshakes_per_source = 4\n"
+      "max_connects_per_source = 6\n"
       "handshake_deadline_secs = 5\n");
   EXPECT_EQ(all.limits.max_connections, 1u);
-  EXPECT_EQ(all.limits.max_connections_per_source, 2u);
+  EXPECT_EQ(all.limits.max_unproven_per_source, 2u);
+  EXPECT_EQ(all.limits.source_costs.amount, 6);
   EXPECT_EQ(all.limits.max_handshakes, 3u);
   EXPECT_EQ(all.limits.max_handshakes_per_source, 4u);
   EXPECT_EQ(all.handshake_deadline, std::chrono::seconds(5));

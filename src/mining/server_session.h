@@ -240,6 +240,7 @@ class ServerSession : public session::ProtocolServer {
   void finish(wire::FrameBuffer& out) override;
   /// False while accepted shares wait for the ledger or for a block.
   [[nodiscard]] bool settled() const override { return waiting_.empty(); }
+  [[nodiscard]] std::uint64_t good_shares() const override { return accepted_; }
 
   /// To be called about once a second: vardiff, late acknowledgements, deadlines. Error: session::Errc::kIdle.
   Result<void> on_tick(const Now& now, wire::FrameBuffer& out) override;

@@ -123,6 +123,7 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   [[nodiscard]] std::string& output() override { return server_.output(); }
   [[nodiscard]] const std::string& ended() const override { return ended_; }
   [[nodiscard]] bool established() const override { return server_.ready(); }
+  [[nodiscard]] std::uint64_t good_shares() const override { return shares_submitted_ + shares_local_; }
 
   // ---- What the owner does.
   /// Its shares go to `channel` from now on; gives it the channel's current job, if there is one.

@@ -179,7 +179,7 @@ TEST_F(Net, APeerThatAsksMuchBeforeItReadsIsSlowedDownAndGetsEveryAnswer) {
 }
 
 TEST_F(Net, AFloodAboveTheBoundIsRefusedAndTheHealthyPeerGoesOn) {
-  EchoServer server(shards_, {.limits = {.max_connections_per_source = 8}, .handshake = {.deadline = 5s}});
+  EchoServer server(shards_, {.limits = {.max_unproven_per_source = 8}, .handshake = {.deadline = 5s}});
   auto peer = dial_on(shards_[0], server.url());
   ASSERT_TRUE(peer) << peer.error().message();
   {

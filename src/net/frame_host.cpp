@@ -32,9 +32,10 @@ void add(HostCounters& sum, const HostCounters& part) {
 /// One connection, in the host's list as long as its engine may be called.
 class FrameHost::Member final : public HostedConnection {
  public:
-  Member(FrameHost& at, std::unique_ptr<NetworkConnection> peer, const session::ServerOptions& serving,
-         std::optional<wire::Protocol> lanes, Transport carrier)
+  Member(FrameHost& at, std::unique_ptr<NetworkConnection> peer, Admission::Token& admitted,
+         const session::ServerOptions& serving, std::optional<wire::Protocol> lanes, Transport carrier)
       : host(at),
+        admission(admitted),
         connection(std::move(peer)),
         side(
             serving, lanes, [this](const session::AcceptedSetup& setup) { return host.role_.serve(setup, *this); },
@@ -94,6 +95,8 @@ class FrameHost::Member final : public HostedConnection {
   void begin_drain();
 
   FrameHost& host;
+  Admission::Token& admission;
+  std::uint64_t accepted = 0;  ///< Shares, of which `admission` knows.
   std::unique_ptr<NetworkConnection> connection;
   session::ServerSide side;
   HealthMonitor health;
@@ -107,6 +110,61 @@ class FrameHost::Member final : public HostedConnection {
   bool said_goodbye = false;               ///< The end by Goodbye was counted and logged.
   static constexpr auto kAway = static_cast<std::size_t>(-1);
 };
+
+/// One holder of a place, as long as it is of use to others.
+class FrameHost::Holding {
+ public:
+  Holding(FrameHost& host, Link& link, Admission::Token& place) : host_(host), number_(++host.last_holder_) {
+    host.holders_[number_].handshake = &link;
+    place.on_displaced([&shard = host.part_.shard(), part = host.part_.weak_from_this(), &host, number = number_] {
+      shard.post([part, &host, number] {
+        if (const auto alive = part.lock()) host.displace(number);
+      });
+    });
+  }
+  ~Holding() { host_.holders_.erase(number_); }
+  Holding(const Holding&) = delete;
+  Holding& operator=(const Holding&) = delete;
+
+  /// The handshake has ended; null: it failed. `member` is called no more once this is gone.
+  void handshake_over(Member* member) {
+    auto& holder = host_.holders_[number_];
+    holder.handshake = nullptr;
+    holder.member = member;
+  }
+  /// Takes the member away before it is gone.
+  struct End {
+    explicit End(Holding& of) : holding(of) {}
+    ~End() { holding.handshake_over(nullptr); }
+    End(const End&) = delete;
+    End& operator=(const End&) = delete;
+    Holding& holding;
+  };
+  [[nodiscard]] bool displaced() const { return host_.holders_.at(number_).displaced; }
+
+ private:
+  FrameHost& host_;
+  std::uint64_t number_;
+};
+
+/// Another connection has the place of this one.
+void FrameHost::displace(std::uint64_t holder) {
+  const auto found = holders_.find(holder);
+  if (found == holders_.end() || found->second.displaced) return;
+  auto& [handshake, member, displaced] = found->second;
+  displaced = true;
+  if (handshake != nullptr) {
+    const auto peer = handshake->stream ? handshake->stream->metadata().peer : std::string();
+    complain("displaced", peer, Error(Errc::kOverloaded, "another connection has its place: its handshake took too long"));
+    handshake->close(CloseCode::kOverloaded);
+  } else if (member != nullptr) {
+    const Error reason(Errc::kOverloaded, "another connection has its place: no share of it was accepted");
+    complain("displaced", member->connection->metadata().peer, reason);
+    member->reason = reason.message();
+    member->ended = Error(Errc::kClosed, reason.message());  // Which is as it should be: there is nothing more to report.
+    member->connection->close(CloseCode::kOverloaded);
+  }
+}
 
 FrameHost::FrameHost(ServicePart& part, std::shared_ptr<const FrameHostOptions> options, Admission admission,
                      std::optional<std::array<std::uint8_t, 32>> endpoint_id, FrameHostRole& role)
@@ -147,7 +205,7 @@ void FrameHost::look_at_clock(Member& member) {
 void FrameHost::take(Link link, const session::ServerOptions& serving, IrohCarrier::Place place) {
   const auto metadata = link.stream->metadata();
   if (!place) {
-    auto token = admission_.admit(metadata.source.empty() ? metadata.peer : metadata.source);
+    auto token = admission_.admit(metadata.source.empty() ? metadata.peer : metadata.source, now_from_system().instant);
     if (!token) {
       complain("refused", metadata.peer, token.error());
       return link.close(CloseCode::kOverloaded);
@@ -159,15 +217,16 @@ void FrameHost::take(Link link, const session::ServerOptions& serving, IrohCarri
 }
 
 /// The handshake; null if it failed, which is logged.
-asio::awaitable<std::unique_ptr<NetworkConnection>> FrameHost::establish(Link& link) {
+asio::awaitable<std::unique_ptr<NetworkConnection>> FrameHost::establish(Link& link, Holding& holding,
+                                                                         Admission::Token& place) {
   const auto metadata = link.stream->metadata();
-  handshakes_.push_back(&link);
   auto connection = co_await accept_session(part_.shard(), link, credentials_,
                                             {.deadline = options_->handshake_deadline,
                                              .max_queued_bytes = options_->max_queued_bytes,
                                              .max_payload = options_->max_payload});
-  std::erase(handshakes_, &link);
+  holding.handshake_over(nullptr);
   if (connection) co_return std::move(*connection);
+  if (holding.displaced()) co_return nullptr;
   ++over(metadata.transport).handshakes_failed;
   if (part_.stopping()) co_return nullptr;
   const auto& error = connection.error();
@@ -177,6 +236,7 @@ asio::awaitable<std::unique_ptr<NetworkConnection>> FrameHost::establish(Link& l
   if (probe) {
     log::debug(event("probed"), {{"peer", metadata.peer}});
   } else {
+    place.charge(AdmissionLimits::kFailedHandshake, now_from_system().instant);
     complain("handshake_failed", metadata.peer, error);
   }
   co_return nullptr;
@@ -189,10 +249,13 @@ asio::awaitable<void> FrameHost::serve(std::shared_ptr<ServicePart> part, FrameH
   const auto place = std::move(given);
   auto link = std::move(given_link);
   const auto lanes = link.lanes() ? link.protocol : std::nullopt;
-  auto connection = co_await host.establish(link);
-  place->established();
+  Holding holding(host, link, *place);
+  auto connection = co_await host.establish(link, holding, *place);
   if (!connection || part->stopping()) co_return;
-  Member member(host, std::move(connection), serving, lanes, transport);
+  place->established(now_from_system().instant);
+  Member member(host, std::move(connection), *place, serving, lanes, transport);
+  holding.handshake_over(&member);
+  const Holding::End end(holding);
   for (;;) {
     const auto batch = co_await member.connection->receive();
     if (!batch) {
@@ -250,7 +313,11 @@ void FrameHost::count(Member& member, const Error& reason) {
   if (reason.is(Errc::kSlowReader)) ++counted.slow_readers;
   if (reason.is(session::Errc::kIdle)) ++counted.idle;
   if (reason.is(session::Errc::kRefused)) ++counted.setups_refused;
-  if (reason.is(Errc::kProtocol) || reason.is(session::Errc::kProtocol)) ++counted.protocol_errors;
+  const bool broke_protocol = reason.is(Errc::kProtocol) || reason.is(session::Errc::kProtocol);
+  if (broke_protocol) ++counted.protocol_errors;
+  if (broke_protocol || reason.is(Errc::kSlowReader) || reason.is(session::Errc::kOverloaded)) {
+    member.admission.charge(AdmissionLimits::kCutOff, now_from_system().instant);
+  }
 }
 
 /// Nothing more comes from the peer.
@@ -304,6 +371,10 @@ void FrameHost::tick() {
       member.health.on_ping(now.instant);
     }
     if (!out_.empty()) member.connection->send(out_);
+    if (member.side.is_set_up()) {
+      const auto accepted = member.side.protocol()->good_shares();
+      member.admission.look(std::exchange(member.accepted, accepted) != accepted, now.instant);
+    }
     if (alive) {
       ++i;
       continue;
@@ -319,7 +390,9 @@ void FrameHost::tick() {
 }
 
 void FrameHost::drain(const session::ShutdownBehavior& behavior) {
-  for (auto* link : handshakes_) link->close(CloseCode::kShutdown);
+  for (const auto& [number, holder] : holders_) {
+    if (holder.handshake != nullptr) holder.handshake->close(CloseCode::kShutdown);
+  }
   using Kind = session::ShutdownBehavior::Kind;
   if (behavior.kind == Kind::kImmediate) return cut_off();
   const auto members = members_;

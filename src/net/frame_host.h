@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -125,8 +126,16 @@ class FrameHost {
 
  private:
   class Member;
+  /// Who has a place in the Admission: a handshake, then a member.
+  struct Holder {
+    Link* handshake = nullptr;
+    Member* member = nullptr;
+    bool displaced = false;
+  };
+  class Holding;
 
-  asio::awaitable<std::unique_ptr<NetworkConnection>> establish(Link& link);
+  asio::awaitable<std::unique_ptr<NetworkConnection>> establish(Link& link, Holding& holding, Admission::Token& place);
+  void displace(std::uint64_t holder);
   static asio::awaitable<void> serve(std::shared_ptr<ServicePart> part, FrameHost& host, Link link,
                                      const session::ServerOptions& serving, IrohCarrier::Place given, Transport transport);
   static asio::awaitable<void> drain_member(std::shared_ptr<ServicePart> part, Member& member, Duration patience);
@@ -145,7 +154,8 @@ class FrameHost {
   Credentials credentials_;
   FrameHostRole& role_;
   std::vector<Member*> members_;
-  std::vector<Link*> handshakes_;
+  std::unordered_map<std::uint64_t, Holder> holders_;
+  std::uint64_t last_holder_ = 0;
   wire::FrameBuffer out_;  ///< Of one batch.
   HostCounters counters_{};
   std::string more_complaints_;  ///< Names of events, to which the next three refer.

@@ -32,7 +32,10 @@ class TemplateServer final : public session::ProtocolServer {
   }
   [[nodiscard]] bool settled() const override { return held.empty(); }
 
+  [[nodiscard]] std::uint64_t good_shares() const override { return shares; }
+
   bool holds_back = false;
+  std::uint64_t shares = 0;
   wire::FrameBuffer held;
   Result<void> on_tick(const Now&, wire::FrameBuffer&) override { return {}; }
 };
@@ -40,8 +43,8 @@ class TemplateServer final : public session::ProtocolServer {
 /// A part that serves template distribution to whoever its test hands over.
 class TemplatePart final : public ServicePart, private FrameHostRole {
  public:
-  TemplatePart(Shard& home, std::shared_ptr<const FrameHostOptions> options)
-      : ServicePart(home), host_(*this, std::move(options), Admission({}), std::array<std::uint8_t, 32>{9}, *this) {}
+  TemplatePart(Shard& home, std::shared_ptr<const FrameHostOptions> options, Admission admission)
+      : ServicePart(home), host_(*this, std::move(options), std::move(admission), std::array<std::uint8_t, 32>{9}, *this) {}
 
   void take(Link link) { host_.take(std::move(link), serving_); }
   void tick() { host_.tick(); }
@@ -76,7 +79,7 @@ class FrameHostTest : public testing::Test {
     options->authority_secret = authority_of(7).secret().copy();
     options->last_id = &last_id_;
     options->protocols = {wire::Protocol::kTemplateDistribution};
-    service_.start([&](Shard& shard) { return std::make_shared<TemplatePart>(shard, options); });
+    service_.start([&](Shard& shard) { return std::make_shared<TemplatePart>(shard, options, admission_); });
     listener_ = std::move(*TcpListener::bind(shards_[0], {"127.0.0.1", 0}));
     listener_->start(shards_, [this](Shard& shard, std::unique_ptr<ByteStream> stream) { accept(shard, std::move(stream)); });
   }
@@ -123,6 +126,21 @@ class FrameHostTest : public testing::Test {
     co_return code;
   }
 
+  /// Dials and asks: what it hears, or why not.
+  std::string dial_and_ask(std::unique_ptr<NetworkConnection>* kept = nullptr) {
+    const Peer to{.transport = TcpConfig{"127.0.0.1", listener_->port()}, .authority = authority_of(7).public_key()};
+    return on(shards_[0], [&]() -> asio::awaitable<std::string> {
+      auto connection = co_await dial(shards_[0], to, wire::Protocol::kTemplateDistribution, {});
+      if (!connection) co_return connection.error().message();
+      auto answer = co_await ask(**connection, wire::Protocol::kTemplateDistribution);
+      if (kept != nullptr) *kept = std::move(*connection);
+      co_return answer;
+    });
+  }
+
+  explicit FrameHostTest(const AdmissionLimits& limits = {}) : admission_(limits) {}
+
+  Admission admission_;
   Duration dead_after_ = HealthPolicy().dead_after;
   Shards shards_{1};
   std::atomic<std::uint32_t> last_id_{0};
@@ -311,6 +329,79 @@ TEST_F(FrameHostTest, AStopWaitsForTheAnswersThatAnEngineHoldsBack) {
   });
   EXPECT_EQ(answer.get(), "template-id-not-found 42");
   stopped.get();
+}
+
+// Places.
+
+constexpr const char* kServed = "template-id-not-found 42";
+
+class OneHandshake : public FrameHostTest {
+ protected:
+  OneHandshake() : FrameHostTest({.max_handshakes = 1, .max_handshakes_per_source = 1, .handshake_time = Duration::zero()}) {}
+};
+
+TEST_F(OneHandshake, ANewcomerHasThePlaceOfASilentOne) {
+  log::test::Captured log;
+  RawPeer silent(listener_->port());
+  RawPeer half(listener_->port());
+  half.write("only ten b");
+  EXPECT_TRUE(silent.is_cut_off());
+  EXPECT_EQ(dial_and_ask(), kServed);
+  EXPECT_TRUE(half.is_cut_off());
+  EXPECT_EQ(admission_.counts().displaced, 2u);
+  EXPECT_EQ(log.lines("templates.displaced").size(), 2u);
+}
+
+class OnePlace : public FrameHostTest {
+ protected:
+  OnePlace() : FrameHostTest({.max_connections = 1, .unproven_time = Duration::zero()}) {}
+};
+
+TEST_F(OnePlace, IsOfTheOneThatWorks) {
+  TemplateServer* server = nullptr;
+  service_.on(shards_[0])->served = [&](TemplateServer& made, HostedConnection&) { server = &made; };
+  const auto tick = [&] {
+    (void)service_.ask([](TemplatePart& part) {
+      part.tick();
+      return true;
+    });
+  };
+  std::unique_ptr<NetworkConnection> first, second;
+  EXPECT_EQ(dial_and_ask(&first), kServed);
+  tick();
+  EXPECT_EQ(dial_and_ask(&second), kServed) << "the first one shows no work";
+  EXPECT_EQ(admission_.counts().displaced, 1u);
+  EXPECT_EQ(admission_.counts().connections, 1u);
+  on(shards_[0], [&]() -> asio::awaitable<bool> {
+    EXPECT_FALSE(co_await first->receive());
+    server->shares = 1;
+    co_return true;
+  });
+  tick();
+  EXPECT_EQ(admission_.counts().proven, 1u);
+  EXPECT_NE(dial_and_ask(), kServed);
+  EXPECT_EQ(admission_.counts().displaced, 1u);
+  on(shards_[0], [&]() -> asio::awaitable<bool> {
+    first.reset();
+    second.reset();
+    co_return true;
+  });
+}
+
+class FewFailures : public FrameHostTest {
+ protected:
+  FewFailures() : FrameHostTest({.source_costs = {.amount = 20, .period = std::chrono::hours(1)}}) {}
+};
+
+TEST_F(FewFailures, HandshakesThatFailUseUpWhatTheirSourceMayCost) {
+  EXPECT_EQ(dial_and_ask(), kServed);
+  for (int i = 0; i < 2; ++i) {
+    RawPeer browser(listener_->port());
+    browser.write("GET / HTTP/1.1\r\nHost: pool.example.org\r\n\r\n");
+    EXPECT_TRUE(browser.is_cut_off());
+  }
+  EXPECT_NE(dial_and_ask(), kServed);
+  EXPECT_EQ(admission_.counts().refused, 1u);
 }
 
 }  // namespace

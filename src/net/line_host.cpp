@@ -32,6 +32,8 @@ struct LineHost::Peer {
   bool closed = false;                      ///< By us.
   asio::steady_timer drained;               ///< Never expires: it is cancelled when more may be read.
   bool established = false;
+  bool displaced = false;               ///< Another connection has its place.
+  std::uint64_t accepted = 0;           ///< Shares, of which `token` knows.
   std::optional<Instant> last_message;  ///< The peer was sent away: it is closed then at the latest.
 };
 
@@ -53,7 +55,7 @@ void LineHost::complain(std::string_view what, std::string_view peer, std::strin
 
 void LineHost::take(std::unique_ptr<ByteStream> stream) {
   const auto metadata = stream->metadata();
-  auto token = admission_.admit(metadata.source.empty() ? metadata.peer : metadata.source);
+  auto token = admission_.admit(metadata.source.empty() ? metadata.peer : metadata.source, now_from_system().instant);
   if (part_.stopping() || !token) {
     if (!token) complain("refused", metadata.peer, token.error().message());
     return stream->close(CloseCode::kOverloaded);
@@ -68,6 +70,11 @@ asio::awaitable<void> LineHost::serve(std::shared_ptr<ServicePart> part, LineHos
   const auto& source = metadata.source.empty() ? metadata.peer : metadata.source;
   peer->session = &host.role_.join(peer->connection, metadata.peer, source, now_from_system());
   host.peers_[peer->connection] = peer;
+  peer->token.on_displaced([&shard = part->shard(), weak = std::weak_ptr(part), &host, connection = peer->connection] {
+    shard.post([weak, &host, connection] {
+      if (const auto alive = weak.lock()) host.displace(connection);
+    });
+  });
   std::string reason;
   while (true) {
     while (host.is_full(*peer) && !peer->closed) {
@@ -89,6 +96,9 @@ asio::awaitable<void> LineHost::serve(std::shared_ptr<ServicePart> part, LineHos
       reason = readable.error().message();
       break;
     }
+  }
+  if (!peer->established && !peer->displaced && peer->stream->metadata().bytes_received != 0) {
+    peer->token.charge(AdmissionLimits::kFailedHandshake, now_from_system().instant);
   }
   if (peer->session != nullptr) {
     if (!peer->session->ended().empty()) reason = peer->session->ended();
@@ -112,7 +122,7 @@ void LineHost::flush(const PeerPtr& peer) {
   session.output().clear();
   if (!peer->established && session.established()) {
     peer->established = true;
-    peer->token.established();
+    peer->token.established(now_from_system().instant);
   }
   if (!session.ended().empty() && !peer->last_message) {
     peer->last_message = now_from_system().instant + kLastMessageDeadline;
@@ -155,7 +165,19 @@ bool LineHost::is_full(const Peer& peer) const { return peer.queued.size() >= op
 void LineHost::cut_off(const PeerPtr& peer) {
   ++slow_readers_;
   complain("slow_reader", peer->stream->metadata().peer, "it does not read: cut off");
+  peer->token.charge(AdmissionLimits::kCutOff, now_from_system().instant);
   peer->queued.clear();
+  peer->close(CloseCode::kOverloaded);
+}
+
+void LineHost::displace(std::uint64_t connection) {
+  const auto found = peers_.find(connection);
+  if (found == peers_.end()) return;
+  const auto peer = found->second;
+  peer->displaced = true;
+  complain("displaced", peer->stream->metadata().peer,
+           peer->established ? "another connection has its place: no share of it was accepted"
+                             : "another connection has its place: it did not authorize for too long");
   peer->close(CloseCode::kOverloaded);
 }
 
@@ -169,6 +191,8 @@ asio::awaitable<void> LineHost::run_writer(std::shared_ptr<ServicePart> part, Li
 void LineHost::tick(const Now& now) {
   for (const auto& [connection, peer] : peers_) {
     if (peer->closed) continue;
+    const auto accepted = peer->session->good_shares();
+    peer->token.look(std::exchange(peer->accepted, accepted) != accepted, now.instant);
     if (peer->last_message && now.instant >= *peer->last_message) {
       peer->close(CloseCode::kShutdown);
     } else if (!peer->queued.empty() && now.instant - peer->moved_at >= options_.stalled_deadline) {

@@ -77,6 +77,7 @@ class LineHost {
   void write(const PeerPtr& peer);
   [[nodiscard]] bool is_full(const Peer& peer) const;
   void cut_off(const PeerPtr& peer);
+  void displace(std::uint64_t connection);
   [[nodiscard]] std::string event(std::string_view what) const;
   void complain(std::string_view what, std::string_view peer, std::string_view message);
 

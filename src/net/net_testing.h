@@ -56,7 +56,7 @@ class EchoServer {
     }
     listener_ = std::move(*TcpListener::bind(shards[0], {"127.0.0.1", 0}));
     listener_->start(shards, [this](Shard& shard, std::unique_ptr<ByteStream> stream) {
-      auto token = admission_.admit(stream->metadata().source);
+      auto token = admission_.admit(stream->metadata().source, now_from_system().instant);
       if (!token) return ended(token.error());
       shard.spawn(serve(shard, std::move(stream), std::move(*token)));
     });
@@ -100,7 +100,7 @@ class EchoServer {
       if (!done) co_return ended(done.error());
       codec = std::move(*done);
     }
-    token.established();
+    token.established(now_from_system().instant);
     FramedConnection connection(shard, std::move(stream), std::move(codec), {.max_queued_bytes = options_.max_queued_bytes});
     wire::FrameBuffer out;
     for (;;) {

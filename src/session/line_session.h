@@ -1,6 +1,7 @@
 // What a driver of byte connections carries bytes for: the engine of one connection that speaks lines, such as an SV1 miner's.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/bytes.h"
@@ -19,6 +20,8 @@ class LineSession {
   [[nodiscard]] virtual const std::string& ended() const = 0;
   /// The peer has shown what it is: its connection counts no more as a handshake.
   [[nodiscard]] virtual bool established() const = 0;
+  /// Shares of the peer that were good: a connection on which work is done is not given up for another one.
+  [[nodiscard]] virtual std::uint64_t good_shares() const = 0;
 
  protected:
   ~LineSession() = default;

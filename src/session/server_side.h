@@ -54,6 +54,10 @@ class ProtocolServer {
 
   /// True if everything that the client asked is answered: only then is its Goodbye acknowledged.
   [[nodiscard]] virtual bool settled() const { return true; }
+
+  /// Shares of the client that were good: a connection on which work is done is not given up for another one. 0: the
+  /// protocol has no shares.
+  [[nodiscard]] virtual std::uint64_t good_shares() const { return 0; }
 };
 
 /// What a server offers to the clients of one protocol.

@@ -64,6 +64,10 @@ min_difficulty = 1e-12  # every hash is a share: `adit load` finds thousands of 
 threads = {threads}
 data_dir = "{test.folder / 'pool'}"
 {source}
+[admission]  # Many connections of `adit load` are of one address.
+max_unproven_per_source = 20_000
+max_handshakes_per_source = 8_000
+max_connects_per_source = 1_000_000
 {'[iroh]' if iroh else ''}
 {iroh if isinstance(iroh, str) else 'bind_addresses = ["127.0.0.1:0"]' if iroh else ''}
 ''')

@@ -142,7 +142,7 @@ TEST_F(Mixed, UnderALoadOverBothCarriersNobodyStarves) {
 }
 
 TEST_F(Mixed, OneBoundHoldsForBothAndWhatOneCarrierGivesBackTheOtherTakes) {
-  start_pool({.max_connections_per_source = 6});
+  start_pool({.max_connections = 6, .max_unproven_per_source = 6});
   Load iroh(load_shards_, over(net::Transport::kIroh, 2, session::kAlpnMining));
   Load lanes(load_shards_, over(net::Transport::kIroh, 2));
   ASSERT_TRUE(iroh.open());
@@ -152,7 +152,7 @@ TEST_F(Mixed, OneBoundHoldsForBothAndWhatOneCarrierGivesBackTheOtherTakes) {
     ASSERT_TRUE(tcp.open());
     EXPECT_EQ(server_->stats().admission.connections, 6u);
     Load more(load_shards_, over(net::Transport::kIroh, 1, session::kAlpnMining));
-    EXPECT_FALSE(more.open()) << "127.0.0.1 has its six places";
+    EXPECT_FALSE(more.open()) << "its six places are taken";
     EXPECT_GE(pool_node_->counts().refused, 1u) << "at the first packet";
     Load more_lanes(load_shards_, over(net::Transport::kIroh, 1));
     EXPECT_FALSE(more_lanes.open()) << "a session counts as a connection does";

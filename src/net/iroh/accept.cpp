@@ -7,7 +7,7 @@ AcceptPolicy::AcceptPolicy(const AcceptLimits& limits, Admission admission)
       max_unproved_(limits.max_unproved),
       admission_(std::move(admission)) {}
 
-AcceptPolicy::Decision AcceptPolicy::decide(const Attempt& attempt) {
+AcceptPolicy::Decision AcceptPolicy::decide(const Attempt& attempt, Instant now) {
   const bool relayed = !attempt.vouched_id.empty();
   if (relayed && !allows(attempt.vouched_id)) {
     count_refused();
@@ -19,7 +19,8 @@ AcceptPolicy::Decision AcceptPolicy::decide(const Attempt& attempt) {
     ++validated_;
     return {Verdict::kValidate, std::nullopt};
   }
-  auto token = admission_.admit(relayed && !allowed_.empty() ? attempt.vouched_id : attempt.source);
+  auto token = relayed && !allowed_.empty() ? admission_.admit(attempt.vouched_id, now)
+                                            : admission_.admit(attempt.source, now, attempt.vouched_id);
   if (!token) {
     ++refused_;
     return {Verdict::kRefuse, std::nullopt};

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/time.h"
 #include "net/admission.h"
 
 namespace adit::net {
@@ -27,8 +29,8 @@ struct AcceptLimits {
 /// The policy of one listener, without I/O. Any thread.
 ///
 /// Places are the listener's Admission's, which TCP's come from as well. Sources are an IPv4 address, an IPv6 /64, a relay
-/// (whose share of all is thereby bounded). An endpoint id is a source of its own only when it is allow-listed and a relay
-/// vouches for it: ids are free to make.
+/// (whose share of all is thereby bounded). An endpoint id for which a relay vouches is a source of its own only when it is
+/// allow-listed, or has had shares accepted: ids are free to make.
 class AcceptPolicy {
  public:
   AcceptPolicy(const AcceptLimits& limits, Admission admission);
@@ -51,6 +53,9 @@ class AcceptPolicy {
     void proved() {
       if (auto* const count = std::exchange(unproved_, nullptr)) --*count;
     }
+    /// As Admission::Token.
+    bool charge(std::int64_t cost, Instant now) { return token_.charge(cost, now); }
+    void on_displaced(std::function<void()> close) { token_.on_displaced(std::move(close)); }
     /// For the connection's life from now on: it may outlive the policy.
     Admission::Token take() {
       proved();
@@ -71,7 +76,7 @@ class AcceptPolicy {
     Verdict verdict;
     std::optional<Place> place;  ///< With kAccept.
   };
-  Decision decide(const Attempt& attempt);
+  Decision decide(const Attempt& attempt, Instant now);
 
   /// Whether `endpoint_id`, now proved by TLS, may connect.
   [[nodiscard]] bool allows(std::string_view endpoint_id) const;

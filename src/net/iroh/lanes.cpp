@@ -34,6 +34,7 @@ struct Accepting {
   std::shared_ptr<SharedConnection> connection;
   Duration deadline;
   std::function<void(Link)> on_session;
+  std::function<bool()> on_churn;
   session::LaneSessions sessions{};
   std::map<std::uint64_t, Half> halves{};
 };
@@ -46,6 +47,13 @@ void refuse(Accepting& accepting, const Error& error) {
                               error.message());
 }
 
+/// A stream came to nothing: resets it, and ends the connection of a peer that does so again and again.
+void give_up(Accepting& accepting, IrohStream& stream) {
+  stream.close(CloseCode::kProtocolError);
+  if (!accepting.on_churn())
+    refuse(accepting, Error(session::Errc::kOverloaded, "its streams come to nothing again and again"));
+}
+
 /// Until the other lane has come, or too late.
 asio::awaitable<void> wait_for_other(std::shared_ptr<Accepting> accepting, std::uint64_t id, std::unique_ptr<IrohStream> stream,
                                      session::Lane lane) {
@@ -55,7 +63,7 @@ asio::awaitable<void> wait_for_other(std::shared_ptr<Accepting> accepting, std::
   co_await patience.async_wait(asio::redirect_error(asio::use_awaitable, woken));
   const auto half = accepting->halves.find(id);
   if (half == accepting->halves.end() || half->second.patience != &patience) co_return;
-  half->second.stream->close(CloseCode::kProtocolError);
+  give_up(*accepting, *half->second.stream);
   accepting->halves.erase(half);
   accepting->sessions.on_end(id);
 }
@@ -68,7 +76,7 @@ asio::awaitable<void> sort_in(std::shared_ptr<Accepting> accepting, std::unique_
   {
     const Deadline deadline(shard.context(), *stream, accepting->deadline);
     std::size_t got = 0;
-    if (!co_await read_exactly(*stream, bytes, got)) co_return stream->close(CloseCode::kProtocolError);
+    if (!co_await read_exactly(*stream, bytes, got)) co_return give_up(*accepting, *stream);
   }
   const auto preface = session::LanePreface::decode(bytes);
   if (!preface) co_return refuse(*accepting, preface.error());
@@ -130,10 +138,10 @@ asio::awaitable<Result<Link>> open_session(std::shared_ptr<SharedConnection> con
 }
 
 asio::awaitable<void> accept_sessions(std::shared_ptr<SharedConnection> connection, Duration deadline,
-                                      std::function<void(Link)> on_session) {
+                                      std::function<void(Link)> on_session, std::function<bool()> on_churn) {
   const auto loop = connection->loop();
-  const auto accepting = std::make_shared<Accepting>(
-      Accepting{.connection = connection, .deadline = deadline, .on_session = std::move(on_session)});
+  const auto accepting = std::make_shared<Accepting>(Accepting{
+      .connection = connection, .deadline = deadline, .on_session = std::move(on_session), .on_churn = std::move(on_churn)});
   connection->linger(deadline);
   for (;;) {
     adit_handle handle = 0;

@@ -36,9 +36,10 @@ asio::awaitable<Result<Link>> open_session(std::shared_ptr<SharedConnection> con
 
 /// What a listener does with a connection that speaks lanes, as long as it lives: `on_session` is called for each session that
 /// is complete. Whoever breaks the rules of §2 ends the connection (3 or 4); a stream without its preface, or a session without
-/// its other lane, is reset (3). A connection without a session for `deadline` is closed (1).
+/// its other lane, is reset (3), and `on_churn` is called: false ends the connection (4), as its peer only costs. A connection
+/// without a session for `deadline` is closed (1).
 asio::awaitable<void> accept_sessions(std::shared_ptr<SharedConnection> connection, Duration deadline,
-                                      std::function<void(Link)> on_session);
+                                      std::function<void(Link)> on_session, std::function<bool()> on_churn);
 
 /// The lanes connections that one shard has dialled, by whom they lead to. Lives on that shard.
 class DialPool {

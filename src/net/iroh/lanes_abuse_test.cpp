@@ -167,6 +167,25 @@ TEST_F(IrohLanes, WhoBreaksTheRulesOfPrefacesLosesTheConnectionAndNobodyElse) {
   }
 }
 
+// HTTP/2's rapid reset: a stream that is reset is given back, so that the bound of streams alone stops nobody.
+TEST_F(IrohLanes, StreamsThatComeToNothingAreChargedToTheirSourceUntilTheirConnectionEnds) {
+  admission_ = Admission({.source_costs = {.amount = 60, .period = std::chrono::hours(1)}});
+  listen();
+  const auto healthy = begin(upstream());
+  ASSERT_TRUE(healthy) << healthy.error().message();
+  RawPeer peer(address_of(*server_));
+  (void)peer.lane(session::Lane::kControl, 1);
+  const auto data = peer.lane(session::Lane::kData, 1);
+  ASSERT_TRUE(peer.exchange(data)) << "a session, as long as which its connection lives";
+  const std::array<std::uint8_t, 6> half_a_preface{1, 1, 0, 0, 2, 0};
+  int reset = 0;
+  for (; reset < 500 && peer.open(); ++reset) (void)adit_stream_reset(peer.stream(half_a_preface), 3);
+  EXPECT_EQ(peer.closed(), 4u);
+  EXPECT_GT(reset, 40);
+  EXPECT_LT(reset, 500);
+  EXPECT_EQ(try_out(**healthy), "");
+}
+
 TEST_F(IrohLanes, WhoeverStopsBeforeItsSessionIsThereIsSentAwayInTime) {
   server_.reset();
   auto config = loopback(1);

@@ -146,7 +146,8 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
       }
       if (took_one || decided == kAttemptsPerTurn) return pass_on();
       const auto id = attempt.relayed == 1 ? to_hex(attempt.remote_id) : std::string();
-      auto decision = policy_.decide({.source = attempt.source, .vouched_id = id, .validated = attempt.validated == 1});
+      auto decision = policy_.decide({.source = attempt.source, .vouched_id = id, .validated = attempt.validated == 1},
+                                     now_from_system().instant);
       if (decision.place) {
         took_one = true;
         if (!let_in(shard, loop, std::move(*decision.place))) return;
@@ -181,7 +182,17 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
   static asio::awaitable<void> first_stream(std::shared_ptr<Listening> self, std::shared_ptr<EventLoop> loop,
                                             BridgeHandle connection, std::unique_ptr<EventLoop::Done> shaken,
                                             AcceptPolicy::Place place) {
-    if (co_await shaken->wait() != ADIT_OK) co_return;
+    place.on_displaced([&shard = loop->shard(), handle = connection.get()] {
+      shard.post([handle] {
+        // Of one that is gone already: no effect.
+        (void)adit_connection_close(handle, static_cast<std::uint64_t>(CloseCode::kOverloaded),
+                                    bridge_view("another connection has the place of this one"));
+      });
+    });
+    if (co_await shaken->wait() != ADIT_OK) {
+      place.charge(AdmissionLimits::kFailedHandshake, now_from_system().instant);
+      co_return;
+    }
     shaken.reset();
     place.proved();
     adit_connection_info info;
@@ -200,7 +211,10 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
     adit_handle handle = 0;
     if (adit_stream_accept(connection.get(), bridge_ms(self->accept_deadline_), &handle) != ADIT_OK) co_return;
     BridgeHandle stream(handle);
-    if (co_await loop->done(handle) != ADIT_OK) co_return;  // silent for too long, or gone
+    if (co_await loop->done(handle) != ADIT_OK) {  // silent for too long, or gone
+      place.charge(AdmissionLimits::kFailedHandshake, now_from_system().instant);
+      co_return;
+    }
     Link link{.stream = std::make_unique<IrohStream>(loop, std::move(connection), std::move(stream)),
               .protocol = session::protocol_of_alpn(alpn)};
     self->hand_over(loop->shard(), std::move(link), std::make_shared<Admission::Token>(place.take()));
@@ -215,13 +229,22 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
   /// beside it, whatever way the connection goes by then.
   static asio::awaitable<void> serve_lanes(std::shared_ptr<Listening> self, std::shared_ptr<SharedConnection> connection,
                                            Place place) {
-    co_await accept_sessions(connection, self->accept_deadline_, [self, connection, place = std::move(place)](Link link) {
+    auto on_churn = [weak = std::weak_ptr(place)] {
+      const auto of = weak.lock();
+      return of != nullptr && of->charge(AdmissionLimits::kChurn, now_from_system().instant);
+    };
+    auto on_session = [self, connection, place = std::move(place)](Link link) {
       auto& shard = connection->loop()->shard();
-      if (place.use_count() == 1) return self->hand_over(shard, std::move(link), place);
-      auto own = self->admission_.admit_beside(*place);
+      const auto now = now_from_system().instant;
+      if (place.use_count() == 1) {
+        if (!place->charge(AdmissionLimits::kConnect, now)) return link.close(CloseCode::kOverloaded);
+        return self->hand_over(shard, std::move(link), place);
+      }
+      auto own = self->admission_.admit_beside(*place, now);
       if (!own) return link.close(CloseCode::kOverloaded);
       self->hand_over(shard, std::move(link), std::make_shared<Admission::Token>(std::move(*own)));
-    });
+    };
+    co_await accept_sessions(connection, self->accept_deadline_, std::move(on_session), std::move(on_churn));
   }
 
   Shards& shards_;

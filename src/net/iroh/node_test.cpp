@@ -370,7 +370,7 @@ TEST_F(IrohNode, PeersBeyondTheListenersBoundAreRefusedAndTheOthersServed) {
   auto config = loopback(1);
   config.accept_deadline = 2s;
   const auto server = node(std::move(config)), client = node(loopback(2));
-  serve_echo(*server, Admission({.max_handshakes = 2}));
+  serve_echo(*server, Admission({.max_handshakes = 2, .max_handshakes_per_source = 2}));
   const auto to = address_of(*server);
   // Silent peers: two wait for their stream, two more to be taken; what comes then is refused.
   const auto outcome =

@@ -124,7 +124,7 @@ TEST_F(RelayTest, EverySessionOfAnAllowListedEndpointCountsByItsIdAndNotByTheRel
   auto config = relayed(1, url);
   config.accept.allowed = {first->endpoint_id(), second->endpoint_id()};
   const auto pool = node(std::move(config));
-  Admission admission({.max_connections_per_source = 2});
+  Admission admission({.max_unproven_per_source = 2});
   ASSERT_TRUE(pool->listen({session::kAlpnLanes}, admission, [](Shard& shard, Link link, IrohCarrier::Place place) {
     shard.spawn(let_in(std::move(link), std::move(place)));
   }));

@@ -66,6 +66,10 @@ void add_families(Families& out, const ServerStats& stats) {
   }
   out.counter("adit_connections_refused_total", "Connections that admission turned away")
       .add(as_double(stats.admission.refused));
+  out.counter("adit_connections_displaced_total", "Connections whose place another one was given")
+      .add(as_double(stats.admission.displaced));
+  out.gauge("adit_connections_proven", "Connections on which a share was accepted lately")
+      .add(as_double(stats.admission.proven));
   out.gauge("adit_handshakes", "Handshakes under way").add(as_double(stats.admission.handshakes));
   out.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
   out.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")

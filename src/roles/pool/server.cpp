@@ -14,6 +14,7 @@
 #include "bitcoin/tx.h"
 #include "log/limited.h"
 #include "log/log.h"
+#include "net/descriptors.h"
 #include "net/frame_host.h"
 #include "net/service.h"
 #include "net/tcp.h"
@@ -77,7 +78,7 @@ struct PoolServer::Core {
       : source(templates),
         options(std::move(given)),
         serving(serving_of(options)),
-        admission(options.admission),
+        admission(options.listen ? net::fit_to_process(options.admission, "pool") : options.admission),
         factory(salted(options.jobs)),
         service(all) {}
 

@@ -165,7 +165,7 @@ class FakeCarrier final : public net::IrohCarrier {
   Result<void> listen(std::vector<std::string> alpns, net::Admission admission, OnLink on_link) override {
     EXPECT_THAT(alpns, testing::ElementsAre("adit/sv2/1", "sv2-m"));
     listener_->start(shards_, [admission, on_link](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) mutable {
-      auto place = admission.admit(stream->metadata().source);
+      auto place = admission.admit(stream->metadata().source, now_from_system().instant);
       if (!place) return stream->close(net::CloseCode::kOverloaded);
       on_link(shard, {.stream = std::make_unique<Stream>(std::move(stream))},
               std::make_shared<net::Admission::Token>(std::move(*place)));
@@ -483,11 +483,11 @@ TEST_F(Server, BothListenersServeOnePool) {
 TEST_F(Server, OneBoundHoldsForBothCarriersAndEachConnectionCountsOnce) {
   FakeCarrier carrier(shards_);
   options_.iroh = &carrier;
-  options_.admission = {.max_connections = 4, .max_connections_per_source = 2};
+  options_.admission = {.max_connections = 2, .max_unproven_per_source = 2};
   start();
   ASSERT_EQ(mine(add_miner()), "");
   ASSERT_EQ(mine(add_miner(carrier.port())), "");
-  EXPECT_NE(mine(add_miner()), "") << "the source, 127.0.0.1, has its two places";
+  EXPECT_NE(mine(add_miner()), "") << "both places are taken";
   EXPECT_NE(mine(add_miner(carrier.port())), "") << "over either carrier";
   auto stats = server_->stats();
   EXPECT_EQ(stats.admission.connections, 2u);

@@ -48,6 +48,10 @@ void add_shares(Families& out, const ServerStats& stats) {
       .add(as_double(stats.failed_accepts));
   out.counter("adit_connections_refused_total", "Connections that admission turned away")
       .add(as_double(stats.admission.refused));
+  out.counter("adit_connections_displaced_total", "Connections whose place another one was given")
+      .add(as_double(stats.admission.displaced));
+  out.gauge("adit_connections_proven", "Connections on which a share was accepted lately")
+      .add(as_double(stats.admission.proven));
   out.counter("adit_slow_miners_cut_total", "Miners cut off because they did not read").add(as_double(stats.slow_readers));
 }
 

@@ -7,6 +7,7 @@
 
 #include "log/limited.h"
 #include "log/log.h"
+#include "net/descriptors.h"
 #include "net/line_host.h"
 #include "net/service.h"
 #include "net/tcp.h"
@@ -58,7 +59,8 @@ ServerStats sum_of(std::vector<PartStats> parts) {
 }  // namespace
 
 struct TranslatorServer::Core {
-  Core(net::Shards& all, ServerOptions given) : options(std::move(given)), admission(options.admission), service(all) {}
+  Core(net::Shards& all, ServerOptions given)
+      : options(std::move(given)), admission(net::fit_to_process(options.admission, "translator")), service(all) {}
 
   const ServerOptions options;
   net::Admission admission;
