@@ -40,13 +40,18 @@ struct Frame {
 /// One TCP connection to loopback. Nothing throws; what failed is told by the return value.
 class Peer {
  public:
-  explicit Peer(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  /// `from`: its own address, of 127.0.0.0/8; 0: 127.0.0.1.
+  explicit Peer(std::uint16_t port, std::uint32_t from = 0) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     const int one = 1;
     ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    own.sin_addr.s_addr = htonl(from);
+    if (from != 0 && ::bind(fd_, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) close();
     if (::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) close();
   }
   Peer(const Peer&) = delete;
@@ -156,7 +161,7 @@ class Peer {
 /// A peer that mines: one connection, one extended or standard channel that follows what it is sent.
 class Miner {
  public:
-  Miner(std::uint16_t port, noise::PublicKey authority) : peer(port), authority_(authority) {}
+  Miner(std::uint16_t port, noise::PublicKey authority, std::uint32_t from = 0) : peer(port, from), authority_(authority) {}
 
   /// Connects and opens a channel on which one of `hashes_per_share` hashes is a share. "" or what went wrong.
   std::string start(std::string user, bool extended, float hashes_per_share, std::uint32_t flags = 0) {
