@@ -15,9 +15,7 @@ bool Source::may_open(std::uint32_t tip, Instant now) {
   return opens_ < policy_.max_opens + accepted_;
 }
 
-bool Source::is_forgettable(Instant now) {
-  return costs_.owes_nothing(now) && (opens_ == 0 || now - opens_since_ >= kPeriod);
-}
+bool Source::is_forgettable(Instant now) { return costs_.owes_nothing(now) && (opens_ == 0 || now - opens_since_ >= kPeriod); }
 
 std::shared_ptr<Source> Sources::of(std::string_view name, Instant now) {
   if (name.empty()) return std::make_shared<Source>(policy_, memory_, now);

@@ -79,7 +79,7 @@ TEST_F(TranslatorServerTest, ACrowdThatComesAndGoesLeavesFewLinesInTheLog) {
   log::test::Captured log;
   start({{.peer = {.transport = net::TcpConfig{"127.0.0.1", 1}}, .user_identity = "x"}});
   const auto begun = std::chrono::steady_clock::now();
-  constexpr std::size_t kMany = 300;
+  constexpr std::size_t kMany = 200;  // Fewer than one address may have that have shown no work.
   std::vector<std::unique_ptr<Socket>> crowd;
   for (std::size_t i = 0; i < kMany; ++i) crowd.push_back(std::make_unique<Socket>(server->port()));
   EXPECT_TRUE(eventually([&] { return server->stats().admission.connections == kMany; }));
