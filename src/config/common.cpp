@@ -361,6 +361,24 @@ std::optional<net::TcpConfig> read_listen_address(Table& table, std::string_view
   return *parsed;
 }
 
+std::vector<net::AddressRange> read_trusted_proxies(Table& root) {
+  constexpr std::string_view kKey = "trusted_proxies";
+  std::vector<net::AddressRange> ranges;
+  for (const std::string& text : root.texts(kKey).value_or(std::vector<std::string>())) {
+    const auto range = net::AddressRange::parse(text);
+    if (!range) {
+      root.report(Severity::kError, kKey, "`trusted_proxies`: " + range.error().message());
+      continue;
+    }
+    if (range->is_everybody()) {
+      root.report(Severity::kWarning, kKey,
+                  "`trusted_proxies`: " + text + " lets everybody choose the address under which they are counted");
+    }
+    ranges.push_back(*range);
+  }
+  return ranges;
+}
+
 std::optional<std::string> read_path(Table& table, std::string_view key) {
   auto path = table.text(key);
   if (path && path->empty()) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/document.h"
+#include "net/address_range.h"
 #include "net/admission.h"
 #include "net/health.h"
 #include "net/iroh/node_config.h"
@@ -68,6 +69,10 @@ std::vector<UpstreamSettings> read_upstreams(Table& root);
 
 /// "host:port" of `key`, where port 0 is the system's choice; reported if it is none.
 std::optional<net::TcpConfig> read_listen_address(Table& table, std::string_view key);
+
+/// The key `trusted_proxies`: from where a TCP listener takes the PROXY protocol, and nothing else. What is wrong is reported
+/// and left out.
+std::vector<net::AddressRange> read_trusted_proxies(Table& root);
 
 /// A file or folder name, reported if it is empty; "~/" at its start is the home folder, which is reported if there is none.
 std::optional<std::string> read_path(Table& table, std::string_view key);

@@ -53,18 +53,20 @@ TEST_P(NetOtherProtocol, IsToldByItsFirstEightBytesOrBySilence) {
 }
 
 using namespace std::string_view_literals;
-INSTANTIATE_TEST_SUITE_P(All, NetOtherProtocol,
-                         testing::Values(OtherProtocol{"Sv1", "{\"id\":1,"sv, "translator"},
-                                         OtherProtocol{"Tls", "\x16\x03\x01\x02\x00\x01\x00\x01"sv, "without TLS"},
-                                         OtherProtocol{"Http", "GET / HT"sv, "no web address"},
-                                         OtherProtocol{"ProxyV1", "PROXY TC"sv, "PROXY protocol header (v1)"},
-                                         OtherProtocol{"ProxyV2", "\r\n\r\n\0\r\nQ"sv, "PROXY protocol header (v2)"},
-                                         OtherProtocol{"PlainSv2", "\0\0\0\x60\0\0\0\2"sv, "authority key"},
-                                         OtherProtocol{"OneBraceAndSilence", "{"sv, "Stratum V1", 300ms},
-                                         // A handshake may begin with a brace: its first bytes are random.
-                                         OtherProtocol{"ABraceOfAHandshake", "{\xe1 a handshake"sv, "of 64 bytes", 300ms,
-                                                       Errc::kTimedOut}),
-                         [](const auto& named) { return std::string(named.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    All, NetOtherProtocol,
+    testing::Values(OtherProtocol{"Sv1", "{\"id\":1,"sv, "translator"},
+                    OtherProtocol{"Tls", "\x16\x03\x01\x02\x00\x01\x00\x01"sv, "without TLS"},
+                    OtherProtocol{"Http", "GET / HT"sv, "no web address"},
+                    OtherProtocol{"ProxyV1", "PROXY TC"sv,
+                                  "PROXY protocol header (v1); name the proxy's address in `trusted_proxies`"},
+                    OtherProtocol{"ProxyV2", "\r\n\r\n\0\r\nQ"sv,
+                                  "PROXY protocol header (v2); name the proxy's address in `trusted_proxies`"},
+                    OtherProtocol{"PlainSv2", "\0\0\0\x60\0\0\0\2"sv, "authority key"},
+                    OtherProtocol{"OneBraceAndSilence", "{"sv, "Stratum V1", 300ms},
+                    // A handshake may begin with a brace: its first bytes are random.
+                    OtherProtocol{"ABraceOfAHandshake", "{\xe1 a handshake"sv, "of 64 bytes", 300ms, Errc::kTimedOut}),
+    [](const auto& named) { return std::string(named.param.name); });
 
 TEST_F(Net, RandomBytesFailAtTheFirstFrame) {
   EchoServer server(shards_);

@@ -6,9 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <map>
+#include <mutex>
+#include <optional>
 #include <system_error>
 #include <vector>
 
@@ -22,7 +26,11 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/fd.h"
+#include "log/limited.h"
 #include "log/log.h"
+#include "net/deadline.h"
+#include "net/exact_io.h"
+#include "session/proxy_header.h"
 
 namespace adit::net {
 namespace {
@@ -56,6 +64,13 @@ tcp::endpoint peer_of(int socket) {
   if (::getpeername(socket, peer.data(), &size) != 0) return {};
   peer.resize(size);
   return peer;
+}
+
+tcp::endpoint to_endpoint(const session::ProxiedClient& client) {
+  if (client.is_v6) return {asio::ip::address_v6(client.address), client.port};
+  asio::ip::address_v4::bytes_type v4;
+  std::copy_n(client.address.begin(), v4.size(), v4.begin());
+  return {asio::ip::address_v4(v4), client.port};
 }
 
 void set_option(int socket, int level, int option, int value) {
@@ -162,6 +177,11 @@ std::unique_ptr<TcpStream> TcpStream::over(asio::io_context& context, int fd, Du
   return stream;
 }
 
+void TcpStream::carry_for(const tcp::endpoint& client) {
+  peer_ = client;
+  bytes_received_ = 0;
+}
+
 TcpStream::~TcpStream() { close(CloseCode::kShutdown); }
 
 std::unexpected<Error> TcpStream::dead(int system_error) {
@@ -262,7 +282,38 @@ std::optional<CarrierFigures> TcpStream::figures() const {
 }
 
 struct TcpListener::State {
-  State(Shard& shard, Duration silence) : home(shard), silent_host(silence), acceptor(shard.context()) {}
+  State(Shard& shard, Duration silence, std::vector<AddressRange> proxies)
+      : home(shard), silent_host(silence), acceptor(shard.context()), trusted_proxies(std::move(proxies)) {}
+
+  [[nodiscard]] bool trusts(const asio::ip::address& peer) const {
+    return std::ranges::any_of(trusted_proxies, [&](const AddressRange& range) { return range.contains(peer); });
+  }
+  /// A stream in `untold`, as long as it lives.
+  class Untold {
+   public:
+    Untold(State& in, TcpStream& stream, Shard& shard) : state_(in), stream_(stream) {
+      const std::lock_guard lock(state_.mutex);
+      state_.untold.emplace(&stream_, &shard);
+      in_bounds_ = state_.untold.size() <= kMaxUntoldProxied;
+    }
+    ~Untold() {
+      const std::lock_guard lock(state_.mutex);
+      state_.untold.erase(&stream_);
+    }
+    Untold(const Untold&) = delete;
+    Untold& operator=(const Untold&) = delete;
+    [[nodiscard]] bool in_bounds() const { return in_bounds_; }
+
+   private:
+    State& state_;
+    TcpStream& stream_;
+    bool in_bounds_;
+  };
+  void refuse(const tcp::endpoint& proxy, std::string_view why) {
+    const std::lock_guard lock(mutex);
+    refusals.write_at(now_from_system().instant, log::Level::kWarn, "net.proxied_refused",
+                      {{"address", to_text(bound)}, {"proxy", to_text(proxy)}, {"message", why}});
+  }
 
   Shard& home;
   const Duration silent_host;
@@ -271,9 +322,15 @@ struct TcpListener::State {
   std::atomic<bool> stopped{false};
   std::atomic<std::uint64_t> failed_accepts{0};
   std::optional<Instant> complained_at;  ///< Of failed accepts.
+
+  const std::vector<AddressRange> trusted_proxies;
+  std::mutex mutex;                     ///< Guards what follows.
+  std::map<TcpStream*, Shard*> untold;  ///< Streams of proxies that have not said whose they are. Each ends on its shard.
+  log::Limited refusals{"net.more_proxied_refused"};
 };
 
-Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpConfig& at, Duration silent_host) {
+Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpConfig& at, Duration silent_host,
+                                                       std::vector<AddressRange> trusted_proxies) {
   const auto name = (at.host.find(':') != std::string::npos ? "[" + at.host + "]" : at.host) + ":" + std::to_string(at.port);
   boost::system::error_code error;
   const auto address = asio::ip::make_address(at.host == "localhost" ? "127.0.0.1" : at.host, error);
@@ -282,7 +339,7 @@ Result<std::unique_ptr<TcpListener>> TcpListener::bind(Shard& home, const TcpCon
                 "cannot listen on '" + name + "': the host must be an IP address of this machine, 0.0.0.0 or [::]");
 
   const tcp::endpoint endpoint(address, at.port);
-  auto state = std::make_shared<State>(home, silent_host);
+  auto state = std::make_shared<State>(home, silent_host, std::move(trusted_proxies));
   state->acceptor.open(endpoint.protocol(), error);
   if (!error) state->acceptor.set_option(asio::socket_base::reuse_address(true), error);
   if (!error) state->acceptor.bind(endpoint, error);
@@ -311,16 +368,64 @@ TcpListener::~TcpListener() { stop(); }
 
 namespace {
 
-/// Gives one accepted socket to its shard.
-void hand_over(Shard& shard, Fd descriptor, Duration silent_host,
-               const std::shared_ptr<const TcpListener::OnStream>& on_stream) {
-  shard.post([&shard, silent_host, on_stream, descriptor = std::move(descriptor)]() mutable {
-    auto stream = TcpStream::over(shard.context(), descriptor.release(), silent_host);
-    if (stream) (*on_stream)(shard, std::move(stream));
-  });
+/// Whose connection the proxy at the other end carries; nothing: its own. `size` counts the bytes that came.
+/// Errors: what ends the connection, in a sentence.
+asio::awaitable<Result<std::optional<tcp::endpoint>>> read_client(Shard& shard, TcpStream& stream, std::size_t& size) {
+  const Deadline deadline(shard.context(), stream, kProxyHeaderDeadline);
+  std::array<std::uint8_t, session::kMaxProxyHeader> bytes;
+  for (;;) {
+    ADIT_CO_TRY(const auto header, session::read_proxy_header(Bytes(bytes).first(size)));
+    if (header.missing == 0) {
+      if (!header.client) co_return std::optional<tcp::endpoint>();
+      co_return std::optional(to_endpoint(*header.client));
+    }
+    std::size_t got = 0;
+    auto read = co_await read_exactly(stream, MutableBytes(bytes).subspan(size, header.missing), got);
+    size += got;
+    if (read) continue;
+    const std::string came = std::to_string(size) + " bytes of a PROXY protocol header came";
+    if (deadline.passed())
+      co_return fail(Errc::kTimedOut, "the proxy did not say in time whose connection it carries: " + came);
+    co_return fail(std::move(read.error()).in(came));
+  }
 }
 
 }  // namespace
+
+/// Gives one accepted socket to its shard.
+void TcpListener::hand_over(const std::shared_ptr<State>& state, Shard& shard, int descriptor,
+                            const std::shared_ptr<const OnStream>& on_stream) {
+  shard.post([state, &shard, on_stream, owned = Fd(descriptor)]() mutable {
+    auto stream = TcpStream::over(shard.context(), owned.release(), state->silent_host);
+    if (!stream) return;
+    if (!state->trusts(stream->peer().address())) return (*on_stream)(shard, std::move(stream));
+    shard.spawn(take_proxied(state, shard, std::move(stream), on_stream));
+  });
+}
+
+/// A stream from a trusted proxy, which says whose it is before all else.
+asio::awaitable<void> TcpListener::take_proxied(std::shared_ptr<State> state, Shard& shard, std::unique_ptr<TcpStream> given,
+                                                std::shared_ptr<const OnStream> on_stream) {
+  auto stream = std::move(given);
+  const auto proxy = stream->peer();
+  {
+    const State::Untold untold(*state, *stream, shard);
+    if (!untold.in_bounds()) {
+      co_return state->refuse(proxy, "the bound of connections of proxies that have not said whose they are (" +
+                                         std::to_string(kMaxUntoldProxied) + ") reached");
+    }
+    std::size_t came = 0;
+    const auto client = co_await read_client(shard, *stream, came);
+    if (state->stopped) co_return;
+    if (!client && came == 0 && !client.error().is(Errc::kTimedOut)) {
+      // A proxy's own look whether the port answers.
+      co_return log::debug("net.proxied_probed", {{"address", to_text(state->bound)}, {"proxy", to_text(proxy)}});
+    }
+    if (!client) co_return state->refuse(proxy, client.error().message());
+    stream->carry_for(client->value_or(proxy));
+  }
+  (*on_stream)(shard, std::move(stream));
+}
 
 void TcpListener::complain(State& state, int reason) {
   const Instant now = now_from_system().instant;
@@ -342,7 +447,7 @@ asio::awaitable<void> TcpListener::accept_loop(std::shared_ptr<State> state, Sha
     for (int i = 0; i < kAcceptsPerTurn; ++i) {
       const int fd = ::accept4(state->acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
-        hand_over(shards.next(), Fd(fd), state->silent_host, on_stream);
+        hand_over(state, shards.next(), fd, on_stream);
         continue;
       }
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
@@ -370,6 +475,13 @@ void TcpListener::stop() {
     boost::system::error_code ignored;
     state->acceptor.close(ignored);
   });
+  const std::lock_guard lock(state_->mutex);
+  for (const auto& [stream, shard] : state_->untold) {
+    shard->post([state = state_, one = stream] {
+      const std::lock_guard held(state->mutex);
+      if (state->untold.contains(one)) one->close(CloseCode::kShutdown);
+    });
+  }
 }
 
 std::uint16_t TcpListener::port() const { return state_->bound.port(); }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -12,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "net/address_range.h"
 #include "net/byte_stream.h"
 #include "net/shards.h"
 #include "net/transport_config.h"
@@ -21,6 +23,11 @@ namespace adit::net {
 
 /// How long a peer's host may be silent where nobody says.
 inline constexpr Duration kSilentHost = std::chrono::seconds(30);
+
+/// How long a trusted proxy may take to say whose connection it carries. haproxy sends that first, with nothing before it.
+inline constexpr Duration kProxyHeaderDeadline = std::chrono::seconds(3);
+/// Connections of proxies that have not said it yet, of one listener. More are closed.
+inline constexpr std::size_t kMaxUntoldProxied = 4096;
 
 /// A connected TCP socket as a ByteStream: TCP_NODELAY, and cut off (kTimedOut) when the peer's host has been silent for so
 /// long, with bytes under way or without: then the kernel asks whether it is there.
@@ -42,6 +49,11 @@ class TcpStream final : public ByteStream {
   [[nodiscard]] ConnectionMetadata metadata() const override;
   [[nodiscard]] std::optional<CarrierFigures> figures() const override;
 
+  /// Whom the system says it is connected to.
+  [[nodiscard]] const asio::ip::tcp::endpoint& peer() const { return peer_; }
+  /// A proxy has said whose connection this is: that is the peer from now on, and what has come so far was not the peer's.
+  void carry_for(const asio::ip::tcp::endpoint& client);
+
  private:
   TcpStream(asio::io_context& context, int socket) : socket_(context, socket) {}
   std::unexpected<Error> dead(int system_error);
@@ -61,11 +73,16 @@ class TcpListener {
   /// Called on the thread of `shard`, where `stream` will live.
   using OnStream = std::function<void(Shard& shard, std::unique_ptr<ByteStream> stream)>;
 
-  /// Listens on `at` (an IP address; port 0: the system's choice). Accepting runs on `home`. `silent_host`:
-  /// of the streams.
+  /// Listens on `at` (an IP address; port 0: the system's choice). Accepting runs on `home`. `silent_host`: of the streams.
+  ///
+  /// A peer from one of `trusted_proxies` must begin with a header of the PROXY protocol (session/proxy_header.h), within
+  /// kProxyHeaderDeadline; its stream is handed over behind the header, as that of the client which the header names. One that
+  /// does not is closed, and logged, at most five times a second and listener. From any other address such a header is nothing that
+  /// is understood here.
   /// Errors: kAddressInUse (names the port), kConfiguration (no IP address, or none of this machine; privileged port),
   /// kInternal.
-  static Result<std::unique_ptr<TcpListener>> bind(Shard& home, const TcpConfig& at, Duration silent_host = kSilentHost);
+  static Result<std::unique_ptr<TcpListener>> bind(Shard& home, const TcpConfig& at, Duration silent_host = kSilentHost,
+                                                   std::vector<AddressRange> trusted_proxies = {});
 
   ~TcpListener();
   TcpListener(const TcpListener&) = delete;
@@ -90,6 +107,10 @@ class TcpListener {
   static void complain(State& state, int reason);
   static asio::awaitable<void> accept_loop(std::shared_ptr<State> state, Shards& shards,
                                            std::shared_ptr<const OnStream> on_stream);
+  static void hand_over(const std::shared_ptr<State>& state, Shard& shard, int descriptor,
+                        const std::shared_ptr<const OnStream>& on_stream);
+  static asio::awaitable<void> take_proxied(std::shared_ptr<State> state, Shard& shard, std::unique_ptr<TcpStream> given,
+                                            std::shared_ptr<const OnStream> on_stream);
 
   std::shared_ptr<State> state_;  ///< Shared with the accepting task, which may end after the listener.
 };

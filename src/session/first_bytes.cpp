@@ -97,7 +97,7 @@ std::string_view advice_anywhere(Spoken spoken) {
       return "this is no web address; the monitor has its own port";
     case Spoken::kProxyV1:
     case Spoken::kProxyV2:
-      return "let the proxy send no such header: this port does not take it";
+      return "name the proxy's address in `trusted_proxies`, or let it send no such header";
     default:
       return {};
   }

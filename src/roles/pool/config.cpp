@@ -377,6 +377,11 @@ config::Loaded<PoolConfig> read(config::Document document) {
   out.health = config::read_health(root);
   out.admission = config::read_admission(root, std::chrono::seconds(10));
   out.listen_address = config::read_listen_address(root, "listen_address");
+  out.trusted_proxies = config::read_trusted_proxies(root);
+  if (!root.has("listen_address") && root.has_something("trusted_proxies")) {
+    root.report(Severity::kError, "trusted_proxies",
+                "`trusted_proxies` is about TCP, and there is no `listen_address`: leave it out");
+  }
   // Either carrier can be left out, not both.
   if (!(out.iroh.enabled && out.iroh.node.listens))
     root.require("listen_address", "the IP address and port on which miners connect, such as \"0.0.0.0:3333\"");

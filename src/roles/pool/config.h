@@ -61,7 +61,8 @@ struct MissingSource {
 using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, BitcoinIpcSource, MissingSource>;
 
 struct PoolConfig {
-  std::optional<net::TcpConfig> listen_address;  ///< Port 0: the system's choice. Absent: iroh only.
+  std::optional<net::TcpConfig> listen_address;    ///< Port 0: the system's choice. Absent: iroh only.
+  std::vector<net::AddressRange> trusted_proxies;  ///< What connects from there must speak the PROXY protocol.
   config::MonitoringSettings monitoring;
   config::IrohSettings iroh;
   net::HealthPolicy health;

@@ -114,6 +114,20 @@ TEST(PoolConfig, TheLeastDifficultyHasAKeyAndADefaultThatTheWeakestMinerMeets) {
               ElementsAre(StartsWith("pool.toml:1: `min_difficulty` must be a number from ")));
 }
 
+TEST(PoolConfig, TrustedProxiesAreAddressesAndRanges) {
+  const auto loaded = load("trusted_proxies = [\"10.0.0.5\", \"fd00::/8\"]\n" + std::string(kSmallest));
+  EXPECT_TRUE(loaded.may_start());
+  ASSERT_EQ(loaded.config.trusted_proxies.size(), 2U);
+  EXPECT_THAT(texts(load("trusted_proxies = [\"proxy.example\", \"10.0.0.5/8\"]\n" + std::string(kSmallest)), Severity::kError),
+              ElementsAre(StartsWith("pool.toml:1: `trusted_proxies`: 'proxy.example' is no IP address"),
+                          HasSubstr("'10.0.0.5/8' is no range")));
+  EXPECT_THAT(texts(load("trusted_proxies = [\"0.0.0.0/0\"]\n" + std::string(kSmallest)), Severity::kWarning),
+              testing::Contains(HasSubstr("`trusted_proxies`: 0.0.0.0/0 lets everybody choose")));
+  EXPECT_THAT(texts(load("trusted_proxies = [\"10.0.0.5\"]\n" + with("listen_address", "") + "[iroh]\nlisten = true\n"),
+                    Severity::kError),
+              ElementsAre(HasSubstr("there is no `listen_address`: leave it out")));
+}
+
 TEST(PoolConfig, AnEmptyPathIsRefused) {
   EXPECT_THAT(texts(load(with("authority_secret_key_file", "authority_secret_key_file = \"\"")), Severity::kError),
               ElementsAre("pool.toml:2: `authority_secret_key_file` is empty: name the path, or leave the key out"));

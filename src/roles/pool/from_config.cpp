@@ -84,6 +84,7 @@ Result<std::unique_ptr<templates::TemplateSource>> make_source(const PoolConfig&
 ServerOptions server_options(const PoolConfig& config, const noise::AuthorityKeyPair& authority) {
   ServerOptions options;
   options.listen = config.listen_address;
+  options.trusted_proxies = config.trusted_proxies;
   options.health = config.health;
   options.admission = config.admission.limits;
   options.handshake_deadline = config.admission.handshake_deadline;

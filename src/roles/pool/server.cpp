@@ -347,7 +347,8 @@ Result<void> PoolServer::start() {
   }
   auto& shards = core.service.shards();
   if (core.options.listen) {
-    ADIT_TRY(core.listener, net::TcpListener::bind(shards[0], *core.options.listen, core.options.health.dead_after));
+    ADIT_TRY(core.listener, net::TcpListener::bind(shards[0], *core.options.listen, core.options.health.dead_after,
+                                                   core.options.trusted_proxies));
   }
   core.service.start([&, host = core.host_options()](net::Shard& shard) { return std::make_shared<Part>(core_, shard, host); });
 

@@ -14,6 +14,8 @@
 #include "base/time.h"
 #include "channels/job.h"
 #include "mining/server_session.h"
+#include "net/address_range.h"
+#include "net/address_range.h"
 #include "net/admission.h"
 #include "net/carrier.h"
 #include "net/health.h"
@@ -30,8 +32,9 @@
 namespace adit::pool {
 
 struct ServerOptions {
-  std::optional<net::TcpConfig> listen{};  ///< TCP; port 0: the system's choice; absent: no TCP.
-  net::IrohCarrier* iroh = nullptr;        ///< Listens on it too, if given; must outlive the server.
+  std::optional<net::TcpConfig> listen{};            ///< TCP; port 0: the system's choice; absent: no TCP.
+  std::vector<net::AddressRange> trusted_proxies{};  ///< See net::TcpListener::bind.
+  net::IrohCarrier* iroh = nullptr;                  ///< Listens on it too, if given; must outlive the server.
   std::vector<std::string> alpns{session::kAlpnLanes, session::kAlpnMining};
   noise::Secret authority_secret;  ///< Signs the certificates; AuthorityKeyPair::from_secret must accept it.
   std::chrono::seconds certificate_validity{3600};

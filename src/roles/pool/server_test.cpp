@@ -14,6 +14,8 @@
 #include "base/eventually_testing.h"
 #include "channels/client.h"
 #include "net/dial.h"
+#include "net/establish.h"
+#include "net/exact_io.h"
 #include "net/shard_testing.h"
 #include "net/tcp.h"
 #include "template/embedded.h"
@@ -38,9 +40,10 @@ class Miner {
  public:
   Miner(net::Shard& shard, net::Peer pool) : shard_(shard), pool_(std::move(pool)) {}
 
-  /// Connects and sets up; "" or what went wrong.
-  asio::awaitable<std::string> connect(std::uint8_t protocol = std::to_underlying(wire::Protocol::kMining)) {
-    auto connection = co_await net::dial(shard_, pool_, wire::Protocol::kMining, {});
+  /// Connects and sets up; "" or what went wrong. `header`: what a proxy before the pool sends first.
+  asio::awaitable<std::string> connect(std::uint8_t protocol = std::to_underlying(wire::Protocol::kMining),
+                                       std::string header = "") {
+    auto connection = co_await dial(std::move(header));
     if (!connection) co_return connection.error().message();
     connection_ = std::move(*connection);
     out_.clear();
@@ -103,6 +106,14 @@ class Miner {
   [[nodiscard]] net::NetworkConnection& connection() { return *connection_; }
 
  private:
+  asio::awaitable<Result<std::unique_ptr<net::NetworkConnection>>> dial(std::string header) {
+    if (header.empty()) co_return co_await net::dial(shard_, pool_, wire::Protocol::kMining, {});
+    ADIT_CO_TRY(auto stream, co_await net::dial_tcp(shard_, std::get<net::TcpConfig>(pool_.transport), 5s));
+    ADIT_CO_CHECK(co_await net::write_all(*stream, as_bytes(header)));
+    net::Link link{.stream = std::move(stream)};
+    co_return co_await net::begin_session(shard_, link, pool_.authority, {});
+  }
+
   void on_frame(const wire::FrameView& frame) {
     if (frame.is<wire::SetupConnectionSuccess>()) set_up_ = true;
     if (frame.is<wire::SetupConnectionError>()) {
@@ -257,6 +268,36 @@ class Server : public testing::Test {
   std::unique_ptr<PoolServer> server_;
   std::vector<std::unique_ptr<Miner>> miners_;
 };
+
+// haproxy with send-proxy or send-proxy-v2 before the pool: its clients are told apart everywhere where a source counts.
+TEST_F(Server, BehindATrustedProxyEachClientIsASourceOfItsOwn) {
+  options_.trusted_proxies = {*net::AddressRange::parse("127.0.0.1")};
+  options_.admission.max_connections_per_source = 2;
+  start();
+  const auto come_as = [this](const std::string& header) {
+    Miner& miner = add_miner();
+    return on(shards_[0], [&miner, header]() -> asio::awaitable<std::string> {
+      if (auto problem = co_await miner.connect(std::to_underlying(wire::Protocol::kMining), header); !problem.empty()) {
+        co_return problem;
+      }
+      co_return co_await miner.open();
+    });
+  };
+  const std::string v2("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x08\xc0\0\x02\x01\x12\x67\x0d\x05", 28);
+  EXPECT_EQ(come_as("PROXY TCP4 192.0.2.7 192.0.2.1 4711 3333\r\n"), "");
+  EXPECT_EQ(come_as("PROXY TCP4 192.0.2.7 192.0.2.1 4712 3333\r\n"), "");
+  EXPECT_EQ(come_as(v2), "");
+  EXPECT_EQ(come_as("PROXY UNKNOWN\r\n"), "");
+  EXPECT_NE(come_as("PROXY TCP4 192.0.2.7 192.0.2.1 4713 3333\r\n"), "") << "the third of that client";
+  EXPECT_NE(mine(add_miner()), "") << "past the proxy, without a header";
+  std::multiset<std::string> sources;
+  for (const auto& info : server_->connections().listed) {
+    sources.insert(info.metadata.source.substr(0, info.metadata.source.rfind(':')));
+    EXPECT_EQ(info.metadata.peer, info.metadata.source);
+  }
+  EXPECT_THAT(sources, testing::ElementsAre("127.0.0.1", "192.0.2.7", "192.0.2.7", "192.0.2.8"));
+  EXPECT_EQ(server_->stats().admission.refused, 1U);
+}
 
 TEST_F(Server, AFoundBlockBecomesTheTipAndEveryMinerHearsOfIt) {
   start();

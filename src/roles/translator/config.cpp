@@ -55,6 +55,7 @@ config::Loaded<TranslatorConfig> read(config::Document document) {
   root.require("downstream_port", "the port on which Stratum V1 miners connect, such as 34255");
   out.downstream.host = root.text("downstream_address").value_or("");
   out.downstream.port = root.integer<std::uint16_t>("downstream_port").value_or(0);
+  out.trusted_proxies = config::read_trusted_proxies(root);
   read_versions(root);
   out.downstream_extranonce2_size = root.integer<std::uint8_t>("downstream_extranonce2_size", 2, 16).value_or(4);
   out.verify_payout = root.boolean("verify_payout").value_or(false);

@@ -14,6 +14,7 @@ namespace adit::translator {
 
 struct TranslatorConfig {
   net::TcpConfig downstream;                        ///< Where Stratum V1 miners connect. Port 0: the system's choice.
+  std::vector<net::AddressRange> trusted_proxies;   ///< What connects from there must speak the PROXY protocol.
   std::vector<config::UpstreamSettings> upstreams;  ///< In order of preference, at least one.
   upstream::SelectionPolicy selection;              ///< Of [transport].
   net::HealthPolicy health;

@@ -83,6 +83,12 @@ job_keepalive_interval_secs = 0
   EXPECT_EQ(loaded.config.log_file, "./tproxy.log");
 }
 
+TEST(TranslatorConfig, TrustedProxiesAreAddressesAndRanges) {
+  EXPECT_EQ(load("trusted_proxies = [\"10.0.0.0/8\"]\n" + base() + upstream()).config.trusted_proxies.size(), 1U);
+  EXPECT_THAT(texts(load("trusted_proxies = [\"10.0.0\"]\n" + base() + upstream()), Severity::kError),
+              ElementsAre(HasSubstr("`trusted_proxies`: '10.0.0' is no IP address")));
+}
+
 TEST(TranslatorConfig, FeaturesThatAreNotHereYetAreListedEach) {
   const auto loaded =
       load("supported_extensions = [0x0002, 0x0003]\n" + base() + "[miner_telemetry]\ncidrs = []\n" + upstream());

@@ -9,6 +9,7 @@ namespace adit::translator {
 ServerOptions server_options(const TranslatorConfig& config) {
   ServerOptions options;
   options.listen = config.downstream;
+  options.trusted_proxies = config.trusted_proxies;
   for (const config::UpstreamSettings& upstream : config.upstreams) {
     options.upstreams.push_back({.peer = upstream.peer,
                                  .user_identity = upstream.user_identity,

@@ -259,7 +259,8 @@ Result<void> TranslatorServer::start() {
     return fail(net::Errc::kConfiguration, "the translator has no upstream: configure [[upstreams]]");
   }
   auto& shards = core.service.shards();
-  ADIT_TRY(core.listener, net::TcpListener::bind(shards[0], core.options.listen));
+  ADIT_TRY(core.listener,
+           net::TcpListener::bind(shards[0], core.options.listen, net::kSilentHost, core.options.trusted_proxies));
   core.service.start([&](net::Shard& shard) { return std::make_shared<Part>(core_, shard); });
   std::vector<std::weak_ptr<Part>> parts;
   for (unsigned i = 0; i < shards.size(); ++i) parts.push_back(core.service.on(shards[i]));

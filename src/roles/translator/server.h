@@ -9,6 +9,8 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "net/address_range.h"
+#include "net/address_range.h"
 #include "net/admission.h"
 #include "net/carrier.h"
 #include "net/metadata.h"
@@ -21,6 +23,7 @@ namespace adit::translator {
 
 struct ServerOptions {
   net::TcpConfig listen;                                 ///< For SV1 miners. Port 0: the system's choice.
+  std::vector<net::AddressRange> trusted_proxies{};      ///< See net::TcpListener::bind.
   std::vector<UpstreamTarget> upstreams;                 ///< In order of preference, at least one.
   net::IrohCarrier* iroh = nullptr;                      ///< Needed for upstreams over iroh; must outlive the server.
   Options translator;                                    ///< Without the numbers, which the server sets.

@@ -6,6 +6,10 @@
 #include <atomic>
 #include <functional>
 #include <future>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "log/log_testing.h"
 #include "net/framed.h"
@@ -30,6 +34,7 @@ class TranslatorServerTest : public testing::Test {
     options.upstreams = std::move(upstreams);
     options.selection = selection;
     options.stalled_deadline = 3s;
+    options.trusted_proxies = trusted_proxies;
     shards.start();
     server.emplace(shards, std::move(options));
     ASSERT_TRUE(server->start());
@@ -42,6 +47,7 @@ class TranslatorServerTest : public testing::Test {
 
   // A pool that a busy machine holds up is waited for, not raced.
   upstream::SelectionPolicy selection{.race_after = 1min, .first_retry = 50ms, .longest_retry = 200ms};
+  std::vector<net::AddressRange> trusted_proxies;
   net::Shards shards{1};
   std::optional<TranslatorServer> server;
 };
@@ -72,6 +78,28 @@ TEST_F(TranslatorServerTest, AnSv1MinersSharesBecomeBlocksOfThePoolsChain) {
   ASSERT_EQ(miners.size(), 1u);
   EXPECT_EQ(miners[0].user, "w");
   EXPECT_TRUE(miners[0].ready);
+}
+
+// With haproxy's send-proxy-v2 the first request was lost with the header, and all miners were one source.
+TEST_F(TranslatorServerTest, BehindATrustedProxyEachMinerIsKnownByItsOwnAddress) {
+  trusted_proxies = {*net::AddressRange::parse("127.0.0.0/8")};
+  Pool pool(1);
+  start({pool.target()});
+  using namespace std::string_view_literals;
+  constexpr auto kV2 = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x08\xc0\0\x02\x01\x12\x67\x0d\x05"sv;
+  TestMiner first(server->port(), "PROXY TCP4 192.0.2.7 192.0.2.1 4711 3333\r\n");
+  TestMiner second(server->port(), kV2);
+  for (auto* const miner : {&first, &second}) {
+    ASSERT_TRUE(miner->has_work());
+    EXPECT_EQ(miner->find_block(), 0);
+  }
+  std::set<std::string> peers;
+  for (const auto& miner : server->miners()) peers.insert(miner.peer);
+  EXPECT_EQ(peers, (std::set<std::string>{"192.0.2.7:4711", "192.0.2.8:4711"}));
+  Socket past_it(server->port());
+  EXPECT_TRUE(past_it.say("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n"));
+  EXPECT_TRUE(eventually([&] { return past_it.hear().empty() && past_it.ended; }));
+  EXPECT_EQ(server->stats().admission.connections, 2U);
 }
 
 // 1,500 bare connects in 0.2 s once made 3,000 lines. Whoever does not even authorize makes none now.

@@ -73,7 +73,9 @@ class Socket {
 /// A miner that hashes as much as it must.
 class TestMiner : public sv1::ClientHandler {
  public:
-  explicit TestMiner(std::uint16_t port) : socket_(port) {
+  /// `header`: what a proxy before the translator sends first.
+  explicit TestMiner(std::uint16_t port, std::string_view header = "") : socket_(port) {
+    EXPECT_TRUE(socket_.say(header));
     client_.start();
     pump();
   }

@@ -1,0 +1,67 @@
+#include "net/address_range.h"
+
+#include <charconv>
+#include <string>
+
+#include "net/error.h"
+
+namespace adit::net {
+namespace {
+
+namespace ip = boost::asio::ip;
+constexpr unsigned kMappedBits = 96;  ///< Before the IPv4 address in one that is written as an IPv6 one.
+
+std::array<std::uint8_t, 16> bytes_of(const ip::address& address) {
+  return (address.is_v4() ? ip::make_address_v6(ip::v4_mapped, address.to_v4()) : address.to_v6()).to_bytes();
+}
+
+/// The bits of byte `index` that are among the first `bits`.
+std::uint8_t mask_of(std::size_t index, unsigned bits) {
+  const unsigned before = static_cast<unsigned>(index) * 8;
+  if (bits >= before + 8) return 0xff;
+  return bits <= before ? 0 : static_cast<std::uint8_t>(0xff00U >> (bits - before));
+}
+
+}  // namespace
+
+Result<AddressRange> AddressRange::parse(std::string_view text) {
+  const auto wrong = [text] {
+    return fail(Errc::kConfiguration, "'" + std::string(text) +
+                                          "' is no IP address, such as 10.0.0.5 or fd00::1, and no range, "
+                                          "such as 10.0.0.0/8");
+  };
+  const auto slash = text.find('/');
+  boost::system::error_code error;
+  const auto address = ip::make_address(std::string(text.substr(0, slash)), error);
+  if (error || (address.is_v6() && address.to_v6().scope_id() != 0)) return wrong();
+  const unsigned most = address.is_v4() ? 32 : 128;
+  unsigned bits = most;
+  if (slash != std::string_view::npos) {
+    const auto digits = text.substr(slash + 1);
+    const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
+    if (problem != std::errc() || end != digits.data() + digits.size() || bits > most) return wrong();
+  }
+  AddressRange range;
+  range.bytes_ = bytes_of(address);
+  range.bits_ = bits + (address.is_v4() ? kMappedBits : 0);
+  for (std::size_t i = 0; i < range.bytes_.size(); ++i) {
+    if ((range.bytes_[i] & ~mask_of(i, range.bits_)) == 0) continue;
+    return fail(Errc::kConfiguration,
+                "'" + std::string(text) + "' is no range: it has bits behind its first " + std::to_string(bits));
+  }
+  return range;
+}
+
+bool AddressRange::is_everybody() const {
+  return bits_ == 0 || (bits_ == kMappedBits && bytes_ == bytes_of(ip::address_v4::any()));
+}
+
+bool AddressRange::contains(const ip::address& address) const {
+  const auto bytes = bytes_of(address);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    if (((bytes[i] ^ bytes_[i]) & mask_of(i, bits_)) != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace adit::net
