@@ -15,7 +15,6 @@
 #include "channels/job.h"
 #include "mining/server_session.h"
 #include "net/address_range.h"
-#include "net/address_range.h"
 #include "net/admission.h"
 #include "net/carrier.h"
 #include "net/health.h"

@@ -272,7 +272,7 @@ class Server : public testing::Test {
 // haproxy with send-proxy or send-proxy-v2 before the pool: its clients are told apart everywhere where a source counts.
 TEST_F(Server, BehindATrustedProxyEachClientIsASourceOfItsOwn) {
   options_.trusted_proxies = {*net::AddressRange::parse("127.0.0.1")};
-  options_.admission.max_connections_per_source = 2;
+  options_.admission.max_unproven_per_source = 2;
   start();
   const auto come_as = [this](const std::string& header) {
     Miner& miner = add_miner();

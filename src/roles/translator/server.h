@@ -10,7 +10,6 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/address_range.h"
-#include "net/address_range.h"
 #include "net/admission.h"
 #include "net/carrier.h"
 #include "net/metadata.h"
