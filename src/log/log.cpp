@@ -2,6 +2,8 @@
 
 #include <cstdio>
 #include <memory>
+#include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -62,12 +64,17 @@ class FileSink final : public spdlog::sinks::base_sink<spdlog::details::null_mut
   const std::shared_ptr<LogFile> file_;
 };
 
-// What configure() and shutdown() change, while no other thread logs.
-struct State {
+/// Where events go. Whoever logs holds a copy meanwhile.
+struct Output {
   Format format = Format::kLogfmt;
-  std::shared_ptr<spdlog::details::thread_pool> writer;
-  std::shared_ptr<LogFile> file;  ///< Absent: standard error only.
+  std::shared_ptr<spdlog::details::thread_pool> writer;  ///< Absent: the caller writes.
+  std::shared_ptr<LogFile> file;                         ///< Absent: standard error only.
   std::shared_ptr<spdlog::logger> logger = make_direct();
+};
+
+struct State {
+  std::mutex mutex;  // Of what follows.
+  Output output;
   std::uint64_t lost_before = 0;
 };
 
@@ -77,13 +84,18 @@ State& state() {
   return *instance;
 }
 
+Output output_now() {
+  const std::lock_guard lock(state().mutex);
+  return state().output;
+}
+
 }  // namespace
 
 std::string_view error_name(Errc code) { return code == Errc::kFile ? "file" : "level"; }
 
 Result<> configure(const Options& options) {
   shutdown();
-  State& now = state();
+  Output now;
   std::vector<spdlog::sink_ptr> sinks{std::make_shared<spdlog::sinks::stderr_sink_mt>()};
   if (!options.file.empty()) {
     auto opened = LogFile::open(options.file,
@@ -104,32 +116,40 @@ Result<> configure(const Options& options) {
   now.logger->set_level(spdlog::level::trace);
   now.logger->flush_on(spdlog::level::info);  // A file that is read while the process runs, or survives its crash, is current.
   detail::level.store(options.level, std::memory_order_relaxed);
+  const std::lock_guard lock(state().mutex);
+  state().output = std::move(now);
   return {};
 }
 
 void shutdown() {
-  State& now = state();
-  if (!now.writer) return;
-  now.lost_before += now.writer->overrun_counter();
-  now.writer.reset();
-  if (now.file) {
-    now.file->flush(now_from_system().instant);
-    now.lost_before += now.file->lost();
-    now.file.reset();
+  Output last;
+  {
+    const std::lock_guard lock(state().mutex);
+    if (!state().output.writer) return;
+    last = std::exchange(state().output, Output{.format = state().output.format});
   }
-  // The logger holds only a weak reference: the line above wrote out what was queued and joined the thread.
-  now.logger = make_direct();
+  // Whoever is about to log holds the writer until its event is queued; the logger has only a weak reference.
+  while (last.writer.use_count() > 1) std::this_thread::yield();
+  std::uint64_t lost = last.writer->overrun_counter();
+  last.writer.reset();  // It writes out what is queued, and ends its thread.
+  if (last.file) {
+    last.file->flush(now_from_system().instant);
+    lost += last.file->lost();
+  }
+  const std::lock_guard lock(state().mutex);
+  state().lost_before += lost;
 }
 
 std::uint64_t lost() {
-  const State& now = state();
-  return now.lost_before + (now.writer ? now.writer->overrun_counter() : 0) + (now.file ? now.file->lost() : 0);
+  const std::lock_guard lock(state().mutex);
+  const Output& now = state().output;
+  return state().lost_before + (now.writer ? now.writer->overrun_counter() : 0) + (now.file ? now.file->lost() : 0);
 }
 
-bool has_file() { return state().file != nullptr; }
+bool has_file() { return output_now().file != nullptr; }
 
 void reopen() {
-  LogFile* const file = state().file.get();
+  const std::shared_ptr<LogFile> file = output_now().file;
   if (file == nullptr) return;
   if (const auto reopened = file->reopen(); !reopened) {
     error("log.reopen_failed", {{"file", file->path()},
@@ -150,7 +170,7 @@ Result<Level> parse_level(std::string_view text) {
 void detail::write(Level of, std::string_view event, Fields fields) {
   thread_local std::string line;
   line.clear();
-  State& now = state();
+  const Output now = output_now();
   append_line(line, now.format, std::chrono::system_clock::now(), of, event, fields);
   now.logger->log(to_spdlog(of), std::string_view(line));
 }

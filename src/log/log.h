@@ -62,7 +62,8 @@ struct Options {
 /// cannot be opened for appending.
 [[nodiscard]] Result<> configure(const Options& options);
 
-/// Writes out what is waiting and returns to writing by the caller. At exit, and before a fork.
+/// Writes out what is waiting and returns to writing by the caller. At exit, and before a fork; other threads may log
+/// meanwhile.
 void shutdown();
 
 /// Events lost since the start because their reader stalled, or because the file could not be written.
@@ -72,7 +73,7 @@ std::uint64_t lost();
 bool has_file();
 
 /// Opens the file anew, after it was moved away, and says so (`log.reopened`); an error is told by `log.reopen_failed`. Nothing
-/// where there is no file. Not at the same time as configure() or shutdown().
+/// where there is no file.
 void reopen();
 
 /// "trace", "debug", "info", "warn", "error", "off". Errors: Errc::kLevel.

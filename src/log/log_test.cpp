@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <set>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -165,6 +167,40 @@ TEST_F(LogFile, JsonLinesAndAppending) {
   EXPECT_THAT(text, StartsWith("{\"ts\":\""));
   EXPECT_THAT(text, HasSubstr("\"run\":0}\n"));
   EXPECT_THAT(text, EndsWith("\"run\":1}\n"));
+}
+
+TEST_F(LogFile, ThreadsMayLogWhileTheLogIsShutDownAndConfiguredAgain) {
+  testing::internal::CaptureStderr();
+  std::atomic<bool> stop = false;
+  const std::uint64_t lost_before = lost();
+  std::uint64_t written = 0;
+  {
+    std::vector<std::jthread> threads;
+    std::atomic<std::uint64_t> logged = 0;
+    for (int t = 0; t < 3; ++t) {
+      threads.emplace_back([&] {
+        while (!stop) {
+          info("test.thread", {{"n", logged++}});
+          std::this_thread::yield();
+        }
+      });
+    }
+    for (int run = 0; run < 50; ++run) {
+      ASSERT_TRUE(configure({.file = path_}).has_value());
+      const auto before = logged.load();
+      while (logged < before + 10) std::this_thread::yield();
+      shutdown();
+    }
+    stop = true;
+    for (auto& thread : threads) thread.join();
+    written = logged;
+  }
+  const std::string direct = testing::internal::GetCapturedStderr();
+  std::set<std::string> numbers;  // What the file has, standard error has too, and what was written directly it alone has.
+  for (std::size_t at = 0; (at = direct.find(" n=", at)) != std::string::npos; ++at) {
+    EXPECT_TRUE(numbers.insert(direct.substr(at, direct.find('\n', at) - at)).second);
+  }
+  EXPECT_EQ(numbers.size() + lost() - lost_before, written);
 }
 
 TEST_F(LogFile, NoLineIsTornWhenThreadsLogAtOnce) {

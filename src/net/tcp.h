@@ -77,10 +77,9 @@ class TcpListener {
   ///
   /// A peer from one of `trusted_proxies` must begin with a header of the PROXY protocol (session/proxy_header.h), within
   /// kProxyHeaderDeadline; its stream is handed over behind the header, as that of the client which the header names. One that
-  /// does not is closed, and logged, at most five times a second and listener. From any other address such a header is nothing that
-  /// is understood here.
-  /// Errors: kAddressInUse (names the port), kConfiguration (no IP address, or none of this machine; privileged port),
-  /// kInternal.
+  /// does not is closed, and logged, at most five times a second and listener. From any other address such a header is nothing
+  /// that is understood here. Errors: kAddressInUse (names the port), kConfiguration (no IP address, or none of this machine;
+  /// privileged port), kInternal.
   static Result<std::unique_ptr<TcpListener>> bind(Shard& home, const TcpConfig& at, Duration silent_host = kSilentHost,
                                                    std::vector<AddressRange> trusted_proxies = {});
 
