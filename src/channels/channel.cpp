@@ -41,6 +41,7 @@ Channel::Channel(const Config& config, std::string user_identity, ExtranonceLeas
       own_jobs_(config.own_jobs),
       declared_hash_rate_hps_(config.nominal_hash_rate_hps),
       max_target_(config.max_target),
+      twins_bytes_(config.budget),
       lease_(std::move(lease)),
       seen_bytes_(config.budget),
       vardiff_(now),
@@ -68,7 +69,7 @@ void Channel::start(const Job& job, wire::FrameBuffer& out) {
   first_job_id_ = given_job_id_ = job.id;
   given_ = 1;
   if (kind_ == ChannelKind::kStandard) {
-    job.push_standard(id_, standard_header_of(job).merkle_root(), /*future=*/true, out);
+    job.push_standard(id_, standard_header_of(job, terms_of(job.id)).merkle_root(), /*future=*/true, out);
   } else {
     job.push_extended(id_, /*future=*/true, out);
   }
@@ -82,6 +83,7 @@ void Channel::follow(const JobSet& jobs) {
   seen_bytes_.set(seen_.bytes());
   past_terms_.clear();
   custom_jobs_.clear();
+  twins_bytes_.set(0);
 }
 
 void Channel::send_job(const JobSet& jobs, wire::FrameBuffer& out) {
@@ -92,7 +94,7 @@ void Channel::send_job(const JobSet& jobs, wire::FrameBuffer& out) {
   given_ = (steps < 64 ? given_ << steps : 0) | 1;
   given_job_id_ = job.id;
   if (kind_ == ChannelKind::kStandard) {
-    job.push_standard(id_, standard_header_of(job).merkle_root(), future, out);
+    job.push_standard(id_, standard_header_of(job, terms_of(job.id)).merkle_root(), future, out);
   } else {
     job.push_extended(id_, future, out);
   }
@@ -153,6 +155,24 @@ void Channel::add_custom_job(JobPtr job, std::size_t max_jobs, const JobSet& job
   custom_jobs_.push_back({std::move(job), terms_});
 }
 
+void Channel::send_twin(const JobSet& jobs, Instant now, wire::FrameBuffer& out) {
+  follow(jobs);
+  const Job* job = jobs.current();
+  if (job == nullptr || !started() || (own_jobs_ && given_job_id_ != job->id)) return;
+  if (twin_at_ != Instant() && now - twin_at_ < kTwinEvery) return;
+  const std::size_t bytes = sizeof(Job) + job->coinbase.prefix.size() + job->coinbase.suffix.size();
+  if (!twins_bytes_.may_add(bytes)) return;
+  twin_at_ = now;
+  add_custom_job(make_twin(*job, next_custom_job_id()), kMaxTwins, jobs);
+  twins_bytes_.set(custom_jobs_.size() * bytes);
+  const Job& twin = *custom_jobs_.back().job;
+  if (kind_ == ChannelKind::kStandard) {
+    twin.push_standard(id_, standard_header_of(twin, terms_).merkle_root(), /*future=*/false, out);
+  } else {
+    twin.push_extended(id_, /*future=*/false, out);
+  }
+}
+
 Result<bool> Channel::update(double nominal_hash_rate_hps, const bitcoin::U256& max_target, const JobSet& jobs, Instant now) {
   ADIT_CHECK(check_hash_rate(nominal_hash_rate_hps));
   max_target_ = max_target;
@@ -205,12 +225,13 @@ bool Channel::adjust(const JobSet& jobs, Instant now) {
   return wanted && set_hash_rate(*wanted, jobs);
 }
 
-const Channel::StandardHeader& Channel::standard_header_of(const Job& job) {
+const Channel::StandardHeader& Channel::standard_header_of(const Job& job, const Terms& terms) {
   auto& [first, second] = standard_headers_;
   if (first.job_id == job.id) return first;
   if (second.job_id == job.id) return second;
-  StandardHeader& older = first.job_id < second.job_id ? first : second;
-  const auto header = share_header(job.rules, {.version = job.rules.version}, job.merkle_root(terms_of(job.id).extranonce));
+  newest_header_ ^= 1U;
+  StandardHeader& older = standard_headers_[newest_header_];
+  const auto header = share_header(job.rules, {.version = job.rules.version}, job.merkle_root(terms.extranonce));
   older = {.job_id = job.id, .header = header, .midstate = bitcoin::HeaderMidstate(std::span(header).first<64>())};
   return older;
 }
@@ -267,7 +288,7 @@ void Channel::prepare(const JobSet& jobs, const Share& share, UnixTime now, Prep
     out.header = bitcoin::PaddedHeader(share_header(job->rules, share, bitcoin::Hash256{}));
     return;
   }
-  const StandardHeader& standard = standard_header_of(*job);
+  const StandardHeader& standard = standard_header_of(*job, *terms);
   out.header = bitcoin::PaddedHeader(standard.header, share.version, share.ntime, share.nonce);
   out.has_midstate = share.version == job->rules.version;
   if (out.has_midstate) out.midstate = standard.midstate;

@@ -156,6 +156,15 @@ class Channel {
   /// The job that start() or send_job() sent last; 0 before.
   [[nodiscard]] std::uint32_t given_job_id() const { return given_job_id_; }
 
+  /// Appends the current job once more, as a twin (make_twin) that is held against the target of now. To be called behind a
+  /// SetTarget that is easier: miners that apply it to the job they are at lose nothing (the job itself keeps the target that
+  /// it was given with, SV2 05 §5.3.21). Nothing where the current job was not given yet, as that comes with the target of now;
+  /// nor twice within kTwinEvery, nor without room in the budget. Not on a channel that has custom jobs.
+  void send_twin(const JobSet& jobs, Instant now, wire::FrameBuffer& out);
+  static constexpr Duration kTwinEvery = std::chrono::seconds(10);
+  /// Twins of one tip that are valid at once; they go before those jobs do.
+  static constexpr std::size_t kMaxTwins = 2;
+
   /// A custom job of this channel's client, an extended channel's: counts from now until the next tip; beyond a bound of
   /// `max_jobs` the oldest no longer does. Its id is that of next_custom_job_id() or above.
   void add_custom_job(JobPtr job, std::size_t max_jobs, const JobSet& jobs);
@@ -236,7 +245,7 @@ class Channel {
   /// Whether own_jobs allows a share of that job of the shard's.
   [[nodiscard]] bool was_given(std::uint32_t job_id) const;
   bool set_hash_rate(double hash_rate_hps, const JobSet& jobs);
-  const StandardHeader& standard_header_of(const Job& job);
+  const StandardHeader& standard_header_of(const Job& job, const Terms& terms);
   ShareVerdict judge_hash(PreparedShare& share);
 
   const ChannelPolicy* policy_;
@@ -246,6 +255,7 @@ class Channel {
   bool own_jobs_;
   bool block_in_batch_ = false;
   bool acknowledgement_waits_ = false;
+  std::uint8_t newest_header_ = 0;    ///< Which of standard_headers_ was made last.
   std::uint8_t crowding_ = 0;         ///< How often the wanted share rate is halved now.
   std::uint32_t crowded_at_tip_ = 0;  ///< The tip at which that was raised last, by its first job.
   std::uint32_t tip_job_id_ = 0;      ///< The first job of the tip that the channel follows.
@@ -259,7 +269,9 @@ class Channel {
   bitcoin::U256 max_target_;
   Terms terms_;
   std::vector<Terms> past_terms_;       ///< Of earlier jobs of this tip, oldest first; mostly none.
-  std::vector<CustomJob> custom_jobs_;  ///< Of this tip, oldest first; mostly none.
+  std::vector<CustomJob> custom_jobs_;  ///< Of this tip, oldest first: the client's, or twins of ours; mostly none.
+  MemoryBudget::Held twins_bytes_;
+  Instant twin_at_{};  ///< The last one; the clock's zero: none.
   ExtranonceLease lease_;
   std::array<StandardHeader, 2> standard_headers_;  ///< Of the job just given and the one before; others when asked for.
   SeenShares seen_;

@@ -489,6 +489,115 @@ TEST_P(ChannelTest, ACustomJobIsJudgedByWhatHeldWhenItWasSetAndEndsWithItsTip) {
   EXPECT_EQ(channel_->next_custom_job_id(), kFirstCustomJobId + 3) << "ids are not used again";
 }
 
+// NerdQAxe++ applies an easier target to the job that it is at, and lost what it found until the next one.
+TEST_P(ChannelTest, ATwinOfTheCurrentJobIsHeldAgainstTheTargetOfNow) {
+  channel_.emplace(std::move(*open(1e6)));
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
+  const auto before = channel_->target();
+  ASSERT_TRUE(*channel_->update(1, bitcoin::U256::max(), jobs_, kNow.instant));
+  ASSERT_GT(channel_->target(), before);
+  out.clear();
+  channel_->send_twin(jobs_, kNow.instant, out);
+  const auto twin = make_twin(job(), kFirstCustomJobId);
+  ASSERT_EQ(std::distance(out.begin(), out.end()), 1);
+  if (const auto standard = (*out.begin()).as<wire::NewMiningJob>()) {
+    EXPECT_EQ(standard->job_id, twin->id);
+    EXPECT_EQ(standard->min_ntime, job().ntime);
+    EXPECT_EQ(standard->merkle_root, twin->merkle_root(channel_->full_extranonce(extranonce())));
+  } else {
+    const auto extended = (*out.begin()).as<wire::NewExtendedMiningJob>();
+    ASSERT_TRUE(extended);
+    EXPECT_EQ(extended->job_id, twin->id);
+    EXPECT_EQ(extended->min_ntime, job().ntime);
+    EXPECT_TRUE(std::ranges::equal(extended->coinbase_tx_prefix, twin->coinbase.prefix));
+    EXPECT_EQ(twin->coinbase.prefix.size(), job().coinbase.prefix.size());
+  }
+
+  const Share base{.nonce = 1, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()};
+  const auto full = channel_->full_extranonce(extranonce());
+  Share on_twin = mine(*twin, base, full, channel_->target(), before);
+  on_twin.job_id = twin->id;
+  EXPECT_EQ(submit(on_twin), ShareVerdict::kAccepted) << "easier than what the job itself is held against";
+  EXPECT_EQ(channel_->stats().work_sum, Work::of(channel_->target()));
+  EXPECT_EQ(submit(on_twin), ShareVerdict::kDuplicate);
+  // What was found on the job before that is nothing on the twin: nobody is paid for the same hashes at two targets.
+  Share kept_back = mine(job(), base, full, channel_->target(), before);
+  kept_back.job_id = job().id;
+  EXPECT_EQ(submit(kept_back), ShareVerdict::kTooEasy);
+  kept_back.job_id = twin->id;
+  EXPECT_NE(testing::hash_of(*twin, kept_back, full), testing::hash_of(job(), kept_back, full));
+  Share late = mine(job(), base, full, before);
+  late.job_id = job().id;
+  EXPECT_EQ(submit(late), ShareVerdict::kAccepted) << "the job itself counts on";
+
+  // Later changes are for later jobs.
+  channel_->set_prefix(std::move(*extranonces_.allocate()), jobs_);
+  ASSERT_TRUE(*channel_->update(1e6, bitcoin::U256::max(), jobs_, kNow.instant));
+  on_twin =
+      mine(*twin, {.nonce = 1u << 30, .ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()},
+           full, bitcoin::target_from_hash_rate(1, 6), before);
+  on_twin.job_id = twin->id;
+  EXPECT_EQ(submit(on_twin), ShareVerdict::kAccepted);
+  give_job(2);
+  EXPECT_EQ(submit(on_twin), ShareVerdict::kStale);
+}
+
+TEST_P(ChannelTest, ABlockOnATwinIsOneOfItsOwnCoinbase) {
+  open_and_start();
+  give_job(2, testing::kRegtestBits);
+  wire::FrameBuffer out;
+  channel_->send_twin(jobs_, kNow.instant, out);
+  const auto twin = make_twin(job(), kFirstCustomJobId);
+  const auto full = channel_->full_extranonce(extranonce());
+  Share share = mine(*twin, {.ntime = testing::kNtime, .version = job().rules.version, .extranonce = extranonce()}, full,
+                     job().rules.network_target);
+  share.job_id = twin->id;
+  const JudgedShare judged = channel_->submit(jobs_, share, kNow.unix_time);
+  EXPECT_EQ(judged.verdict, ShareVerdict::kBlock);
+  EXPECT_EQ(judged.job->coinbase_with(judged.extranonce), twin->coinbase_with(full));
+  EXPECT_NE(judged.job->coinbase_with(judged.extranonce), job().coinbase_with(full));
+  EXPECT_EQ(judged.job->block_template, job().block_template);
+  EXPECT_TRUE(judged.job->transactions_known);
+}
+
+TEST_P(ChannelTest, TwinsAreFewAndNeverOfAJobThatIsNotGiven) {
+  MemoryBudget budget(1 << 20);
+  channel_.emplace(std::move(*Channel::open({.kind = GetParam(),
+                                             .id = 2,
+                                             .nominal_hash_rate_hps = 1,
+                                             .max_target = bitcoin::U256::max(),
+                                             .own_jobs = true,
+                                             .budget = &budget},
+                                            "worker", std::move(*extranonces_.allocate()), policy_, kNow.instant)));
+  const ChannelEnds ends{channel_};
+  Instant now = kNow.instant;
+  const auto twins = [&] {
+    wire::FrameBuffer out;
+    channel_->send_twin(jobs_, now, out);
+    return std::distance(out.begin(), out.end());
+  };
+  EXPECT_EQ(twins(), 0) << "it has no job yet";
+  wire::FrameBuffer out;
+  channel_->start(job(), out);
+  const std::size_t before = budget.used();
+  EXPECT_EQ(twins(), 1);
+  EXPECT_GT(budget.used(), before);
+  EXPECT_EQ(twins(), 0) << "not twice at once";
+  for (int i = 0; i < 5; ++i) {
+    now += Channel::kTwinEvery;
+    EXPECT_EQ(twins(), 1);
+  }
+  EXPECT_EQ(channel_->custom_jobs(), Channel::kMaxTwins);
+  now += Channel::kTwinEvery;
+  new_job(1);
+  EXPECT_EQ(twins(), 0) << "the job that it waits for comes with the target of now";
+  new_job(2);
+  channel_->follow(jobs_);
+  EXPECT_EQ(channel_->custom_jobs(), 0U);
+  EXPECT_EQ(budget.used(), before);
+}
+
 TEST_P(ChannelTest, VardiffRaisesTheTargetOfJobsToCome) {
   open_and_start();
   for (int i = 0; i < 60; ++i) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);

@@ -4,12 +4,20 @@
 #include <array>
 #include <utility>
 
+#include "base/bytes.h"
+#include "base/invariant.h"
 #include "bitcoin/merkle.h"
 #include "channels/error.h"
 #include "channels/extranonce.h"
 #include "wire/messages.h"
 
 namespace adit::channels {
+namespace {
+
+/// What makes each job's coinbase another one: the last bytes before the extranonce.
+constexpr std::size_t kSaltSize = 8;
+
+}  // namespace
 
 std::vector<std::uint8_t> Job::coinbase_with(Bytes extranonce) const {
   std::vector<std::uint8_t> bytes;
@@ -66,7 +74,7 @@ Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template, std::option
 
   const bitcoin::TxOutput payout{.value_sat = from.coinbase_value_sat, .script = config_.payout_script};
   const std::string tag = "Sv2/" + config_.pool_signature + "//";
-  std::array<std::uint8_t, 8> salt;
+  std::array<std::uint8_t, kSaltSize> salt;
   auto coinbase = bitcoin::build_coinbase(from, {&payout, 1}, tag, salt.size() + kFullExtranonceSize);
   if (!coinbase) return fail(Errc::kCoinbase, std::move(coinbase.error()).in("pool_signature").message());
 
@@ -102,6 +110,25 @@ Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template, std::option
   job->push_extended(kGroupChannelId, job->new_tip, job->group_frames);
   if (job->new_tip) job->push_set_new_prev_hash(kGroupChannelId, job->group_frames);
   return job;
+}
+
+JobPtr make_twin(const Job& job, std::uint32_t id) {
+  auto twin = std::make_shared<Job>(Job{.id = id,
+                                        .block_template = job.block_template,
+                                        .transactions_known = job.transactions_known,
+                                        .coinbase = job.coinbase,
+                                        .coinbase_id = {},
+                                        .new_tip = false,
+                                        .ntime = job.ntime,
+                                        .rules = job.rules,
+                                        .block_work = job.block_work,
+                                        .group_frames = {}});
+  // A factory's numbers are its salt and ids below 2^31, so it gives none of them this one.
+  ADIT_INVARIANT(twin->coinbase.prefix.size() > kSaltSize);
+  std::uint8_t* salt = twin->coinbase.prefix.data() + twin->coinbase.prefix.size() - kSaltSize;
+  store_be(salt, load_be<std::uint64_t>(salt) + (std::uint64_t{id} << 32U));
+  twin->coinbase_id = {twin->coinbase.prefix, kFullExtranonceSize, twin->coinbase.suffix};
+  return twin;
 }
 
 void JobSet::add(JobPtr job) {

@@ -68,6 +68,11 @@ struct Job {
 
 using JobPtr = std::shared_ptr<const Job>;
 
+/// The same work as `job`, one of a JobFactory, under another id and with a search space of its own: its coinbase is another
+/// one in the eight bytes that are a job's own. So what was found on `job` is nothing on it, and it can be held against another
+/// target. `id` is one of a channel's (kFirstCustomJobId and above), used once on that channel. It has no group_frames.
+JobPtr make_twin(const Job& job, std::uint32_t id);
+
 /// Turns templates into jobs. One for the whole pool, on one thread; what it makes goes to every shard in the order made.
 ///
 /// Each job's coinbase has eight bytes of its own, salt + id, in the push that ends with the extranonce: two jobs never have

@@ -200,6 +200,45 @@ TEST_F(SessionTest, VardiffSendsSetTarget) {
   EXPECT_GT(bitcoin::U256::from_le(set.maximum_target), bitcoin::target_from_hash_rate(1e9, 6)) << "no share came: easier";
 }
 
+// What the client makes of it, from the messages alone.
+TEST_F(SessionTest, BehindAnEasierTargetComesTheCurrentJobAgain) {
+  Peer peer(options(), shard_, now_);
+  peer.set_up();
+  ASSERT_TRUE(peer.send(open_standard(1e9F)));
+  ClientChannel client(peer.answer<wire::OpenStandardMiningChannelSuccess>());
+  ASSERT_TRUE(client.on_new_mining_job(peer.answer<wire::NewMiningJob>(1)));
+  ASSERT_TRUE(client.on_set_new_prev_hash(peer.answer<wire::SetNewPrevHash>(2)));
+  const std::uint32_t id = client.id();
+  const auto declare = [&](float rate) {
+    ASSERT_TRUE(peer.send(wire::UpdateChannel{.channel_id = id, .nominal_hash_rate = rate, .maximum_target = kAnyTarget}));
+    client.on_set_target(bitcoin::U256::from_le(peer.answer<wire::SetTarget>().maximum_target));
+  };
+  declare(1);
+  ASSERT_EQ(peer.answers().size(), 2U);
+  ASSERT_TRUE(client.on_new_mining_job(peer.answer<wire::NewMiningJob>(1)));
+  const auto& again = *client.current();
+  EXPECT_EQ(again.id, channels::kFirstCustomJobId);
+  channels::Share share{.job_id = again.id, .sequence_number = 1, .ntime = again.ntime, .version = again.rules.version};
+  for (;; ++share.nonce) {
+    auto copy = client;
+    if (copy.check(share, now_.unix_time).verdict == ShareVerdict::kAccepted) break;
+  }
+  ASSERT_TRUE(peer.send(wire::SubmitSharesStandard{.channel_id = id,
+                                                   .sequence_number = 1,
+                                                   .job_id = share.job_id,
+                                                   .nonce = share.nonce,
+                                                   .ntime = share.ntime,
+                                                   .version = share.version}));
+  EXPECT_EQ(shard_.counters().shares_accepted, 1U);
+  EXPECT_EQ(shard_.counters().work_sum, channels::Work::of(client.target()));
+  declare(1e9F);
+  EXPECT_EQ(peer.answers().size(), 1U) << "a harder one is for the next job";
+  now_.instant += seconds(61);
+  ASSERT_TRUE(peer.tick());
+  ASSERT_GT(bitcoin::U256::from_le(peer.answer<wire::SetTarget>(1).maximum_target), client.target());
+  EXPECT_EQ(peer.answer<wire::NewMiningJob>(2).job_id, channels::kFirstCustomJobId + 1) << "vardiff's too";
+}
+
 TEST_F(SessionTest, CloseChannelOfTheGroupClosesAllItsMembers) {
   Peer peer(options(), shard_, now_);
   peer.set_up();

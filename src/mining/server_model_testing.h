@@ -101,6 +101,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     std::vector<JobModel> jobs;     ///< Valid ones, oldest first.
     std::set<std::uint32_t> given;  ///< All ids that it ever heard.
     std::optional<wire::SetNewPrevHash> tip;
+    std::optional<Instant> twin_at;       ///< When the current job last came again.
     std::vector<std::uint64_t> accepted;  ///< Where the ledger has each share.
     std::size_t acknowledged = 0;
   };
@@ -343,7 +344,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
 
   void require_all_have_the_job() const {
     for (const auto& [id, channel] : channels_) {
-      require(work_selection_ || (!channel.jobs.empty() && channel.jobs.back().id == job_));
+      require(work_selection_ || std::ranges::any_of(channel.jobs, [&](const JobModel& job) { return job.id == job_; }));
     }
   }
 
@@ -499,6 +500,9 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
       share.job_id = channels::kFirstCustomJobId + back % 5u;
       if (found != channels_.end() && back < 128 && !found->second.jobs.empty()) share.job_id = found->second.jobs.back().id;
     }
+    if (!work_selection_ && found != channels_.end() && back < 64 && !found->second.jobs.empty()) {
+      share.job_id = found->second.jobs.back().id;
+    }
     share.sequence_number = ++sequence_;
     share.nonce = made.extended ? 1u : made.extranonce[0];
     share.version = 0x20000000 ^ (how & 1 ? 1u << (how >> 1) % 32 : 0);
@@ -602,8 +606,38 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   static std::uint32_t tip_ntime(const JobModel& job) { return job.min_ntime; }
 
   void read_answers() {
-    for (const wire::FrameView& frame : out_) read(frame);
+    for (const wire::FrameView& frame : out_) {
+      // The job comes again right behind the target, or not at all.
+      const auto job_id = job_id_of(frame);
+      const bool twin = job_id && *job_id >= channels::kFirstCustomJobId;
+      require(twin == (twin_for_ != 0));
+      if (twin) {
+        ++reached_["a job again"];
+        require(channel_id_of(frame) == std::exchange(twin_for_, 0));
+      }
+      read(frame);
+    }
+    require(twin_for_ == 0);
     out_.clear();
+  }
+
+  static std::optional<std::uint32_t> job_id_of(const wire::FrameView& frame) {
+    if (const auto standard = frame.as<wire::NewMiningJob>()) return standard->job_id;
+    const auto extended = frame.as<wire::NewExtendedMiningJob>();
+    return extended ? std::optional(extended->job_id) : std::nullopt;
+  }
+  static std::uint32_t channel_id_of(const wire::FrameView& frame) {
+    const auto standard = frame.as<wire::NewMiningJob>();
+    return standard ? standard->channel_id : frame.as<wire::NewExtendedMiningJob>()->channel_id;
+  }
+
+  /// Whether the current job is due once more on the channel, whose target became easier.
+  bool twin_is_due(ChannelModel& channel) const {
+    const bool has_job = std::ranges::any_of(channel.jobs, [&](const JobModel& job) { return job.id == job_; });
+    if (work_selection_ || !has_job) return false;
+    if (channel.twin_at && now_.instant - *channel.twin_at < channels::Channel::kTwinEvery) return false;
+    channel.twin_at = now_.instant;
+    return true;
   }
 
   void read(const wire::FrameView& frame) {
@@ -629,8 +663,10 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     } else if (const auto tip = frame.as<wire::SetNewPrevHash>()) {
       for_each(tip->channel_id, [&](ChannelModel& channel) { activate(channel, *tip); });
     } else if (const auto target = frame.as<wire::SetTarget>()) {
-      channels_.at(target->channel_id).target = bitcoin::U256::from_le(target->maximum_target);
-      require(channels_.at(target->channel_id).target <= channels_.at(target->channel_id).max_target);
+      ChannelModel& channel = channels_.at(target->channel_id);
+      const auto before = std::exchange(channel.target, bitcoin::U256::from_le(target->maximum_target));
+      require(channel.target <= channel.max_target);
+      if (channel.target > before && twin_is_due(channel)) twin_for_ = target->channel_id;
     }
   }
 
@@ -658,8 +694,12 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
       job.min_ntime = channel.tip->min_ntime;
       require(*min_ntime >= job.min_ntime);
     }
+    const bool twin = is_custom(job);
+    const auto same_kind = [twin](const JobModel& known) { return is_custom(known) == twin; };
     channel.jobs.push_back(std::move(job));
-    if (channel.jobs.size() > kPastJobs + 1) channel.jobs.erase(channel.jobs.begin());
+    if (std::cmp_greater(std::ranges::count_if(channel.jobs, same_kind), twin ? channels::Channel::kMaxTwins : kPastJobs + 1)) {
+      channel.jobs.erase(std::ranges::find_if(channel.jobs, same_kind));
+    }
   }
 
   void activate(ChannelModel& channel, const wire::SetNewPrevHash& tip) {
@@ -704,6 +744,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   bool work_selection_ = false;
   bool new_tip_ = false;
   bool more_to_give_ = false;
+  std::uint32_t twin_for_ = 0;     ///< The channel to which the current job is due once more; 0: to none.
   std::uint32_t session_job_ = 0;  ///< The job that the session has begun to give.
   std::uint8_t tip_ = 1;
   std::uint8_t tip_of_jobs_ = 0;

@@ -76,10 +76,6 @@ bool is_plain_text(std::string_view text) {
          std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-void push_target(const Channel& channel, wire::FrameBuffer& out) {
-  out.push(wire::SetTarget{.channel_id = channel.id(), .maximum_target = channel.target().to_le()});
-}
-
 }  // namespace
 
 std::string_view open_error_code(OpenRefusal refusal) {
@@ -547,11 +543,19 @@ Result<void> ServerSession::on(const wire::UpdateChannel& message, const Now& no
   Channel* channel = channels_.find(message.channel_id);
   if (channel == nullptr) return refuse(kInvalidChannelId);
   if (message.maximum_target == wire::U256{}) return refuse(kMaxTargetOutOfRange);
+  const auto before = channel->target();
   const auto changed =
       channel->update(message.nominal_hash_rate, bitcoin::U256::from_le(message.maximum_target), shard_.jobs_, now.instant);
   if (!changed) return refuse(kInvalidHashRate);
-  if (*changed) push_target(*channel, out);
+  if (*changed) push_target(*channel, before, now, out);
   return {};
+}
+
+void ServerSession::push_target(Channel& channel, const bitcoin::U256& before, const Now& now, wire::FrameBuffer& out) {
+  out.push(wire::SetTarget{.channel_id = channel.id(), .maximum_target = channel.target().to_le()});
+  const channels::Job* job = shard_.jobs_.current();
+  if (work_selection_ || channel.target() <= before || job == nullptr || given_job_id_ != job->id) return;
+  channel.send_twin(shard_.jobs_, now.instant, out);
 }
 
 Result<void> ServerSession::on(const wire::CloseChannel& message, const Now& now, wire::FrameBuffer& out) {
@@ -752,7 +756,8 @@ Result<void> ServerSession::on_tick(const Now& now, wire::FrameBuffer& out) {
   if (flush) last_flush_ = now.instant;
   for (Channel& channel : channels_.all()) {
     if (flush) acknowledge(channel, /*flush=*/true, out);
-    if (channel.started() && channel.adjust(shard_.jobs_, now.instant)) push_target(channel, out);
+    const auto before = channel.target();
+    if (channel.started() && channel.adjust(shard_.jobs_, now.instant)) push_target(channel, before, now, out);
   }
   return {};
 }

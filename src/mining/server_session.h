@@ -279,6 +279,8 @@ class ServerSession : public session::ProtocolServer {
   Result<void> on(const wire::OpenStandardMiningChannel& message, const Now& now, wire::FrameBuffer& out);
   Result<void> on(const wire::OpenExtendedMiningChannel& message, const Now& now, wire::FrameBuffer& out);
   Result<void> on(const wire::UpdateChannel& message, const Now& now, wire::FrameBuffer& out);
+  /// Appends SetTarget; and where it is easier than `before`, the current job again.
+  void push_target(channels::Channel& channel, const bitcoin::U256& before, const Now& now, wire::FrameBuffer& out);
   Result<void> on(const wire::CloseChannel& message, const Now& now, wire::FrameBuffer& out);
   Result<void> on(const wire::SetCustomMiningJob& message, const Now& now, wire::FrameBuffer& out);
   template <class Open>
