@@ -85,6 +85,38 @@ TEST_F(TranslatorTest, AMinerThatJoinsDuringAFutureJobMinesItWhenItsTipComes) {
   EXPECT_EQ(next<wire::SubmitSharesExtended>().job_id, 600u);
 }
 
+// bitcoin/bitcoin#34420: on testnet4 the bits change after twenty minutes, and back, on the same tip.
+TEST_F(TranslatorTest, BitsThatChangeWithoutANewTipReachTheMinersAsCleanJobs) {
+  upstream_up();
+  auto& test = mining(2);
+  const auto before = test.works.back();
+  EXPECT_TRUE(job(kGroup, 600));
+  EXPECT_TRUE(tip(kGroup, 600, 7, 0x1a0fffff));
+  const auto& work = *test.works.back();
+  EXPECT_EQ(work.job.nbits, 0x1a0fffffU);
+  EXPECT_EQ(work.job.prev_hash, before->job.prev_hash);
+  EXPECT_TRUE(work.job.clean_jobs);
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().job_id, 600u);
+}
+
+// As our pool does it behind a SetTarget that is easier (NerdQAxe++).
+TEST_F(TranslatorTest, AJobThatComesAgainForOneMemberOfAGroupReachesItsMinerAlone) {
+  upstream_up();
+  auto& test = mining(2);
+  auto& other = mining(3);
+  const auto works = test.works.size();
+  const auto of_other = other.works.size();
+  constexpr std::uint32_t kTwin = 1U << 31;
+  EXPECT_TRUE(upstream(wire::SetTarget{.channel_id = 2, .maximum_target = (kAnyHash >> 1).to_le()}));
+  EXPECT_TRUE(job(2, kTwin, 1'700'000'000));
+  ASSERT_EQ(test.works.size(), works + 1);
+  EXPECT_FALSE(test.works.back()->job.clean_jobs);
+  EXPECT_EQ(other.works.size(), of_other);
+  EXPECT_EQ(submit(test, 1), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().job_id, kTwin);
+}
+
 // sv2-apps#216.
 TEST_F(TranslatorTest, MessagesForUnknownChannelsHarmNobody) {
   upstream_up();
