@@ -96,6 +96,15 @@ Result<CoinbaseParts> build_coinbase(const Template& block_template, std::span<c
   return split_coinbase(block_template, script, payouts, extranonce_size);
 }
 
+void append_coinbase_suffix(std::vector<std::uint8_t>& to, const Template& block_template,
+                            std::span<const OutputView> payouts) {
+  append_le(to, block_template.coinbase_sequence);
+  append_compact_size(to, payouts.size() + block_template.coinbase_outputs.size());
+  for (const OutputView& output : payouts) append_output(to, output.value_sat, output.script);
+  for (const TxOutput& output : block_template.coinbase_outputs) append_output(to, output);
+  append_le(to, block_template.coinbase_locktime);
+}
+
 CoinbaseParts split_coinbase(const Template& block_template, Bytes script, std::span<const TxOutput> payouts,
                              std::size_t extranonce_size) {
   CoinbaseParts parts;
@@ -107,12 +116,10 @@ CoinbaseParts split_coinbase(const Template& block_template, Bytes script, std::
   append_compact_size(prefix, script.size() + extranonce_size);
   prefix.insert(prefix.end(), script.begin(), script.end());
 
-  std::vector<std::uint8_t>& suffix = parts.suffix;
-  append_le(suffix, block_template.coinbase_sequence);
-  append_compact_size(suffix, payouts.size() + block_template.coinbase_outputs.size());
-  for (const TxOutput& output : payouts) append_output(suffix, output);
-  for (const TxOutput& output : block_template.coinbase_outputs) append_output(suffix, output);
-  append_le(suffix, block_template.coinbase_locktime);
+  std::vector<OutputView> views;
+  views.reserve(payouts.size());
+  for (const TxOutput& output : payouts) views.push_back({.value_sat = output.value_sat, .script = output.script});
+  append_coinbase_suffix(parts.suffix, block_template, views);
   return parts;
 }
 

@@ -40,6 +40,15 @@ std::size_t max_coinbase_tag_size(const Template& block_template, std::size_t ex
 Result<CoinbaseParts> build_coinbase(const Template& block_template, std::span<const TxOutput> payouts, std::string_view tag,
                                      std::size_t extranonce_size);
 
+/// An output whose script somebody else holds.
+struct OutputView {
+  std::uint64_t value_sat = 0;
+  Bytes script;
+};
+
+/// Appends what follows the scriptSig of a coinbase: its sequence, `payouts` and then the template's outputs, its locktime.
+void append_coinbase_suffix(std::vector<std::uint8_t>& to, const Template& block_template, std::span<const OutputView> payouts);
+
 /// The same around a scriptSig that is `script` and then the extranonce, nothing between; who calls it bounds their sizes.
 CoinbaseParts split_coinbase(const Template& block_template, Bytes script, std::span<const TxOutput> payouts,
                              std::size_t extranonce_size);

@@ -130,7 +130,8 @@ Hash256 merkle_pair(const Hash256& left, const Hash256& right) {
   return hash;
 }
 
-HoleySha256d::HoleySha256d(Bytes prefix, std::size_t hole, Bytes suffix) {
+void HoleySha256d::assign(Bytes prefix, std::size_t hole, Bytes suffix) {
+  start_ = kSha256InitialState;
   const std::size_t before = prefix.size() / 64 * 64;
   sha256_implementation().compress(start_, prefix.data(), before / 64);
   at_ = prefix.size() - before;

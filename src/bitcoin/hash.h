@@ -82,7 +82,7 @@ TwoHashes merkle_pairs(const TwoHashes& lefts, const Hash256& right);
 Hash256 sha256d(Bytes first, Bytes second, Bytes third);
 
 /// sha256d of prefix + hole + suffix for many fillings of the hole: a coinbase's id for many extranonces. What lies before the
-/// hole is hashed once, what lies behind it is padded once; a filling costs the blocks from the hole on. A value; immutable.
+/// hole is hashed once, what lies behind it is padded once; a filling costs the blocks from the hole on. A value.
 class HoleySha256d {
  public:
   /// The largest hole.
@@ -91,7 +91,10 @@ class HoleySha256d {
   /// Of an empty message.
   HoleySha256d() : HoleySha256d({}, 0, {}) {}
   /// `hole`: its size, at most kMaxHole.
-  HoleySha256d(Bytes prefix, std::size_t hole, Bytes suffix);
+  HoleySha256d(Bytes prefix, std::size_t hole, Bytes suffix) { assign(prefix, hole, suffix); }
+
+  /// Becomes that of another message. Allocates only for a message that is longer than any before.
+  void assign(Bytes prefix, std::size_t hole, Bytes suffix);
 
   /// `filling` has the hole's size. No allocation.
   [[nodiscard]] Hash256 operator()(Bytes filling) const;

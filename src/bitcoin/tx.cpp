@@ -98,9 +98,9 @@ std::uint64_t ByteReader::compact_size() {
   return ok_ ? value : 0;
 }
 
-void append_output(std::vector<std::uint8_t>& to, const TxOutput& output) {
-  append_le(to, output.value_sat);
-  append_var_bytes(to, output.script);
+void append_output(std::vector<std::uint8_t>& to, std::uint64_t value_sat, Bytes script) {
+  append_le(to, value_sat);
+  append_var_bytes(to, script);
 }
 
 std::size_t output_size(const TxOutput& output) { return 8 + compact_size_length(output.script.size()) + output.script.size(); }

@@ -47,7 +47,10 @@ class ByteReader {
 inline constexpr std::uint64_t kMaxMoneySat = 21'000'000ull * 100'000'000ull;
 
 /// value, script size, script. In SV2: coinbase_tx_outputs is a sequence of these.
-void append_output(std::vector<std::uint8_t>& to, const TxOutput& output);
+void append_output(std::vector<std::uint8_t>& to, std::uint64_t value_sat, Bytes script);
+inline void append_output(std::vector<std::uint8_t>& to, const TxOutput& output) {
+  append_output(to, output.value_sat, output.script);
+}
 std::size_t output_size(const TxOutput& output);
 
 /// Reads `count` outputs that fill `bytes` exactly. Errors: kMalformed.
