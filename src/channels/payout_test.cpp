@@ -88,6 +88,187 @@ TEST(Payout, AddressesOfEveryNetworkAreTaken) {
   EXPECT_FALSE(script_of_any_network("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5")) << "mistyped";
 }
 
+// ---- What a pool grants.
+
+using bitcoin::Network;
+
+PayoutPolicy granting(unsigned fee = 0, std::optional<Network> network = Network::kRegtest) {
+  return {.pool_script = kPoolScript, .solo = true, .solo_fee_percent = fee, .network = network};
+}
+
+/// "pool", "PERCENT to the pool", or why not.
+std::string decided(const PayoutPolicy& policy, const std::string& identity) {
+  const auto payout = policy.decide(identity);
+  if (!payout) {
+    EXPECT_TRUE(payout.error().is(Errc::kPayout));
+    return payout.error().message();
+  }
+  if (!*payout) return "pool";
+  EXPECT_EQ((*payout)->script, our_script());
+  return std::to_string((*payout)->pool_percent) + " to the pool";
+}
+
+TEST(PayoutPolicy, EachPatternIsPaidAsSriPaysIt) {
+  const PayoutPolicy policy = granting();
+  for (const std::string& solo : {"sri/solo/" + kText, "sri/solo/" + kText + "/rig", "sri/solo/" + kText + "/a.b/c", kText,
+                                  kText + ".rig", kText + ".", kText + ".miner1.x"}) {
+    EXPECT_EQ(decided(policy, solo), "0 to the pool") << solo;
+  }
+  EXPECT_EQ(decided(policy, "sri/donate/1/" + kText), "1 to the pool");
+  EXPECT_EQ(decided(policy, "sri/donate/99/" + kText + "/rig"), "99 to the pool");
+  for (const auto* pool : {"", "alice", "alice.rig", "sri", "sri/donate", "sri/donate/rig", "sri/donate/50", "sri/donate/",
+                           "sri/donate/b\xff", "SRI/solo/x", "sri.solo", "m", "0/x", "bc1miner", "1A"}) {
+    EXPECT_EQ(decided(policy, pool), "pool") << pool;
+  }
+}
+
+TEST(PayoutPolicy, WhoeverWantsToBePaidAndCannotBeIsToldWhy) {
+  const PayoutPolicy policy = granting();
+  std::string mistyped = kText;
+  mistyped.back() = '1';
+  for (const std::string& identity :
+       {mistyped, mistyped + ".rig", "sri/solo/" + mistyped, "sri/donate/5/" + mistyped + "/rig"}) {
+    EXPECT_THAT(decided(policy, identity), ::testing::HasSubstr("mistyped: its checksum does not fit")) << identity;
+  }
+  for (const std::string& identity : {std::string("sri/"), "sri/all/" + kText, "sri//" + kText, std::string("sri/rig")}) {
+    EXPECT_THAT(decided(policy, identity), ::testing::HasSubstr("follows none of SRI's patterns")) << identity;
+  }
+  for (const std::string& percent : {"0", "100", "-1", "+5", "5.5", "", "256", "4294967301", "5x"}) {
+    EXPECT_THAT(decided(policy, "sri/donate/" + percent + "/" + kText), ::testing::HasSubstr("whole percentage")) << percent;
+  }
+  for (const auto* identity : {"sri/solo", "sri/solo/", "sri/solo/rig", "sri/donate/5/", "sri/donate/5/rig"}) {
+    EXPECT_THAT(decided(policy, identity), ::testing::HasSubstr("names no valid address")) << identity;
+  }
+  // Whoever reads them as a name keeps what the miner believes to be his.
+  for (const char* behind : {"/rig", "_rig", ":x", " ", "+500"}) {
+    EXPECT_THAT(decided(policy, kText + behind), ::testing::HasSubstr("a dot stands before a worker's name")) << behind;
+  }
+}
+
+TEST(PayoutPolicy, AddressesAreThoseOfTheNetworkOrOfAnyTestNetwork) {
+  const std::string mainnet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+  const std::string testnet = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
+  for (const Network network : {Network::kTestnet4, Network::kSignet, Network::kRegtest}) {
+    const PayoutPolicy policy = granting(0, network);
+    EXPECT_EQ(decided(policy, testnet), "0 to the pool");
+    EXPECT_EQ(decided(policy, "sri/solo/" + kText), "0 to the pool");
+    for (const std::string& wrong : {mainnet, "sri/solo/" + mainnet, "sri/donate/5/" + mainnet}) {
+      EXPECT_THAT(decided(policy, wrong), ::testing::HasSubstr("is for mainnet, but the network is")) << wrong;
+    }
+  }
+  EXPECT_EQ(decided(granting(0, Network::kMainnet), mainnet), "0 to the pool");
+  EXPECT_THAT(decided(granting(0, Network::kMainnet), testnet), ::testing::HasSubstr("but the network is mainnet"));
+  EXPECT_EQ(decided(granting(0, std::nullopt), mainnet), "0 to the pool");
+  EXPECT_EQ(decided(granting(0, std::nullopt), testnet), "0 to the pool");
+}
+
+TEST(PayoutPolicy, APoolWithoutSoloKeepsNothingThatSomebodyAskedFor) {
+  PayoutPolicy policy = granting();
+  policy.solo = false;
+  for (const std::string& identity : {kText, "sri/solo/" + kText, "sri/donate/5/" + kText}) {
+    EXPECT_THAT(decided(policy, identity), ::testing::HasSubstr("`solo = false`")) << identity;
+  }
+  EXPECT_EQ(decided(policy, "sri/donate"), "pool");
+  EXPECT_EQ(decided(policy, "alice"), "pool");
+}
+
+TEST(PayoutPolicy, TheFeeIsTakenOfWhoNamesNoneAndNobodyNamesLess) {
+  const PayoutPolicy policy = granting(3);
+  EXPECT_EQ(decided(policy, kText + ".rig"), "3 to the pool");
+  EXPECT_EQ(decided(policy, "sri/donate/3/" + kText), "3 to the pool");
+  EXPECT_EQ(decided(policy, "sri/donate/50/" + kText), "50 to the pool");
+  EXPECT_THAT(decided(policy, "sri/donate/2/" + kText), ::testing::HasSubstr("leaves 2 % to the pool, whose fee is 3 %"));
+  EXPECT_THAT(decided(policy, "sri/solo/" + kText), ::testing::HasSubstr("leaves 0 % to the pool, whose fee is 3 %"));
+}
+
+TEST(PayoutPolicy, AMinerOfThePoolsOwnAddressIsThePool) {
+  PayoutPolicy policy = granting();
+  policy.pool_script = our_script();
+  for (const std::string& identity : {kText, "sri/solo/" + kText, "sri/donate/5/" + kText}) {
+    EXPECT_EQ(decided(policy, identity), "pool") << identity;
+  }
+}
+
+using Paid = std::vector<std::pair<std::uint64_t, std::vector<std::uint8_t>>>;
+Paid paid(const PayoutPolicy& policy, const std::optional<Payout>& payout, std::uint64_t value_sat) {
+  Paid all;
+  const auto outputs = policy.outputs(payout ? &*payout : nullptr, value_sat);
+  for (const auto& output : outputs.all())
+    all.emplace_back(output.value_sat, std::vector(output.script.begin(), output.script.end()));
+  return all;
+}
+
+TEST(PayoutPolicy, ThePoolIsPaidFirstAndNoSatoshiIsLost) {
+  const PayoutPolicy policy = granting();
+  const auto donates = [&](const std::string& percent) { return *policy.decide("sri/donate/" + percent + "/" + kText); };
+  EXPECT_EQ(paid(policy, std::nullopt, 1001), (Paid{{1001, kPoolScript}}));
+  EXPECT_EQ(paid(policy, *policy.decide(kText), 1001), (Paid{{1001, our_script()}}));
+  EXPECT_EQ(paid(policy, donates("33"), 1001), (Paid{{330, kPoolScript}, {671, our_script()}}));
+  EXPECT_EQ(paid(policy, donates("99"), bitcoin::kMaxMoneySat),
+            (Paid{{bitcoin::kMaxMoneySat / 100 * 99, kPoolScript}, {bitcoin::kMaxMoneySat / 100, our_script()}}));
+  EXPECT_EQ(paid(policy, donates("5"), 19), (Paid{{19, our_script()}})) << "an output of nothing is none";
+  EXPECT_EQ(paid(policy, donates("5"), 20), (Paid{{1, kPoolScript}, {19, our_script()}})) << "to the satoshi, dust or not";
+  EXPECT_EQ(paid(policy, donates("5"), 0), (Paid{{0, our_script()}})) << "a coinbase has an output";
+}
+
+TEST(PayoutPolicy, AFeeThatIsDustIsLeftToTheMiner) {
+  const PayoutPolicy policy = granting(10);
+  EXPECT_EQ(paid(policy, *policy.decide(kText), 5459), (Paid{{5459, our_script()}}));
+  EXPECT_EQ(paid(policy, *policy.decide(kText), 5460), (Paid{{546, kPoolScript}, {4914, our_script()}}));
+}
+
+// What a pool pays is what a translator of the same identity verifies, for every pattern, fee and value.
+TEST(PayoutPolicy, WhatItPaysIsWhatIsVerified) {
+  for (unsigned fee = 0; fee <= kMostFeePercent; ++fee) {
+    const PayoutPolicy policy = granting(fee);
+    for (const std::string& identity : {kText, kText + ".rig", "sri/solo/" + kText, "sri/donate/1/" + kText,
+                                        "sri/donate/10/" + kText, "sri/donate/33/" + kText, "sri/donate/99/" + kText}) {
+      const auto payout = policy.decide(identity);
+      if (!payout) continue;
+      for (const std::uint64_t value :
+           {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{99}, std::uint64_t{101}, std::uint64_t{545}, std::uint64_t{5459},
+            std::uint64_t{54'601}, std::uint64_t{312'500'007}, std::uint64_t{5'000'000'000}}) {
+        std::vector<bitcoin::TxOutput> outputs;
+        for (const auto& [sat, script] : paid(policy, *payout, value)) outputs.push_back({sat, script});
+        outputs.push_back({0, kOpReturn});
+        EXPECT_EQ(wrong(identity, outputs), "") << identity << ", fee " << fee << ", " << value << " sat";
+      }
+    }
+  }
+}
+
+TEST(PayoutPolicy, TheLargestPayoutIsWhatTemplatesLeaveRoomFor) {
+  PayoutPolicy policy = granting(10, std::nullopt);
+  const std::vector<std::string> addresses = {
+      "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",                                          // P2PKH
+      "3P14159f73E4gFr7JterCCQh9QjiTjiZrG",                                          // P2SH
+      "bc1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qccfmv3",              // P2WSH
+      "bc1pw508d6qejxtdg4y5r3zarvary0c5xw7kw508d6qejxtdg4y5r3zarvary0c5xw7kt5nd6y",  // A witness program of 40 bytes
+  };
+  std::size_t largest = 0;
+  std::uint32_t most = 0;
+  for (const std::string& address : addresses) {
+    const auto payout = policy.decide(address);
+    ASSERT_TRUE(payout && *payout) << address << ": " << payout.error().message();
+    std::size_t size = 0;
+    std::uint32_t sigops = 0;
+    for (const auto& [sat, script] : paid(policy, *payout, 5'000'000'000)) {
+      size += bitcoin::output_size({sat, script});
+      sigops += bitcoin::count_sigops(script);
+    }
+    EXPECT_LE(size, policy.max_outputs_size()) << address;
+    largest = std::max(largest, size);
+    most = std::max(most, sigops);
+  }
+  EXPECT_EQ(policy.max_outputs_size(), largest) << "no more than is needed";
+  EXPECT_EQ(policy.max_sigops(), most);
+  policy.solo = false;
+  EXPECT_EQ(policy.max_outputs_size(), bitcoin::output_size({0, kPoolScript}));
+  EXPECT_EQ(policy.max_sigops(), bitcoin::count_sigops(kPoolScript));
+  policy.pool_script = {0xac, 0xae};
+  EXPECT_EQ(policy.max_sigops(), 21u) << "the pool's own count";
+}
+
 TEST(Payout, WhatIsNoCoinbaseOrPaysNothingIsRefused) {
   const std::string identity = "sri/solo/" + kText;
   EXPECT_NE(wrong(identity, std::vector<bitcoin::TxOutput>{{0, kOpReturn}}), "");
