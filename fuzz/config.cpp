@@ -240,6 +240,7 @@ void check_pool(const std::string& text, const config::Environment& environment)
           config.cert_validity >= std::chrono::seconds(60));
   require(config.authority_secret_key.has_value() || !config.authority_secret_key_file.empty());
   require(!std::holds_alternative<pool::MissingSource>(config.source));
+  require(config.solo_fee_percent <= channels::kMostFeePercent && (config.solo || config.solo_fee_percent == 0));
   for (const auto extension : config.required_extensions) {
     require(std::ranges::find(config.supported_extensions, extension) != config.supported_extensions.end());
   }

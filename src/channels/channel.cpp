@@ -43,6 +43,7 @@ Channel::Channel(const Config& config, std::string user_identity, ExtranonceLeas
       max_target_(config.max_target),
       twins_bytes_(config.budget),
       lease_(std::move(lease)),
+      payee_(config.payee),
       seen_bytes_(config.budget),
       vardiff_(now),
       user_identity_(std::move(user_identity)) {
@@ -66,14 +67,15 @@ FullExtranonce Channel::full_extranonce(const Terms& terms, Bytes extranonce) co
 }
 
 void Channel::start(const Job& job, wire::FrameBuffer& out) {
-  first_job_id_ = given_job_id_ = job.id;
+  const Job& given = renew(job);
+  first_job_id_ = given_job_id_ = given.id;
   given_ = 1;
   if (kind_ == ChannelKind::kStandard) {
-    job.push_standard(id_, standard_header_of(job, terms_of(job.id)).merkle_root(), /*future=*/true, out);
+    given.push_standard(id_, standard_header_of(given, terms_of(given.id)).merkle_root(), /*future=*/true, out);
   } else {
-    job.push_extended(id_, /*future=*/true, out);
+    given.push_extended(id_, /*future=*/true, out);
   }
-  job.push_set_new_prev_hash(id_, out);
+  given.push_set_new_prev_hash(id_, out);
 }
 
 void Channel::follow(const JobSet& jobs) {
@@ -88,7 +90,7 @@ void Channel::follow(const JobSet& jobs) {
 
 void Channel::send_job(const JobSet& jobs, wire::FrameBuffer& out) {
   follow(jobs);
-  const Job& job = *jobs.current();
+  const Job& job = renew(*jobs.current());
   const bool future = given_job_id_ < jobs.tip_job_id();
   const std::uint32_t steps = job.id - given_job_id_;
   given_ = (steps < 64 ? given_ << steps : 0) | 1;
@@ -114,10 +116,17 @@ const Channel::Terms& Channel::terms_of(std::uint32_t job_id) const {
   return found == past_terms_.rend() ? past_terms_.front() : *found;
 }
 
+std::uint32_t Channel::last_given(const JobSet& jobs) const {
+  if (own_jobs_) return given_job_id_;
+  if (group_job_id_ != nullptr) return *group_job_id_;
+  return jobs.current() == nullptr ? 0 : jobs.current()->id;
+}
+
 void Channel::set_terms(Terms terms, const JobSet& jobs) {
   follow(jobs);
   // A job that is due and not sent yet is sent after what the client hears of the change.
-  terms.first_job_id = own_jobs_ ? given_job_id_ + 1 : jobs.current() == nullptr ? 0 : jobs.current()->id + 1;
+  const std::uint32_t given = last_given(jobs);
+  terms.first_job_id = given == 0 ? 0 : given + 1;
   // Jobs that were already given keep what they were given with (SV2 05 §5.3.10, §5.3.21).
   if (terms.first_job_id != terms_.first_job_id) {
     past_terms_.push_back(terms_);
@@ -157,13 +166,14 @@ void Channel::add_custom_job(JobPtr job, std::size_t max_jobs, const JobSet& job
 
 void Channel::send_twin(const JobSet& jobs, Instant now, wire::FrameBuffer& out) {
   follow(jobs);
-  const Job* job = jobs.current();
-  if (job == nullptr || !started() || (own_jobs_ && given_job_id_ != job->id)) return;
+  const Job* current = jobs.current();
+  if (current == nullptr || !started() || (own_jobs_ && given_job_id_ != current->id)) return;
   if (twin_at_ != Instant() && now - twin_at_ < kTwinEvery) return;
-  const std::size_t bytes = sizeof(Job) + job->coinbase.prefix.size() + job->coinbase.suffix.size();
+  const Job& job = renew(*current);
+  const std::size_t bytes = sizeof(Job) + job.coinbase.prefix.size() + job.coinbase.suffix.size();
   if (!twins_bytes_.may_add(bytes)) return;
   twin_at_ = now;
-  add_custom_job(make_twin(*job, next_custom_job_id()), kMaxTwins, jobs);
+  add_custom_job(make_twin(job, next_custom_job_id()), kMaxTwins, jobs);
   twins_bytes_.set(custom_jobs_.size() * bytes);
   const Job& twin = *custom_jobs_.back().job;
   if (kind_ == ChannelKind::kStandard) {
@@ -265,6 +275,7 @@ void Channel::prepare(const JobSet& jobs, const Share& share, UnixTime now, Prep
       return;
     }
     terms = &terms_of(job->id);
+    if (payee_ != nullptr) job = &payee_->job_of(*job);
   } else {
     const auto found = std::ranges::find(custom_jobs_, share.job_id, [](const CustomJob& custom) { return custom.job->id; });
     if (found == custom_jobs_.end()) {

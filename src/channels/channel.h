@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "channels/hash_rate.h"
 #include "channels/job.h"
 #include "channels/memory_budget.h"
+#include "channels/payee.h"
 #include "channels/seen_shares.h"
 #include "channels/share.h"
 #include "channels/share_record.h"
@@ -76,8 +78,10 @@ using FullExtranonce = std::array<std::uint8_t, kFullExtranonceSize>;
 /// One share, judged. What stands behind `verdict` is set if it is accepted.
 struct JudgedShare {
   ShareVerdict verdict = ShareVerdict::kAccepted;
-  Work work;                 ///< What it is worth.
-  const Job* job = nullptr;  ///< Of the JobSet or the channel: valid until either gets another. Null if the share names none.
+  Work work;  ///< What it is worth.
+  /// Of the JobSet, the channel, or its payee: valid until one of them gets another, or two more shares are prepared. Null if
+  /// the share names none.
+  const Job* job = nullptr;
   FullExtranonce extranonce{};
   bitcoin::Hash256 hash{};  ///< Of the header.
 };
@@ -115,6 +119,7 @@ class Channel {
     bitcoin::U256 max_target;          ///< The easiest that the client accepts.
     bool own_jobs = false;           ///< Each job is sent for this channel alone (send_job), and none that was not sent counts.
     MemoryBudget* budget = nullptr;  ///< That what it has seen counts against; outlives the channel.
+    std::shared_ptr<Payee> payee = nullptr;  ///< nullptr: its blocks pay the pool.
   };
 
   /// Error: kHashRate (not a number, infinite or negative).
@@ -127,7 +132,13 @@ class Channel {
   [[nodiscard]] double hash_rate_hps() const { return hash_rate_hps_; }  ///< Declared, then corrected by vardiff.
   [[nodiscard]] const bitcoin::U256& target() const { return terms_.target; }
   [[nodiscard]] std::uint32_t group_id() const { return group_id_; }
-  void set_group(std::uint32_t group_id) { group_id_ = group_id; }
+  /// `given_job_id`: the job that the group was given last, 0 before the first; outlives the membership.
+  void set_group(std::uint32_t group_id, const std::uint32_t* given_job_id) {
+    group_id_ = group_id;
+    group_job_id_ = given_job_id;
+  }
+  /// nullptr: its blocks pay the pool.
+  [[nodiscard]] Payee* payee() const { return payee_.get(); }
   [[nodiscard]] const ChannelStats& stats() const { return stats_; }
   /// Difficulty of the best share so far; 0 before the first.
   [[nodiscard]] double best_difficulty() const;
@@ -245,6 +256,10 @@ class Channel {
   /// Whether own_jobs allows a share of that job of the shard's.
   [[nodiscard]] bool was_given(std::uint32_t job_id) const;
   bool set_hash_rate(double hash_rate_hps, const JobSet& jobs);
+  /// The last job that its client was given.
+  [[nodiscard]] std::uint32_t last_given(const JobSet& jobs) const;
+  /// The current job as this channel is given it.
+  [[nodiscard]] const Job& renew(const Job& job) { return payee_ == nullptr ? job : payee_->renew(job); }
   const StandardHeader& standard_header_of(const Job& job, const Terms& terms);
   ShareVerdict judge_hash(PreparedShare& share);
 
@@ -262,7 +277,8 @@ class Channel {
   std::uint32_t given_job_id_ = 0;    ///< 0: none yet.
   std::uint64_t given_ = 0;           ///< Of own_jobs: bit n says that job given_job_id_ - n was given.
   std::uint32_t group_id_ = kGroupChannelId;
-  std::uint32_t first_job_id_ = 0;  ///< 0: none yet.
+  const std::uint32_t* group_job_id_ = nullptr;  ///< The job that its group was given last; nullptr: all are given at once.
+  std::uint32_t first_job_id_ = 0;               ///< 0: none yet.
   std::uint32_t last_custom_job_id_ = kFirstCustomJobId - 1;
   double declared_hash_rate_hps_;  ///< What the client said last.
   double hash_rate_hps_ = 0;
@@ -273,6 +289,7 @@ class Channel {
   MemoryBudget::Held twins_bytes_;
   Instant twin_at_{};  ///< The last one; the clock's zero: none.
   ExtranonceLease lease_;
+  std::shared_ptr<Payee> payee_;
   std::array<StandardHeader, 2> standard_headers_;  ///< Of the job just given and the one before; others when asked for.
   SeenShares seen_;
   MemoryBudget::Held seen_bytes_;

@@ -61,10 +61,10 @@ void Job::push_set_new_prev_hash(std::uint32_t channel_id, wire::FrameBuffer& ou
       .channel_id = channel_id, .job_id = id, .prev_hash = rules.prev_hash, .min_ntime = ntime, .nbits = rules.nbits});
 }
 
-void Job::push_group(std::uint32_t group_id, wire::FrameBuffer& out) const {
-  if (group_id == kGroupChannelId) return out.append(group_frames);
-  push_extended(group_id, new_tip, out);
-  if (new_tip) push_set_new_prev_hash(group_id, out);
+void Job::push_group(std::uint32_t group_id, bool future, wire::FrameBuffer& out) const {
+  if (group_id == kGroupChannelId && future == new_tip && !group_frames.empty()) return out.append(group_frames);
+  push_extended(group_id, future, out);
+  if (future) push_set_new_prev_hash(group_id, out);
 }
 
 Result<JobPtr> JobFactory::make(bitcoin::TemplatePtr block_template, std::optional<UnixTime> now) {

@@ -46,8 +46,9 @@ struct Job {
   std::uint32_t ntime = 0;  ///< To start from: what SetNewPrevHash and the job's min_ntime say.
   HeaderRules rules;        ///< min_ntime is that of the tip's first template, from which on shares are taken.
   Work block_work;          ///< What a share is worth that is a block.
-  wire::FrameBuffer
-      group_frames;  ///< The job for kGroupChannelId, and SetNewPrevHash if new_tip: the same bytes for every connection.
+  /// The job for kGroupChannelId, and SetNewPrevHash if new_tip: the same bytes for every connection. Empty in a job of a
+  /// Payee's.
+  wire::FrameBuffer group_frames;
 
   /// prefix + extranonce + suffix: the coinbase without its witness. `extranonce` has kFullExtranonceSize bytes.
   [[nodiscard]] std::vector<std::uint8_t> coinbase_with(Bytes extranonce) const;
@@ -62,8 +63,9 @@ struct Job {
   /// Appends NewExtendedMiningJob for an extended channel or a group.
   void push_extended(std::uint32_t channel_id, bool future, wire::FrameBuffer& out) const;
   void push_set_new_prev_hash(std::uint32_t channel_id, wire::FrameBuffer& out) const;
-  /// Appends the job for a group, with SetNewPrevHash if new_tip.
-  void push_group(std::uint32_t group_id, wire::FrameBuffer& out) const;
+  /// Appends the job for a group; as a future job with its SetNewPrevHash if `future`, which is to be so where the group was
+  /// given no job of this tip yet.
+  void push_group(std::uint32_t group_id, bool future, wire::FrameBuffer& out) const;
 };
 
 using JobPtr = std::shared_ptr<const Job>;

@@ -14,7 +14,9 @@ namespace adit::channels {
 /// below the one that the ledger has made durable. 0 is durable from the start.
 using LedgerPosition = std::uint64_t;
 
-/// One accepted share. The texts are valid during the call.
+struct Payout;
+
+/// One accepted share. The texts and the payout are valid during the call.
 struct ShareRecord {
   std::string_view user_identity;  ///< The channel's.
   std::string_view worker;         ///< As the share named it (extension 0x0002); empty: it named nobody.
@@ -22,6 +24,9 @@ struct ShareRecord {
   std::uint32_t sequence_number = 0;
   Work work;                ///< What it is worth.
   bitcoin::Hash256 hash{};  ///< Of its header.
+  /// What a block of its channel pays its miner; nullptr: blocks of this channel are the pool's, and so is what it owes for the
+  /// share.
+  const Payout* payout = nullptr;
   bool block = false;
   UnixTime time{};  ///< When it came.
 };

@@ -62,7 +62,10 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     return false;
   }
   channels::LedgerPosition on_share(const ServerSession&, const channels::ShareRecord& share) override {
-    require(share.work > channels::Work() && !share.block && share.user_identity == "m");
+    require(share.work > channels::Work() && !share.block);
+    const ChannelModel& channel = channels_.at(share.channel_id);
+    require(share.user_identity == channel.identity);
+    require((share.payout == nullptr ? std::nullopt : std::optional(*share.payout)) == channel.payout);
     if (ledger_delays_ || durable_ != last_position_) ++last_position_;
     return positions_[share.sequence_number] = last_position_;
   }
@@ -94,6 +97,9 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   struct ChannelModel {
     channels::ChannelKind kind;
     std::uint32_t group = 0;
+    bool regrouped = false;
+    std::string_view identity;
+    std::optional<channels::Payout> payout;  ///< Of its own, as a client understands its identity.
     std::vector<std::uint8_t> prefix;
     bitcoin::U256 target;
     bitcoin::U256 max_target;
@@ -105,6 +111,16 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     std::vector<std::uint64_t> accepted;  ///< Where the ledger has each share.
     std::size_t acknowledged = 0;
   };
+  static constexpr std::string_view kMalformed = "sri/donate/100/bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+  /// As many of the pool's own as of all others together.
+  static constexpr std::array<std::string_view, 8> kIdentities = {"m",
+                                                                  "m.w",
+                                                                  "",
+                                                                  "sri/donate/w",
+                                                                  kMalformed,
+                                                                  "sri/solo/bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080/w",
+                                                                  "sri/donate/10/bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",
+                                                                  "sri/solo/mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn"};
   static constexpr std::uint32_t kPastJobs = 3;
   static constexpr std::size_t kMaxCustomJobs = 5;
 
@@ -216,35 +232,55 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     const bool extended = kind == channels::ChannelKind::kExtended;
     const auto most = bitcoin::U256::max();
     const float rate = some_rate();
+    const std::string_view identity = kIdentities[byte() % kIdentities.size()];
     if (extended) {
-      send(wire::OpenExtendedMiningChannel{
-          .user_identity = std::string_view("m"), .nominal_hash_rate = rate, .max_target = most.to_le()});
+      send(wire::OpenExtendedMiningChannel{.user_identity = identity, .nominal_hash_rate = rate, .max_target = most.to_le()});
     } else {
-      send(wire::OpenStandardMiningChannel{
-          .user_identity = std::string_view("m"), .nominal_hash_rate = rate, .max_target = most.to_le()});
+      send(wire::OpenStandardMiningChannel{.user_identity = identity, .nominal_hash_rate = rate, .max_target = most.to_le()});
     }
     require(alive_ == set_up_);
     if (!alive_) return;
     const bool refused = (extended ? standard_jobs_ : work_selection_) || channels_.size() >= policy_.max_channels ||
-                         opened_on_tip_ >= 2 * policy_.max_channels;
+                         opened_on_tip_ >= 2 * policy_.max_channels || identity == kMalformed;
     require(first_answer<wire::OpenMiningChannelError>().has_value() == refused);
     if (refused) return;
     ++opened_on_tip_;
+    const auto payout = channels::payout_of(identity);
+    ChannelModel channel{.kind = kind,
+                         .identity = identity,
+                         .payout = payout ? std::optional(*payout) : std::nullopt,
+                         .target = target_for(rate, most),
+                         .max_target = most,
+                         .declared = rate};
     const std::uint32_t id = next_id_++;
-    ChannelModel channel{.kind = kind, .target = target_for(rate, most), .max_target = most, .declared = rate};
+    const std::uint32_t group = group_for(channel);
     if (extended) {
       const auto opened = first_answer<wire::OpenExtendedMiningChannelSuccess>();
       require(opened && opened->channel_id == id && opened->target == channel.target.to_le());
       require(opened->extranonce_size == channels::kRollableExtranonceSize);
       channel.group = opened->group_channel_id;
+      require(channel.group == group);
       set_prefix(channel, opened->extranonce_prefix);
     } else {
       const auto opened = first_answer<wire::OpenStandardMiningChannelSuccess>();
       require(opened && opened->channel_id == id && opened->target == channel.target.to_le());
       channel.group = opened->group_channel_id;
+      require(channel.group == group);
       set_prefix(channel, opened->extranonce_prefix);
     }
     channels_[id] = std::move(channel);
+  }
+
+  /// Whoever is paid alike is in one group, and nobody else; the first group is used before there is another.
+  std::uint32_t group_for(const ChannelModel& channel) {
+    if (standard_jobs_) return channels::kGroupChannelId;
+    bool first_is_free = true;
+    for (const auto& [id, other] : channels_) {
+      if (!other.regrouped && other.payout == channel.payout) return other.group;
+      if (other.group == channels::kGroupChannelId) first_is_free = false;
+    }
+    ++reached_["a group for another payout"];
+    return first_is_free ? channels::kGroupChannelId : next_id_++;
   }
 
   /// No two channels have had the same prefix on one tip, and all full extranonces have one size.
@@ -400,6 +436,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     const auto set = first_answer<wire::SetGroupChannel>();
     require(set && set->group_channel_id == *group && set->channel_ids.size() == 1 && set->channel_ids[0] == id);
     channels_.at(id).group = *group;
+    channels_.at(id).regrouped = true;
   }
 
   void set_custom_job(std::uint32_t id) {
@@ -658,6 +695,10 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
         made.coinbase_prefix.assign(job->coinbase_tx_prefix.begin(), job->coinbase_tx_prefix.end());
         made.coinbase_suffix.assign(job->coinbase_tx_suffix.begin(), job->coinbase_tx_suffix.end());
         for (const wire::U256& node : job->merkle_path) made.path.push_back(node);
+        const channels::Payout all_to_pool{.script = policy_.payouts.pool_script};
+        require(channels::check_payout(channel.payout.value_or(all_to_pool), made.coinbase_prefix,
+                                       channels::kFullExtranonceSize, made.coinbase_suffix)
+                    .has_value());
         give(channel, std::move(made), job->min_ntime);
       });
     } else if (const auto tip = frame.as<wire::SetNewPrevHash>()) {
@@ -717,14 +758,17 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
 
   Bytes script_;
   Now now_ = channels::testing::kNow;
-  ServerPolicy policy_{.channel = {.shares_per_minute = 6,
-                                   .share_batch_size = 3,
-                                   .min_hash_rate_hps = 0.1,
-                                   .max_declared_factor = 1e300},  // What was measured is for other tests.
-                       .max_channels = 3,
-                       .source = {.allowance = 1 << 30},
-                       .custom_jobs = this,
-                       .max_custom_jobs = kMaxCustomJobs};
+  ServerPolicy policy_{
+      .channel = {.shares_per_minute = 6,
+                  .share_batch_size = 3,
+                  .min_hash_rate_hps = 0.1,
+                  .max_declared_factor = 1e300},  // What was measured is for other tests.
+      .payouts = {.pool_script = {0x00, 0x14, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20},
+                  .solo = true},
+      .max_channels = 3,
+      .source = {.allowance = 1 << 30},
+      .custom_jobs = this,
+      .max_custom_jobs = kMaxCustomJobs};
   channels::JobFactory factory_ = channels::testing::make_factory();
   ServerShard shard_{policy_, {}, *this, kPastJobs};
   ServerSession* session_ = nullptr;  ///< Once it is set up.

@@ -1,16 +1,16 @@
 #include "mining/server_session.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <type_traits>
 #include <utility>
 
 #include "base/invariant.h"
-#include "bitcoin/address.h"
 #include "channels/custom_job.h"
-#include "channels/payout.h"
 #include "session/dispatch.h"
 #include "wire/messages.h"
 #include "wire/tlv.h"
@@ -37,22 +37,6 @@ std::unexpected<Error> protocol_error(const wire::FrameView& frame, std::string_
   return fail(session::Errc::kProtocol, std::string(wire::message_name(frame.header)) + ": " + std::string(what));
 }
 
-/// "sri/..." and "<address>[.worker]" ask for a payout of the client's own (SRI's solo and donation patterns). Everything is
-/// paid to the pool here, which is what plain "sri/donate[/worker]" asks for; anything else must be refused rather than paid
-/// otherwise than asked.
-bool payout_is_ours(std::string_view user_identity) {
-  constexpr std::string_view kPattern = "sri/";
-  constexpr std::string_view kDonate = "sri/donate";
-  if (!user_identity.starts_with(kPattern)) {
-    // A mistyped address asks for the same as one that is not.
-    const std::string_view name = user_identity.substr(0, user_identity.find('.'));
-    return !channels::script_of_any_network(name) && !bitcoin::looks_like_address(name);
-  }
-  if (!user_identity.starts_with(kDonate)) return false;
-  user_identity.remove_prefix(kDonate.size());
-  return user_identity.empty() || (user_identity[0] == '/' && user_identity.find('/', 1) == std::string_view::npos);
-}
-
 channels::Share to_share(const auto& message) {
   channels::Share share{.job_id = message.job_id,
                         .sequence_number = message.sequence_number,
@@ -76,6 +60,10 @@ bool is_plain_text(std::string_view text) {
          std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
+const channels::Payout* payout_of(const Channel& channel) {
+  return channel.payee() == nullptr ? nullptr : &channel.payee()->payout();
+}
+
 }  // namespace
 
 std::string_view open_error_code(OpenRefusal refusal) {
@@ -97,6 +85,7 @@ std::uint64_t ServerCounters::shares_rejected_total() const {
 ServerShard::~ServerShard() {
   ADIT_INVARIANT(counters_.sessions == 0 && counters_.standard_channels == 0 && counters_.extended_channels == 0);
   ADIT_INVARIANT(waiting_.empty());
+  ADIT_INVARIANT(counters_.payouts == 0);
 }
 
 void ServerShard::set_job(channels::JobPtr job) {
@@ -196,6 +185,7 @@ ServerSession::ServerSession(ServerShard& shard, std::uint32_t setup_flags, Inst
       standard_jobs_((setup_flags & wire::kRequiresStandardJobs) != 0),
       work_selection_((setup_flags & wire::kRequiresWorkSelection) != 0),
       answers_(&source_->memory()) {
+  if (grouped()) groups_.push_back(std::make_unique<Group>(Group{.id = channels::kGroupChannelId}));
   ++shard_.counters_.sessions;
   shard_.sessions_.push_back(this);
 }
@@ -246,9 +236,23 @@ bool ServerSession::consistent() const {
                                return std::ranges::count(waiting_, channel.id(), &Waiting::channel_id) ==
                                       (channel.acknowledgement_waits() ? 1 : 0);
                              }) &&
-         (!grouped() || std::ranges::all_of(groups_, [this](const Group& group) {
-           return std::cmp_equal(std::ranges::count(channels_.all(), group.id, &Channel::group_id), group.members);
-         }));
+         groups_consistent();
+}
+
+bool ServerSession::groups_consistent() const {
+  if (!grouped()) return groups_.empty();
+  std::map<std::uint32_t, std::size_t> members;
+  for (const Channel& channel : channels_.all()) ++members[channel.group_id()];
+  return std::ranges::all_of(groups_,
+                             [&](const auto& group) {
+                               const auto found = members.find(group->id);
+                               return group->members == (found == members.end() ? 0 : found->second) &&
+                                      (group->members != 0 || group->id == channels::kGroupChannelId);
+                             }) &&
+         std::ranges::all_of(channels_.all(), [this](const Channel& channel) {
+           const Group* group = find_group(channel.group_id());
+           return group != nullptr && group->payee == channel.payee();
+         });
 }
 
 void ServerSession::on_extensions(std::span<const std::uint16_t> granted) {
@@ -272,9 +276,8 @@ Result<void> ServerSession::on_frame(const wire::FrameView& frame, const Now& no
   return protocol_error(frame, "not a message that a client of the mining protocol sends");
 }
 
-std::optional<OpenRefusal> ServerSession::refuse_open(ChannelKind kind, std::string_view user_identity,
-                                                      const wire::U256& max_target, std::size_t min_extranonce_size,
-                                                      const Now& now) {
+std::optional<OpenRefusal> ServerSession::refuse_open(ChannelKind kind, const wire::U256& max_target,
+                                                      std::size_t min_extranonce_size, const Now& now) {
   if (kind == ChannelKind::kExtended && standard_jobs_) return OpenRefusal::kNoExtendedChannels;
   if (kind == ChannelKind::kStandard && work_selection_) return OpenRefusal::kNoStandardChannels;
   if (shard_.refuses_opens_) return OpenRefusal::kNoWork;
@@ -289,7 +292,6 @@ std::optional<OpenRefusal> ServerSession::refuse_open(ChannelKind kind, std::str
   }
   if (min_extranonce_size > channels::kRollableExtranonceSize) return OpenRefusal::kMinExtranonce;
   if (max_target == wire::U256{}) return OpenRefusal::kMaxTarget;
-  if (!payout_is_ours(user_identity)) return OpenRefusal::kUserIdentity;
   return std::nullopt;
 }
 
@@ -299,17 +301,20 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
   constexpr auto kKind = kExtended ? ChannelKind::kExtended : ChannelKind::kStandard;
   std::size_t min_extranonce_size = 0;
   if constexpr (kExtended) min_extranonce_size = message.min_extranonce_size;
-  const auto refuse = [&](OpenRefusal refusal) -> Result<void> {
+  const auto refuse = [&](OpenRefusal refusal, std::string_view reason = {}) -> Result<void> {
     out.push(wire::OpenMiningChannelError{.request_id = message.request_id, .error_code = open_error_code(refusal)});
     ++shard_.counters_.opens_refused[static_cast<std::size_t>(refusal)];
-    shard_.events_.on_channel_refused(*this, refusal, message.user_identity);
+    shard_.events_.on_channel_refused(*this, refusal, message.user_identity, reason);
     // Our own bounds are nobody's fault: a proxy must not be cut off for a stranger behind it who used them up.
     const bool is_ours = refusal == OpenRefusal::kCapacity || refusal == OpenRefusal::kNoWork;
     return is_ours ? Result<void>() : charge(now);
   };
-  if (const auto refusal = refuse_open(kKind, message.user_identity, message.max_target, min_extranonce_size, now)) {
-    return refuse(*refusal);
-  }
+  if (const auto refusal = refuse_open(kKind, message.max_target, min_extranonce_size, now)) return refuse(*refusal);
+  auto payout = shard_.policy_.payouts.decide(message.user_identity.view());
+  if (!payout) return refuse(OpenRefusal::kUserIdentity, payout.error().message());
+  std::shared_ptr<channels::Payee> payee;
+  if (*payout) payee = shard_.payees_.of(std::move(**payout), source_);
+  if (*payout && payee == nullptr) return refuse(OpenRefusal::kCapacity, "its source has too many different payouts");
   auto lease = shard_.extranonces_.allocate();
   if (!lease) return refuse(OpenRefusal::kCapacity);
   auto opened =
@@ -318,17 +323,16 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
                      .nominal_hash_rate_hps = message.nominal_hash_rate,
                      .max_target = bitcoin::U256::from_le(message.max_target),
                      .own_jobs = standard_jobs_,
-                     .budget = &source_->memory()},
+                     .budget = &source_->memory(),
+                     .payee = payee},
                     std::string(message.user_identity.view()), std::move(*lease), shard_.policy_.channel, now.instant);
   if (!opened) return refuse(OpenRefusal::kHashRate);
 
-  // Its group hears only of jobs that come after the one which it begins with.
-  if (grouped()) on_job(out);
   ++next_channel_id_;
   ++opened_on_tip_;
   source_->count_open();
   Channel& channel = channels_.add(std::move(*opened));
-  if (grouped()) ++find_group(channel.group_id())->members;
+  if (grouped()) join(channel, group_for(payee.get(), out));
   count_channel(channel, +1);
   if constexpr (kExtended) {
     out.push(wire::OpenExtendedMiningChannelSuccess{.request_id = message.request_id,
@@ -336,13 +340,13 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
                                                     .target = channel.target().to_le(),
                                                     .extranonce_size = static_cast<std::uint16_t>(channel.extranonce_size()),
                                                     .extranonce_prefix = channel.extranonce_prefix(),
-                                                    .group_channel_id = channels::kGroupChannelId});
+                                                    .group_channel_id = channel.group_id()});
   } else {
     out.push(wire::OpenStandardMiningChannelSuccess{.request_id = message.request_id,
                                                     .channel_id = channel.id(),
                                                     .target = channel.target().to_le(),
                                                     .extranonce_prefix = channel.extranonce_prefix(),
-                                                    .group_channel_id = channels::kGroupChannelId});
+                                                    .group_channel_id = channel.group_id()});
   }
   if (const channels::Job* job = shard_.jobs_.current(); !work_selection_) {
     if (job != nullptr) {
@@ -426,6 +430,7 @@ Result<void> ServerSession::end_submit(Submission& submission, wire::FrameBuffer
                                                           .sequence_number = submission.share.sequence_number,
                                                           .work = judged.work,
                                                           .hash = judged.hash,
+                                                          .payout = payout_of(channel),
                                                           .block = block,
                                                           .time = submission.now.unix_time});
     channel.recorded(position);
@@ -484,7 +489,8 @@ void ServerSession::report_block(const Channel& channel, const Submission& submi
                                       .coinbase = judged.job->coinbase_with(judged.extranonce)},
                          .hash = judged.hash,
                          .channel_id = channel.id(),
-                         .user_identity = channel.user_identity()};
+                         .user_identity = channel.user_identity(),
+                         .payout = work_selection_ ? nullptr : payout_of(channel)};
   if (judged.job->transactions_known) {
     if (shard_.events_.on_block_found(*this, found)) {
       unkept_.push_back({judged.hash, channel.id(), position});
@@ -602,15 +608,51 @@ std::size_t ServerSession::close_all(std::string_view reason, const Now& now, wi
   return ids.size();
 }
 
-ServerSession::Group* ServerSession::find_group(std::uint32_t id) {
-  const auto found = std::ranges::find(groups_, id, &Group::id);
-  return found == groups_.end() ? nullptr : &*found;
+ServerSession::Group* ServerSession::find_group(std::uint32_t id) const {
+  const auto found = std::ranges::lower_bound(groups_, id, {}, &Group::id_of);
+  return found == groups_.end() || (*found)->id != id ? nullptr : found->get();
+}
+
+ServerSession::Group& ServerSession::group_for(channels::Payee* payee, wire::FrameBuffer& out) {
+  const channels::Job* job = work_selection_ ? nullptr : shard_.jobs_.current();
+  const auto found = std::ranges::find_if(
+      groups_, [&](const auto& group) { return !group->by_role && group->members != 0 && group->payee == payee; });
+  if (found != groups_.end()) {
+    Group& group = **found;
+    // It hears only of jobs that come after the one which the new channel begins with.
+    if (job != nullptr && unstarted_ == 0 && group.given_job_id != job->id) give_group(group, *job, out);
+    return group;
+  }
+  Group& first = *groups_.front();
+  Group& group = first.members == 0 ? first : add_group(payee, /*by_role=*/false);
+  group.payee = payee;
+  group.given_job_id = job == nullptr ? 0 : job->id;
+  return group;
+}
+
+ServerSession::Group& ServerSession::add_group(channels::Payee* payee, bool by_role) {
+  // Groups and channels share their ids (SV2 05 §5.2.3).
+  groups_.push_back(std::make_unique<Group>(Group{.id = next_channel_id_++, .payee = payee, .by_role = by_role}));
+  return *groups_.back();
+}
+
+void ServerSession::give_group(Group& group, const channels::Job& job, wire::FrameBuffer& out) {
+  if (group.members == 0 || group.given_job_id == job.id) return;
+  const bool future = std::exchange(group.given_job_id, job.id) < shard_.jobs_.tip_job_id();
+  (group.payee == nullptr ? job : group.payee->renew(job)).push_group(group.id, future, out);
+}
+
+void ServerSession::join(Channel& channel, Group& group) {
+  ++group.members;
+  channel.set_group(group.id, &group.given_job_id);
 }
 
 void ServerSession::leave_group(std::uint32_t id) {
   Group* group = find_group(id);
   ADIT_INVARIANT(group != nullptr && group->members != 0);
-  if (--group->members == 0 && id != channels::kGroupChannelId) groups_.erase(groups_.begin() + (group - groups_.data()));
+  if (--group->members != 0) return;
+  group->payee = nullptr;
+  if (id != channels::kGroupChannelId) groups_.erase(std::ranges::lower_bound(groups_, id, {}, &Group::id_of));
 }
 
 Result<void> ServerSession::close(std::uint32_t channel_id, std::string_view reason, const Now& now, wire::FrameBuffer& out) {
@@ -640,20 +682,29 @@ Result<void> ServerSession::change_prefix(std::uint32_t channel_id, wire::FrameB
 
 Result<std::uint32_t> ServerSession::regroup(std::span<const std::uint32_t> channel_ids, wire::FrameBuffer& out) {
   if (!grouped()) return fail(session::Errc::kCannot, "a connection that requires standard jobs has no groups");
-  if (groups_.size() >= kMaxGroups) return fail(session::Errc::kCannot, "the connection has too many groups");
+  const auto made_so = std::ranges::count_if(groups_, [](const auto& group) { return group->by_role; });
+  if (std::cmp_greater_equal(made_so + 1, kMaxGroups))
+    return fail(session::Errc::kCannot, "the connection has too many groups");
   if (channel_ids.empty() || channel_ids.size() > 0xffff) return fail(session::Errc::kCannot, "a group has 1 to 65535 members");
   for (const std::uint32_t id : channel_ids) {
-    if (channels_.find(id) == nullptr) return fail(session::Errc::kCannot, "there is no channel " + std::to_string(id));
+    const Channel* channel = channels_.find(id);
+    if (channel == nullptr) return fail(session::Errc::kCannot, "there is no channel " + std::to_string(id));
+    const Channel& first = *channels_.find(channel_ids[0]);
+    if (channel->payee() != first.payee()) {
+      return fail(session::Errc::kCannot, "channels " + std::to_string(first.id()) + " and " + std::to_string(id) +
+                                              " are not paid alike, as those of one group are");
+    }
   }
-  // Groups and channels share their ids (SV2 05 §5.2.3).
-  const std::uint32_t group = next_channel_id_++;
-  groups_.push_back({.id = group});
+  // What their groups were not given yet they hear of by those, before they leave them.
+  on_job(out);
+  Group& made = add_group(channels_.find(channel_ids[0])->payee(), /*by_role=*/true);
+  const std::uint32_t group = made.id;
+  made.given_job_id = given_job_id_;
   for (const std::uint32_t id : channel_ids) {
     Channel& channel = *channels_.find(id);
     if (channel.group_id() == group) continue;  // Named twice.
     leave_group(channel.group_id());
-    channel.set_group(group);
-    ++find_group(group)->members;
+    join(channel, made);
   }
   out.push(wire::SetGroupChannel{.group_channel_id = group, .channel_ids = channel_ids});
   return group;
@@ -670,13 +721,14 @@ bool ServerSession::give_job(wire::FrameBuffer& out, std::size_t& max_channels) 
       for (Channel& channel : channels_.all()) {
         if (!channel.started()) channel.start(*job, out);
       }
+      for (const auto& group : groups_) group->given_job_id = job->id;
       unstarted_ = 0;
     } else {
-      for (const Group& group : groups_) {
-        if (group.members != 0) job->push_group(group.id, out);
-      }
+      left_to_give_ = groups_.size() <= kGroupsAtOnce ? 0 : groups_.size();
+      for (const auto& group : groups_ | std::views::take(kGroupsAtOnce)) give_group(*group, *job, out);
     }
   }
+  if (grouped()) return give_groups(*job, out, max_channels);
   while (left_to_give_ != 0 && max_channels != 0) {
     Channel* channel = channels_.first_from(next_to_give_);
     if (channel == nullptr) channel = channels_.first_from(0);
@@ -692,6 +744,20 @@ bool ServerSession::give_job(wire::FrameBuffer& out, std::size_t& max_channels) 
       channel->start(*job, out);
       --unstarted_;
     }
+  }
+  return left_to_give_ != 0;
+}
+
+bool ServerSession::give_groups(const channels::Job& job, wire::FrameBuffer& out, std::size_t& max_groups) {
+  while (left_to_give_ != 0 && max_groups != 0) {
+    auto at = std::ranges::lower_bound(groups_, next_to_give_, {}, &Group::id_of);
+    if (at == groups_.end()) at = groups_.begin();
+    Group& group = **at;
+    --left_to_give_;
+    next_to_give_ = group.id + 1;
+    if (group.members == 0 || group.given_job_id == job.id) continue;
+    --max_groups;
+    give_group(group, job, out);
   }
   return left_to_give_ != 0;
 }

@@ -20,9 +20,11 @@
 #include "channels/extranonce.h"
 #include "channels/job.h"
 #include "channels/memory_budget.h"
+#include "channels/payout.h"
 #include "channels/share_record.h"
 #include "channels/workers.h"
 #include "mining/channel_table.h"
+#include "mining/payees.h"
 #include "mining/sources.h"
 #include "session/error.h"
 #include "session/server_side.h"
@@ -50,6 +52,7 @@ class CustomJobValidator {
 /// What applies to every session of a role.
 struct ServerPolicy {
   channels::ChannelPolicy channel;
+  channels::PayoutPolicy payouts;  ///< Whom blocks pay; its pool_script is that of the jobs.
   /// How long a connection may be without any channel. Long, because a translator connects before its first miner does and
   /// stays when the last one leaves (SRI's gives its upstream up for good when it is cut off); admission bounds how many idle
   /// ones a source has.
@@ -73,7 +76,7 @@ enum class OpenRefusal : std::uint8_t {
   kCapacity,            ///< A bound of the connection, its source, or the shard.
   kMinExtranonce,       ///< It wants more bytes of extranonce than there are.
   kMaxTarget,           ///< No hash meets the target that it accepts.
-  kUserIdentity,        ///< It asks for a payout that is not the pool's.
+  kUserIdentity,        ///< It asks for a payout that the pool does not grant, or in a form that is not valid.
   kHashRate,            ///< It is not a finite number of at least 0.
   kNoWork,              ///< ServerShard::refuse_opens: the role has no work that is worth mining on.
 };
@@ -94,6 +97,7 @@ struct ServerCounters {
   std::size_t sessions = 0;           ///< Now.
   std::size_t standard_channels = 0;  ///< Now.
   std::size_t extended_channels = 0;  ///< Now.
+  std::size_t payouts = 0;            ///< Now: different ones of its channels, beside the pool's own.
 
   [[nodiscard]] std::uint64_t shares_rejected_total() const;
 };
@@ -104,7 +108,8 @@ struct BlockFound {
   bitcoin::BlockSolution solution;
   bitcoin::Hash256 hash{};
   std::uint32_t channel_id = 0;
-  std::string_view user_identity;  ///< Valid during the call.
+  std::string_view user_identity;            ///< Valid during the call.
+  const channels::Payout* payout = nullptr;  ///< Its miner's; nullptr: it pays the pool, or is a custom job's. Valid likewise.
 };
 
 /// What the driver hears while a session handles frames, on the shard's thread, inside the session's call: it must not touch
@@ -120,8 +125,10 @@ class ServerEvents {
   /// A block on a custom job whose transactions only the client has: it submits the block itself, the template here has none.
   virtual void on_custom_block_found(const ServerSession&, const BlockFound&) {}
   virtual void on_channel_opened(const ServerSession&, const channels::Channel&) {}
-  /// `user_identity` is the client's text, at most 255 bytes of any kind, valid during the call.
-  virtual void on_channel_refused(const ServerSession&, OpenRefusal, std::string_view /*user_identity*/) {}
+  /// `user_identity` is the client's text, at most 255 bytes of any kind. `reason` says more than the refusal where there is
+  /// more to say; else it is empty. Both are valid during the call.
+  virtual void on_channel_refused(const ServerSession&, OpenRefusal, std::string_view /*user_identity*/,
+                                  std::string_view /*reason*/) {}
   /// A share was refused for its ntime, which is so many seconds ahead of our clock (negative: behind): the miner's clock is
   /// wrong, or ours. `user_identity` as above.
   virtual void on_time_refused(const ServerSession&, std::chrono::seconds /*ahead*/, std::string_view /*user_identity*/) {}
@@ -144,6 +151,7 @@ class ServerShard {
         extranonces_(extranonce),
         memory_(policy.max_bytes_per_shard),
         sources_(policy.source, memory_),
+        payees_(policy.payouts, counters_.payouts),
         jobs_(max_past_jobs) {}
   ~ServerShard();
   ServerShard(const ServerShard&) = delete;
@@ -152,11 +160,12 @@ class ServerShard {
   /// Makes `job` the current one. The caller then calls give_jobs, at once and again as long as that returns true.
   void set_job(channels::JobPtr job);
 
-  /// Gives the current job to sessions that do not have it yet (ServerEvents::on_job): the first call after set_job to every
-  /// session with groups, which costs one message each; each call to at most kJobsPerSlice channels of those that need a job
-  /// for each, source by source and kJobsPerTurn at a time, so that a source with thousands of channels delays no other.
-  /// Channels that do not know of the tip come before those that only lack its latest job. True: there are more, for which the
-  /// caller calls again once it has done what else there is to do.
+  /// Gives the current job to sessions that do not have it yet (ServerEvents::on_job): the first call after set_job to the
+  /// first ServerSession::kGroupsAtOnce groups of every session, which costs one message each; each call to at most
+  /// kJobsPerSlice of those further groups, and of the channels that need a job for each, source by source and kJobsPerTurn at
+  /// a time, so that a source with thousands of channels delays no other. Channels that do not know of the tip come before
+  /// those that only lack its latest job. True: there are more, for which the caller calls again once it has done what else
+  /// there is to do.
   bool give_jobs();
   static constexpr std::size_t kJobsPerSlice = 256;
   static constexpr std::size_t kJobsPerTurn = 32;
@@ -191,6 +200,8 @@ class ServerShard {
   channels::ExtranonceAllocator extranonces_;
   channels::MemoryBudget memory_;
   Sources sources_;
+  ServerCounters counters_;
+  Payees payees_;
   std::vector<ServerSession*> sessions_;
   bool job_is_new_ = false;
   bool refuses_opens_ = false;
@@ -199,7 +210,6 @@ class ServerShard {
   void release();
 
   channels::JobSet jobs_;
-  ServerCounters counters_;
   channels::LedgerPosition durable_ = 0;
   std::vector<ServerSession*> waiting_;  ///< With answers that wait for the ledger or for a block.
   wire::FrameBuffer out_;
@@ -226,8 +236,9 @@ class ServerSession : public session::ProtocolServer {
   /// source has nothing left (SourcePolicy::allowance). Allocates nothing for shares, once warm.
   Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) override;
 
-  /// Appends what the client was not given of the current job: the job of each group, then that of at most `max_channels`
-  /// channels which need one each; reduces `max_channels` by those. True: there are more.
+  /// Appends what the client was not given of the current job: the jobs of the first kGroupsAtOnce groups, then those of at
+  /// most `max_channels` further groups, or of channels which need one each; reduces `max_channels` by those. True: there are
+  /// more.
   bool give_job(wire::FrameBuffer& out, std::size_t& max_channels);
   /// The same for all channels.
   void on_job(wire::FrameBuffer& out) {
@@ -251,7 +262,8 @@ class ServerSession : public session::ProtocolServer {
   /// or no prefix is left.
   Result<void> change_prefix(std::uint32_t channel_id, wire::FrameBuffer& out);
   /// Makes those channels a group of their own, which later jobs address by the id returned, and says so (SV2 05 §5.3.22). No
-  /// such channel, no channel, a connection that requires standard jobs, or kMaxGroups are there.
+  /// such channel, no channel, channels that are not paid alike, a connection that requires standard jobs, or kMaxGroups - 1
+  /// were made so already.
   Result<std::uint32_t> regroup(std::span<const std::uint32_t> channel_ids, wire::FrameBuffer& out);
   /// Closes a channel, or a group's, after acknowledging its shares. No such channel; `reason` over 255 bytes or with control
   /// characters.
@@ -261,6 +273,8 @@ class ServerSession : public session::ProtocolServer {
   static Result<void> reconnect(std::string_view host, std::uint16_t port, wire::FrameBuffer& out);
 
   static constexpr std::size_t kMaxGroups = 16;
+  /// Groups of one session that have a new job before anything else is done on the shard.
+  static constexpr std::size_t kGroupsAtOnce = 4;
 
   /// A range of `const Channel&`, ascending by id.
   [[nodiscard]] auto channels() const { return channels_.all(); }
@@ -273,9 +287,8 @@ class ServerSession : public session::ProtocolServer {
   Result<void> on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
   Result<void> handle(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out);
   /// Why a channel may not be opened.
-  [[nodiscard]] std::optional<OpenRefusal> refuse_open(channels::ChannelKind kind, std::string_view user_identity,
-                                                       const wire::U256& max_target, std::size_t min_extranonce_size,
-                                                       const Now& now);
+  [[nodiscard]] std::optional<OpenRefusal> refuse_open(channels::ChannelKind kind, const wire::U256& max_target,
+                                                       std::size_t min_extranonce_size, const Now& now);
   Result<void> on(const wire::OpenStandardMiningChannel& message, const Now& now, wire::FrameBuffer& out);
   Result<void> on(const wire::OpenExtendedMiningChannel& message, const Now& now, wire::FrameBuffer& out);
   Result<void> on(const wire::UpdateChannel& message, const Now& now, wire::FrameBuffer& out);
@@ -308,6 +321,7 @@ class ServerSession : public session::ProtocolServer {
   void release(wire::FrameBuffer& out);
   /// An invariant: the channels are in order of their ids, and what waits is known where it must be.
   [[nodiscard]] bool consistent() const;
+  [[nodiscard]] bool groups_consistent() const;
   /// Whether a message about `channel_id` is about that channel: itself, or its group.
   [[nodiscard]] bool addresses(std::uint32_t channel_id, const channels::Channel& channel) const;
   /// False: there is neither such a channel nor such a group with members.
@@ -320,13 +334,26 @@ class ServerSession : public session::ProtocolServer {
   void hold_answers();
   [[nodiscard]] bool grouped() const { return !standard_jobs_; }
 
-  /// Channels that later jobs address together.
+  /// Channels that are paid alike, and that later jobs address together.
   struct Group {
     std::uint32_t id = 0;
     std::size_t members = 0;
+    channels::Payee* payee = nullptr;  ///< Whom its members' blocks pay; nullptr: the pool, or nobody while it is empty.
+    std::uint32_t given_job_id = 0;    ///< The job that its members know; 0: none.
+    bool by_role = false;              ///< Made by regroup(): no channel joins it by itself.
+
+    static std::uint32_t id_of(const std::unique_ptr<Group>& group) { return group->id; }
   };
   /// nullptr: there is no such group.
-  [[nodiscard]] Group* find_group(std::uint32_t id);
+  [[nodiscard]] Group* find_group(std::uint32_t id) const;
+  /// The group that a new channel which is paid so joins. Appends the current job if it has members who do not know it.
+  Group& group_for(channels::Payee* payee, wire::FrameBuffer& out);
+  Group& add_group(channels::Payee* payee, bool by_role);
+  /// Appends the job for that group, if it has members who do not know it.
+  void give_group(Group& group, const channels::Job& job, wire::FrameBuffer& out);
+  /// The part of give_job() for groups behind the first kGroupsAtOnce.
+  bool give_groups(const channels::Job& job, wire::FrameBuffer& out, std::size_t& max_groups);
+  static void join(channels::Channel& channel, Group& group);
   void leave_group(std::uint32_t id);
 
   friend class ServerShard;
@@ -351,8 +378,8 @@ class ServerSession : public session::ProtocolServer {
   std::uint32_t opened_on_tip_ = 0;
   std::uint32_t opens_tip_ = 0;     ///< The tip that opened_on_tip_ is of, by its first job.
   std::uint32_t given_job_id_;      ///< The job that give_job() has begun with; 0: none.
-  std::uint32_t next_to_give_ = 0;  ///< The channel from which to go on, by its id.
-  std::size_t left_to_give_ = 0;    ///< Channels to look at from there on, round and round.
+  std::uint32_t next_to_give_ = 0;  ///< The group, or the channel, from which to go on, by its id.
+  std::size_t left_to_give_ = 0;    ///< Those to look at from there on, round and round.
   std::size_t unstarted_ = 0;       ///< Channels that were opened before there was a job.
   bool waits_for_job_ = false;      ///< In its source's list.
   std::uint64_t accepted_ = 0;      ///< Shares.
@@ -360,7 +387,7 @@ class ServerSession : public session::ProtocolServer {
   bool standard_jobs_;              ///< The client asked for REQUIRES_STANDARD_JOBS: no group, no extended channels.
   bool work_selection_;             ///< REQUIRES_WORK_SELECTION: it brings its own jobs and is sent none (as SRI).
   ChannelTable channels_;
-  std::vector<Group> groups_{{.id = channels::kGroupChannelId}};
+  std::vector<std::unique_ptr<Group>> groups_;         ///< Ascending by id; none where the client asked for standard jobs.
   std::unique_ptr<channels::WorkerAccounts> workers_;  ///< If extension 0x0002 was agreed upon.
   std::vector<Waiting> waiting_;                       ///< In the order of their shares. While there are any, the shard knows.
   std::vector<UnkeptBlock> unkept_;                    ///< Mostly none.

@@ -32,12 +32,16 @@ struct Recorder final : ServerEvents {
   channels::LedgerPosition on_share(const ServerSession&, const channels::ShareRecord& share) override {
     shares.push_back(share);
     shares.back().user_identity = shares.back().worker = {};
+    shares.back().payout = nullptr;
+    if (keeps_payouts) share_payouts.push_back(share.payout == nullptr ? std::nullopt : std::optional(*share.payout));
     if (last_position) ++*last_position;
     return last_position.value_or(0);
   }
   bool on_block_found(const ServerSession&, const BlockFound& block) override {
     blocks.push_back(block);
     blocks.back().user_identity = {};
+    blocks.back().payout = nullptr;
+    block_payouts.push_back(block.payout == nullptr ? std::nullopt : std::optional(*block.payout));
     users.emplace_back(block.user_identity);
     return keeps_blocks;
   }
@@ -46,8 +50,10 @@ struct Recorder final : ServerEvents {
     jobs.push_back({&session, {}});
     jobs.back().frames.append(frames);
   }
-  void on_channel_refused(const ServerSession&, OpenRefusal refusal, std::string_view user_identity) override {
+  void on_channel_refused(const ServerSession&, OpenRefusal refusal, std::string_view user_identity,
+                          std::string_view reason) override {
     refused.emplace_back(refusal, user_identity);
+    reasons.emplace_back(reason);
   }
   void on_time_refused(const ServerSession&, std::chrono::seconds ahead, std::string_view) override {
     times_refused.push_back(ahead);
@@ -58,9 +64,12 @@ struct Recorder final : ServerEvents {
   std::optional<channels::LedgerPosition> last_position;  ///< Of a ledger, if there is one.
   bool keeps_blocks = false;
   std::vector<channels::ShareRecord> shares;  ///< Without their texts.
+  bool keeps_payouts = false;
+  std::vector<std::optional<channels::Payout>> share_payouts;  ///< If keeps_payouts.
   std::map<const ServerSession*, wire::FrameBuffer> answers;
   std::vector<BlockFound> blocks;
   std::vector<std::string> users;
+  std::vector<std::optional<channels::Payout>> block_payouts;
   std::vector<std::uint32_t> opened;
   struct Given {
     const ServerSession* session;
@@ -68,6 +77,7 @@ struct Recorder final : ServerEvents {
   };
   std::vector<Given> jobs;  ///< In the order in which they were given.
   std::vector<std::pair<OpenRefusal, std::string>> refused;
+  std::vector<std::string> reasons;  ///< Of those.
   std::vector<std::chrono::seconds> times_refused;
   int custom_blocks = 0;
 };

@@ -29,6 +29,7 @@ void add(ServerCounters& sum, const ServerCounters& part) {
   sum.sessions += part.sessions;
   sum.standard_channels += part.standard_channels;
   sum.extended_channels += part.extended_channels;
+  sum.payouts += part.payouts;
 }
 
 SessionList list_sessions(const std::vector<const ServerSession*>& sessions, const ListLimits& limits, Instant now) {

@@ -21,10 +21,12 @@ class ServerSession;
 /// What applies to each source on each shard. A source is what a driver counts connections by, an address for instance: many
 /// honest miners may be behind it.
 struct SourcePolicy {
-  std::size_t max_bytes = 64 << 20;      ///< For seen shares, worker accounts and answers under way.
+  std::size_t max_bytes = 64 << 20;      ///< For seen shares, worker accounts, payees and answers under way.
   std::size_t bytes_always = 128 << 10;  ///< Of those: whatever other sources have taken of the shard's.
   /// Channels that may be opened within one tip, or within ten minutes if that is shorter. Each accepted share allows one more.
   std::uint32_t max_opens = 1 << 15;
+  /// Different payouts that its channels may have at once, beside the pool's own: each costs a coinbase at every job.
+  std::size_t max_payouts = 1 << 14;
   /// What peers may cost before they have shown work: one for a share or a channel that is refused (not for late shares, nor
   /// where a bound of ours was reached), kBadPayload for a payload that breaks the protocol. It comes back within ten minutes,
   /// and each accepted share is worth one, up to ten times this.
@@ -52,6 +54,9 @@ class Source {
   [[nodiscard]] bool may_open(std::uint32_t tip, Instant now);
   void count_open() { ++opens_; }
 
+  [[nodiscard]] bool may_add_payout() const { return payouts_ < policy_.max_payouts; }
+  void count_payout(int by) { payouts_ += static_cast<std::size_t>(by); }
+
   void count_accepted() {
     ++accepted_;
     costs_.earn(1);
@@ -73,6 +78,7 @@ class Source {
   std::uint32_t opens_tip_ = 0;
   Instant opens_since_;
   std::uint64_t accepted_ = 0;  ///< Shares since opens_since_.
+  std::size_t payouts_ = 0;     ///< Payees that count against it.
   CostBudget costs_;
 };
 

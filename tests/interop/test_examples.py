@@ -2,7 +2,7 @@
 import pathlib
 
 from adit import ADIT, PAYOUT, Role
-from bitcoin_core import BitcoinCore
+from bitcoin_core import SOMEBODY_ELSE, BitcoinCore
 from processes import InteropTest
 
 CONFIG = pathlib.Path(__file__).parents[2] / "config"
@@ -33,3 +33,17 @@ class Examples(InteropTest):
         url = self.wait_until("the pool listens", lambda: pool.events("pool.listening"), 60)[0]["url"]
         Role(self, "miner", url, "--user", "example")
         self.wait_until("the node has blocks of the pool", lambda: node.height() > 1, 90)
+
+    def test_pool_for_solo_mining(self):
+        node = BitcoinCore(self)
+        node.mine_elsewhere(1, PAYOUT)
+        self.run_to_end(ADIT, "keys", "authority", "--out", self.folder / "authority.key")
+        source = "POOL__TEMPLATE_PROVIDER_TYPE__BITCOINCOREIPC__"
+        pool = Role(self, "pool", "-c", CONFIG / "pool-solo.toml", env={
+            "POOL__LISTEN_ADDRESS": "127.0.0.1:0", "POOL__MONITORING_ADDRESS": "127.0.0.1:0", "POOL__IROH__BIND_ADDRESSES": "127.0.0.1:0",
+            "POOL__COINBASE_REWARD_SCRIPT": f"addr({PAYOUT})", f"{source}NETWORK": "regtest", f"{source}DATA_DIR": str(node.folder)})
+        url = self.wait_until("the pool listens", lambda: pool.events("pool.listening"), 60)[0]["url"]
+        Role(self, "miner", url, "--user", f"{SOMEBODY_ELSE}.rig")
+        self.wait_until("the node has blocks of the miner", lambda: node.height() > 1, 90)
+        paid = {output["scriptPubKey"].get("address"): output["value"] for output in node.coinbase(2)["vout"]}
+        self.assertEqual((paid[PAYOUT], paid[SOMEBODY_ELSE]), (0.5, 49.5))

@@ -258,11 +258,12 @@ void read_source(Table& root, PoolConfig& out) {
               "the template source " + name + " is not here yet; there are " + std::string(kSourcesHere));
 }
 
-// The network of a source that does not name one is anybody's guess: any network's address will do.
-Result<std::vector<std::uint8_t>> payout_script(std::string_view descriptor, std::optional<bitcoin::Network> network) {
+// The network of a source that does not name one is anybody's guess: any network's address will do. The embedded chain is none
+// of those that addresses are made for: that of any test network will do.
+Result<std::vector<std::uint8_t>> payout_script(std::string_view descriptor, const PoolConfig& config) {
   using enum bitcoin::Network;
-  if (network) return bitcoin::script_from_descriptor(descriptor, *network);
-  auto first = bitcoin::script_from_descriptor(descriptor, kMainnet);
+  auto first = bitcoin::script_from_descriptor(descriptor, config.network.value_or(kMainnet));
+  if (config.network && !std::holds_alternative<EmbeddedSource>(config.source)) return first;
   for (const bitcoin::Network other : {kTestnet4, kSignet, kRegtest}) {
     if (first || !first.error().is(bitcoin::Errc::kWrongNetwork)) break;
     if (auto script = bitcoin::script_from_descriptor(descriptor, other)) return script;
@@ -274,12 +275,21 @@ void read_payout(Table& root, PoolConfig& out) {
   if (!root.require("coinbase_reward_script", "whom blocks pay, as a descriptor: \"addr(YOUR_ADDRESS)\"")) return;
   const auto descriptor = root.text("coinbase_reward_script");
   if (!descriptor) return;
-  auto script = payout_script(*descriptor, out.network);
+  auto script = payout_script(*descriptor, out);
   if (!script) {
     root.report(Severity::kError, "coinbase_reward_script", "`coinbase_reward_script`: " + script.error().message());
     return;
   }
   out.payout_script = std::move(*script);
+}
+
+void read_solo(Table& root, PoolConfig& out) {
+  out.solo = root.boolean("solo").value_or(true);
+  out.solo_fee_percent = root.integer<unsigned>("solo_fee_percent", 0, channels::kMostFeePercent).value_or(0);
+  if (!out.solo && out.solo_fee_percent != 0) {
+    root.report(Severity::kError, "solo_fee_percent",
+                "`solo_fee_percent` is a fee on what `solo = false` does not grant: remove one");
+  }
 }
 
 void read_authority(Table& root, PoolConfig& out) {
@@ -369,6 +379,7 @@ config::Loaded<PoolConfig> read(config::Document document) {
   Table root = document.root();
   read_source(root, out);
   read_payout(root, out);
+  read_solo(root, out);
   read_authority(root, out);
   out.cert_validity =
       std::chrono::seconds(root.integer<std::uint32_t>("cert_validity_sec", 60, 10 * 365 * 86400).value_or(3600));

@@ -77,6 +77,8 @@ struct PoolConfig {
   std::optional<bitcoin::Network> network;  ///< Absent: the source does not say.
   std::vector<std::uint8_t> payout_script;  ///< Of coinbase_reward_script.
   std::string pool_signature;               ///< The pool's tag in the coinbase.
+  bool solo = true;               ///< A miner whose identity asks for it is paid by its own script (channels/payout.h).
+  unsigned solo_fee_percent = 0;  ///< The pool's part of that, at most channels::kMostFeePercent.
 
   double min_difficulty = channels::kDefaultMinDifficulty;  ///< The least that a share may have, whatever a client declares.
   float shares_per_minute = 6;                              ///< Of one channel: what vardiff aims at.

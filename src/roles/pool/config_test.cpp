@@ -179,6 +179,40 @@ TEST(PoolConfig, APayoutAddressOfAnotherNetworkStopsTheStart) {
   EXPECT_THAT(errors[0], HasSubstr("regtest"));
 }
 
+// A source that names its network is a node, whose blocks a wallet of that network must find.
+TEST(PoolConfig, AnAddressOfAnotherTestNetworkIsAnErrorWhereTheSourceNamesItsNetwork) {
+  const std::string testnet = "coinbase_reward_script = \"addr(tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx)\"";
+  EXPECT_THAT(texts(load(with("coinbase_reward_script", testnet)), Severity::kError), IsEmpty())
+      << "the embedded chain is nobody's";
+  const std::string base = with("coinbase_reward_script", testnet);
+  const auto on = [&](const std::string& source) {
+    std::string text = base;
+    text.erase(text.find("[template_provider_type"));
+    return load(text + source);
+  };
+  EXPECT_THAT(texts(on("[template_provider_type.BitcoinCoreIpc]\nnetwork = \"signet\"\n"), Severity::kError), IsEmpty());
+  for (const auto* source : {"[template_provider_type.BitcoinCoreIpc]\nnetwork = \"regtest\"\n",
+                             "[template_provider_type.BitcoinRpc]\nurl = \"http://127.0.0.1:1\"\nnetwork = \"regtest\"\n"}) {
+    EXPECT_THAT(texts(on(source), Severity::kError),
+                testing::Contains(HasSubstr("is for testnet4 or signet, but the network is regtest")))
+        << source;
+  }
+}
+
+TEST(PoolConfig, MinersArePaidByTheirOwnScriptsUnlessThatIsSwitchedOff) {
+  const auto plain = load(std::string(kSmallest));
+  EXPECT_TRUE(plain.config.solo);
+  EXPECT_EQ(plain.config.solo_fee_percent, 0u);
+  const auto fee = load("solo_fee_percent = 2\n" + std::string(kSmallest));
+  ASSERT_TRUE(fee.may_start());
+  EXPECT_EQ(fee.config.solo_fee_percent, 2u);
+  EXPECT_FALSE(load("solo = false\n" + std::string(kSmallest)).config.solo);
+  for (const auto* bad : {"solo_fee_percent = 11\n", "solo_fee_percent = -1\n", "solo_fee_percent = 1.5\n",
+                          "solo = false\nsolo_fee_percent = 1\n", "solo = \"yes\"\n"}) {
+    EXPECT_FALSE(load(bad + std::string(kSmallest)).may_start()) << bad;
+  }
+}
+
 TEST(PoolConfig, AMistypedPayoutAddressStopsTheStart) {
   EXPECT_FALSE(
       load(with("coinbase_reward_script", "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081)\""))

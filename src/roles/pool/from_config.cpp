@@ -96,6 +96,10 @@ ServerOptions server_options(const PoolConfig& config, const noise::AuthorityKey
   options.supported_extensions = config.supported_extensions;
   options.required_extensions = config.required_extensions;
   options.jobs.payout_script = config.payout_script;
+  options.session.payouts = {.pool_script = config.payout_script,
+                             .solo = config.solo,
+                             .solo_fee_percent = config.solo_fee_percent,
+                             .network = config.network};
   options.jobs.pool_signature = config.pool_signature;
   options.server_id = config.server_id;
   options.max_past_jobs = config.max_past_jobs;

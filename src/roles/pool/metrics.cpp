@@ -83,6 +83,8 @@ void add_families(Families& out, const ServerStats& stats) {
       .add(stats.work_is_stale ? 1 : 0);
   out.counter("adit_channels_closed_without_work_total", "Channels that were closed because there was no work")
       .add(as_double(stats.pool.channels_closed));
+  out.gauge("adit_payouts", "Different payouts of open channels, by shard and beside the pool's own")
+      .add(as_double(stats.pool.payouts));
   out.counter("adit_sessions_cut_off_total", "Sessions ended because their peer only cost")
       .add(as_double(stats.pool.sessions_cut_off));
   add_nodes(out, stats.source);

@@ -76,6 +76,7 @@ max_connections = 9
     EXPECT_EQ(text.value("adit_client_hashrate_measured"), 0);
     EXPECT_EQ(text.value(R"(adit_channels_refused_total{error_code="channel-capacity-exhausted"})"), 0);
     EXPECT_EQ(text.value("adit_sessions_cut_off_total"), 0);
+    EXPECT_EQ(text.value("adit_payouts"), 0);
   }
   shards.stop(1s);
 }

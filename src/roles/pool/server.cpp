@@ -30,11 +30,15 @@ channels::JobFactory::Config salted(channels::JobFactory::Config config) {
   return config;
 }
 
-/// What the pool puts into every coinbase.
-templates::CoinbaseConstraints constraints_of(const channels::JobFactory::Config& jobs) {
-  const bitcoin::TxOutput payout{.value_sat = 0, .script = jobs.payout_script};
-  return {.max_additional_size = static_cast<std::uint32_t>(bitcoin::output_size(payout)),
-          .max_additional_sigops = bitcoin::count_sigops(payout.script)};
+/// The most that the pool puts into a coinbase, whoever is paid.
+templates::CoinbaseConstraints constraints_of(const channels::PayoutPolicy& payouts) {
+  return {.max_additional_size = payouts.max_outputs_size(), .max_additional_sigops = payouts.max_sigops()};
+}
+
+/// Jobs and payouts have one script of the pool's.
+ServerOptions consistent(ServerOptions options) {
+  options.session.payouts.pool_script = options.jobs.payout_script;
+  return options;
 }
 
 session::ServerOptions serving_of(const ServerOptions& options) {
@@ -76,7 +80,7 @@ templates::SourceStatus status_with(templates::SourceStatus status, const std::s
 struct PoolServer::Core {
   Core(net::Shards& all, templates::TemplateSource& templates, ServerOptions given)
       : source(templates),
-        options(std::move(given)),
+        options(consistent(std::move(given))),
         serving(serving_of(options)),
         admission(options.listen ? net::fit_to_process(options.admission, "pool") : options.admission),
         factory(salted(options.jobs)),
@@ -268,11 +272,12 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     if (!connection.leaving()) connection.send(frames);
   }
 
-  void on_channel_refused(const mining::ServerSession& session, mining::OpenRefusal refusal,
-                          std::string_view user_identity) override {
+  void on_channel_refused(const mining::ServerSession& session, mining::OpenRefusal refusal, std::string_view user_identity,
+                          std::string_view reason) override {
     refusals_.warn("pool.channel_refused", {{"peer", static_cast<const Session&>(session).connection.metadata().peer},
                                             {"user_identity", user_identity},
-                                            {"error_code", mining::open_error_code(refusal)}});
+                                            {"error_code", mining::open_error_code(refusal)},
+                                            {"message", reason}});
   }
 
   void on_time_refused(const mining::ServerSession& session, std::chrono::seconds ahead,
@@ -294,7 +299,8 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     log::info("pool.block_found", {{"hash", to_hex_reversed(block.hash)},
                                    {"height", block.block_template->height},
                                    {"channel", block.channel_id},
-                                   {"user_identity", block.user_identity}});
+                                   {"user_identity", block.user_identity},
+                                   {"pool_percent", block.payout == nullptr ? 100 : block.payout->pool_percent}});
     // The source knows the template as long as somebody holds it, as the job does here.
     if (auto handed = core_->source.submit(block.block_template->id, block.solution); !handed) {
       log::error("pool.block_lost", {{"hash", to_hex_reversed(block.hash)}, {"message", handed.error().message()}});
@@ -398,7 +404,7 @@ Result<void> PoolServer::start() {
                {{"state", templates::state_name(status.state)}, {"message", status.message}, {"height", status.height}});
   };
   core.work.lost_since = now_from_system().instant;
-  core.source.constrain(constraints_of(core.options.jobs));
+  core.source.constrain(constraints_of(core.options.session.payouts));
   return core.source.start(std::move(events));
 }
 

@@ -41,8 +41,8 @@ struct ServerOptions {
   std::vector<std::uint16_t> supported_extensions;    ///< That a client may ask for, beside 0x0001 and 0x4AD1.
   std::vector<std::uint16_t> required_extensions;     ///< Without these a client may open no channel.
   Duration setup_timeout = std::chrono::seconds(10);  ///< From a connection to its SetupConnection.
-  channels::JobFactory::Config jobs;
-  std::uint16_t server_id = 0;  ///< Part of every extranonce: pools on one chain that pay one script must differ in it.
+  channels::JobFactory::Config jobs;  ///< Its payout_script is that of session.payouts too, whatever stands there.
+  std::uint16_t server_id = 0;        ///< Part of every extranonce: pools on one chain that pay one script must differ in it.
   std::size_t max_past_jobs = channels::kMaxPastJobs;
   StaleWorkPolicy stale_work;
   net::AdmissionLimits admission;
