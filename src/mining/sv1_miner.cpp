@@ -56,6 +56,11 @@ sv1::Reject reject_of(channels::ShareVerdict verdict) {
 
 }  // namespace
 
+std::string_view worker_part(std::string_view user) {
+  const auto dot = user.find('.');
+  return dot == std::string_view::npos || dot + 1 == user.size() ? user : user.substr(dot + 1);
+}
+
 WorkerIdentity::WorkerIdentity(std::string_view worker, std::uint64_t number) {
   while (!worker.empty()) {
     const auto next = first_code_point(worker);

@@ -77,6 +77,7 @@ struct Sv1Shared {
 /// change it with every job.
 struct Sv1Channel {
   std::uint32_t request_id = 0;  ///< Of its open.
+  std::string user_identity;     ///< That it was opened with.
   Instant open_sent{};
   std::vector<Sv1Miner*> members;                  ///< None: it is kept for the next miner.
   std::optional<channels::ClientChannel> channel;  ///< Once the open is answered.
@@ -247,6 +248,9 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   std::uint64_t shares_accepted_ = 0;
   std::uint64_t shares_rejected_ = 0;
 };
+
+/// The worker's part of an SV1 user name: what stands behind its first dot; the whole name where nothing does (as SRI).
+std::string_view worker_part(std::string_view user);
 
 /// The worker's name that field 0x01 of extension 0x0002 carries: the first 32 bytes of what the miner calls its worker, cut
 /// between characters; a byte that is not UTF-8, and a byte of a control character, becomes '?'. A miner that gives no name is

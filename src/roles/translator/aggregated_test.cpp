@@ -29,7 +29,7 @@ TEST_F(AggregatedTest, AllMinersShareOneChannelAndNoExtranonce) {
   auto& two = connect({.user = "two"});
   up();
   const auto open = next<wire::OpenExtendedMiningChannel>();
-  EXPECT_EQ(open.user_identity, "id");
+  EXPECT_EQ(open.user_identity, "id.translator-proxy");
   EXPECT_EQ(open.min_extranonce_size, 6) << "two bytes tell the miners apart";
   EXPECT_TRUE(sent.empty()) << "one open, however many miners";
   auto& three = connect({.user = "three"});

@@ -209,7 +209,7 @@ monitor::Snapshot Metrics::snapshot() {
     const auto [place, is_new] = places.try_emplace({shard, *miner.channel_id}, server.channels.size());
     if (is_new) {
       server.channels.push_back(
-          {.channel_id = *miner.channel_id, .extended = true, .user_identity = miner.user, .shares_rejected = {}});
+          {.channel_id = *miner.channel_id, .extended = true, .user_identity = miner.channel_identity, .shares_rejected = {}});
     }
     monitor::ChannelSample& sample = server.channels[place->second];
     sample.hashrate_hps += miner.hash_rate_hps;

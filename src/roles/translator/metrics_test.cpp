@@ -77,6 +77,8 @@ TEST_F(TranslatorMetrics, AnEmbedderHasATranslatorAndItsMetricsFromATextAlone) {
   const PrometheusText text = text_of(metrics->snapshot());
   EXPECT_EQ(text.value("sv1_clients_total"), 1);
   EXPECT_EQ(text.count("sv2_server_channel_hashrate"), 1u);
+  EXPECT_EQ(text.count("sv2_server_shares_accepted_total{channel_id=\"2\",user_identity=\"farm.miner1\"}"), 1u)
+      << "as the pool knows it, and SRI's translator shows it";
   EXPECT_EQ(text.value("adit_upstream_shares_submitted_total"), 1);
   EXPECT_EQ(text.type("adit_upstream_shares_submitted_total"), "counter");
   EXPECT_EQ(text.value("adit_miner_shares_local_total"), 0);

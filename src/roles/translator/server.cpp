@@ -97,6 +97,7 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
                        .user_agent = miner->server().user_agent(),
                        .ready = miner->established(),
                        .channel_id = miner->channel() ? std::optional(miner->channel()->id()) : std::nullopt,
+                       .channel_identity = miner->link() != nullptr ? miner->link()->user_identity : std::string(),
                        .hash_rate_hps = miner->hash_rate_hps(),
                        .shares_submitted = miner->shares_submitted(),
                        .shares_local = miner->shares_local(),

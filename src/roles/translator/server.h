@@ -53,6 +53,7 @@ struct MinerInfo {
   std::string user_agent;  ///< Likewise.
   bool ready = false;
   std::optional<std::uint32_t> channel_id;
+  std::string channel_identity;        ///< That the channel was opened with; empty without one.
   double hash_rate_hps = 0;            ///< As its shares prove.
   std::uint64_t shares_submitted = 0;  ///< Sent to the upstream.
   std::uint64_t shares_local = 0;      ///< Answered here, as they are easier than the upstream asks for.

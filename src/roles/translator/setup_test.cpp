@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "roles/translator/translator_testing.h"
 
 namespace adit::translator {
@@ -187,6 +191,40 @@ TEST(WorkerIdentity, IsCutBetweenCharactersAndIsAlwaysUtf8) {
   EXPECT_EQ(mining::WorkerIdentity("a\nb\x7f\xc2\x85", 1).view(), "a?b???") << "control characters";
   EXPECT_EQ(mining::WorkerIdentity("\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80", 1).view(), "?????????")
       << "overlong, surrogate, too large";
+}
+
+// SRI's translator hands on what stands behind the first dot (extension 0x0002 calls it the worker's name).
+TEST(WorkerIdentity, OfAnSv1UserTheWorkersPartIsNamed) {
+  const std::vector<std::pair<std::string, std::string>> cases = {{"account.rig", "rig"}, {"account.rig.01", "rig.01"},
+                                                                  {"rig", "rig"},         {"account.", "account."},
+                                                                  {".rig", "rig"},        {"", ""}};
+  for (const auto& [user, worker] : cases) EXPECT_EQ(mining::worker_part(user), worker) << user;
+  const std::string address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+  EXPECT_EQ(mining::worker_part(address + ".kitchen"), "kitchen") << "an address would leave no room for it";
+}
+
+TEST_F(TranslatorTest, AnIdentityOfAPayoutsPatternReachesThePoolAsItIs) {
+  for (const bool aggregate : {false, true}) {
+    const std::string worker = aggregate ? ".translator-proxy" : ".miner1";
+    const std::string address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+    const std::vector<std::pair<std::string, std::string>> cases = {
+        {"sri/donate", "sri/donate"},
+        {"sri/solo/" + address, "sri/solo/" + address},
+        {"sri/solo/" + address + "/a.b", "sri/solo/" + address + "/a.b"},
+        {"sri/donate/5/" + address, "sri/donate/5/" + address},
+        {address, address + worker},
+        {address + ".farm", address + (aggregate ? "" : ".farm") + worker},
+        {"farm", "farm" + worker}};
+    for (const auto& [configured, sent_up] : cases) {
+      miners.clear();
+      sent.clear();
+      make({.miners = {.min_hash_rate_hps = 1e6}, .aggregate = aggregate});
+      upstream_connected(configured);
+      ASSERT_TRUE(upstream(wire::SetupConnectionSuccess{.used_version = 2}));
+      connect();
+      EXPECT_EQ(next<wire::OpenExtendedMiningChannel>().user_identity, sent_up);
+    }
+  }
 }
 
 // ---- The published example key (docs/design.md §7).

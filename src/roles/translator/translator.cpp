@@ -121,17 +121,23 @@ void Translator::open_for(Miner& miner) {
   by_request_[link.request_id] = &link;
   links_.push_back(std::move(owned));
 
-  const std::string user = options_.aggregate ? user_identity_ : user_identity_ + ".miner" + std::to_string(miner.number());
+  link.user_identity = upstream_identity(miner);
   wire::OpenExtendedMiningChannel message;
   message.request_id = link.request_id;
-  message.user_identity = user;
+  message.user_identity = link.user_identity;
   message.nominal_hash_rate = static_cast<float>(link.declared_hps);
   message.max_target = bitcoin::U256::max().to_le();
   message.min_extranonce_size = static_cast<std::uint16_t>(extranonce_wanted(options_));
   if (!output_.push(message)) {
     drop(link);
-    miner.end("user_identity is too long: with '.minerN' behind it, it may have 255 bytes");
+    miner.end("user_identity is too long: with \".minerN\" or \".translator-proxy\" behind it, it may have 255 bytes");
   }
+}
+
+std::string Translator::upstream_identity(const Miner& miner) const {
+  if (user_identity_.starts_with("sri/")) return user_identity_;
+  if (options_.aggregate) return user_identity_.substr(0, user_identity_.find('.')) + ".translator-proxy";
+  return user_identity_ + ".miner" + std::to_string(miner.number());
 }
 
 void Translator::leave(Miner& miner) {
@@ -333,7 +339,7 @@ void Translator::on_share(Miner& miner, const channels::Share& share, std::strin
   message.extranonce = share.extranonce;
   fields_.clear();
   if (agreement_->has_extension(wire::kWorkerTracking)) {
-    const mining::WorkerIdentity identity(worker, miner.number());
+    const mining::WorkerIdentity identity(mining::worker_part(worker), miner.number());
     wire::append_tlv(fields_, wire::kWorkerTracking, wire::kUserIdentityField, as_bytes(identity.view()));
   }
   output_.push(message, fields_.bytes());

@@ -70,9 +70,12 @@ class Translator final : public mining::Sv1Owner {
   [[nodiscard]] const std::map<std::uint64_t, std::unique_ptr<Miner>>& miners() const { return miners_; }
 
   // ---- The upstream.
-  /// A session with an upstream is set up. Channels are opened for `user_identity`, with ".minerN" behind it where each miner
-  /// has its own. `agreement` is valid until on_upstream_lost. `regtest_only`: the upstream's authority key is one whose secret
-  /// everybody has, so it is believed on regtest alone (kConfiguration elsewhere, before any miner gets its work).
+  /// A session with an upstream is set up. Channels are opened for `user_identity`, as SRI names them: one of a payout's
+  /// pattern
+  /// ("sri/...") stays as it is; else ".minerN" is put behind it where each miner has a channel of its own, and for the channel
+  /// of all miners ".translator-proxy" replaces what stands from its first dot on. `agreement` is valid until on_upstream_lost.
+  /// `regtest_only`: the upstream's authority key is one whose secret everybody has, so it is believed on regtest alone
+  /// (kConfiguration elsewhere, before any miner gets its work).
   void on_upstream_ready(std::string user_identity, const session::Agreement& agreement, const Now& now,
                          bool regtest_only = false);
   /// Errors (session::Errc kProtocol, kRefused, kConfiguration): send what is queued, close the connection, call
@@ -138,6 +141,8 @@ class Translator final : public mining::Sv1Owner {
   /// Gives `miner` a channel, or its place in the one that all share, if it wants one and there is one for it.
   void join(Miner& miner);
   void open_for(Miner& miner);
+  /// The identity of a channel that is opened for that miner.
+  [[nodiscard]] std::string upstream_identity(const Miner& miner) const;
   /// Takes it back; a channel without miners is kept for the next.
   void leave(Miner& miner);
   void attach(Miner& miner, Sv1Channel& link);

@@ -14,7 +14,7 @@ namespace adit::translator {
 
 struct UpstreamTarget {
   net::Peer peer;
-  std::string user_identity;  ///< ".minerN" is put behind it, where each miner has a channel of its own.
+  std::string user_identity;  ///< As Translator::on_upstream_ready.
   bool regtest_only = false;  ///< Its authority key is one whose secret everybody has: Translator::on_upstream_ready.
   bool goodbye = false;       ///< Ask for extension 0x4AD1 over TCP too; over iroh it is always asked for.
 };
