@@ -44,7 +44,7 @@ class Role:
 
 class Pool(Role):
     def __init__(self, test, source, *, iroh=False, shares_per_minute=60.0, share_batch_size=1, threads=0, payout=PAYOUT, prefix=(),
-                 options=()):
+                 options=(), keys=""):
         authority = test.folder / "authority.key"
         self.authority = test.run_to_end(ADIT, "keys", "authority", "--out", authority)
         self.monitoring = free_port()
@@ -63,6 +63,7 @@ share_batch_size = {share_batch_size}
 min_difficulty = 1e-12  # every hash is a share: `adit load` finds thousands of them a second
 threads = {threads}
 data_dir = "{test.folder / 'pool'}"
+{keys}
 {source}
 [admission]  # Many connections of `adit load` are of one address.
 max_unproven_per_source = 20_000

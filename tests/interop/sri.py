@@ -57,7 +57,7 @@ min_interval = 5
 class SriTranslator:
     """SRI's translator_sv2 with one upstream. Of extensions it asks for those alone that it requires."""
 
-    def __init__(self, test, url, *, aggregate_channels, hash_rate=1_000_000.0, log="info"):
+    def __init__(self, test, url, *, aggregate_channels, hash_rate=1_000_000.0, identity="sri", verify_payout=False, log="info"):
         host, port, authority = test.parts(url)
         self.port = free_port()
         config = test.folder / "sri-translator.toml"
@@ -67,7 +67,7 @@ downstream_port = {self.port}
 max_supported_version = 2
 min_supported_version = 2
 downstream_extranonce2_size = 4
-verify_payout = false
+verify_payout = {str(verify_payout).lower()}
 aggregate_channels = {str(aggregate_channels).lower()}
 supported_extensions = [0x0002]
 required_extensions = [0x0002]
@@ -80,7 +80,7 @@ job_keepalive_interval_secs = 60
 address = "{host}"
 port = {port}
 authority_pubkey = "{authority}"
-user_identity = "sri"
+user_identity = "{identity}"
 ''')
         self.process = test.run_process("sri-translator", peer("TRANSLATOR", "translator_sv2"), "-c", config, env={"RUST_LOG": log})
         test.wait_until("SRI's translator listens", lambda: test.listens(self.port), 60)
