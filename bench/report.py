@@ -11,7 +11,7 @@ import pathlib
 import subprocess
 import sys
 
-PROGRAMS = ["share_bench", "noise_bench", "sri_bench", "idle_memory", "share_path", "iroh_echo"]
+PROGRAMS = ["share_bench", "noise_bench", "sri_bench", "idle_memory", "payouts", "share_path", "iroh_echo"]
 
 # key: (what it is, what the ratio is over, bar as (kind, limit) or (kind, limit, "at least")). Rows without an entry are printed as they are.
 ROWS = {
@@ -51,6 +51,11 @@ ROWS = {
     "channels.extended.path_12.hashing": ("the same", "its own hashing", ("ratio", 1.3)),
     "channels.extended.path_12.floor": ("hashing alone of a share on an extended channel, path of 12", "SRI's whole share", None),
     "memory.idle_connection": ("idle TCP connection with an open channel and a job", None, ("value", 10)),
+    "payouts.tip": ("a new tip to 10,000 miners on TCP, each paid by its own address, from the first that hears of it to the last", "the same miners on one address", ("ratio", 2.0)),
+    "payouts.tip.one": ("the same of one address for all", None, None),
+    "payouts.tip_cpu": ("the pool's CPU of that, for each miner", "the same miners on one address", None),
+    "payouts.tip_cpu.one": ("the same of one address for all", None, None),
+    "payouts.memory": ("the pool's memory of a miner's own address, with its job", None, ("value", 2)),
     "path.flood": ("the pool's CPU of a share from the socket to its answer: 1,000 connections, each share a segment, as many as it takes", "a bare epoll server with the same bytes + the cryptography alone", ("ratio", 1.2)),
     "path.flood.floor": ("the bare epoll server under that", None, None),
     "path.flood.crypto": ("the cryptography of that share alone", None, None),

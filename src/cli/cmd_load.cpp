@@ -32,6 +32,7 @@ struct Options {
   std::size_t connections = 1000;
   bool extended = false;
   std::string user = "adit-load";
+  bool own_addresses = false;
   double nominal_hash_rate_hps = 1e-3;
   bool flood = false;
   double rate = 0;
@@ -189,6 +190,7 @@ int run(const Global& global, const Options& options) {
   {
     load::LoadOptions wanted{.pool = *pool, .iroh = iroh.get(), .connections = options.connections};
     wanted.session = {.user = options.user,
+                      .own_address = options.own_addresses,
                       .extended = options.extended,
                       .nominal_hash_rate_hps = static_cast<float>(options.nominal_hash_rate_hps),
                       .in_flight = options.in_flight};
@@ -228,7 +230,10 @@ Command add_load(CLI::App& app) {
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   load->add_flag("--extended", options->extended, "Extended channels instead of standard ones");
-  load->add_option("--user", options->user, "User identity of all channels")->capture_default_str();
+  auto* user = load->add_option("--user", options->user, "User identity of all channels")->capture_default_str();
+  load->add_flag("--own-addresses", options->own_addresses,
+                 "Each channel's user identity is an address of its own, of the test networks: as many payouts as channels")
+      ->excludes(user);
   load->add_option("--nominal-hash-rate", options->nominal_hash_rate_hps,
                    "Hashes per second that each channel announces; near 0 pools give their easiest target")
       ->check(CLI::NonNegativeNumber)

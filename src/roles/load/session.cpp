@@ -3,16 +3,24 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/base58.h"
 #include "channels/share.h"
 
 namespace adit::load {
+
+std::string address_of(std::uint32_t number) {
+  constexpr std::uint8_t kP2pkhOfTestNetworks = 111;
+  std::array<std::uint8_t, 21> payload{kP2pkhOfTestNetworks};
+  store_le(payload.data() + 1, number);
+  return base58check_encode(payload);
+}
 
 Session::Session(const SessionOptions& options, Meter& meter, bool lanes, std::uint32_t number)
     : in_flight_(options.in_flight),
       meter_(meter),
       number_(number),
       side_(options.client(), lanes, /*ask_for_adit=*/false),
-      client_(options.channel(), *this) {}
+      client_(options.channel(number), *this) {}
 
 void Session::start(std::string_view host, std::uint16_t port, const Now& now, wire::FrameBuffer& out) {
   side_.start(host, port, now, out);

@@ -21,9 +21,14 @@
 
 namespace adit::load {
 
+/// A P2PKH address of the test networks, another one for each number, whose key nobody has.
+std::string address_of(std::uint32_t number);
+
 /// What all sessions of one load have in common.
 struct SessionOptions {
   std::string user;
+  /// Each channel's identity is an address of its own instead of `user`, one of the test networks' that nobody can spend.
+  bool own_address = false;
   bool extended = false;  ///< An extended channel instead of a standard one.
   /// What the channel is opened with. Near 0 a pool gives the easiest target it has, which real shares meet at any rate.
   float nominal_hash_rate_hps = 1e-3F;
@@ -32,8 +37,10 @@ struct SessionOptions {
   [[nodiscard]] session::ClientOptions client() const {
     return {.program = "load", .flags = mining::ChannelClient::setup_flags(extended)};
   }
-  [[nodiscard]] mining::ChannelClientOptions channel() const {
-    return {.user = user, .nominal_hash_rate_hps = nominal_hash_rate_hps, .extended = extended};
+  /// Of the connection of that number.
+  [[nodiscard]] mining::ChannelClientOptions channel(std::uint32_t number) const {
+    return {
+        .user = own_address ? address_of(number) : user, .nominal_hash_rate_hps = nominal_hash_rate_hps, .extended = extended};
   }
 };
 
