@@ -33,6 +33,7 @@ using TemplateId = std::uint64_t;
 struct CoinbaseConstraints {
   std::uint32_t max_additional_size = 0;    ///< Serialized bytes of the outputs that pay.
   std::uint32_t max_additional_sigops = 0;  ///< Signature operations in their scripts, as legacy ones are counted.
+  bool operator==(const CoinbaseConstraints&) const = default;
 };
 
 enum class SourceState : std::uint8_t {
