@@ -38,7 +38,7 @@ LAYERS='base log bitcoin wire noise sv1 channels session mining declaration net 
 
 # Folders and files of engines: they do no I/O, so they include nothing of Asio.
 ENGINE_FOLDERS='bitcoin wire noise sv1 channels session mining declaration'
-ENGINE_FILES='src/roles/translator/translator src/roles/miner/session src/roles/load/session src/upstream/selection src/upstream/share_judge src/ledger/submissions'
+ENGINE_FILES='src/roles/translator/translator src/roles/miner/session src/roles/load/session src/upstream/selection src/upstream/share_judge src/ledger/submissions src/template/constraint_classes src/template/sv2_template src/template/sv2_server src/template/sv2_client'
 
 check_layers() {
   sources h cpp | xargs -0 -r awk -v layers="$LAYERS" '
