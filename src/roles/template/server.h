@@ -1,0 +1,93 @@
+// The template provider's driver: listeners, handshakes, one templates::Sv2ServerSession for each connection, and a source of
+// templates for each class of constraints.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "net/admission.h"
+#include "net/carrier.h"
+#include "net/frame_host.h"
+#include "net/health.h"
+#include "net/shards.h"
+#include "net/transport_config.h"
+#include "noise/keys.h"
+#include "session/protocols.h"
+#include "session/shutdown.h"
+#include "template/constraint_classes.h"
+#include "template/source.h"
+#include "template/sv2_server.h"
+
+namespace adit::provider {
+
+struct ServerOptions {
+  std::optional<net::TcpConfig> listen{};  ///< TCP; port 0: the system's choice; absent: no TCP.
+  net::IrohCarrier* iroh = nullptr;        ///< Listens on it too, if given; must outlive the server.
+  std::vector<std::string> alpns{session::kAlpnLanes, session::row_of(wire::Protocol::kTemplateDistribution).alpn};
+  noise::Secret authority_secret;  ///< Signs the certificates; AuthorityKeyPair::from_secret must accept it.
+  std::chrono::seconds certificate_validity{3600};
+  templates::Sv2ServerPolicy session;
+  templates::ConstraintClasses::Options classes;
+  Duration setup_timeout = std::chrono::seconds(10);  ///< From a connection to its SetupConnection.
+  net::AdmissionLimits admission;
+  net::HealthPolicy health;
+  Duration handshake_deadline = std::chrono::seconds(10);
+  Duration tick = std::chrono::seconds(1);   ///< How often sessions look at their deadlines.
+  std::size_t max_queued_bytes = 40u << 20;  ///< Unsent bytes of one connection: policy.max_requests answers of 4 MB, and more.
+  std::uint32_t max_payload = 128 * 1024;    ///< Of one frame from a client: SubmitSolution's coinbase of 64 KiB at most.
+};
+
+/// What all shards counted.
+struct ServerStats {
+  templates::Sv2ServerCounters sessions;
+  net::HostCounters hosts{};
+  net::Admission::Counts admission;
+  std::size_t clients = 0;
+  std::size_t classes = 0;  ///< Of constraints, for each of which templates are built.
+  templates::SourceStatus source;
+};
+
+/// Runs on `shards`, beside whatever else does. Every function may be called on any thread but a shard's.
+class TemplateServer {
+ public:
+  /// Makes a source of the same chain for another class of constraints. Its solutions reach the same nodes, and it is valid no
+  /// longer than the first source.
+  using MakeSource = std::function<std::unique_ptr<templates::TemplateSource>()>;
+
+  /// `shards` are started already; they and `source`, which serves class 0, must outlive the server. Without `further` all
+  /// clients are in class 0: `options.classes` must then leave them room.
+  TemplateServer(net::Shards& shards, templates::TemplateSource& source, MakeSource further, ServerOptions options);
+  ~TemplateServer();  ///< As stop(0).
+  TemplateServer(const TemplateServer&) = delete;
+  TemplateServer& operator=(const TemplateServer&) = delete;
+
+  /// Listens, then starts the source. Once. Errors: those of TcpListener::bind, IrohCarrier::listen and TemplateSource::start;
+  /// net::Errc::kConfiguration if there is nothing to listen on or the authority's key is none.
+  Result<void> start();
+
+  /// To be called before the shards are stopped. Takes in nothing more, answers what was asked, ends each connection in that
+  /// manner within `behavior.deadline`, then stops the sources, which keep found blocks safe. Idempotent.
+  void stop(session::ShutdownBehavior behavior);
+  void stop(Duration patience) { stop(session::ShutdownBehavior{.deadline = patience}); }
+
+  /// Of the TCP listener; 0 without one.
+  [[nodiscard]] std::uint16_t tcp_port() const;
+
+  /// Asks every shard.
+  [[nodiscard]] ServerStats stats() const;
+
+ private:
+  struct Core;
+  class Part;
+
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace adit::provider
