@@ -238,7 +238,7 @@ void check_pool(const std::string& text, const config::Environment& environment)
   require(config.shares_per_minute > 0 && config.share_batch_size >= 1 && config.max_past_jobs >= 1 && config.threads <= 256);
   require(!config.payout_script.empty() && config.pool_signature.size() <= 40 &&
           config.cert_validity >= std::chrono::seconds(60));
-  require(config.authority_secret_key.has_value() || !config.authority_secret_key_file.empty());
+  require(config.authority.secret_key.has_value() || !config.authority.secret_key_file.empty());
   require(!std::holds_alternative<pool::MissingSource>(config.source));
   require(config.solo_fee_percent <= channels::kMostFeePercent && (config.solo || config.solo_fee_percent == 0));
   for (const auto extension : config.required_extensions) {

@@ -88,7 +88,7 @@ check_house() {
   # One place each.
   found=$(grep -rlE '(frame\.as|decode)<wire::RequestExtensions>' "$ROOT/src" --include=*.cpp | grep -v _test | wc -l)
   [ "$found" -eq 1 ] || { say "lint: RequestExtensions is handled in $found places"; bad=1; }
-  found=$(grep -rlE '0x207fffff' "$ROOT/src" --include=*.cpp --include=*.h | grep -vE '_test|/test_|src/template/|roles/pool/config' | wc -l)
+  found=$(grep -rlE '0x207fffff' "$ROOT/src" --include=*.cpp --include=*.h | grep -vE '_test|/test_|src/template/|src/config/source' | wc -l)
   [ "$found" -eq 1 ] || { say "lint: regtest is told by its nbits in $found places"; bad=1; }
   # A setting of iroh passes from its reader to IrohNodeConfig, from there to the bridge's struct, and from that to the endpoint. The two
   # lists of offsets that both compilers are held against (bridge/src/layout.rs has why) carry nothing and do not count.

@@ -201,7 +201,7 @@ void look_at_journal(const pool::PoolConfig& config, Look& look) {
 void look_at_start(const pool::PoolConfig& config, const std::string& file, std::vector<Finding>& findings) {
   Look look(file, findings);
   // A key that stands in the configuration itself was judged with it.
-  if (!config.authority_secret_key_file.empty()) look.block_on(pool::load_authority(config));
+  if (!config.authority.secret_key_file.empty()) look.block_on(pool::load_authority(config));
   if (!config.data_dir.empty()) look.at_folder("data_dir", config.data_dir);
   if (config.listen_address) look.at_listener("listen_address", *config.listen_address);
   look.at_shared(config.iroh, config.monitoring, config.log_file, config.data_dir + "/node.key");

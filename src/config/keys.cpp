@@ -135,6 +135,14 @@ Result<NodeKey> take_node_key(const std::string& path) {
   return NodeKey{std::move(secret), std::move(*lock)};
 }
 
+Result<NodeKey> take_or_make_node_key(const std::string& named, const std::string& otherwise) {
+  if (!named.empty()) return take_node_key(named);
+  if (struct stat info{}; ::lstat(otherwise.c_str(), &info) != 0) {
+    ADIT_CHECK(write_node_key(otherwise, generate_node_key(), false));
+  }
+  return take_node_key(otherwise);
+}
+
 Result<> write_authority_key(const std::string& path, const noise::Secret& key, bool overwrite) {
   const SecretText text{noise::to_text(key)};
   return write_secret_file(path, text.text, overwrite);

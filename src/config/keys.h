@@ -38,6 +38,10 @@ struct NodeKey {
 /// Errors: those of read_node_key; kInUse.
 Result<NodeKey> take_node_key(const std::string& path);
 
+/// The node key of the file `named`, which must be there; if that is empty, of the file `otherwise`, which is made at the first
+/// start. Errors: those of take_node_key and write_node_key.
+Result<NodeKey> take_or_make_node_key(const std::string& named, const std::string& otherwise);
+
 /// Writes beside `path`, syncs, renames, syncs the folder: after a crash the old file or the new one is there, whole.
 /// Errors: kExists unless `overwrite`; kUnwritable.
 Result<> write_authority_key(const std::string& path, const noise::Secret& key, bool overwrite);

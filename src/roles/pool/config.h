@@ -5,60 +5,26 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "bitcoin/address.h"
 #include "channels/channel.h"
+#include "config/authority.h"
 #include "config/common.h"
 #include "config/keys.h"
+#include "config/source.h"
 #include "noise/keys.h"
 
 namespace adit::pool {
 
-/// [template_provider_type.Embedded]: a regtest chain in this process.
-struct EmbeddedSource {
-  std::chrono::milliseconds interval{0};  ///< A new tip found by itself this often; 0: only by miners.
-  std::uint32_t nbits = 0x207fffff;       ///< Compact target of its blocks; regtest's by default.
-};
-
-/// A Bitcoin node by JSON-RPC.
-struct BitcoinRpcNode {
-  net::TcpConfig node;        ///< Of `url`.
-  std::string cookie_file;    ///< The node's .cookie; empty if a user is given.
-  std::string user;           ///< Of rpcauth or rpcuser.
-  std::string password;       ///< A secret; empty if there is a password_file.
-  std::string password_file;  ///< Read when the pool starts.
-  bool templates = true;      ///< False: it takes found blocks alone.
-};
-
-/// A Bitcoin node by IPC.
-struct BitcoinIpcNode {
-  std::string socket;     ///< Its node.sock.
-  bool templates = true;  ///< As BitcoinRpcNode::templates.
-};
-
-/// One of [[nodes]]. Templates come from the first that is ready, that of template_provider_type first; blocks go to all.
-using FurtherNode = std::variant<BitcoinRpcNode, BitcoinIpcNode>;
-
-/// [template_provider_type.BitcoinRpc]: getblocktemplate and submitblock of a Bitcoin node, and of those of [[nodes]].
-struct BitcoinRpcSource : BitcoinRpcNode {
-  std::vector<FurtherNode> further;  ///< In the order listed.
-};
-
-/// [template_provider_type.BitcoinCoreIpc]: a Bitcoin node's mining interface on its IPC socket, and [[nodes]].
-struct BitcoinIpcSource : BitcoinIpcNode {
-  std::uint64_t fee_threshold_sat = 100;  ///< More fees than that are worth a new job on the same tip.
-  std::chrono::seconds min_interval{5};   ///< Between jobs that only bring fees.
-  std::vector<FurtherNode> further;       ///< In the order listed.
-};
-
-/// A source that SRI has and this does not have yet.
-struct MissingSource {
-  std::string name;
-};
-
-using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, BitcoinIpcSource, MissingSource>;
+using config::BitcoinIpcNode;
+using config::BitcoinIpcSource;
+using config::BitcoinRpcNode;
+using config::BitcoinRpcSource;
+using config::EmbeddedSource;
+using config::FurtherNode;
+using config::MissingSource;
+using config::TemplateSource;
 
 struct PoolConfig {
   std::optional<net::TcpConfig> listen_address;    ///< Port 0: the system's choice. Absent: iroh only.
@@ -68,9 +34,7 @@ struct PoolConfig {
   net::HealthPolicy health;
   config::AdmissionSettings admission;
 
-  std::optional<noise::PublicKey> authority_public_key;  ///< Absent: whatever belongs to the secret key.
-  std::string authority_secret_key_file;
-  std::optional<noise::Secret> authority_secret_key;  ///< Inline, as SRI has it.
+  config::AuthoritySettings authority;
   std::chrono::seconds cert_validity{3600};
 
   TemplateSource source;
@@ -102,12 +66,11 @@ config::Loaded<PoolConfig> load_config(const std::string& path, const config::En
 /// The same from text; `name` stands for the file.
 config::Loaded<PoolConfig> parse_config(std::string_view toml, const std::string& name, const config::Environment& environment);
 
-/// The key pair that signs certificates, from the configuration or the file it names.
-/// Errors: those of config::read_authority_key; noise's kBadKey; config::KeyErrc::kNoKey if the public key is not the secret's.
+/// As config::load_authority.
 Result<noise::AuthorityKeyPair> load_authority(const PoolConfig& config);
 
 /// The iroh node key: the file [iroh] names, which must be there; else data_dir/node.key, made on the first start.
-/// Errors: those of config::take_node_key and config::write_node_key.
+/// Errors: those of config::take_or_make_node_key.
 Result<config::NodeKey> load_or_make_node_key(const PoolConfig& config);
 
 }  // namespace adit::pool

@@ -103,7 +103,7 @@ data_dir = "/data"
   EXPECT_EQ(rpc.cookie_file, "/data/regtest/.cookie");
   const auto authority = load_authority(loaded.config);
   ASSERT_TRUE(authority.has_value());
-  EXPECT_EQ(authority->public_key(), *loaded.config.authority_public_key);
+  EXPECT_EQ(authority->public_key(), *loaded.config.authority.public_key);
 }
 
 TEST(PoolConfig, TheLeastDifficultyHasAKeyAndADefaultThatTheWeakestMinerMeets) {
@@ -555,9 +555,9 @@ TEST_F(PoolKeys, ThePublicKeyMustBelongToTheFilesSecret) {
   ASSERT_TRUE(config::write_authority_key(path, pair.secret(), false).has_value());
   PoolConfig config;
   config.network = bitcoin::Network::kMainnet;
-  config.authority_secret_key_file = path;
+  config.authority.secret_key_file = path;
   EXPECT_TRUE(load_authority(config).has_value());
-  config.authority_public_key = noise::AuthorityKeyPair::generate(noise::system_random()).public_key();
+  config.authority.public_key = noise::AuthorityKeyPair::generate(noise::system_random()).public_key();
   const auto wrong = load_authority(config);
   ASSERT_FALSE(wrong.has_value());
   EXPECT_THAT(wrong.error().message(), HasSubstr("does not belong"));
@@ -569,7 +569,7 @@ TEST_F(PoolKeys, TheExampleKeyInAFileIsTakenOnRegtestOnly) {
   ASSERT_TRUE(secret.has_value());
   ASSERT_TRUE(config::write_authority_key(path, *secret, false).has_value());
   PoolConfig config;
-  config.authority_secret_key_file = path;
+  config.authority.secret_key_file = path;
   config.network = bitcoin::Network::kRegtest;
   EXPECT_TRUE(load_authority(config).has_value());
   config.network = bitcoin::Network::kSignet;
