@@ -1,11 +1,19 @@
 #include "monitor/net_samples.h"
 
+#include <array>
+#include <string>
+
 #include <chrono>
 #include <string_view>
 
 #include "base/time.h"
 
 namespace adit::monitor {
+namespace {
+
+constexpr std::array kTransports = {net::Transport::kTcp, net::Transport::kIroh};
+
+}  // namespace
 
 ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std::uint32_t client_id, std::uint64_t channels) {
   ConnectionSample sample{.client_id = client_id,
@@ -35,6 +43,37 @@ Histogram histogram(const net::RoundTrips& trips) {
   return {.bounds = {net::RoundTrips::kBounds.begin(), net::RoundTrips::kBounds.end()},
           .counts = {trips.counts.begin(), trips.counts.end()},
           .sum = trips.sum};
+}
+
+void add_hosts(Families& families, const net::HostCounters& hosts) {
+  const auto by_transport = [&](Family& family, auto member, const Labels& more = {}) {
+    for (const auto transport : kTransports) {
+      Labels labels{{"transport", std::string(net::to_string(transport))}};
+      labels.insert(labels.end(), more.begin(), more.end());
+      family.add(static_cast<double>(hosts[static_cast<std::size_t>(transport)].*member), labels);
+    }
+  };
+  using Counted = net::TransportCounters;
+  by_transport(families.gauge("adit_connections", "Open connections by transport"), &Counted::open);
+  by_transport(families.counter("adit_connections_opened_total", "Connections past their handshake"), &Counted::opened);
+  by_transport(families.counter("adit_handshakes_failed_total", "Connections that failed their handshake"),
+               &Counted::handshakes_failed);
+  auto& cut = families.counter("adit_connections_cut_total", "Connections cut off, by reason");
+  by_transport(cut, &Counted::protocol_errors, {{"reason", "protocol"}});
+  by_transport(cut, &Counted::slow_readers, {{"reason", "slow-reader"}});
+  by_transport(cut, &Counted::idle, {{"reason", "idle"}});
+  by_transport(cut, &Counted::dead, {{"reason", "dead"}});
+  by_transport(families.gauge("adit_connections_degraded", "Open connections that are degraded"), &Counted::degraded);
+  by_transport(families.counter("adit_goodbyes_total", "Connections ended by a Goodbye that was acknowledged"),
+               &Counted::goodbyes);
+  auto& bytes = families.counter("adit_connection_bytes_total", "Bytes of connections that have ended");
+  by_transport(bytes, &Counted::bytes_sent, {{"direction", "sent"}});
+  by_transport(bytes, &Counted::bytes_received, {{"direction", "received"}});
+  for (const auto transport : kTransports) {
+    families.histogram("adit_connection_rtt_seconds", "Round trip as the carrier knew it at a connection's end")
+        .add(histogram(hosts[static_cast<std::size_t>(transport)].round_trips),
+             {{"transport", std::string(net::to_string(transport))}});
+  }
 }
 
 void add_carrier(Families& families, const net::IrohCarrier* iroh) {

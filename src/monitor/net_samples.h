@@ -5,6 +5,7 @@
 
 #include "monitor/snapshot.h"
 #include "net/carrier.h"
+#include "net/frame_host.h"
 #include "net/metadata.h"
 #include "net/round_trips.h"
 
@@ -15,6 +16,9 @@ ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std:
 
 /// Round trips as a histogram of seconds.
 Histogram histogram(const net::RoundTrips& trips);
+
+/// Adds what the hosts of a role's connections count, of all shards together.
+void add_hosts(Families& families, const net::HostCounters& hosts);
 
 /// Adds what the process's iroh endpoint counts; nothing if there is none.
 void add_carrier(Families& families, const net::IrohCarrier* iroh);

@@ -8,62 +8,20 @@
 #include "channels/share.h"
 #include "log/log.h"
 #include "monitor/net_samples.h"
+#include "monitor/source_samples.h"
 
 namespace adit::pool {
 namespace {
 
 using monitor::Families;
-using monitor::Labels;
-
-constexpr std::array kTransports = {net::Transport::kTcp, net::Transport::kIroh};
 
 template <class Number>
 double as_double(Number number) {
   return static_cast<double>(number);
 }
 
-/// By the names that the configuration gives the nodes.
-void add_nodes(Families& out, const templates::SourceStatus& source) {
-  auto& ready = out.gauge("adit_node_ready", "1 while a node gives templates, else 0");
-  auto& in_use = out.gauge("adit_node_in_use", "1 for the node whose templates are mined on");
-  auto& height = out.gauge("adit_node_height", "Height of the block that a node's newest template is for");
-  auto& ahead = out.gauge("adit_node_clock_ahead_seconds", "Seconds by which a node's clock is ahead of this machine's");
-  for (const templates::NodeStatus& node : source.nodes) {
-    const Labels labels{{"node", node.name}};
-    ready.add(node.state == templates::SourceState::kReady ? 1 : 0, labels);
-    in_use.add(node.in_use ? 1 : 0, labels);
-    height.add(as_double(node.height), labels);
-    if (node.clock_ahead) ahead.add(as_double(node.clock_ahead->count()), labels);
-  }
-}
-
 void add_families(Families& out, const ServerStats& stats) {
-  const auto by_transport = [&](monitor::Family& family, auto member, const Labels& more = {}) {
-    for (const auto transport : kTransports) {
-      Labels labels{{"transport", std::string(net::to_string(transport))}};
-      labels.insert(labels.end(), more.begin(), more.end());
-      family.add(as_double(stats.over(transport).*member), labels);
-    }
-  };
-  using Counted = net::TransportCounters;
-  by_transport(out.gauge("adit_connections", "Open connections by transport"), &Counted::open);
-  by_transport(out.counter("adit_connections_opened_total", "Connections past their handshake"), &Counted::opened);
-  by_transport(out.counter("adit_handshakes_failed_total", "Connections that failed their handshake"),
-               &Counted::handshakes_failed);
-  auto& cut = out.counter("adit_connections_cut_total", "Connections cut off, by reason");
-  by_transport(cut, &Counted::protocol_errors, {{"reason", "protocol"}});
-  by_transport(cut, &Counted::slow_readers, {{"reason", "slow-reader"}});
-  by_transport(cut, &Counted::idle, {{"reason", "idle"}});
-  by_transport(cut, &Counted::dead, {{"reason", "dead"}});
-  by_transport(out.gauge("adit_connections_degraded", "Open connections that are degraded"), &Counted::degraded);
-  by_transport(out.counter("adit_goodbyes_total", "Connections ended by a Goodbye that was acknowledged"), &Counted::goodbyes);
-  auto& bytes = out.counter("adit_connection_bytes_total", "Bytes of connections that have ended");
-  by_transport(bytes, &Counted::bytes_sent, {{"direction", "sent"}});
-  by_transport(bytes, &Counted::bytes_received, {{"direction", "received"}});
-  for (const auto transport : kTransports) {
-    out.histogram("adit_connection_rtt_seconds", "Round trip as the carrier knew it at a connection's end")
-        .add(monitor::histogram(stats.over(transport).round_trips), {{"transport", std::string(net::to_string(transport))}});
-  }
+  monitor::add_hosts(out, stats.transports);
   out.counter("adit_connections_refused_total", "Connections that admission turned away")
       .add(as_double(stats.admission.refused));
   out.counter("adit_connections_displaced_total", "Connections whose place another one was given")
@@ -87,14 +45,7 @@ void add_families(Families& out, const ServerStats& stats) {
       .add(as_double(stats.pool.payouts));
   out.counter("adit_sessions_cut_off_total", "Sessions ended because their peer only cost")
       .add(as_double(stats.pool.sessions_cut_off));
-  add_nodes(out, stats.source);
-  out.gauge("adit_template_height", "Height of the block being worked on").add(as_double(stats.source.height));
-  out.counter("adit_templates_total", "Templates received").add(as_double(stats.source.templates));
-  auto& blocks = out.counter("adit_blocks_total", "Found blocks by the chain's answer");
-  blocks.add(as_double(stats.source.blocks_accepted), {{"answer", "accepted"}});
-  blocks.add(as_double(stats.source.blocks_rejected), {{"answer", "rejected"}});
-  out.gauge("adit_blocks_unanswered", "Found blocks to which the chain has not answered yet")
-      .add(as_double(stats.source.blocks_unanswered));
+  monitor::add_source(out, stats.source);
   out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(as_double(log::lost()));
 }
 
@@ -159,23 +110,12 @@ monitor::Snapshot Metrics::snapshot() {
 }
 
 monitor::Health health_of(const templates::SourceStatus& source, Instant now, bool work_is_stale) {
-  using State = templates::SourceStatus::State;
-  using monitor::Readiness;
-  monitor::Health health{.message = source.message};
-  if (source.template_at) health.work_age = now - *source.template_at;
-  if (source.state == State::kReady && source.template_at) {
-    health.readiness = Readiness::kReady;
-    return health;
-  }
-  const bool begun = source.state != State::kStarting && source.state != State::kReady;
-  health.readiness = source.state == State::kMisconfigured ? Readiness::kMisconfigured
-                     : begun                               ? Readiness::kNodeAway
-                                                           : Readiness::kStarting;
-  if (health.message.empty()) health.message = "no template has come yet";
+  monitor::Health health = monitor::health_of_source(source, now);
+  if (health.ready()) return health;
   // Not how old it is, which the work's age says: a sentence that changes each second would be an event each second.
   if (work_is_stale) {
     health.message += "; no channel is opened and those that are open are closed, so that miners turn to their next pool";
-  } else if (source.template_at && begun) {
+  } else if (source.template_at && health.readiness != monitor::Readiness::kStarting) {
     health.message += "; miners go on with the last template";
   }
   return health;
