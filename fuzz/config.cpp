@@ -239,8 +239,12 @@ void check_pool(const std::string& text, const config::Environment& environment)
   require(!config.payout_script.empty() && config.pool_signature.size() <= 40 &&
           config.cert_validity >= std::chrono::seconds(60));
   require(config.authority.secret_key.has_value() || !config.authority.secret_key_file.empty());
-  require(!std::holds_alternative<pool::MissingSource>(config.source));
   require(config.solo_fee_percent <= channels::kMostFeePercent && (config.solo || config.solo_fee_percent == 0));
+  for (const auto& node : config::nodes_of(config.source)) {
+    const auto* provider = std::get_if<config::Sv2TpNode>(&node);
+    const bool over_iroh = provider != nullptr && std::holds_alternative<net::IrohConfig>(provider->provider.transport);
+    require(!over_iroh || config.iroh.enabled);
+  }
   for (const auto extension : config.required_extensions) {
     require(std::ranges::find(config.supported_extensions, extension) != config.supported_extensions.end());
   }

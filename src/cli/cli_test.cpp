@@ -408,18 +408,6 @@ TEST_F(Cli, CheckSeesTheEnvironmentAsTheRoleWould) {
   EXPECT_THAT(ran.output, HasSubstr("environment variable POOL__SERVER_ID: `server_id` must be"));
 }
 
-TEST_F(Cli, ARoleRefusesATemplateSourceItLacks) {
-  const std::string file = write("pool.toml",
-                                 "listen_address = \"127.0.0.1:0\"\n"
-                                 "authority_secret_key = \"mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n\"\n"
-                                 "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n"
-                                 "[template_provider_type.Sv2Tp]\naddress = \"127.0.0.1:8442\"\n");
-  const Ran ran = adit("pool -c " + file);
-  EXPECT_EQ(ran.code, 2);
-  EXPECT_THAT(ran.output, HasSubstr("the template source Sv2Tp is not here yet"));
-  EXPECT_THAT(ran.output, HasSubstr("[template_provider_type.BitcoinRpc]"));
-}
-
 TEST_F(Cli, OurExamplesAreValid) {
   int files = 0;
   for (const auto& entry : fs::directory_iterator(ADIT_SOURCE_DIR "/config")) {

@@ -1,24 +1,20 @@
 // `adit pool`: configuration, template source, shards, listeners, monitor; then it waits for a signal.
 #include <CLI/Option.hpp>
 
-#include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "base/file.h"
 #include "cli/command.h"
+#include "cli/entrances.h"
 #include "cli/serve.h"
 #include "config/iroh.h"
 #include "config/keys.h"
-#include "ledger/error.h"
 #include "monitor/server.h"
 #include "roles/pool/config.h"
 #include "roles/pool/from_config.h"
 #include "roles/pool/metrics.h"
 #include "roles/pool/server.h"
-#include "upstream/url.h"
 
 namespace adit::cli {
 namespace {
@@ -31,68 +27,8 @@ struct Options {
   std::string log_file;
 };
 
-Result<> make_data_dir(const std::string& path) {
-  if (const auto made = make_folders(FileSystem::real(), path); !made)
-    return fail(ledger::Errc::kJournal, "`data_dir`: " + describe_file_error(path, "made", made.error()));
-  return {};
-}
-
-// One way in: logged for programs, printed for people.
-struct Entrance {
-  std::string transport;
-  std::string url;
-  std::string host;
-  std::uint16_t port = 0;
-};
-
-std::vector<Entrance> entrances(const pool::PoolConfig& config, const pool::PoolServer& server, const net::IrohCarrier* iroh,
-                                const noise::PublicKey& authority) {
-  std::vector<Entrance> ways;
-  for (const std::string& host :
-       config.listen_address ? reachable_hosts(config.listen_address->host) : std::vector<std::string>()) {
-    const net::TcpConfig tcp{host, server.tcp_port()};
-    ways.push_back({"tcp", upstream::to_url({.dialect = net::Dialect::kStratumV2, .transport = tcp, .authority = authority}),
-                    host, tcp.port});
-  }
-  if (iroh != nullptr) {
-    net::IrohConfig peer;
-    peer.endpoint_id = iroh->endpoint_id();
-    peer.addrs = iroh->local_addresses();
-    for (const std::string& addr : config.iroh.node.external_addrs) peer.addrs.push_back(addr);
-    if (std::string relay = home_relay(*iroh, config.iroh.node); !relay.empty()) peer.relay_url = std::move(relay);
-    ways.push_back({"iroh", upstream::to_url({.dialect = net::Dialect::kStratumV2, .transport = peer, .authority = authority}),
-                    peer.endpoint_id, 0});
-  }
-  return ways;
-}
-
-void announce(const std::vector<Entrance>& ways, const std::string& authority, bool for_people) {
-  for (const Entrance& way : ways) {
-    log::info(
-        "pool.listening",
-        {{"transport", way.transport}, {"url", way.url}, {"host", way.host}, {"port", way.port}, {"authority", authority}});
-  }
-  if (!for_people) return;
-  std::printf("Miners and translators connect to\n");
-  for (const Entrance& way : ways) std::printf("  %s\n", way.url.c_str());
-  std::printf("Where these are separate fields:\n");
-  for (const Entrance& way : ways) {
-    if (way.transport == "tcp") {
-      std::printf("  host           %s\n  port           %u\n", way.host.c_str(), way.port);
-    } else {
-      std::printf("  endpoint id    %s\n", way.host.c_str());
-    }
-  }
-  std::printf("  authority key  %s\n", authority.c_str());
-  // The one that reaches through routers, if there is one.
-  if (!ways.empty()) print_qr(ways.back().url);
-  std::fflush(stdout);
-}
-
 // Runs until a signal. Declared in the order of their needs: what is destroyed first needs the others.
 int serve(const Global& global, const pool::PoolConfig& config, const noise::AuthorityKeyPair& authority) {
-  const auto source = pool::make_source(config);
-  if (!source) return give_up(kName, source.error(), exit_code_of(source.error()));
   net::Shards shards(shard_count(config.threads));
   shards.start();
   auto started_iroh = config::start_iroh(
@@ -100,6 +36,8 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
       config.admission.handshake_deadline);
   if (!started_iroh) return give_up(kName, started_iroh.error(), exit_code_of(started_iroh.error()));
   std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
+  const auto source = pool::make_source(config, shards[0], iroh.get());
+  if (!source) return give_up(kName, source.error(), exit_code_of(source.error()));
   pool::ServerOptions options = pool::server_options(config, authority);
   const net::IrohCarrier* const entrance = options.iroh = config.iroh.node.listens ? iroh.get() : nullptr;
   pool::PoolServer server(shards, **source, std::move(options));
@@ -108,8 +46,9 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   pool::Metrics metrics(server, iroh.get());
   const auto monitor = start_monitor(config.monitoring, metrics);
   if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
-  announce(entrances(config, server, entrance, authority.public_key()), noise::to_text(authority.public_key()),
-           global.log.format == log::Format::kLogfmt);
+  announce(kName, "Miners and translators connect to",
+           entrances(config.listen_address, server.tcp_port(), config.iroh.node, entrance, authority.public_key()),
+           authority.public_key(), global.log.format == log::Format::kLogfmt);
 
   std::uint32_t height = 0;
   const auto tell = [&](log::Level level) {

@@ -20,9 +20,11 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "config/iroh.h"
 #include "config/keys.h"
+#include "ledger/error.h"
 #include "log/log.h"
 
 namespace adit::cli {
@@ -78,6 +80,12 @@ Result<> begin_role(const Global& global, const std::string& log_option, const s
   prepare_process();
   ADIT_CHECK(start_log(global, log_option.empty() ? log_configured : log_option));
   log_findings(findings);
+  return {};
+}
+
+Result<> make_data_dir(const std::string& path) {
+  if (const auto made = make_folders(FileSystem::real(), path); !made)
+    return fail(ledger::Errc::kJournal, "`data_dir`: " + describe_file_error(path, "made", made.error()));
   return {};
 }
 

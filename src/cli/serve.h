@@ -34,6 +34,9 @@ void prepare_process();
 Result<> begin_role(const Global& global, const std::string& log_option, const std::string& log_configured,
                     const std::vector<config::Finding>& findings);
 
+/// Makes the folder of a role's state where it is missing. Error: ledger's kJournal.
+Result<> make_data_dir(const std::string& path);
+
 /// How many shards `configured` means (0: one for each CPU).
 unsigned shard_count(unsigned configured);
 

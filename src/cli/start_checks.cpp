@@ -18,12 +18,12 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "config/keys.h"
+#include "config/make_source.h"
 #ifdef ADIT_HAS_IPC
 #include "ipc/node.h"
 #endif
 #include "net/shards.h"
 #include "net/tcp.h"
-#include "roles/pool/from_config.h"
 #include "template/embedded.h"
 
 namespace adit::cli {
@@ -36,7 +36,10 @@ using config::Severity;
 /// Collects what is found about one file.
 class Look {
  public:
-  Look(const std::string& file, std::vector<Finding>& findings) : file_(file), findings_(findings) { shards_.start(); }
+  Look(std::string_view role, const std::string& file, std::vector<Finding>& findings)
+      : role_(role), file_(file), findings_(findings) {
+    shards_.start();
+  }
   ~Look() {
     listeners_.clear();
     shards_.stop(Duration::zero());
@@ -45,7 +48,11 @@ class Look {
   Look& operator=(const Look&) = delete;
 
   void block(std::string message) { findings_.push_back({Severity::kBlocker, file_, std::move(message)}); }
-  void warn(std::string message) { findings_.push_back({Severity::kWarning, file_, std::move(message)}); }
+  /// The role would start and wait for `whom`.
+  void would_wait(std::string_view whom, const std::string& why) {
+    findings_.push_back(
+        {Severity::kWarning, file_, "the " + std::string(role_) + " would wait for " + std::string(whom) + ": " + why});
+  }
   template <class T>
   void block_on(const Result<T>& result) {
     if (!result) block(result.error().message());
@@ -144,6 +151,7 @@ class Look {
   }
 
  private:
+  const std::string_view role_;
   const std::string& file_;
   std::vector<Finding>& findings_;
   net::Shards shards_{1};
@@ -152,12 +160,12 @@ class Look {
 };
 
 /// Whether the node can be reached by IPC now. One that is away is waited for; what only an operator can mend stops the start.
-void look_at_node(const pool::BitcoinIpcNode& node, Look& look) {
+void look_at_node(const config::BitcoinIpcNode& node, Look& look) {
 #ifdef ADIT_HAS_IPC
   const auto looked = ipc::look_at_socket(node.socket);
   if (looked) return;
   if (looked.error().is(ipc::Errc::kNoSocket) || looked.error().is(ipc::Errc::kNotListening)) {
-    look.warn("the pool would wait for its node: " + looked.error().message());
+    look.would_wait("its node", looked.error().message());
   } else {
     look.block(looked.error().message());
   }
@@ -167,24 +175,27 @@ void look_at_node(const pool::BitcoinIpcNode& node, Look& look) {
 #endif
 }
 
-/// The files that it takes to ask the node. The pool waits for a cookie, which the node writes at each start.
-void look_at_node(const pool::BitcoinRpcNode& node, Look& look) {
+/// The files that it takes to ask the node. A role waits for a cookie, which the node writes at each start.
+void look_at_node(const config::BitcoinRpcNode& node, Look& look) {
   if (!node.password_file.empty()) look.block_on(config::read_secret_file(node.password_file));
   if (!node.user.empty() || node.cookie_file.empty()) return;
   const Fd cookie(::open(node.cookie_file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!cookie.ok())
-    look.warn("the pool would wait for its node's cookie: " + describe_file_error(node.cookie_file, "read", errno));
+  if (!cookie.ok()) look.would_wait("its node's cookie", describe_file_error(node.cookie_file, "read", errno));
 }
 
-void look_at_nodes(const std::vector<pool::FurtherNode>& nodes, Look& look) {
-  for (const pool::FurtherNode& node : nodes) {
-    std::visit([&](const auto& one) { look_at_node(one, look); }, node);
-  }
+/// A provider is waited for; whether it is there only a dial can tell (`adit ping --protocol templates`).
+void look_at_node(const config::Sv2TpNode& node, [[maybe_unused]] Look& look) {
+#ifndef ADIT_HAS_IROH
+  if (std::holds_alternative<net::IrohConfig>(node.provider.transport))
+    look.block("this build of adit has no iroh (ADIT_IROH=OFF), and a template provider is to be reached over it");
+#else
+  (void)node;
+#endif
 }
 
 /// Whether another pool keeps its blocks there now.
-void look_at_journal(const pool::PoolConfig& config, Look& look) {
-  const std::string path = pool::journal_folder(config);
+void look_at_journal(const std::string& data_dir, Look& look) {
+  const std::string path = config::journal_folder(data_dir);
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return;
   look.at_folder("data_dir", path);
@@ -192,34 +203,34 @@ void look_at_journal(const pool::PoolConfig& config, Look& look) {
   if (!folder) return;
   if (const auto locked = (*folder)->lock(); !locked && locked.error() == EWOULDBLOCK) {
     look.block("`data_dir`: another process keeps its found blocks in " + path +
-               ": stop it (or is it this very pool?), or give each pool a `data_dir` of its own");
+               ": stop it (or is it this very one?), or give each a `data_dir` of its own");
   }
+}
+
+void look_at_source(const config::TemplateSource& source, const std::string& data_dir, Look& look) {
+  if (const auto* embedded = std::get_if<config::EmbeddedSource>(&source)) {
+    return look.block_on(templates::EmbeddedSource::check(config::options_of(*embedded)));
+  }
+  for (const config::FurtherNode& node : config::nodes_of(source)) {
+    std::visit([&](const auto& one) { look_at_node(one, look); }, node);
+  }
+  look_at_journal(data_dir, look);
 }
 
 }  // namespace
 
 void look_at_start(const pool::PoolConfig& config, const std::string& file, std::vector<Finding>& findings) {
-  Look look(file, findings);
+  Look look("pool", file, findings);
   // A key that stands in the configuration itself was judged with it.
   if (!config.authority.secret_key_file.empty()) look.block_on(pool::load_authority(config));
   if (!config.data_dir.empty()) look.at_folder("data_dir", config.data_dir);
   if (config.listen_address) look.at_listener("listen_address", *config.listen_address);
   look.at_shared(config.iroh, config.monitoring, config.log_file, config.data_dir + "/node.key");
-  if (const auto* embedded = std::get_if<pool::EmbeddedSource>(&config.source)) {
-    look.block_on(templates::EmbeddedSource::check(pool::options_of(*embedded)));
-  } else if (const auto* rpc = std::get_if<pool::BitcoinRpcSource>(&config.source)) {
-    look_at_node(static_cast<const pool::BitcoinRpcNode&>(*rpc), look);
-    look_at_nodes(rpc->further, look);
-    look_at_journal(config, look);
-  } else if (const auto* ipc = std::get_if<pool::BitcoinIpcSource>(&config.source)) {
-    look_at_node(static_cast<const pool::BitcoinIpcNode&>(*ipc), look);
-    look_at_nodes(ipc->further, look);
-    look_at_journal(config, look);
-  }
+  look_at_source(config.source, config.data_dir, look);
 }
 
 void look_at_start(const translator::TranslatorConfig& config, const std::string& file, std::vector<Finding>& findings) {
-  Look look(file, findings);
+  Look look("translator", file, findings);
   look.at_listener("downstream_address", config.downstream);
   look.at_shared(config.iroh, config.monitoring, config.log_file, "");
 }

@@ -8,17 +8,17 @@
 #include <utility>
 
 #include "bitcoin/tx.h"
-#include "config/common.h"
 #include "upstream/url.h"
 
 namespace adit::config {
 namespace {
 
-// Sources that can be configured; those that work come first.
-constexpr std::string_view kSourcesHere =
+// Sources that can be configured.
+constexpr std::string_view kSources =
     "[template_provider_type.Embedded] (a regtest chain in this process), "
-    "[template_provider_type.BitcoinCoreIpc] (the IPC socket of a Bitcoin Core on this machine) and "
-    "[template_provider_type.BitcoinRpc] (a Bitcoin node's JSON-RPC)";
+    "[template_provider_type.BitcoinCoreIpc] (the IPC socket of a Bitcoin Core on this machine), "
+    "[template_provider_type.BitcoinRpc] (a Bitcoin node's JSON-RPC) and "
+    "[template_provider_type.Sv2Tp] (a Stratum V2 template provider, such as `adit template`)";
 
 std::optional<bitcoin::Network> read_network(Table& table, bool required) {
   if (required && !table.require("network", "one of mainnet, testnet4, signet, regtest")) return std::nullopt;
@@ -168,34 +168,110 @@ BitcoinIpcSource read_ipc(Table& table, std::optional<bitcoin::Network> network)
   return source;
 }
 
+/// "HOST:PORT" or a URL, and the key that it must prove, if `public_key` names one.
+std::optional<net::Peer> read_provider(Table& table) {
+  if (!table.require("address",
+                     "the template provider's \"HOST:PORT\", or its URL as `adit template` prints it: "
+                     "\"stratum2+iroh://ENDPOINT_ID/AUTHORITY?...\""))
+    return std::nullopt;
+  const auto address = table.text("address");
+  const auto key_text = table.text("public_key");
+  if (!address) return std::nullopt;
+  const auto complain = [&table](std::string_view key, const std::string& what) {
+    table.report(Severity::kError, key, "`" + std::string(key) + "`: " + what);
+    return std::nullopt;
+  };
+  net::Peer peer;
+  if (!upstream::scheme_of(*address).empty()) {
+    auto parsed = upstream::parse_url(*address);
+    if (!parsed) return complain("address", parsed.error().message());
+    if (parsed->dialect != net::Dialect::kStratumV2) return complain("address", "a template provider speaks Stratum V2 alone");
+    peer = std::move(*parsed);
+  } else {
+    auto tcp = upstream::parse_host_port(*address);
+    if (!tcp) return complain("address", tcp.error().message());
+    peer.transport = std::move(*tcp);
+  }
+  if (key_text) {
+    const auto key = noise::parse_public_key(*key_text);
+    if (!key) return complain("public_key", key.error().message());
+    if (peer.authority && *peer.authority != *key) return complain("public_key", "`address` names another key");
+    peer.authority = *key;
+  }
+  return peer;
+}
+
+/// Whoever gives the templates decides what is mined: which transactions, and what else the coinbase must pay.
+void warn_about_provider(Table& table, const net::Peer& peer, std::optional<bitcoin::Network> network) {
+  const auto* tcp = std::get_if<net::TcpConfig>(&peer.transport);
+  const bool is_here = tcp != nullptr && (tcp->host == "localhost" || tcp->host == "::1" || tcp->host.starts_with("127."));
+  if (!peer.authority && tcp != nullptr && !is_here) {
+    table.report(Severity::kWarning, "address",
+                 "`public_key` is missing: whoever answers at this address, or stands on the way to it, decides what is mined");
+  }
+  if (has_example_authority(peer) && network != bitcoin::Network::kRegtest) {
+    table.report(Severity::kWarning, table.has("public_key") ? "public_key" : "address",
+                 "this is SRI's published example key, which everybody has: anybody on the way can pose as the provider");
+  }
+}
+
+/// The table of Sv2Tp, or one of [[nodes]].
+Sv2TpNode read_sv2(Table& table, std::optional<bitcoin::Network> network) {
+  Sv2TpNode node;
+  if (auto peer = read_provider(table)) {
+    warn_about_provider(table, *peer, network);
+    node.provider = std::move(*peer);
+  }
+  node.fetch_transactions = table.boolean("fetch_transactions").value_or(true);
+  return node;
+}
+
 bool is_same_node(const FurtherNode& one, const FurtherNode& other) {
   if (one.index() != other.index()) return false;
   if (const auto* rpc = std::get_if<BitcoinRpcNode>(&one)) return rpc->node == std::get<BitcoinRpcNode>(other).node;
-  return std::get<BitcoinIpcNode>(one).socket == std::get<BitcoinIpcNode>(other).socket;
+  if (const auto* ipc = std::get_if<BitcoinIpcNode>(&one)) return ipc->socket == std::get<BitcoinIpcNode>(other).socket;
+  return std::get<Sv2TpNode>(one).provider.transport == std::get<Sv2TpNode>(other).provider.transport;
 }
 
-/// [[nodes]], beside the node `first`: by `socket`, else by `url`.
+/// One of [[nodes]]: by `socket`, by `address`, else by `url`.
+FurtherNode read_node(Table& table, std::optional<bitcoin::Network> network) {
+  const auto templates = table.boolean("templates");
+  const bool by_ipc = table.has("socket");
+  if (by_ipc) {
+    BitcoinIpcNode ipc{read_path(table, "socket").value_or(""), templates.value_or(true)};
+    check_socket(table, "socket", ipc.socket);
+    if (table.text("url")) {
+      table.report(Severity::kError, "url", "`socket` and `url` are both given: list the node twice to have it both ways");
+    }
+    return ipc;
+  }
+  if (table.has("address")) {
+    Sv2TpNode provider = read_sv2(table, network);
+    if (table.text("url")) {
+      table.report(Severity::kError, "url", "`address` and `url` are both given: list the node twice to have it both ways");
+    }
+    if (!templates.value_or(true)) {
+      table.report(Severity::kError, "templates",
+                   "a template provider takes blocks of its own templates alone: `templates = false` leaves nothing of it");
+    }
+    return provider;
+  }
+  BitcoinRpcNode rpc = read_rpc(table, network);
+  rpc.templates = templates.value_or(true);
+  return rpc;
+}
+
+/// [[nodes]], beside the node `first`.
 std::vector<FurtherNode> read_nodes(Table& root, std::optional<bitcoin::Network> network, const FurtherNode& first) {
   std::vector<FurtherNode> nodes;
   for (Table& table : root.tables("nodes")) {
-    FurtherNode node;
-    const bool templates = table.boolean("templates").value_or(true);
-    const bool by_ipc = table.has("socket");
-    if (by_ipc) {
-      BitcoinIpcNode ipc{read_path(table, "socket").value_or(""), templates};
-      check_socket(table, "socket", ipc.socket);
-      if (table.text("url")) {
-        table.report(Severity::kError, "url", "`socket` and `url` are both given: list the node twice to have it both ways");
-      }
-      node = std::move(ipc);
-    } else {
-      BitcoinRpcNode rpc = read_rpc(table, network);
-      rpc.templates = templates;
-      node = std::move(rpc);
-    }
+    FurtherNode node = read_node(table, network);
     const auto is_same = [&](const FurtherNode& other) { return is_same_node(node, other); };
     if (is_same(first) || std::ranges::any_of(nodes, is_same)) {
-      table.report(Severity::kError, by_ipc ? "socket" : "url",
+      table.report(Severity::kError,
+                   table.has("socket")    ? "socket"
+                   : table.has("address") ? "address"
+                                          : "url",
                    "this node is listed already: blocks go to that of template_provider_type and to each of [[nodes]]");
     }
     nodes.push_back(std::move(node));
@@ -207,16 +283,15 @@ std::vector<FurtherNode> read_nodes(Table& root, std::optional<bitcoin::Network>
 
 SourceSettings read_source(Table& root) {
   SourceSettings out;
-  root.require("template_provider_type", "where work comes from: " + std::string(kSourcesHere));
+  root.require("template_provider_type", "where work comes from: " + std::string(kSources));
   auto chosen = root.variant("template_provider_type", {"Embedded", "BitcoinRpc", "BitcoinCoreIpc", "Sv2Tp"});
   if (!chosen) return out;
   auto& [name, table] = *chosen;
-  if (name != "BitcoinRpc" && name != "BitcoinCoreIpc" && root.has("nodes")) {
+  if (name == "Embedded" && root.has("nodes")) {
     (void)read_nodes(root, std::nullopt, {});
     root.report(Severity::kError, "nodes",
-                "[[nodes]] lists further Bitcoin nodes beside [template_provider_type.BitcoinRpc] or "
-                "[template_provider_type.BitcoinCoreIpc], and the source is " +
-                    name);
+                "[[nodes]] lists further Bitcoin nodes beside that of [template_provider_type], and the source is the embedded "
+                "chain");
   }
   if (name == "Embedded") {
     EmbeddedSource source;
@@ -242,13 +317,45 @@ SourceSettings read_source(Table& root) {
     out.source = std::move(source);
     return out;
   }
-  table.require("address", "the template provider's host and port");
-  (void)read_listen_address(table, "address");
-  (void)table.text("public_key");
-  out.source = MissingSource{name};
-  root.report(Severity::kBlocker, "template_provider_type",
-              "the template source " + name + " is not here yet; there are " + std::string(kSourcesHere));
+  out.network = read_network(table, false);
+  Sv2TpSource source{read_sv2(table, out.network), {}};
+  if (root.has("nodes") && !table.has("network")) {
+    table.report(Severity::kError, "network",
+                 "`network` is needed where there are [[nodes]]: a template provider does not tell its own");
+  }
+  source.further = read_nodes(root, out.network, static_cast<const Sv2TpNode&>(source));
+  out.source = std::move(source);
   return out;
+}
+
+std::vector<FurtherNode> nodes_of(const TemplateSource& source) {
+  std::vector<FurtherNode> nodes;
+  const auto add = [&nodes](const auto& first, const std::vector<FurtherNode>& further) {
+    nodes.emplace_back(first);
+    nodes.insert(nodes.end(), further.begin(), further.end());
+  };
+  if (const auto* rpc = std::get_if<BitcoinRpcSource>(&source)) {
+    add(static_cast<const BitcoinRpcNode&>(*rpc), rpc->further);
+  } else if (const auto* ipc = std::get_if<BitcoinIpcSource>(&source)) {
+    add(static_cast<const BitcoinIpcNode&>(*ipc), ipc->further);
+  } else if (const auto* sv2 = std::get_if<Sv2TpSource>(&source)) {
+    add(static_cast<const Sv2TpNode&>(*sv2), sv2->further);
+  }
+  return nodes;
+}
+
+void enable_iroh_for(const TemplateSource& source, Table& root, IrohSettings& iroh) {
+  const auto nodes = nodes_of(source);
+  const bool is_over_iroh = std::ranges::any_of(nodes, [](const FurtherNode& node) {
+    const auto* sv2 = std::get_if<Sv2TpNode>(&node);
+    return sv2 != nullptr && std::holds_alternative<net::IrohConfig>(sv2->provider.transport);
+  });
+  if (!is_over_iroh) return;
+  if (root.has("iroh") && !iroh.enabled) {
+    root.report(Severity::kError, "iroh",
+                "[iroh] has `enabled = false`, and a template provider is reached over iroh: remove one of the two");
+  }
+  iroh.enabled = true;
 }
 
 }  // namespace adit::config

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bitcoin/address.h"
+#include "config/common.h"
 #include "config/document.h"
 #include "net/transport_config.h"
 
@@ -36,8 +37,14 @@ struct BitcoinIpcNode {
   bool templates = true;  ///< As BitcoinRpcNode::templates.
 };
 
+/// A Stratum V2 template provider, over TCP or iroh.
+struct Sv2TpNode {
+  net::Peer provider;              ///< Of `address` and `public_key`.
+  bool fetch_transactions = true;  ///< Each template's transactions are asked for behind it; false: when a block is found.
+};
+
 /// One of [[nodes]]. Templates come from the first that is ready, that of template_provider_type first; blocks go to all.
-using FurtherNode = std::variant<BitcoinRpcNode, BitcoinIpcNode>;
+using FurtherNode = std::variant<BitcoinRpcNode, BitcoinIpcNode, Sv2TpNode>;
 
 /// [template_provider_type.BitcoinRpc]: getblocktemplate and submitblock of a Bitcoin node, and of those of [[nodes]].
 struct BitcoinRpcSource : BitcoinRpcNode {
@@ -51,12 +58,12 @@ struct BitcoinIpcSource : BitcoinIpcNode {
   std::vector<FurtherNode> further;       ///< In the order listed.
 };
 
-/// A source that SRI has and this does not have yet.
-struct MissingSource {
-  std::string name;
+/// [template_provider_type.Sv2Tp]: a template provider, and [[nodes]].
+struct Sv2TpSource : Sv2TpNode {
+  std::vector<FurtherNode> further;  ///< In the order listed.
 };
 
-using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, BitcoinIpcSource, MissingSource>;
+using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, BitcoinIpcSource, Sv2TpSource>;
 
 struct SourceSettings {
   TemplateSource source;
@@ -65,5 +72,11 @@ struct SourceSettings {
 
 /// Reads template_provider_type and nodes of `root`. What is wrong is reported.
 SourceSettings read_source(Table& root);
+
+/// The nodes of a source, the one that it begins with first; none of the embedded chain.
+std::vector<FurtherNode> nodes_of(const TemplateSource& source);
+
+/// Enables iroh where one of the source's nodes is a template provider over iroh; reports it if [iroh] of `root` forbids that.
+void enable_iroh_for(const TemplateSource& source, Table& root, IrohSettings& iroh);
 
 }  // namespace adit::config

@@ -10,6 +10,8 @@
 #include "template/rpc_node.h"
 #include "template/rpc_source.h"
 #include "template/source_list.h"
+#include "template/sv2_node.h"
+#include "template/sv2_source.h"
 
 namespace adit::templates {
 namespace {
@@ -51,22 +53,62 @@ class TellingSource final : public TemplateSource {
   bool is_there_ = false;  ///< The source's thread's.
 };
 
+/// Makes a source that hands its blocks to that submitter.
+using MakeSource = std::function<std::unique_ptr<TemplateSource>(ledger::BlockSubmitter&)>;
+
 /// What reaches one node: where blocks go, and where templates come from if they do.
 struct Reach {
   std::unique_ptr<ledger::BlockNode> blocks;
-  std::function<std::unique_ptr<TemplateSource>(ledger::BlockSubmitter&)> make_source;
+  MakeSource make_source;
+  MakeSource make_further;  ///< The same, over connections of its own.
+};
+
+/// A source whose link is nobody else's.
+template <class Source, class Link>
+class SourceOfItsOwn final : public TemplateSource {
+ public:
+  SourceOfItsOwn(std::shared_ptr<Link> link, ledger::BlockSubmitter& blocks) : link_(std::move(link)), source_(link_, blocks) {}
+  ~SourceOfItsOwn() override { SourceOfItsOwn::stop(); }
+  Result<> start(SourceEvents events) override { return source_.start(std::move(events)); }
+  Result<> submit(TemplateId id, BlockSolution solution) override { return source_.submit(id, std::move(solution)); }
+  void constrain(CoinbaseConstraints constraints) override { source_.constrain(constraints); }
+  void transactions(TemplateId id, std::function<void(Result<Transactions>)> done) override {
+    source_.transactions(id, std::move(done));
+  }
+  [[nodiscard]] SourceStatus status() const override { return source_.status(); }
+  void stop() override {
+    source_.stop();
+    link_->stop();
+  }
+
+ private:
+  const std::shared_ptr<Link> link_;
+  Source source_;
 };
 
 Reach reach_by(const RpcConfig& config, bool templates) {
-  return {std::make_unique<RpcNode>(config, templates),
-          [config](ledger::BlockSubmitter& blocks) { return std::make_unique<RpcSource>(config, blocks); }};
+  const MakeSource make = [config](ledger::BlockSubmitter& blocks) { return std::make_unique<RpcSource>(config, blocks); };
+  return {std::make_unique<RpcNode>(config, templates), make, make};
+}
+
+/// Over a link that source and node share.
+template <class Link, class Source, class Node, class Config>
+Reach reach_over_link(const Config& config, bool templates) {
+  const auto link = std::make_shared<Link>(config);
+  return {std::make_unique<Node>(link, templates),
+          [link](ledger::BlockSubmitter& blocks) { return std::make_unique<Source>(link, blocks); },
+          [config](ledger::BlockSubmitter& blocks) {
+            return std::make_unique<SourceOfItsOwn<Source, Link>>(std::make_shared<Link>(config), blocks);
+          }};
+}
+
+Reach reach_by(const Sv2Config& config, bool templates) {
+  return reach_over_link<Sv2Link, Sv2Source, Sv2Node>(config, templates);
 }
 
 #ifdef ADIT_HAS_IPC
 Reach reach_by(const IpcConfig& config, bool templates) {
-  const auto link = std::make_shared<IpcLink>(config);
-  return {std::make_unique<IpcNode>(link, templates),
-          [link](ledger::BlockSubmitter& blocks) { return std::make_unique<IpcSource>(link, blocks); }};
+  return reach_over_link<IpcLink, IpcSource, IpcNode>(config, templates);
 }
 #else
 Reach reach_by(const IpcConfig&, bool) { return {}; }
@@ -91,8 +133,10 @@ class BitcoinNodes::Driver {
     blocks_ = std::make_unique<ledger::BlockSubmitter>(std::move(nodes), std::move(options.blocks));
     std::vector<std::unique_ptr<TemplateSource>> sources;
     sources.reserve(giving.size());
-    for (const auto& [node, reach] : giving)
+    for (const auto& [node, reach] : giving) {
       sources.push_back(std::make_unique<TellingSource>(reach.make_source(*blocks_), *blocks_, node));
+      further_.emplace_back(node, reach.make_further);
+    }
     if (!sources.empty()) sources_ = std::make_unique<SourceList>(std::move(sources));
   }
 
@@ -122,6 +166,14 @@ class BitcoinNodes::Driver {
     return status;
   }
 
+  std::unique_ptr<TemplateSource> further() {
+    std::vector<std::unique_ptr<TemplateSource>> sources;
+    sources.reserve(further_.size());
+    for (const auto& [node, make] : further_)
+      sources.push_back(std::make_unique<TellingSource>(make(*blocks_), *blocks_, node));
+    return sources.empty() ? nullptr : std::make_unique<SourceList>(std::move(sources));
+  }
+
   SourceList& sources() { return *sources_; }
   ledger::BlockSubmitter& blocks() { return *blocks_; }
 
@@ -129,6 +181,7 @@ class BitcoinNodes::Driver {
   bool without_ipc_ = false;  ///< A node is to be reached by IPC, and this build has none.
   std::unique_ptr<ledger::BlockSubmitter> blocks_;
   std::unique_ptr<SourceList> sources_;  ///< Null if no node gives templates.
+  std::vector<std::pair<std::size_t, MakeSource>> further_;
 };
 
 BitcoinNodes::BitcoinNodes(Options options) : driver_(std::make_unique<Driver>(std::move(options))) {}
@@ -143,6 +196,7 @@ void BitcoinNodes::transactions(TemplateId id, std::function<void(Result<Transac
 }
 SourceStatus BitcoinNodes::status() const { return driver_->status(); }
 void BitcoinNodes::stop() { driver_->stop(); }
+std::unique_ptr<TemplateSource> BitcoinNodes::further() { return driver_->further(); }
 ledger::BlockSubmitter& BitcoinNodes::blocks() { return driver_->blocks(); }
 
 }  // namespace adit::templates

@@ -10,6 +10,10 @@
 
 namespace adit::templates {
 
+/// The room that is left in a block where nothing but the coinbase's fixed part is reserved (SV2 07 §7.1): no client may ask
+/// for more.
+inline constexpr CoinbaseConstraints kMostConstraints{.max_additional_size = 999'708, .max_additional_sigops = 20'000};
+
 /// A class of clients whose coinbases leave templates the same room. Numbers are not used twice.
 using ClassId = std::uint32_t;
 

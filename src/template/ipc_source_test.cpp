@@ -70,7 +70,7 @@ class Ipc : public testing::Test {
     return config;
   }
 
-  BitcoinNodes::Options of(std::vector<std::variant<RpcConfig, IpcConfig>> nodes) const {
+  BitcoinNodes::Options of(std::vector<decltype(BitcoinNodes::Node::at)> nodes) const {
     BitcoinNodes::Options options;
     for (auto& node : nodes) options.nodes.push_back({.at = std::move(node)});
     options.blocks.journal_folder = (folder.path() / "blocks").string();
@@ -81,7 +81,7 @@ class Ipc : public testing::Test {
     return options;
   }
   BitcoinNodes::Options of(IpcConfig node) const {
-    std::vector<std::variant<RpcConfig, IpcConfig>> nodes;
+    std::vector<decltype(BitcoinNodes::Node::at)> nodes;
     nodes.emplace_back(std::move(node));
     return of(std::move(nodes));
   }
@@ -561,7 +561,7 @@ TEST_F(Ipc, ABlockGoesToEveryNodeAndTemplatesComeFromTheNextWhenTheFirstIsAway) 
   auto first = std::make_unique<MockNode>(MockNode::Options{.path = path("1.sock")});
   MockNode second({.path = path("2.sock")});
   first->set_transactions({transaction(1)}, 1);
-  BitcoinNodes source(of(std::vector<std::variant<RpcConfig, IpcConfig>>{config("1.sock"), config("2.sock")}));
+  BitcoinNodes source(of(std::vector<decltype(BitcoinNodes::Node::at)>{config("1.sock"), config("2.sock")}));
   ASSERT_TRUE(source.start(sink.events()));
   ASSERT_TRUE(sink.wait_for([&](const Sink::Seen& s) {
     return !s.templates.empty() && s.templates.back().first->coinbase_value_sat == 5'000'000'001;
@@ -603,7 +603,7 @@ TEST_F(Ipc, ANodeMayTakeBlocksAlone) {
   RpcConfig rpc;
   rpc.port = by_rpc.port();
   rpc.auth = RpcPassword{"user", "secret"};
-  BitcoinNodes::Options options = of(std::vector<std::variant<RpcConfig, IpcConfig>>{rpc});
+  BitcoinNodes::Options options = of(std::vector<decltype(BitcoinNodes::Node::at)>{rpc});
   options.nodes.push_back({.at = config(), .templates = false});
   BitcoinNodes source(std::move(options));
   ASSERT_TRUE(source.start(sink.events()));

@@ -66,6 +66,14 @@ wire::FrameBuffer transactions_answer(std::uint64_t template_id, bool has_witnes
 
 }  // namespace
 
+void add(Sv2ServerCounters& sum, const Sv2ServerCounters& part) {
+  sum.templates_sent += part.templates_sent;
+  sum.transactions_sent += part.transactions_sent;
+  sum.transactions_refused += part.transactions_refused;
+  sum.solutions += part.solutions;
+  sum.solutions_refused += part.solutions_refused;
+}
+
 // ---- Sv2ServerShard
 
 void Sv2ServerShard::on_class(std::uint64_t session, std::uint32_t request, const Result<ClassId>& joined) {
@@ -259,6 +267,7 @@ Result<void> Sv2ServerSession::on(const wire::SubmitSolution& message, const Now
   if (solved != nullptr) why = fault_of(*solved->made, solution);
   if (why.empty()) {
     ++shard_.counters_.solutions;
+    ++solutions_;
     shard_.events_.submit(*this, solved, std::move(solution));
     return {};
   }

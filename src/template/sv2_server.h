@@ -43,6 +43,8 @@ struct Sv2ServerCounters {
   std::uint64_t solutions_refused = 0;     ///< Of unknown templates, or those that prove no work.
 };
 
+void add(Sv2ServerCounters& sum, const Sv2ServerCounters& part);
+
 class Sv2ServerSession;
 
 /// What the engine asks of its driver. Calls come from inside the shard's and the sessions' functions. None may call back into
@@ -148,6 +150,8 @@ class Sv2ServerSession : public session::ProtocolServer {
   Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) override;
   Result<void> on_tick(const Now& now, wire::FrameBuffer& out) override;
   [[nodiscard]] bool settled() const override { return requests_ == 0; }
+  /// Its solutions that were handed on.
+  [[nodiscard]] std::uint64_t good_shares() const override { return solutions_; }
 
   /// A number of this client alone on its shard.
   [[nodiscard]] std::uint64_t number() const { return number_; }
@@ -189,6 +193,7 @@ class Sv2ServerSession : public session::ProtocolServer {
   std::optional<Tip> tip_;              ///< That it was told.
   std::uint64_t last_template_id_ = 0;  ///< That it was told.
   std::size_t requests_ = 0;            ///< Unanswered.
+  std::uint64_t solutions_ = 0;         ///< Handed on.
   Allowance requests_allowed_;
   Allowance constraints_allowed_;
   Allowance faults_allowed_;

@@ -286,6 +286,7 @@ TEST_F(Sv2ServerSolutions, ASolutionIsHandedOnAtOnceAndMakesTheBlock) {
   EXPECT_THAT(provider.verdicts, ElementsAre(BlockVerdict::kAccepted));
   EXPECT_EQ(provider.chain.height(), before + 1);
   EXPECT_EQ(provider.shard.counters().solutions, 1u);
+  EXPECT_EQ(connection->session.good_shares(), 1u) << "its place is not a stranger's";
 }
 
 TEST_F(Sv2ServerSolutions, ASolutionSentAgainOnAnotherConnectionFindsItsTemplate) {

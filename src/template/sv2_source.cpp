@@ -1,204 +1,128 @@
 #include "template/sv2_source.h"
 
-#include <future>
+#include <atomic>
+#include <map>
 #include <mutex>
-#include <string>
 #include <utility>
 
+#include "bitcoin/block.h"
 #include "log/log.h"
-#include "net/ticker.h"
-#include "upstream/uplink.h"
-#include "upstream/url.h"
+#include "template/status_board.h"
+#include "template/whole_block.h"
 
 namespace adit::templates {
 namespace {
 
-constexpr Duration kTick = std::chrono::seconds(1);
-// A solution that was handed over goes out first; a provider has no more to say.
-constexpr Duration kGoodbye = std::chrono::seconds(2);
+using FetchedTransactions = Fetched<TemplateSource::Transactions>;
 
 }  // namespace
 
-// Everything is the shard's thread's but what the mutex guards, and the client's store.
-class Sv2Source::Driver final : public std::enable_shared_from_this<Driver>,
-                                private upstream::UplinkRole,
-                                private Sv2ClientEvents {
+// The mutex guards what is fetched. Templates and states come on the shard's thread.
+class Sv2Source::Driver : public std::enable_shared_from_this<Driver> {
  public:
-  Driver(net::Shard& shard, Options options)
-      : shard_(shard),
-        options_(std::move(options)),
-        name_(upstream::to_url(options_.provider)),
-        client_(options_.client, *this) {}
+  Driver(std::shared_ptr<Sv2Link> link, ledger::BlockSubmitter& blocks) : link_(std::move(link)), blocks_(blocks) {}
 
   void start(SourceEvents events) {
     events_ = std::move(events);
-    {
-      const std::lock_guard lock(mutex_);
-      status_.node = name_;
-      status_.message = "the template provider " + name_ + " has not been heard of yet";
-      status_.not_ready_since = now_from_system().instant;
-    }
-    shard_.post([self = shared_from_this()] { self->begin_uplink(); });
+    board_.start(link_->name(), now_from_system().instant);
+    link_->start();
+    // Observers are let go of before the source is gone.
+    link_->observe({.on_template = [this](const TemplatePtr& made, bool new_tip) { on_template(made, new_tip); },
+                    .on_away =
+                        [this](const Error& why, bool needs_somebody) {
+                          change_status(needs_somebody ? SourceState::kMisconfigured : SourceState::kWaiting, why.message());
+                        },
+                    .next_template_id = events_.next_template_id});
+  }
+
+  // The second call may be a destructor's, on whatever thread.
+  void stop() {
+    if (!stopped_.exchange(true)) link_->unobserve();
   }
 
   Result<> submit(TemplateId id, BlockSolution solution) {
-    ADIT_TRY(const TemplatePtr made, client_.store().find(id));
-    ADIT_CHECK(bitcoin::solved_header(*made, solution));
-    // The template is held until then, so that it is found.
-    shard_.post([self = shared_from_this(), made, solution = std::move(solution)] {
-      auto submitted = self->client_.submit(made->id, solution, now_from_system(), self->out_);
-      if (!submitted) return log::error("template.solution_lost", {{"message", submitted.error().message()}});
-      self->count_blocks();
-      self->send();
-    });
-    return {};
+    ADIT_TRY(const TemplatePtr made, link_->store().find(id));
+    ADIT_TRY(const bitcoin::BlockHeader header, bitcoin::solved_header(*made, solution));
+    link_->solve(made, solution);
+    auto fetched = made->merkle_path.empty() ? nullptr : transactions_of(made);
+    return blocks_.submit(header.hash(), made->height,
+                          [made, solution = std::move(solution), fetched = std::move(fetched),
+                           deadline = 2 * link_->config().client.transactions_deadline]() -> Result<FoundBlock> {
+                            if (fetched == nullptr) return bitcoin::assemble_block(*made, solution);
+                            auto transactions = fetched->wait(deadline);
+                            if (!transactions) return fail(without_transactions(transactions.error()));
+                            Template whole = *made;
+                            whole.transactions = **transactions;
+                            return bitcoin::assemble_block(whole, solution);
+                          });
   }
 
-  void constrain(CoinbaseConstraints constraints) {
-    shard_.post([self = shared_from_this(), constraints] {
-      self->client_.constrain(constraints, now_from_system(), self->out_);
-      self->send();
-    });
-  }
+  void constrain(CoinbaseConstraints constraints) { link_->constrain(constraints); }
 
   void transactions(TemplateId id, std::function<void(Result<Transactions>)> done) {
-    auto made = client_.store().find(id);
+    auto made = link_->store().find(id);
     if (!made) return done(fail(std::move(made.error())));
-    shard_.post([self = shared_from_this(), held = *made, done = std::move(done)]() mutable {
-      if (self->stopped_) return;
-      self->client_.transactions(held->id, now_from_system(), self->out_, std::move(done));
-      self->send();
+    transactions_of(*made)->when_set([weak = weak_from_this(), done = std::move(done)](const Result<Transactions>& found) {
+      if (const auto self = weak.lock(); self && !self->stopped_) done(Result<Transactions>(found));
     });
   }
 
-  SourceStatus status() const {
-    const std::lock_guard lock(mutex_);
-    return status_;
-  }
-
-  void stop() {
-    auto ended = std::make_shared<std::promise<void>>();
-    auto over = ended->get_future();
-    shard_.post([self = shared_from_this(), ended] {
-      self->ticker_.reset();
-      const bool first = !std::exchange(self->stopped_, true);
-      if (!first || !self->uplink_) return ended->set_value();
-      self->uplink_->shut_down({.deadline = kGoodbye}, "shutdown",
-                               [self, ended] { ended->set_value(); });  // What runs until then uses the driver.
-    });
-    if (over.wait_for(2 * kGoodbye) == std::future_status::ready) return;
-    shard_.post([self = shared_from_this()] {
-      if (self->uplink_) self->uplink_->cut_off();
-    });
-  }
+  [[nodiscard]] SourceStatus status() const { return board_.status(); }
 
  private:
-  void begin_uplink() {
-    if (stopped_) return;
-    upstream::Uplink::Options uplink;
-    uplink.name = "template";
-    uplink.targets.push_back({.peer = options_.provider});
-    uplink.client.protocol = wire::Protocol::kTemplateDistribution;
-    uplink.client.program = "template client";
-    uplink.selection = options_.selection;
-    uplink.dial = options_.dial;
-    uplink.health = options_.health;
-    uplink_ = std::make_shared<upstream::Uplink>(shard_, std::move(uplink), static_cast<upstream::UplinkRole&>(*this));
-    ticker_.emplace(shard_, kTick, [this] { uplink_->on_tick(now_from_system()); });
-    uplink_->start();
+  struct Entry {
+    std::weak_ptr<const Template> made;
+    std::shared_ptr<FetchedTransactions> fetched;
+  };
+
+  static Error without_transactions(const Error& why) {
+    return {why.is(Errc::kTimedOut) ? Errc::kTimedOut : Errc::kUnreachable,
+            "the provider has the block as a solution; no other node and no file gets it, because its transactions are not "
+            "here: " +
+                why.message()};
   }
 
-  void send() {
-    if (uplink_) uplink_->send();
+  void on_template(const TemplatePtr& made, bool new_tip) {
+    board_.note_template(made->height, std::nullopt, now_from_system().instant);
+    change_status(SourceState::kReady, "");
+    events_.on_template(made, new_tip);
+    if (link_->config().fetch_transactions && !made->merkle_path.empty()) transactions_of(made);
   }
 
-  void count_blocks() {
-    const std::lock_guard lock(mutex_);
-    status_.blocks_unanswered = client_.unsettled();
+  /// Those that were asked for already, unless that failed; else they are asked for.
+  std::shared_ptr<FetchedTransactions> transactions_of(const TemplatePtr& made) {
+    auto fetched = std::make_shared<FetchedTransactions>();
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(entries_, [](const auto& one) { return one.second.made.expired(); });
+      Entry& entry = entries_[made->id];
+      if (entry.fetched != nullptr && !entry.fetched->is_error()) return entry.fetched;
+      entry = {made, fetched};
+    }
+    link_->fetch(made, [fetched, name = link_->name(), height = made->height](Result<Transactions> found) {
+      if (!found) {
+        log::warn("template.transactions_missing", {{"node", name}, {"height", height}, {"message", found.error().message()}});
+      }
+      fetched->set(std::move(found));
+    });
+    return fetched;
   }
 
   void change_status(SourceState state, std::string message) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (state == SourceState::kReady) {
-        status_.not_ready_since.reset();
-      } else if (!status_.not_ready_since) {
-        status_.not_ready_since = now_from_system().instant;
-      }
-      if (status_.state == state && status_.message == message) return;
-      status_.state = state;
-      status_.message = std::move(message);
-    }
-    if (events_.on_status && !stopped_) events_.on_status(status());
+    if (board_.change(state, std::move(message), now_from_system().instant) && events_.on_status) events_.on_status(status());
   }
 
-  // ---- upstream::UplinkRole
-
-  Result<void> begin(std::size_t, const net::Peer&, const session::Agreement&, const Now& now) override {
-    client_.begin(name_, now, out_);
-    return {};
-  }
-  Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now) override {
-    return client_.on_frames(frames, now, out_);
-  }
-  Result<void> on_tick(const Now& now) override { return client_.on_tick(now); }
-  wire::FrameBuffer& output() override { return out_; }
-  std::unique_ptr<upstream::Unfinished> end(const Now&, wire::FrameBuffer&) override {
-    client_.end(Error(session::Errc::kClosed, "the session with the template provider is over"));
-    out_.clear();
-    return nullptr;
-  }
-  void on_lost(const net::Peer&, const Error& why) override {
-    log::warn("template.upstream_lost", {{"url", name_}, {"error", why.name()}, {"message", why.message()}});
-    change_status(SourceState::kWaiting, why.message());
-  }
-  void on_attempt_failed(const net::Peer&, const Error& why) override {
-    log::warn("template.upstream_failed", {{"url", name_}, {"error", why.name()}, {"message", why.message()}});
-    change_status(SourceState::kWaiting, why.message());
-  }
-  void on_unusable(const Error& why) override { change_status(SourceState::kMisconfigured, why.message()); }
-
-  // ---- Sv2ClientEvents
-
-  TemplateId next_template_id() override { return events_.next_template_id ? events_.next_template_id() : ++last_id_; }
-  void on_template(TemplatePtr made, bool new_tip) override {
-    {
-      const std::lock_guard lock(mutex_);
-      status_.height = made->height;
-      status_.template_at = now_from_system().instant;
-      ++status_.templates;
-    }
-    if (stopped_) return;
-    change_status(SourceState::kReady, "");
-    events_.on_template(std::move(made), new_tip);
-  }
-  void on_block_result(const BlockResult& result) override {
-    {
-      const std::lock_guard lock(mutex_);
-      ++(result.verdict == BlockVerdict::kAccepted ? status_.blocks_accepted : status_.blocks_rejected);
-      status_.blocks_unanswered = client_.unsettled();
-    }
-    if (stopped_) return;
-    if (events_.on_block_kept) events_.on_block_kept(result.hash);
-    if (events_.on_block_result) events_.on_block_result(result);
-  }
-
-  net::Shard& shard_;
-  const Options options_;
-  const std::string name_;
+  const std::shared_ptr<Sv2Link> link_;
+  ledger::BlockSubmitter& blocks_;
   SourceEvents events_;
-  Sv2Client client_;
-  std::shared_ptr<upstream::Uplink> uplink_;
-  std::optional<net::Ticker> ticker_;
-  wire::FrameBuffer out_;
-  TemplateId last_id_ = 0;
-  bool stopped_ = false;
-
-  mutable std::mutex mutex_;
-  SourceStatus status_;
+  StatusBoard board_;
+  std::atomic<bool> stopped_ = false;
+  std::mutex mutex_;
+  std::map<TemplateId, Entry> entries_;
 };
 
-Sv2Source::Sv2Source(net::Shard& shard, Options options) : driver_(std::make_shared<Driver>(shard, std::move(options))) {}
+Sv2Source::Sv2Source(std::shared_ptr<Sv2Link> link, ledger::BlockSubmitter& blocks)
+    : driver_(std::make_shared<Driver>(std::move(link), blocks)) {}
 Sv2Source::~Sv2Source() { Sv2Source::stop(); }
 Result<> Sv2Source::start(SourceEvents events) {
   driver_->start(std::move(events));

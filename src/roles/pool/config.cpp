@@ -92,6 +92,7 @@ config::Loaded<PoolConfig> read(config::Document document) {
       std::chrono::seconds(root.integer<std::uint32_t>("cert_validity_sec", 60, 10 * 365 * 86400).value_or(3600));
 
   out.iroh = config::read_iroh(root, true);
+  config::enable_iroh_for(out.source, root, out.iroh);
   out.health = config::read_health(root);
   out.admission = config::read_admission(root, std::chrono::seconds(10));
   out.listen_address = config::read_listen_address(root, "listen_address");

@@ -23,7 +23,8 @@ using config::BitcoinRpcNode;
 using config::BitcoinRpcSource;
 using config::EmbeddedSource;
 using config::FurtherNode;
-using config::MissingSource;
+using config::Sv2TpNode;
+using config::Sv2TpSource;
 using config::TemplateSource;
 
 struct PoolConfig {

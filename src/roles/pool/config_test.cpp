@@ -322,21 +322,90 @@ TEST(PoolConfig, SrisExampleKeysStopTheStartAnywhereButOnRegtest) {
   EXPECT_TRUE(regtest.may_start());
 }
 
-TEST(PoolConfig, AMissingTemplateSourceStopsTheStartAndNamesThoseThatAreHere) {
-  const auto loaded = load(with("[template_provider_type", "[template_provider_type.Sv2Tp]\naddress = \"127.0.0.1:8442\"\n"));
-  EXPECT_TRUE(loaded.valid());
-  const auto blockers = texts(loaded, Severity::kBlocker);
-  ASSERT_EQ(blockers.size(), 1u);
-  EXPECT_THAT(blockers[0], StartsWith("pool.toml:4: the template source "));
-  EXPECT_THAT(blockers[0], HasSubstr("Embedded"));
-  EXPECT_THAT(blockers[0], HasSubstr("BitcoinRpc"));
-  EXPECT_THAT(blockers[0], HasSubstr("BitcoinCoreIpc"));
-}
-
 config::Loaded<PoolConfig> load_ipc(std::string_view keys, const config::Environment& environment = {}) {
   return load(
       with("[template_provider_type", "[template_provider_type.BitcoinCoreIpc]\nnetwork = \"regtest\"\n" + std::string(keys)),
       environment);
+}
+
+TEST(PoolConfig, ASourceThatIsNoneNamesThoseThatAre) {
+  EXPECT_THAT(
+      texts(load(with("[template_provider_type", "")), Severity::kError),
+      ElementsAre(AllOf(HasSubstr("Embedded"), HasSubstr("BitcoinRpc"), HasSubstr("BitcoinCoreIpc"), HasSubstr("Sv2Tp"))));
+}
+
+constexpr std::string_view kProviderKey = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
+
+config::Loaded<PoolConfig> load_sv2(std::string_view keys) {
+  return load(with("[template_provider_type", "[template_provider_type.Sv2Tp]\n" + std::string(keys)));
+}
+
+TEST(PoolConfig, SrisKeysOfATemplateProviderAreRead) {
+  const auto loaded = load_sv2("address = \"tp.example:8442\"\npublic_key = \"" + std::string(kProviderKey) +
+                               "\"\nnetwork = \"regtest\"\nfetch_transactions = false\n");
+  EXPECT_THAT(loaded.findings, IsEmpty());
+  EXPECT_EQ(loaded.config.network, bitcoin::Network::kRegtest);
+  const auto& source = std::get<Sv2TpSource>(loaded.config.source);
+  EXPECT_EQ(std::get<net::TcpConfig>(source.provider.transport), (net::TcpConfig{"tp.example", 8442}));
+  EXPECT_EQ(noise::to_text(*source.provider.authority), kProviderKey);
+  EXPECT_FALSE(source.fetch_transactions);
+  EXPECT_FALSE(loaded.config.iroh.enabled);
+  // As SRI's examples have it.
+  const auto plain = load_sv2("address = \"127.0.0.1:8442\"\n");
+  EXPECT_TRUE(plain.may_start());
+  EXPECT_THAT(plain.findings, IsEmpty());
+  EXPECT_TRUE(std::get<Sv2TpSource>(plain.config.source).fetch_transactions);
+  EXPECT_EQ(plain.config.network, std::nullopt);
+}
+
+TEST(PoolConfig, ATemplateProvidersAddressMayBeItsUrlOverIroh) {
+  const std::string id(64, 'b');
+  const auto loaded = load_sv2("address = \"stratum2+iroh://" + id + "/" + std::string(kProviderKey) +
+                               "?addr=192.0.2.1:4433\"\nnetwork = \"regtest\"\n");
+  ASSERT_TRUE(loaded.may_start()) << loaded.findings.front().text();
+  const auto& provider = std::get<Sv2TpSource>(loaded.config.source).provider;
+  EXPECT_EQ(std::get<net::IrohConfig>(provider.transport).endpoint_id, id);
+  EXPECT_EQ(noise::to_text(*provider.authority), kProviderKey);
+  EXPECT_TRUE(loaded.config.iroh.enabled) << "to dial it";
+  EXPECT_THAT(texts(load_sv2("address = \"stratum2+iroh://" + id + "\"\n[iroh]\nenabled = false\n"), Severity::kError),
+              ElementsAre(HasSubstr("a template provider is reached over iroh")));
+}
+
+TEST(PoolConfig, WhatATemplateProviderCannotBeIsSaid) {
+  const auto errors = [](std::string_view keys) { return texts(load_sv2(keys), Severity::kError); };
+  EXPECT_THAT(errors(""), ElementsAre(HasSubstr("missing key `address`")));
+  EXPECT_THAT(errors("address = \"127.0.0.1\"\n"), ElementsAre(HasSubstr("`address`")));
+  EXPECT_THAT(errors("address = \"stratum+tcp://127.0.0.1:1\"\n"), ElementsAre(HasSubstr("speaks Stratum V2 alone")));
+  EXPECT_THAT(errors("address = \"127.0.0.1:1\"\npublic_key = \"x\"\n"), ElementsAre(HasSubstr("`public_key`")));
+  EXPECT_THAT(errors("address = \"stratum2+tcp://127.0.0.1:1/" + std::string(kProviderKey) + "\"\npublic_key = \"" +
+                     noise::to_text(noise::AuthorityKeyPair::generate(noise::system_random()).public_key()) + "\"\n"),
+              ElementsAre(HasSubstr("`address` names another key")));
+  // Whoever answers there is believed.
+  EXPECT_THAT(texts(load_sv2("address = \"192.0.2.1:8442\"\n"), Severity::kWarning),
+              ElementsAre(HasSubstr("`public_key` is missing")));
+  EXPECT_THAT(
+      texts(load_sv2("address = \"192.0.2.1:8442\"\npublic_key = \"" + std::string(kProviderKey) + "\"\n"), Severity::kWarning),
+      ElementsAre(HasSubstr("SRI's published example key")));
+}
+
+TEST(PoolConfig, ATemplateProviderIsOneOfSeveralNodes) {
+  const auto first = load_sv2(
+      "address = \"127.0.0.1:8442\"\nnetwork = \"regtest\"\n[[nodes]]\nurl = \"http://127.0.0.1:1\"\n"
+      "cookie_file = \"/c\"\n[[nodes]]\naddress = \"127.0.0.1:8443\"\n");
+  ASSERT_TRUE(first.may_start()) << first.findings.front().text();
+  const auto nodes = config::nodes_of(first.config.source);
+  ASSERT_EQ(nodes.size(), 3u);
+  EXPECT_EQ(std::get<net::TcpConfig>(std::get<Sv2TpNode>(nodes[0]).provider.transport).port, 8442);
+  EXPECT_EQ(std::get<BitcoinRpcNode>(nodes[1]).cookie_file, "/c");
+  EXPECT_EQ(std::get<net::TcpConfig>(std::get<Sv2TpNode>(nodes[2]).provider.transport).port, 8443);
+  EXPECT_TRUE(load_ipc("[[nodes]]\naddress = \"127.0.0.1:8442\"\n").may_start());
+
+  EXPECT_THAT(texts(load_sv2("address = \"127.0.0.1:1\"\n[[nodes]]\naddress = \"127.0.0.1:2\"\n"), Severity::kError),
+              ElementsAre(HasSubstr("`network` is needed")));
+  EXPECT_THAT(texts(load_ipc("[[nodes]]\naddress = \"127.0.0.1:2\"\ntemplates = false\n"), Severity::kError),
+              ElementsAre(HasSubstr("leaves nothing of it")));
+  EXPECT_THAT(texts(load_ipc("[[nodes]]\naddress = \"127.0.0.1:2\"\n[[nodes]]\naddress = \"127.0.0.1:2\"\n"), Severity::kError),
+              ElementsAre(HasSubstr("listed already")));
 }
 
 TEST(PoolConfig, SrisKeysOfANodeByIpcAreRead) {
@@ -461,7 +530,7 @@ TEST(PoolConfig, FurtherNodesAreListedInOrderAndEachIsLookedAt) {
   EXPECT_THAT(texts(load(with("[template_provider_type",
                               "[template_provider_type.Embedded]\n[[nodes]]\nurl = \"http://127.0.0.1:1\"\n")),
                     Severity::kError),
-              ElementsAre(HasSubstr("the source is Embedded")));
+              ElementsAre(HasSubstr("the source is the embedded chain")));
 }
 
 TEST(PoolConfig, TheNodesUrlHasItsNetworksPortUnlessItSaysOne) {

@@ -54,15 +54,15 @@ max_connections = 9
   EXPECT_THAT(loaded.config.monitoring.hosts, testing::ElementsAre("pool.example"));
   const auto authority = load_authority(loaded.config);
   ASSERT_TRUE(authority);
-  const auto source = make_source(loaded.config);
+  net::Shards shards(1);
+  shards.start();
+  const auto source = make_source(loaded.config, shards[0], nullptr);
   ASSERT_TRUE(source);
   ServerOptions options = server_options(loaded.config, *authority);
   EXPECT_EQ(options.server_id, 7);
   EXPECT_EQ(options.session.channel.share_batch_size, 3u);
   EXPECT_EQ(options.health.dead_after, 5s);
   EXPECT_EQ(options.admission.max_connections, 9u);
-  net::Shards shards(1);
-  shards.start();
   {
     PoolServer server(shards, **source, std::move(options));
     ASSERT_TRUE(server.start());
@@ -88,7 +88,8 @@ TEST(PoolFromConfig, APasswordThatCannotBeReadIsToldBeforeTheStart) {
   rpc.user = "u";
   rpc.password_file = "/none";
   config.source = std::move(rpc);
-  const auto source = make_source(config);
+  net::Shards shards(1);
+  const auto source = make_source(config, shards[0], nullptr);
   ASSERT_FALSE(source);
   EXPECT_TRUE(source.error().is_usage());
   EXPECT_THAT(source.error().message(), HasSubstr("/none"));

@@ -3,13 +3,14 @@
 #include <array>
 #include <atomic>
 #include <map>
-#include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/hex.h"
 #include "ledger/worker.h"
 #include "log/limited.h"
 #include "log/log.h"
+#include "net/descriptors.h"
 #include "net/service.h"
 #include "net/tcp.h"
 #include "net/ticker.h"
@@ -25,18 +26,13 @@ session::ServerOptions serving_of(const ServerOptions& options) {
   return {.offers = {templates::Sv2ServerSession::offer()}, .setup_timeout = options.setup_timeout};
 }
 
+/// Of each shard's connections, in a list of them.
+constexpr std::size_t kMaxListed = 1000;
+
 std::optional<std::array<std::uint8_t, 32>> endpoint_id_of(const ServerOptions& options) {
   std::array<std::uint8_t, 32> id;
   if (options.iroh == nullptr || !from_hex(options.iroh->endpoint_id(), id)) return std::nullopt;
   return id;
-}
-
-void add(templates::Sv2ServerCounters& sum, const templates::Sv2ServerCounters& part) {
-  sum.templates_sent += part.templates_sent;
-  sum.transactions_sent += part.transactions_sent;
-  sum.transactions_refused += part.transactions_refused;
-  sum.solutions += part.solutions;
-  sum.solutions_refused += part.solutions_refused;
 }
 
 }  // namespace
@@ -48,14 +44,14 @@ struct TemplateServer::Core : std::enable_shared_from_this<Core> {
         make_source(std::move(make)),
         options(std::move(given)),
         serving(serving_of(options)),
-        admission(options.admission),
+        admission(options.listen ? net::fit_to_process(options.admission, "provider") : options.admission),
         last_id(templates::first_template_id(now_from_system().unix_time)),
         classes(options.classes),
         service(all) {}
 
   std::shared_ptr<const net::FrameHostOptions> host_options() {
     auto host = std::make_shared<net::FrameHostOptions>();
-    host->name = "template";
+    host->name = "provider";
     host->handshake_deadline = options.handshake_deadline;
     host->health = options.health;
     host->max_queued_bytes = options.max_queued_bytes;
@@ -110,16 +106,30 @@ class TemplateServer::Part final : public net::ServicePart, private net::FrameHo
   }
   void set_template(ClassId id, const Sv2TemplatePtr& made) { engine_.set_template(id, made, now_from_system()); }
   void drop_class(ClassId id) { engine_.drop_class(id, now_from_system()); }
-  void add_to(ServerStats& stats) const {
-    add(stats.sessions, engine_.counters());
-    net::add(stats.hosts, host_.counters());
-    stats.clients += engine_.clients();
+  struct Answer : Totals {
+    std::size_t clients = 0;
+  };
+  [[nodiscard]] Answer answer() const { return {{engine_.counters(), host_.counters()}, engine_.clients()}; }
+
+  /// At most kMaxListed of them.
+  [[nodiscard]] std::vector<ConnectionInfo> connections() const {
+    std::vector<ConnectionInfo> all;
+    for (const Session* session : sessions_) {
+      if (all.size() == kMaxListed) break;
+      all.push_back({session->connection.id(), session->connection.metadata()});
+    }
+    return all;
   }
 
  private:
   /// One client that is set up.
   struct Session final : templates::Sv2ServerSession {
-    Session(Part& at, net::HostedConnection& peer) : Sv2ServerSession(at.engine_, now_from_system()), connection(peer) {}
+    Session(Part& at, net::HostedConnection& peer)
+        : Sv2ServerSession(at.engine_, now_from_system()), part(at), connection(peer) {
+      part.sessions_.insert(this);
+    }
+    ~Session() override { part.sessions_.erase(this); }
+    Part& part;
     net::HostedConnection& connection;
   };
   static net::HostedConnection& connection_of(const templates::Sv2ServerSession& session) {
@@ -170,12 +180,12 @@ class TemplateServer::Part final : public net::ServicePart, private net::FrameHo
   void submit(const templates::Sv2ServerSession& session, const Sv2TemplatePtr& solved,
               templates::BlockSolution solution) override {
     const std::string peer = connection_of(session).metadata().peer;
-    log::info("template.block_found", {{"peer", peer}, {"height", solved->made->height}, {"template_id", solved->id}});
+    log::info("provider.block_found", {{"peer", peer}, {"height", solved->made->height}, {"template_id", solved->id}});
     if (auto handed = solved->source->submit(solved->made->id, std::move(solution)); !handed)
-      log::error("template.block_lost", {{"peer", peer}, {"message", handed.error().message()}});
+      log::error("provider.block_lost", {{"peer", peer}, {"message", handed.error().message()}});
   }
   void solution_refused(const templates::Sv2ServerSession& session, std::uint64_t template_id, std::string_view why) override {
-    refusals_.warn("template.solution_refused",
+    refusals_.warn("provider.solution_refused",
                    {{"peer", connection_of(session).metadata().peer}, {"template_id", template_id}, {"reason", why}});
   }
   std::uint64_t next_id() override { return ++core_->last_id; }
@@ -184,9 +194,10 @@ class TemplateServer::Part final : public net::ServicePart, private net::FrameHo
 
   const std::shared_ptr<Core> core_;  ///< First, so that it is gone last.
   templates::Sv2ServerShard engine_;
+  std::set<const Session*> sessions_;
   net::FrameHost host_;
   std::optional<net::Ticker> ticker_;
-  log::Limited refusals_{"template.more_solutions_refused"};
+  log::Limited refusals_{"provider.more_solutions_refused"};
 };
 
 Result<void> TemplateServer::Core::open(ClassId id, std::shared_ptr<TemplateSource> opened,
@@ -197,12 +208,12 @@ Result<void> TemplateServer::Core::open(ClassId id, std::shared_ptr<TemplateSour
     const auto source_of = from.lock();
     if (!alive || !source_of) return;
     auto encoded = templates::encode_template(std::move(made), ++alive->last_id, source_of);
-    if (!encoded) return log::error("template.template_unusable", {{"message", encoded.error().message()}});
+    if (!encoded) return log::error("provider.template_unusable", {{"message", encoded.error().message()}});
     alive->service.post([id, one = *encoded](Part& part) { part.set_template(id, one); });
   };
   events.on_block_result = [](const templates::BlockResult& result) {
     const auto level = result.verdict == templates::BlockVerdict::kRejected ? log::Level::kError : log::Level::kInfo;
-    log::write(level, "template.block_answered",
+    log::write(level, "provider.block_answered",
                {{"hash", to_hex_reversed(result.hash)},
                 {"height", result.height},
                 {"verdict", ledger::verdict_name(result.verdict)},
@@ -212,7 +223,7 @@ Result<void> TemplateServer::Core::open(ClassId id, std::shared_ptr<TemplateSour
   if (id == 0) {
     events.on_status = [](const templates::SourceStatus& status) {
       const bool wrong = status.state == templates::SourceState::kMisconfigured;
-      log::write(wrong ? log::Level::kError : log::Level::kInfo, "template.source",
+      log::write(wrong ? log::Level::kError : log::Level::kInfo, "provider.source",
                  {{"state", templates::state_name(status.state)}, {"message", status.message}, {"height", status.height}});
     };
   }
@@ -325,19 +336,24 @@ std::uint16_t TemplateServer::tcp_port() const { return core_->listener ? core_-
 
 ServerStats TemplateServer::stats() const {
   ServerStats stats;
-  for (const auto& part : core_->service.ask([](const Part& one) {
-         ServerStats own;
-         one.add_to(own);
-         return own;
-       })) {
-    add(stats.sessions, part.sessions);
-    net::add(stats.hosts, part.hosts);
-    stats.clients += part.clients;
+  const auto answers = core_->service.ask([](const Part& part) { return part.answer(); });
+  for (const auto& answer : answers) {
+    stats.add(answer);
+    stats.clients += answer.clients;
   }
+  stats.silent_shards = core_->service.shards().size() - answers.size();
   stats.admission = core_->admission.counts();
+  if (core_->listener) stats.failed_accepts = core_->listener->failed_accepts();
   stats.classes = core_->open_classes;
   stats.source = core_->source.status();
   return stats;
+}
+
+std::vector<ConnectionInfo> TemplateServer::connections() const {
+  std::vector<ConnectionInfo> all;
+  for (auto& part : core_->service.ask([](const Part& one) { return one.connections(); }))
+    all.insert(all.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
+  return all;
 }
 
 }  // namespace adit::provider

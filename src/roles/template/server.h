@@ -19,6 +19,7 @@
 #include "net/shards.h"
 #include "net/transport_config.h"
 #include "noise/keys.h"
+#include "roles/template/stats.h"
 #include "session/protocols.h"
 #include "session/shutdown.h"
 #include "template/constraint_classes.h"
@@ -42,16 +43,6 @@ struct ServerOptions {
   Duration tick = std::chrono::seconds(1);   ///< How often sessions look at their deadlines.
   std::size_t max_queued_bytes = 40u << 20;  ///< Unsent bytes of one connection: policy.max_requests answers of 4 MB, and more.
   std::uint32_t max_payload = 128 * 1024;    ///< Of one frame from a client: SubmitSolution's coinbase of 64 KiB at most.
-};
-
-/// What all shards counted.
-struct ServerStats {
-  templates::Sv2ServerCounters sessions;
-  net::HostCounters hosts{};
-  net::Admission::Counts admission;
-  std::size_t clients = 0;
-  std::size_t classes = 0;  ///< Of constraints, for each of which templates are built.
-  templates::SourceStatus source;
 };
 
 /// Runs on `shards`, beside whatever else does. Every function may be called on any thread but a shard's.
@@ -82,6 +73,9 @@ class TemplateServer {
 
   /// Asks every shard.
   [[nodiscard]] ServerStats stats() const;
+
+  /// Asks every shard: a bounded number of the clients of each.
+  [[nodiscard]] std::vector<ConnectionInfo> connections() const;
 
  private:
   struct Core;
