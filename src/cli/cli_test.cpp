@@ -408,6 +408,20 @@ TEST_F(Cli, CheckSeesTheEnvironmentAsTheRoleWould) {
   EXPECT_THAT(ran.output, HasSubstr("environment variable POOL__SERVER_ID: `server_id` must be"));
 }
 
+// Each role's file has keys that no other one's has, or less of them.
+TEST_F(Cli, CheckTellsATemplateProvidersFileFromAPools) {
+  ASSERT_EQ(adit("keys authority --out " + folder_ + "/authority.key").code, 0);
+  const std::string common = "listen_address = \"127.0.0.1:0\"\ndata_dir = \"" + folder_ +
+                             "/data\"\nauthority_secret_key_file = \"" + folder_ + "/authority.key\"\n";
+  const std::string source = "[template_provider_type.Sv2Tp]\naddress = \"127.0.0.1:8442\"\n";
+  EXPECT_THAT(adit("check " + write("template.toml", common + source)).output, HasSubstr("valid for `adit template`\n"));
+  const std::string pool = common + "coinbase_reward_script = \"addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)\"\n";
+  EXPECT_THAT(adit("check " + write("pool.toml", pool + source)).output, HasSubstr("valid for `adit pool`\n"));
+  const Ran other = adit("check --role template " + folder_ + "/pool.toml");
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.output, HasSubstr("not valid for `adit template`"));
+}
+
 TEST_F(Cli, OurExamplesAreValid) {
   int files = 0;
   for (const auto& entry : fs::directory_iterator(ADIT_SOURCE_DIR "/config")) {

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/start_checks.h"
 #include "roles/pool/config.h"
+#include "roles/template/config.h"
 #include "roles/translator/config.h"
 
 namespace adit::cli {
@@ -30,11 +31,16 @@ std::string guess_role(const std::string& file) {
   const auto any = [&root](std::initializer_list<const char*> keys) {
     return std::ranges::any_of(keys, [&root](const char* key) { return root.has(key); });
   };
-  const bool pool = any({"template_provider_type", "coinbase_reward_script", "authority_secret_key",
-                         "authority_secret_key_file", "pool_signature"});
+  // A pool's file has all keys of a template provider's but one, and more.
+  const bool gives_work = any({"template_provider_type", "authority_secret_key", "authority_secret_key_file"});
+  const bool provider = any({"max_constraint_classes"});
+  const bool pool = any({"coinbase_reward_script", "pool_signature", "shares_per_minute", "share_batch_size", "server_id",
+                         "min_difficulty", "stale_work_secs", "jds"});
   const bool translator = any({"downstream_address", "downstream_port", "downstream_difficulty_config", "upstreams"});
-  if (pool == translator) return "";
-  return pool ? "pool" : "translator";
+  if (pool + provider + translator > 1 || (translator && gives_work)) return "";
+  if (translator) return "translator";
+  if (pool) return "pool";
+  return gives_work || provider ? "template" : "";
 }
 
 void print(const Finding& finding) {
@@ -60,23 +66,24 @@ int run(const Options& options) {
     // Which role does not matter to what makes a file unreadable.
     auto document = config::Document::open(options.file, "ADIT_CHECK", {});
     if (document.readable()) {
-      std::fprintf(stderr, "adit check: %s could be a pool's or a translator's configuration: say which by --role\n",
+      std::fprintf(stderr, "adit check: %s could be the configuration of several roles, or of none: say which by --role\n",
                    options.file.c_str());
       return kUsage;
     }
     for (const Finding& finding : document.finish()) print(finding);
     return kUsage;
   }
+  const auto look = [&](auto loaded) {
+    valid = loaded.valid();
+    findings = std::move(loaded.findings);
+    if (valid) look_at_start(loaded.config, options.file, findings);
+  };
   if (role == "pool") {
-    auto loaded = pool::load_config(options.file, environment);
-    valid = loaded.valid();
-    findings = std::move(loaded.findings);
-    if (valid) look_at_start(loaded.config, options.file, findings);
+    look(pool::load_config(options.file, environment));
+  } else if (role == "template") {
+    look(provider::load_config(options.file, environment));
   } else {
-    auto loaded = translator::load_config(options.file, environment);
-    valid = loaded.valid();
-    findings = std::move(loaded.findings);
-    if (valid) look_at_start(loaded.config, options.file, findings);
+    look(translator::load_config(options.file, environment));
   }
   for (const Finding& finding : findings) print(finding);
   if (!valid) {
@@ -97,7 +104,7 @@ Command add_check(CLI::App& app) {
   auto options = std::make_shared<Options>();
   check->add_option("-c,--config,FILE", options->file, "Configuration file")->required();
   check->add_option("--role", options->role, "Whose configuration it is, if its keys do not tell")
-      ->check(CLI::IsMember({"pool", "translator"}));
+      ->check(CLI::IsMember({"pool", "template", "translator"}));
   check->footer("Exit code 0: the file is valid, even if something it lists stops the role's start. 2: it is not.");
   return {check, [options](const Global&) { return run(*options); }};
 }

@@ -1,5 +1,6 @@
 // `adit ping URL`: can it be reached, by which path, how fast, is it who it should be, and do the clocks agree?
 #include <CLI/Option.hpp>
+#include <CLI/Validators.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -17,6 +18,7 @@
 #include "net/health.h"
 #include "net/ticker.h"
 #include "session/client_side.h"
+#include "template/sv2_client.h"
 #include "upstream/url.h"
 
 namespace adit::cli {
@@ -25,6 +27,7 @@ namespace {
 namespace asio = net::asio;
 
 constexpr std::string_view kName = "ping";
+constexpr std::string_view kTemplates = "templates";
 constexpr auto kLookEvery = std::chrono::seconds(1);
 /// Less would call a busy machine dead.
 constexpr Duration kLeastDeadAfter = std::chrono::seconds(5);
@@ -35,6 +38,7 @@ constexpr Duration kExtensionDeadline = std::chrono::seconds(2);
 struct Options {
   std::string url;
   IrohDialling dialling;
+  std::string protocol = "mining";
   unsigned count = 4;
   unsigned deadline_s = 10;
 };
@@ -49,6 +53,20 @@ std::string utc(UnixTime time) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts)};
 }
 
+/// What a template provider gave.
+struct Work final : templates::Sv2ClientEvents {
+  templates::TemplatePtr first;
+  Duration template_after{};  ///< From the constraints to the template.
+  std::optional<Result<templates::TemplateSource::Transactions>> transactions;
+  Duration transactions_after{};
+
+  templates::TemplateId next_template_id() override { return 1; }
+  void on_template(templates::TemplatePtr made, bool) override {
+    if (first == nullptr) first = std::move(made);
+  }
+  void on_block_result(const templates::BlockResult&) override {}
+};
+
 /// What was found out; printed as far as it got.
 struct Report {
   net::ConnectionMetadata metadata;
@@ -58,12 +76,16 @@ struct Report {
   std::vector<Duration> round_trips;
   std::optional<std::chrono::milliseconds> clock;
   std::optional<net::Health> health;
+  Work work;
 };
 
-/// Reads until `done()`. Errors: those of receive and of the session; kTimedOut.
-template <class Done>
+Result<void> ignore(std::span<const wire::FrameView>, wire::FrameBuffer&) { return {}; }
+
+/// Reads until `done()`; `take` gets the frames of the protocol. Errors: those of receive, of the session and of `take`;
+/// kTimedOut.
+template <class Done, class Take = decltype(&ignore)>
 asio::awaitable<Result<void>> until(net::Shard& shard, net::NetworkConnection& connection, session::ClientSide& side,
-                                    Duration deadline, Done done) {
+                                    Duration deadline, Done done, Take take = &ignore) {
   const net::Deadline limit(shard.context(), connection, deadline);
   wire::FrameBuffer out;
   while (!done()) {
@@ -73,24 +95,48 @@ asio::awaitable<Result<void>> until(net::Shard& shard, net::NetworkConnection& c
       co_return fail(batch.error());
     }
     out.clear();
-    ADIT_CO_CHECK(side.on_frames(*batch, now_from_system(), out, [](auto) -> Result<void> { return {}; }, [] {}));
+    ADIT_CO_CHECK(side.on_frames(*batch, now_from_system(), out, [&](auto frames) { return take(frames, out); }, [] {}));
     if (!out.empty()) connection.send(out);
   }
   co_return Result<void>();
 }
 
+/// Takes a template and its transactions as a pool would.
+asio::awaitable<Result<void>> ask_for_work(net::Shard& shard, net::NetworkConnection& connection, session::ClientSide& side,
+                                           Duration deadline, Work& work) {
+  templates::Sv2Client client({.first_template_deadline = deadline, .transactions_deadline = deadline}, work);
+  const auto take = [&client](std::span<const wire::FrameView> frames, wire::FrameBuffer& out) {
+    return client.on_frames(frames, now_from_system(), out);
+  };
+  Instant asked = now_from_system().instant;
+  wire::FrameBuffer out;
+  client.begin("", now_from_system(), out);
+  connection.send(out);
+  ADIT_CO_CHECK(co_await until(shard, connection, side, deadline, [&] { return work.first != nullptr; }, take));
+  work.template_after = now_from_system().instant - asked;
+  asked = now_from_system().instant;
+  out.clear();
+  client.transactions(work.first->id, now_from_system(), out, [&work](auto found) { work.transactions = std::move(found); });
+  connection.send(out);
+  ADIT_CO_CHECK(co_await until(shard, connection, side, deadline, [&] { return work.transactions.has_value(); }, take));
+  work.transactions_after = now_from_system().instant - asked;
+  co_return Result<void>();
+}
+
 asio::awaitable<Result<void>> ask(net::Shard& shard, net::Peer peer, net::IrohCarrier* iroh, Options options, Report& report) {
   const Duration deadline = std::chrono::seconds(options.deadline_s);
+  const bool for_templates = options.protocol == kTemplates;
+  const auto protocol = for_templates ? wire::Protocol::kTemplateDistribution : wire::Protocol::kMining;
   auto begun = now_from_system().instant;
   ADIT_CO_TRY(
       const auto connection,
       co_await net::dial(
-          shard, peer, wire::Protocol::kMining,
+          shard, peer, protocol,
           {.name = upstream::to_url(peer), .connect_deadline = deadline, .handshake_deadline = deadline, .iroh = iroh}));
   report.reached = now_from_system().instant - begun;
   report.metadata = connection->metadata();
 
-  session::ClientSide side({.program = "ping"}, report.metadata.lanes > 1, /*ask_for_adit=*/true);
+  session::ClientSide side({.protocol = protocol, .program = "ping"}, report.metadata.lanes > 1, /*ask_for_adit=*/true);
   auto& extension = side.extension();
   const auto [host, port] = net::host_and_port(peer.transport);
   wire::FrameBuffer out;
@@ -121,6 +167,7 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Peer peer, net::IrohCa
     report.round_trips.push_back(*round_trip);
     report.clock = extension.clock_difference();
   }
+  if (for_templates) ADIT_CO_CHECK(co_await ask_for_work(shard, *connection, side, deadline, report.work));
   look();
   report.metadata = connection->metadata();  // the path may have become direct meanwhile
   co_await connection->drain(std::chrono::seconds(1));
@@ -130,6 +177,21 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Peer peer, net::IrohCa
 asio::awaitable<void> ask_and_tell(net::Shard& shard, net::Peer peer, net::IrohCarrier* iroh, Options options, Report& report,
                                    std::promise<Result<void>>& told) {
   told.set_value(co_await ask(shard, std::move(peer), iroh, std::move(options), report));
+}
+
+void print(const Work& work) {
+  if (work.first == nullptr) return;
+  std::printf("  template      for block %u, %llu sat, in %.1f ms\n", work.first->height,
+              static_cast<unsigned long long>(work.first->coinbase_value_sat), ms(work.template_after));
+  if (!work.transactions) return;
+  if (!*work.transactions) {
+    std::printf("  transactions  not given: %s\n", work.transactions->error().message().c_str());
+    return;
+  }
+  std::size_t bytes = 0;
+  for (const auto& transaction : ***work.transactions) bytes += transaction.size();
+  std::printf("  transactions  %zu, %zu bytes, in %.1f ms\n", (**work.transactions)->size(), bytes,
+              ms(work.transactions_after));
 }
 
 void print(const Options& options, const net::Peer& peer, const Report& report) {
@@ -160,6 +222,7 @@ void print(const Options& options, const net::Peer& peer, const Report& report) 
   } else if (report.setup != Duration::zero()) {
     std::printf("  round trips   the peer knows no Ping (extension 0x4ad1); SetupConnection's is above\n");
   }
+  print(report.work);
   if (metadata.path_rtt) std::printf("  path          %.2f ms, as the carrier estimates it\n", ms(*metadata.path_rtt));
   if (metadata.figures) {
     std::printf("  packets       %llu sent, %llu lost on the way\n",
@@ -213,20 +276,27 @@ int run(const Options& options) {
   if (report.reached != Duration::zero()) print(options, *peer, report);
   iroh.reset();
   shards.stop(std::chrono::seconds(2));
-  return result ? kOk : give_up(kName, result.error(), exit_code_of(result.error()));
+  if (result) return kOk;
+  if (options.protocol != kTemplates && result.error().message().find("unsupported-protocol") != std::string::npos) {
+    std::fprintf(stderr, "adit ping: if the peer is a template provider, ask with --protocol templates\n");
+  }
+  return give_up(kName, result.error(), exit_code_of(result.error()));
 }
 
 }  // namespace
 
 Command add_ping(CLI::App& app) {
   auto* ping = app.add_subcommand(
-      "ping", "Reach a Stratum V2 peer (path, round trips, health, certificate, clocks), or a Bitcoin node by IPC");
+      "ping", "Reach a Stratum V2 peer (path, round trips, health, certificate, clocks, templates), or a Bitcoin node by IPC");
   auto options = std::make_shared<Options>();
   ping->add_option(
           "URL", options->url,
           "stratum2+tcp://HOST:PORT/AUTHORITY or stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT; or unix:PATH of a "
           "Bitcoin node's IPC socket")
       ->required();
+  ping->add_option("--protocol", options->protocol, "What to ask for: mining, or templates of a template provider")
+      ->check(CLI::IsMember(std::vector<std::string>{"mining", std::string(kTemplates)}))
+      ->capture_default_str();
   ping->add_option("--count", options->count, "Round trips to measure")->check(CLI::Range(1, 1000))->capture_default_str();
   ping->add_option("--deadline", options->deadline_s, "Seconds for each step")
       ->check(CLI::Range(1, 300))

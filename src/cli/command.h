@@ -34,6 +34,7 @@ struct Command {
 };
 
 Command add_pool(CLI::App& app);
+Command add_template(CLI::App& app);
 Command add_translator(CLI::App& app);
 Command add_miner(CLI::App& app);
 Command add_load(CLI::App& app);

@@ -17,7 +17,7 @@ namespace {
 using namespace adit;
 
 int run(int argc, char** argv) {
-  CLI::App app("Stratum V2 over TCP and over iroh: pool, translator and miner in one binary", "adit");
+  CLI::App app("Stratum V2 over TCP and over iroh: pool, template provider, translator and miner in one binary", "adit");
   app.set_version_flag("--version", "adit " ADIT_VERSION);
   app.require_subcommand(1);
   std::string level = "info";
@@ -25,9 +25,9 @@ int run(int argc, char** argv) {
   app.add_option("--log-level", level, "trace, debug, info, warn, error or off")->capture_default_str();
   app.add_option("--log-format", format, "logfmt or json")->check(CLI::IsMember({"logfmt", "json"}))->capture_default_str();
 
-  const std::vector<cli::Command> commands = {cli::add_demo(app),  cli::add_pool(app), cli::add_translator(app),
-                                              cli::add_miner(app), cli::add_load(app), cli::add_ping(app),
-                                              cli::add_relay(app), cli::add_keys(app), cli::add_check(app)};
+  const std::vector<cli::Command> commands = {
+      cli::add_demo(app), cli::add_pool(app), cli::add_template(app), cli::add_translator(app), cli::add_miner(app),
+      cli::add_load(app), cli::add_ping(app), cli::add_relay(app),    cli::add_keys(app),       cli::add_check(app)};
   if (argc == 1) {
     std::fputs(app.help().c_str(), stderr);
     return cli::kUsage;

@@ -229,6 +229,15 @@ void look_at_start(const pool::PoolConfig& config, const std::string& file, std:
   look_at_source(config.source, config.data_dir, look);
 }
 
+void look_at_start(const provider::ProviderConfig& config, const std::string& file, std::vector<Finding>& findings) {
+  Look look("template provider", file, findings);
+  if (!config.authority.secret_key_file.empty()) look.block_on(provider::load_authority(config));
+  if (!config.data_dir.empty()) look.at_folder("data_dir", config.data_dir);
+  if (config.listen_address) look.at_listener("listen_address", *config.listen_address);
+  look.at_shared(config.iroh, config.monitoring, config.log_file, config.data_dir + "/node.key");
+  look_at_source(config.work.source, config.data_dir, look);
+}
+
 void look_at_start(const translator::TranslatorConfig& config, const std::string& file, std::vector<Finding>& findings) {
   Look look("translator", file, findings);
   look.at_listener("downstream_address", config.downstream);

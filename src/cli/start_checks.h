@@ -7,6 +7,7 @@
 
 #include "config/document.h"
 #include "roles/pool/config.h"
+#include "roles/template/config.h"
 #include "roles/translator/config.h"
 
 namespace adit::cli {
@@ -15,6 +16,9 @@ namespace adit::cli {
 /// wait for as warnings. `file` is the configuration's, for where. Nothing is made or changed; addresses are listened on for a
 /// moment.
 void look_at_start(const pool::PoolConfig& config, const std::string& file, std::vector<config::Finding>& findings);
+
+/// The same for `adit template`.
+void look_at_start(const provider::ProviderConfig& config, const std::string& file, std::vector<config::Finding>& findings);
 
 /// The same for `adit translator`.
 void look_at_start(const translator::TranslatorConfig& config, const std::string& file, std::vector<config::Finding>& findings);

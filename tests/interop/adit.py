@@ -88,6 +88,47 @@ max_connects_per_source = 1_000_000
         return {worker["worker"]: worker for worker in shown["workers"]}
 
 
+class TemplateProvider(Role):
+    """`adit template` on the source that is given."""
+
+    def __init__(self, test, source, *, iroh=False, name="template"):
+        authority = test.folder / f"{name}.key"
+        self.authority = test.run_to_end(ADIT, "keys", "authority", "--out", authority).strip()
+        self.monitoring, self.port = free_port(), free_port()
+        config = test.folder / f"{name}.toml"
+        config.write_text(f'''
+listen_address = "127.0.0.1:{self.port}"
+monitoring_address = "127.0.0.1:{self.monitoring}"
+monitoring_cache_refresh_secs = 1
+authority_secret_key_file = "{authority}"
+data_dir = "{test.folder / name}"
+threads = 2
+{source}
+{'[iroh]' if iroh else ''}
+{f'bind_addresses = ["127.0.0.1:{free_port()}"]' if iroh else ''}
+{iroh if isinstance(iroh, str) else ''}
+''')
+        super().__init__(test, "template", "-c", config)
+
+    def url(self, transport):
+        return self.test.wait_until(
+            f"the provider says where it listens over {transport}",
+            lambda: next((e["url"] for e in self.events("provider.listening") if e["transport"] == transport), None), 120)
+
+    def metric(self, name):
+        return metric(self.monitoring, name)
+
+
+def sv2_source(address, public_key=None, fetch_transactions=True):
+    return f'''
+[template_provider_type.Sv2Tp]
+address = "{address}"
+network = "regtest"
+fetch_transactions = {str(fetch_transactions).lower()}
+{f'public_key = "{public_key}"' if public_key else ''}
+'''
+
+
 def rpc_source(node):
     return f'''
 [template_provider_type.BitcoinRpc]

@@ -2,6 +2,7 @@
 by environment, so that this machine's ports are no matter. The one on a Bitcoin node is tested by ./dev interop, those that
 need a relay by ./dev netlab."""
 import pathlib
+import re
 
 from adit import ADIT, Miner, Role, metric
 from processes import InteropTest, free_port
@@ -46,6 +47,34 @@ class Examples(InteropTest):
             "TPROXY__UPSTREAM_2__URL": urls["iroh"], "TPROXY__UPSTREAM_2__USER_IDENTITY": "example",
             "TPROXY__IROH__RELAY": "none"})
         self.assertEqual(translator.events("translator.upstream_ready")[0]["transport"], "iroh")
+
+    def test_a_pool_on_a_template_provider(self):
+        """The provider's example with a chain of its own in place of the node; the pool's over TCP as it stands, and over iroh."""
+        self.run_to_end(ADIT, "keys", "authority", "--out", self.folder / "provider.key")
+        text = (CONFIG / "template-provider.toml").read_text()
+        for key in ("network", "fee_threshold", "min_interval"):
+            text = re.sub(rf"^{key} = .*\n", "", text, flags=re.M)
+        example = self.folder / "provider.toml"
+        example.write_text(text.replace("[template_provider_type.BitcoinCoreIpc]", '[template_provider_type.Embedded]\nnbits = "1d00ffff"'))
+        provider = Role(self, "template", "-c", example, env={
+            "TEMPLATE__LISTEN_ADDRESS": "127.0.0.1:0", "TEMPLATE__IROH__BIND_ADDRESSES": "127.0.0.1:0",
+            "TEMPLATE__MONITORING_ADDRESS": "127.0.0.1:0"})
+        self.wait_until("the provider listens both ways", lambda: len(provider.events("provider.listening")) >= 2, DEADLINE)
+        source = "POOL__TEMPLATE_PROVIDER_TYPE__SV2TP__"
+        for way in provider.events("provider.listening"):
+            pool = Role(self, "pool", "-c", CONFIG / "pool-sv2-provider.toml", env={
+                **HERE, "POOL__MONITORING_ADDRESS": "127.0.0.1:0", "POOL__DATA_DIR": f"pool-{way['transport']}",
+                "POOL__AUTHORITY_SECRET_KEY_FILE": str(self.folder / "provider.key"), f"{source}ADDRESS": way["url"]})
+            # One log for both: the second pool's lines stand behind the first one's.
+            self.wait_until("the pool has a session that way", lambda: way["transport"] in [
+                e["transport"] for e in pool.events("template.upstream_ready")], DEADLINE)
+            self.wait_until("it has work", lambda: pool.events("pool.templates")[-1]["state"] == "ready", DEADLINE)
+            url = self.wait_until("the pool listens", lambda: [e for e in pool.events("pool.listening") if e["transport"] == "tcp"],
+                                  DEADLINE)[-1]["url"]
+            miner = Miner(self, url)
+            self.wait_until("a miner mines on it", lambda: miner.events("miner.connected"), DEADLINE)
+            miner.process.stop()
+            pool.process.stop()
 
     def test_every_file_is_tested(self):
         for file in CONFIG.iterdir():

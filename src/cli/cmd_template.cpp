@@ -1,0 +1,92 @@
+// `adit template`: configuration, template source, shards, listeners, monitor; then it waits for a signal.
+#include <CLI/Option.hpp>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "cli/command.h"
+#include "cli/entrances.h"
+#include "cli/serve.h"
+#include "config/iroh.h"
+#include "monitor/server.h"
+#include "roles/template/config.h"
+#include "roles/template/from_config.h"
+#include "roles/template/metrics.h"
+#include "roles/template/server.h"
+
+namespace adit::cli {
+namespace {
+
+constexpr std::string_view kName = "template";
+constexpr std::string_view kEvents = "provider";
+constexpr Duration kGoodbye = std::chrono::seconds(5);
+
+struct Options {
+  std::string config = "template-config.toml";
+  std::string log_file;
+};
+
+// Runs until a signal. Declared in the order of their needs: what is destroyed first needs the others.
+int serve(const Global& global, const provider::ProviderConfig& config, const noise::AuthorityKeyPair& authority) {
+  net::Shards shards(shard_count(config.threads));
+  shards.start();
+  auto started_iroh = config::start_iroh(
+      shards, config.iroh, [&] { return provider::load_or_make_node_key(config); }, config.health.dead_after,
+      config.admission.handshake_deadline);
+  if (!started_iroh) return give_up(kName, started_iroh.error(), exit_code_of(started_iroh.error()));
+  std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
+  const auto made = provider::make_source(config, shards[0], iroh.get());
+  if (!made) return give_up(kName, made.error(), exit_code_of(made.error()));
+  provider::ServerOptions options = provider::server_options(config, authority);
+  const net::IrohCarrier* const entrance = options.iroh = config.iroh.node.listens ? iroh.get() : nullptr;
+  provider::TemplateServer server(shards, *made->source, made->further, std::move(options));
+  if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
+
+  provider::Metrics metrics(server, iroh.get());
+  const auto monitor = start_monitor(config.monitoring, metrics);
+  if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
+  announce(kEvents, "Pools and job declarators take templates from",
+           entrances(config.listen_address, server.tcp_port(), config.iroh.node, entrance, authority.public_key()),
+           authority.public_key(), global.log.format == log::Format::kLogfmt);
+
+  std::uint32_t height = 0;
+  const auto tell = [&](log::Level level) {
+    const provider::ServerStats stats = server.stats();
+    if (std::exchange(height, stats.source.height) != stats.source.height) log::debug("provider.tip", {{"height", height}});
+    provider::log_stats(level, stats);
+  };
+  wait_and_tell([] { return true; }, tell);
+  log::info("provider.stopping");
+  if (*monitor) (*monitor)->stop();
+  server.stop(kGoodbye);
+  tell(log::Level::kInfo);
+  iroh.reset();
+  shards.stop(kGoodbye);
+  return kOk;
+}
+
+int run(const Global& global, const Options& options) {
+  auto loaded = provider::load_config(options.config, config::environment_of_process());
+  if (!may_start(loaded.findings)) return kUsage;
+  const auto authority = provider::load_authority(loaded.config);
+  if (!authority) return give_up(kName, authority.error(), exit_code_of(authority.error()));
+  if (auto made = make_data_dir(loaded.config.data_dir); !made) return give_up(kName, made.error(), kFailure);
+  if (auto begun = begin_role(global, options.log_file, loaded.config.log_file, loaded.findings); !begun)
+    return give_up(kName, begun.error(), kUsage);
+  return serve(global, loaded.config, *authority);
+}
+
+}  // namespace
+
+Command add_template(CLI::App& app) {
+  auto* command = app.add_subcommand(
+      "template", "Give block templates to pools and job declarators: Stratum V2 over TCP and iroh, from a Bitcoin node");
+  auto options = std::make_shared<Options>();
+  command->add_option("-c,--config", options->config, "Configuration file; TEMPLATE__* environment variables lie over it")
+      ->capture_default_str();
+  command->add_option("-f,--log-file", options->log_file, "Write the log to this file too");
+  return {command, [options](const Global& global) { return run(global, *options); }};
+}
+
+}  // namespace adit::cli

@@ -1,0 +1,78 @@
+#include "roles/template/metrics.h"
+
+#include "monitor/net_samples.h"
+#include "monitor/source_samples.h"
+
+namespace adit::provider {
+namespace {
+
+template <class Number>
+double as_double(Number number) {
+  return static_cast<double>(number);
+}
+
+void add_families(monitor::Families& out, const ServerStats& stats) {
+  monitor::add_hosts(out, stats.hosts);
+  out.counter("adit_connections_refused_total", "Connections that admission turned away")
+      .add(as_double(stats.admission.refused));
+  out.counter("adit_connections_displaced_total", "Connections whose place another one was given")
+      .add(as_double(stats.admission.displaced));
+  out.gauge("adit_handshakes", "Handshakes under way").add(as_double(stats.admission.handshakes));
+  out.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
+  out.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
+      .add(as_double(stats.failed_accepts));
+  out.gauge("adit_template_clients", "Clients that are set up").add(as_double(stats.clients));
+  out.gauge("adit_template_classes", "Kinds of coinbase constraints for which templates are built")
+      .add(as_double(stats.classes));
+  out.counter("adit_templates_sent_total", "Templates sent, to each client").add(as_double(stats.sessions.templates_sent));
+  auto& transactions = out.counter("adit_template_transactions_total", "Requests for transaction data, by their answer");
+  transactions.add(as_double(stats.sessions.transactions_sent), {{"answer", "sent"}});
+  transactions.add(as_double(stats.sessions.transactions_refused), {{"answer", "refused"}});
+  auto& solutions = out.counter("adit_template_solutions_total", "Solutions of clients: handed to the nodes, or of no use");
+  solutions.add(as_double(stats.sessions.solutions), {{"answer", "taken"}});
+  solutions.add(as_double(stats.sessions.solutions_refused), {{"answer", "refused"}});
+  monitor::add_source(out, stats.source);
+  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(as_double(log::lost()));
+}
+
+}  // namespace
+
+/// While a shard hangs its counts are those of the last look at it: a counter that falls would be taken for a restart.
+ServerStats Metrics::look() {
+  ServerStats stats = server_.stats();
+  if (stats.silent_shards == 0) {
+    complete_ = stats;
+  } else {
+    static_cast<Totals&>(stats) = complete_;
+  }
+  return stats;
+}
+
+monitor::Snapshot Metrics::snapshot() {
+  monitor::Snapshot out;
+  add_families(out.families, look());
+  for (const ConnectionInfo& connection : server_.connections())
+    out.connections.push_back(monitor::connection_sample(connection.metadata, connection.id, 0));
+  monitor::add_carrier(out.families, iroh_);
+  return out;
+}
+
+monitor::Health Metrics::health() {
+  const ServerStats stats = look();
+  if (stats.silent_shards != 0) return monitor::health_of_silent_shards(stats.silent_shards);
+  return monitor::health_of_source(stats.source, now_from_system().instant);
+}
+
+void log_stats(log::Level level, const ServerStats& stats) {
+  log::write(level, "provider.stats",
+             {{"clients", stats.clients},
+              {"classes", stats.classes},
+              {"connections_tcp", stats.hosts[0].open},
+              {"connections_iroh", stats.hosts[1].open},
+              {"templates_sent", stats.sessions.templates_sent},
+              {"solutions", stats.sessions.solutions},
+              {"blocks_accepted", stats.source.blocks_accepted},
+              {"height", stats.source.height}});
+}
+
+}  // namespace adit::provider
