@@ -31,7 +31,7 @@ class NodeSources : public testing::Test {
   }
 
   struct Source {
-    Source(std::variant<RpcConfig, IpcConfig> at, const std::string& journal) {
+    Source(decltype(BitcoinNodes::Node::at) at, const std::string& journal) {
       BitcoinNodes::Options options;
       options.nodes.push_back({.at = std::move(at)});
       options.blocks.journal_folder = journal;

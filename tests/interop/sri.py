@@ -11,10 +11,29 @@ def peer(name, program):
     return pathlib.Path(os.environ[f"ADIT_PEER_{name}"]) / program
 
 
-class SriPool:
-    """SRI's pool_sv2 on a Bitcoin Core node of the same test, over IPC."""
+def sri_ipc_source(node):
+    return f'''
+[template_provider_type.BitcoinCoreIpc]
+version = 31
+network = "regtest"
+data_dir = "{node.folder}"
+fee_threshold = 100
+min_interval = 5
+'''
 
-    def __init__(self, test, node, authority_key, *, shares_per_minute=60.0, share_batch_size=1, log="info", prefix=(), env=None):
+
+def sri_provider_source(provider):
+    return f'''
+[template_provider_type.Sv2Tp]
+address = "127.0.0.1:{provider.port}"
+public_key = "{provider.authority}"
+'''
+
+
+class SriPool:
+    """SRI's pool_sv2 on a Bitcoin Core node of the same test, over IPC, or on another source."""
+
+    def __init__(self, test, node, authority_key, *, source=None, shares_per_minute=60.0, share_batch_size=1, log="info", prefix=(), env=None):
         self.test = test
         self.authority = test.run_to_end(os.environ.get("ADIT", "adit"), "keys", "authority", "--out", authority_key).strip()
         self.port, self.monitoring = free_port(), free_port()
@@ -33,12 +52,7 @@ supported_extensions = [0x0002]
 required_extensions = []
 monitoring_address = "127.0.0.1:{self.monitoring}"
 monitoring_cache_refresh_secs = 1
-[template_provider_type.BitcoinCoreIpc]
-version = 31
-network = "regtest"
-data_dir = "{node.folder}"
-fee_threshold = 100
-min_interval = 5
+{source or sri_ipc_source(node)}
 ''')
         self.process = test.run_process("sri-pool", *prefix, peer("POOL", "pool_sv2"), "-c", config, env={"RUST_LOG": log, **(env or {})})
         self.wait()
