@@ -35,7 +35,7 @@ TEST(SessionAgainstItsModel, RandomSequencesGetTheVerdictsOfTheRules) {
        {"invalid-channel-id", "stale-share", "invalid-job-id", "bad-extranonce-size", "invalid-share",
         "invalid-non-rollable-version-bit", "difficulty-too-low", "duplicate-share", "SetExtranoncePrefix", "SetGroupChannel",
         "SetCustomMiningJob", "too-many-custom-jobs", "stale-chain-tip", "invalid-mining-job-token", "jd-not-supported",
-         "the ledger lags", "a job in slices", "a job again", "a group for another payout"}) {
+        "the ledger lags", "a job in slices", "a job again", "a group for another payout"}) {
     EXPECT_GT(reached[what], 20u) << what;
   }
 }
