@@ -101,7 +101,7 @@ TEST(CrowdAttack, TenThousandSilentSocketsOfFortyAddressesKeepNoNewcomerOut) {
     EXPECT_EQ(healthy.submit(healthy.mine()), "accepted");
   }
   const auto stats = pool.server->stats();
-  EXPECT_GT(stats.admission.refused, 0u);
+  EXPECT_GT(stats.admission.refused + stats.admission.displaced, 0u) << "which of the two depends on how fast they come";
   EXPECT_LE(stats.admission.handshakes, 6'600u);
   EXPECT_EQ(stats.failed_accepts, 0u);
   healthy.peer.close();
