@@ -178,6 +178,7 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     unusable_ = work.unusable;
     if (work.lost_since) return watch_.lost(*work.lost_since);
     const auto away = watch_.back(now_from_system().instant);
+    take_opens(true);
     if (!away || !is_first()) return;
     log::info("pool.work_back", {{"seconds", std::chrono::floor<std::chrono::seconds>(*away).count()},
                                  {"channels_closed", core_->channels_closed.exchange(0)}});
@@ -238,8 +239,7 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   /// Lets go of the miners while there has been no work for long.
   void look_at_work(const Now& now) {
     const auto [stale_since, just_now] = watch_.look(now.instant);
-    work_is_stale_ = stale_since.has_value();
-    mining_.refuse_opens(work_is_stale_);
+    take_opens(!stale_since);
     if (!stale_since) return;
     if (just_now && is_first()) tell_of_stale_work();
     const auto& counters = mining_.counters();
@@ -248,12 +248,18 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     core_->channels_closed += mining_.close_channels(due, "no-work", now);
   }
 
+  void take_opens(bool taken) {
+    work_is_stale_ = !taken;
+    mining_.refuse_opens(work_is_stale_);
+  }
+
   void tell_of_stale_work() const {
     const auto& policy = core_->options.stale_work;
+    std::string why = status_with(core_->source.status(), unusable_).message;
+    if (why.empty()) why = "there are no templates";
     log::error("pool.work_stale",
                {{"seconds", std::chrono::floor<std::chrono::seconds>(policy.after).count()},
-                {"message", status_with(core_->source.status(), unusable_).message +
-                                "; until templates come, no channel is opened, and those that are open are closed within " +
+                {"message", why + "; until templates come, no channel is opened, and those that are open are closed within " +
                                 std::to_string(std::chrono::ceil<std::chrono::seconds>(policy.spread).count()) +
                                 " s, so that miners turn to their next pool"}});
   }
