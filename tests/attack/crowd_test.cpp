@@ -101,7 +101,8 @@ TEST(CrowdAttack, TenThousandSilentSocketsOfFortyAddressesKeepNoNewcomerOut) {
     EXPECT_EQ(healthy.submit(healthy.mine()), "accepted");
   }
   const auto stats = pool.server->stats();
-  EXPECT_GT(stats.admission.refused + stats.admission.displaced, 0u) << "which of the two depends on how fast they come";
+  // Which of the two depends on how fast they come.
+  EXPECT_GE(stats.admission.refused + stats.admission.displaced, Crowd::kSockets - 6'600);
   EXPECT_LE(stats.admission.handshakes, 6'600u);
   EXPECT_EQ(stats.failed_accepts, 0u);
   healthy.peer.close();
