@@ -41,7 +41,6 @@ Channel::Channel(const Config& config, std::string user_identity, ExtranonceLeas
       own_jobs_(config.own_jobs),
       declared_hash_rate_hps_(config.nominal_hash_rate_hps),
       max_target_(config.max_target),
-      twins_bytes_(config.budget),
       lease_(std::move(lease)),
       payee_(config.payee),
       seen_bytes_(config.budget),
@@ -85,7 +84,6 @@ void Channel::follow(const JobSet& jobs) {
   seen_bytes_.set(seen_.bytes());
   past_terms_.clear();
   custom_jobs_.clear();
-  twins_bytes_.set(0);
 }
 
 void Channel::send_job(const JobSet& jobs, wire::FrameBuffer& out) {
@@ -161,7 +159,7 @@ void Channel::add_custom_job(JobPtr job, std::size_t max_jobs, const JobSet& job
   follow(jobs);
   last_custom_job_id_ = job->id;
   if (custom_jobs_.size() >= max_jobs) custom_jobs_.erase(custom_jobs_.begin());
-  custom_jobs_.push_back({std::move(job), terms_});
+  custom_jobs_.push_back({std::move(job), terms_, {}});
 }
 
 void Channel::send_twin(const JobSet& jobs, Instant now, wire::FrameBuffer& out) {
@@ -171,10 +169,10 @@ void Channel::send_twin(const JobSet& jobs, Instant now, wire::FrameBuffer& out)
   if (twin_at_ != Instant() && now - twin_at_ < kTwinEvery) return;
   const Job& job = renew(*current);
   const std::size_t bytes = sizeof(Job) + job.coinbase.prefix.size() + job.coinbase.suffix.size();
-  if (!twins_bytes_.may_add(bytes)) return;
+  if (!seen_bytes_.may_add(bytes)) return;
   twin_at_ = now;
   add_custom_job(make_twin(job, next_custom_job_id()), kMaxTwins, jobs);
-  twins_bytes_.set(custom_jobs_.size() * bytes);
+  custom_jobs_.back().bytes = seen_bytes_.beside(bytes);
   const Job& twin = *custom_jobs_.back().job;
   if (kind_ == ChannelKind::kStandard) {
     twin.push_standard(id_, standard_header_of(twin, terms_).merkle_root(), /*future=*/false, out);

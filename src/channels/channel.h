@@ -232,6 +232,7 @@ class Channel {
   struct CustomJob {
     JobPtr job;
     Terms terms;
+    MemoryBudget::Held bytes;  ///< Of a twin; the client's own are bounded by their number.
   };
   /// A standard channel's header of one job, and what is hashed of it when nobody rolls its version.
   struct StandardHeader {
@@ -275,8 +276,8 @@ class Channel {
   std::uint32_t crowded_at_tip_ = 0;  ///< The tip at which that was raised last, by its first job.
   std::uint32_t tip_job_id_ = 0;      ///< The first job of the tip that the channel follows.
   std::uint32_t given_job_id_ = 0;    ///< 0: none yet.
-  std::uint64_t given_ = 0;           ///< Of own_jobs: bit n says that job given_job_id_ - n was given.
   std::uint32_t group_id_ = kGroupChannelId;
+  std::uint64_t given_ = 0;                      ///< Of own_jobs: bit n says that job given_job_id_ - n was given.
   const std::uint32_t* group_job_id_ = nullptr;  ///< The job that its group was given last; nullptr: all are given at once.
   std::uint32_t first_job_id_ = 0;               ///< 0: none yet.
   std::uint32_t last_custom_job_id_ = kFirstCustomJobId - 1;
@@ -286,8 +287,7 @@ class Channel {
   Terms terms_;
   std::vector<Terms> past_terms_;       ///< Of earlier jobs of this tip, oldest first; mostly none.
   std::vector<CustomJob> custom_jobs_;  ///< Of this tip, oldest first: the client's, or twins of ours; mostly none.
-  MemoryBudget::Held twins_bytes_;
-  Instant twin_at_{};  ///< The last one; the clock's zero: none.
+  Instant twin_at_{};                   ///< The last twin; the clock's zero: none.
   ExtranonceLease lease_;
   std::shared_ptr<Payee> payee_;
   std::array<StandardHeader, 2> standard_headers_;  ///< Of the job just given and the one before; others when asked for.

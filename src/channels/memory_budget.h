@@ -62,6 +62,12 @@ class MemoryBudget {
       if (budget_ != nullptr) budget_->change(bytes_, bytes);
       bytes_ = bytes;
     }
+    /// That many bytes of another object, of the same budget.
+    [[nodiscard]] Held beside(std::size_t bytes) const {
+      Held other(budget_);
+      other.set(bytes);
+      return other;
+    }
 
    private:
     MemoryBudget* budget_ = nullptr;

@@ -452,7 +452,7 @@ TEST_F(SessionTest, AnIdleSessionWithOneStandardChannelTakesLittleMemory) {
   Peer peer(options(), shard_, now_);
   peer.set_up();
   open_standard_on(peer);
-  EXPECT_LE(sizeof(ServerSession) + sizeof(channels::Channel), 1120u);
+  EXPECT_LE(sizeof(ServerSession) + sizeof(channels::Channel), 1088u);
 }
 
 }  // namespace
