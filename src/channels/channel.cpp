@@ -165,7 +165,7 @@ void Channel::add_custom_job(JobPtr job, std::size_t max_jobs, const JobSet& job
 void Channel::send_twin(const JobSet& jobs, Instant now, wire::FrameBuffer& out) {
   follow(jobs);
   const Job* current = jobs.current();
-  if (current == nullptr || !started() || (own_jobs_ && given_job_id_ != current->id)) return;
+  if (current == nullptr || !started() || last_given(jobs) != current->id) return;
   if (twin_at_ != Instant() && now - twin_at_ < kTwinEvery) return;
   const Job& job = renew(*current);
   const std::size_t bytes = sizeof(Job) + job.coinbase.prefix.size() + job.coinbase.suffix.size();

@@ -41,8 +41,8 @@ class Payouts : public SessionTest {
     std::uint32_t group = 0;
   };
   /// Opens an extended channel; the answers stay with the peer.
-  Opened open(Peer& peer, const std::string& identity) {
-    auto message = open_extended();
+  Opened open(Peer& peer, const std::string& identity, float hash_rate = 1) {
+    auto message = open_extended(4, hash_rate);
     message.user_identity = std::string_view(identity);
     EXPECT_TRUE(peer.send(message));
     for (const auto& frame : peer.answers()) {
@@ -302,6 +302,61 @@ TEST_F(Payouts, ABlockPaysWhomItsChannelIsPaidFor) {
     EXPECT_EQ(events_.block_payouts[i], decided);
     EXPECT_EQ(events_.share_payouts.back(), decided) << "a ledger owes nothing for what a miner is paid itself";
   }
+}
+
+TEST_F(Payouts, AJobThatComesAgainPaysTheSameAndSoDoesItsBlock) {
+  events_.keeps_payouts = true;
+  Peer& peer = connect();
+  publish(2, kRegtestBits);
+  const std::vector<std::string> identities = {"sri/solo/" + kAlice, "sri/donate/10/" + kBob};
+  for (const std::string& identity : identities) {
+    const Opened opened = open(peer, identity, 1e9F);
+    ASSERT_TRUE(peer.send(wire::UpdateChannel{.channel_id = opened.id, .nominal_hash_rate = 1, .maximum_target = kAnyTarget}));
+    const Sent again = jobs_in(peer.out)[opened.id];
+    ASSERT_GE(again.job_id, channels::kFirstCustomJobId);
+    EXPECT_EQ(wrong(again, identity), "");
+
+    const auto& channel = channel_of(peer, opened.id);
+    const auto twin = channels::make_twin(channel.payee()->job_of(*shard_.jobs().current()), again.job_id);
+    const std::vector<std::uint8_t> rolled(channels::kRollableExtranonceSize, 7);
+    const auto found =
+        channels::testing::mine(*twin, {.job_id = twin->id, .ntime = kNtime, .version = twin->rules.version, .extranonce = {}},
+                                channel.full_extranonce(rolled), twin->rules.network_target);
+    events_.blocks.clear();
+    events_.block_payouts.clear();
+    ASSERT_TRUE(peer.send(wire::SubmitSharesExtended{.channel_id = opened.id,
+                                                     .sequence_number = 1,
+                                                     .job_id = found.job_id,
+                                                     .nonce = found.nonce,
+                                                     .ntime = found.ntime,
+                                                     .version = found.version,
+                                                     .extranonce = rolled}));
+    ASSERT_EQ(events_.blocks.size(), 1U);
+    const auto decided = *policy_.payouts.decide(identity);
+    const auto coinbase = bitcoin::parse_transaction(events_.blocks[0].solution.coinbase);
+    ASSERT_TRUE(coinbase);
+    EXPECT_TRUE(std::ranges::equal(coinbase->outputs.back().script, decided->script)) << "the miner's comes last";
+    EXPECT_EQ(events_.block_payouts[0], decided);
+    EXPECT_EQ(events_.share_payouts.back(), decided);
+  }
+}
+
+// It would be mined on the tip before, as the client has not heard of this one.
+TEST_F(Payouts, NoJobComesAgainToAGroupThatWaitsForItsJob) {
+  Peer& peer = connect();
+  std::vector<Opened> opened;
+  for (std::uint32_t i = 0; i <= ServerSession::kGroupsAtOnce; ++i) opened.push_back(open(peer, address(i), 1e9F));
+  publish(2);
+  wire::FrameBuffer jobs;
+  std::size_t none = 0;
+  EXPECT_TRUE(peer.session().give_job(jobs, none));
+  const auto declare_less = [&](const Opened& of) {
+    EXPECT_TRUE(peer.send(wire::UpdateChannel{.channel_id = of.id, .nominal_hash_rate = 1, .maximum_target = kAnyTarget}));
+    EXPECT_TRUE(peer.answers().front().as<wire::SetTarget>());
+    return peer.answers().size();
+  };
+  EXPECT_EQ(declare_less(opened.front()), 2U) << "it has the job";
+  EXPECT_EQ(declare_less(opened.back()), 1U);
 }
 
 TEST_F(Payouts, WhatIsRefusedIsToldWithItsReasonAndNothingIsLeftOfIt) {

@@ -559,8 +559,7 @@ Result<void> ServerSession::on(const wire::UpdateChannel& message, const Now& no
 
 void ServerSession::push_target(Channel& channel, const bitcoin::U256& before, const Now& now, wire::FrameBuffer& out) {
   out.push(wire::SetTarget{.channel_id = channel.id(), .maximum_target = channel.target().to_le()});
-  const channels::Job* job = shard_.jobs_.current();
-  if (work_selection_ || channel.target() <= before || job == nullptr || given_job_id_ != job->id) return;
+  if (work_selection_ || channel.target() <= before) return;
   channel.send_twin(shard_.jobs_, now.instant, out);
 }
 
