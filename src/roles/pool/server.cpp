@@ -14,10 +14,8 @@
 #include "bitcoin/tx.h"
 #include "log/limited.h"
 #include "log/log.h"
-#include "net/descriptors.h"
 #include "net/frame_host.h"
 #include "net/service.h"
-#include "net/tcp.h"
 #include "net/ticker.h"
 
 namespace adit::pool {
@@ -53,12 +51,6 @@ std::string source_of(const net::ConnectionMetadata& metadata) {
   return net::source_key(metadata.source.empty() ? metadata.peer : metadata.source);
 }
 
-std::optional<std::array<std::uint8_t, 32>> endpoint_id_of(const ServerOptions& options) {
-  std::array<std::uint8_t, 32> id;
-  if (options.iroh == nullptr || !from_hex(options.iroh->endpoint_id(), id)) return std::nullopt;
-  return id;
-}
-
 /// Whether there is work that is worth mining on.
 struct Work {
   std::optional<Instant> lost_since;  ///< Absent: there is.
@@ -82,20 +74,14 @@ struct PoolServer::Core {
       : source(templates),
         options(consistent(std::move(given))),
         serving(serving_of(options)),
-        admission(options.listen ? net::fit_to_process(options.admission, "pool") : options.admission),
+        listeners("pool", {wire::Protocol::kMining}, options),
         factory(salted(options.jobs)),
         service(all) {}
 
   std::shared_ptr<const net::FrameHostOptions> host_options() {
-    auto host = std::make_shared<net::FrameHostOptions>();
-    host->name = "pool";
-    host->handshake_deadline = options.handshake_deadline;
-    host->health = options.health;
+    auto host = std::make_shared<net::FrameHostOptions>(listeners.host_options());
     host->max_queued_bytes = options.max_queued_bytes;
     host->max_payload = options.max_payload;
-    host->authority_secret = options.authority_secret.copy();
-    host->certificate_validity = options.certificate_validity;
-    host->last_id = &connections;
     return host;
   }
 
@@ -117,14 +103,12 @@ struct PoolServer::Core {
   templates::TemplateSource& source;
   const ServerOptions options;
   const session::ServerOptions serving;
-  net::Admission admission;
+  net::Listeners listeners;
   channels::JobFactory factory;                   ///< On the source's thread.
   bool source_ready = false;                      ///< Likewise.
   Work work;                                      ///< Likewise.
   std::atomic<std::uint64_t> channels_closed{0};  ///< Since the work became stale.
-  std::unique_ptr<net::TcpListener> listener;
   std::atomic<std::uint64_t> jobs{0};
-  std::atomic<std::uint32_t> connections{0};  ///< So far.
   std::atomic<bool> stop_called{false};
   std::atomic<bool> stopped{false};  ///< `last` holds.
   Totals last;
@@ -142,7 +126,7 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
                  .shard = static_cast<std::uint16_t>(shard.index()),
                  .first_index = std::random_device{}()},
                 *this, core->options.max_past_jobs),
-        host_(*this, std::move(host), core->admission, endpoint_id_of(core->options), *this),
+        host_(*this, std::move(host), core->listeners.admission(), core->listeners.endpoint_id(), *this),
         watch_(core->options.stale_work) {}
 
   /// `place`: a carrier that asks admission itself has one already.
@@ -351,35 +335,12 @@ PoolServer::~PoolServer() {
 
 Result<void> PoolServer::start() {
   auto& core = *core_;
-  if (!core.options.listen && core.options.iroh == nullptr) {
-    return fail(net::Errc::kConfiguration, "the pool has nothing to listen on: configure listen_address, [iroh], or both");
-  }
-  if (auto key = noise::AuthorityKeyPair::from_secret(core.options.authority_secret.copy()); !key) {
-    return fail(net::Errc::kConfiguration, "the authority's secret key: " + key.error().message());
-  }
-  auto& shards = core.service.shards();
-  if (core.options.listen) {
-    ADIT_TRY(core.listener, net::TcpListener::bind(shards[0], *core.options.listen, core.options.health.dead_after,
-                                                   core.options.trusted_proxies));
-  }
+  ADIT_CHECK(core.listeners.bind(core.service.shards()));
   core.service.start([&, host = core.host_options()](net::Shard& shard) { return std::make_shared<Part>(core_, shard, host); });
 
-  // Carrier and source outlive this server and may keep what they call.
-  std::vector<std::weak_ptr<Part>> parts;
-  for (unsigned i = 0; i < shards.size(); ++i) parts.push_back(core.service.on(shards[i]));
-  if (core.options.iroh) {
-    ADIT_CHECK(core.options.iroh->listen(core.options.alpns, core.admission,
-                                         [parts](net::Shard& shard, net::Link link, net::IrohCarrier::Place place) {
-                                           if (const auto alive = parts[shard.index()].lock())
-                                             alive->take(std::move(link), std::move(place));
-                                         }));
-  }
-  if (core.listener) {
-    core.listener->start(shards, [parts](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
-      if (const auto alive = parts[shard.index()].lock()) alive->take({.stream = std::move(stream)});
-    });
-  }
+  ADIT_CHECK(core.listeners.start(core.service));
 
+  // The source outlives this server and may keep what it calls.
   templates::SourceEvents events;
   events.on_template = [weak = std::weak_ptr(core_)](templates::TemplatePtr block_template, bool) {
     const auto alive = weak.lock();
@@ -417,16 +378,15 @@ Result<void> PoolServer::start() {
 void PoolServer::stop(session::ShutdownBehavior behavior) {
   auto& core = *core_;
   if (core.stop_called.exchange(true)) return;
-  if (core.options.iroh) core.options.iroh->stop_listening();
-  if (core.listener) core.listener->stop();
+  core.listeners.stop();
   core.service.stop(behavior);
   for (const auto& counters : core.service.ask([](const Part& part) { return part.counters(); })) core.last.add(counters);
   core.source.stop();
   core.stopped = true;
 }
 
-std::uint16_t PoolServer::tcp_port() const { return core_->listener ? core_->listener->port() : std::uint16_t{0}; }
-std::string PoolServer::tcp_address() const { return core_->listener ? core_->listener->address() : std::string(); }
+std::uint16_t PoolServer::tcp_port() const { return core_->listeners.tcp_port(); }
+std::string PoolServer::tcp_address() const { return core_->listeners.tcp_address(); }
 
 ServerStats PoolServer::stats() const {
   ServerStats stats;
@@ -442,8 +402,8 @@ ServerStats PoolServer::stats() const {
     }
     stats.silent_shards = core_->service.shards().size() - answers.size();
   }
-  stats.admission = core_->admission.counts();
-  if (core_->listener) stats.failed_accepts = core_->listener->failed_accepts();
+  stats.admission = core_->listeners.admission().counts();
+  stats.failed_accepts = core_->listeners.failed_accepts();
   stats.jobs = core_->jobs;
   stats.source = status_with(core_->source.status(), unusable);
   return stats;

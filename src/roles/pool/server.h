@@ -14,29 +14,17 @@
 #include "base/time.h"
 #include "channels/job.h"
 #include "mining/server_session.h"
-#include "net/address_range.h"
-#include "net/admission.h"
-#include "net/carrier.h"
-#include "net/health.h"
+#include "net/listeners.h"
 #include "net/shards.h"
-#include "net/transport_config.h"
-#include "noise/keys.h"
 #include "roles/pool/stats.h"
 #include "roles/pool/work_watch.h"
 #include "session/adit_extension.h"
-#include "session/protocols.h"
 #include "session/shutdown.h"
 #include "template/source.h"
 
 namespace adit::pool {
 
-struct ServerOptions {
-  std::optional<net::TcpConfig> listen{};            ///< TCP; port 0: the system's choice; absent: no TCP.
-  std::vector<net::AddressRange> trusted_proxies{};  ///< See net::TcpListener::bind.
-  net::IrohCarrier* iroh = nullptr;                  ///< Listens on it too, if given; must outlive the server.
-  std::vector<std::string> alpns{session::kAlpnLanes, session::kAlpnMining};
-  noise::Secret authority_secret;  ///< Signs the certificates; AuthorityKeyPair::from_secret must accept it.
-  std::chrono::seconds certificate_validity{3600};
+struct ServerOptions : net::ListenOptions {
   mining::ServerPolicy session;
   std::vector<std::uint16_t> supported_extensions;    ///< That a client may ask for, beside 0x0001 and 0x4AD1.
   std::vector<std::uint16_t> required_extensions;     ///< Without these a client may open no channel.
@@ -45,9 +33,6 @@ struct ServerOptions {
   std::uint16_t server_id = 0;        ///< Part of every extranonce: pools on one chain that pay one script must differ in it.
   std::size_t max_past_jobs = channels::kMaxPastJobs;
   StaleWorkPolicy stale_work;
-  net::AdmissionLimits admission;
-  net::HealthPolicy health;
-  Duration handshake_deadline = std::chrono::seconds(10);
   Duration tick = std::chrono::seconds(1);  ///< How often sessions look at their deadlines, late acknowledgements and vardiff.
   std::size_t max_queued_bytes = 2 << 20;   ///< Unsent bytes of one connection; more: it is cut off. See net::FramedOptions.
   std::uint32_t max_payload = 128 * 1024;   ///< Of one frame from a miner: SetCustomMiningJob's two fields of 64 KiB at most.
@@ -62,8 +47,7 @@ class PoolServer {
   PoolServer(const PoolServer&) = delete;
   PoolServer& operator=(const PoolServer&) = delete;
 
-  /// Listens, then starts the source. Once. Errors: those of TcpListener::bind, IrohCarrier::listen and TemplateSource::start;
-  /// net::Errc::kConfiguration if there is nothing to listen on or the authority's key is none.
+  /// Listens, then starts the source. Once. Errors: those of net::Listeners and TemplateSource::start.
   Result<void> start();
 
   /// To be called before the shards are stopped. In two phases: takes in nothing more; then sends what is due (late

@@ -10,9 +10,7 @@
 #include "ledger/worker.h"
 #include "log/limited.h"
 #include "log/log.h"
-#include "net/descriptors.h"
 #include "net/service.h"
-#include "net/tcp.h"
 #include "net/ticker.h"
 
 namespace adit::provider {
@@ -29,12 +27,6 @@ session::ServerOptions serving_of(const ServerOptions& options) {
 /// Of each shard's connections, in a list of them.
 constexpr std::size_t kMaxListed = 1000;
 
-std::optional<std::array<std::uint8_t, 32>> endpoint_id_of(const ServerOptions& options) {
-  std::array<std::uint8_t, 32> id;
-  if (options.iroh == nullptr || !from_hex(options.iroh->endpoint_id(), id)) return std::nullopt;
-  return id;
-}
-
 }  // namespace
 
 /// Shared by the server, its parts, and what was posted for them.
@@ -44,22 +36,15 @@ struct TemplateServer::Core : std::enable_shared_from_this<Core> {
         make_source(std::move(make)),
         options(std::move(given)),
         serving(serving_of(options)),
-        admission(options.listen ? net::fit_to_process(options.admission, "provider") : options.admission),
+        listeners("provider", {wire::Protocol::kTemplateDistribution}, options),
         last_id(templates::first_template_id(now_from_system().unix_time)),
         classes(options.classes),
         service(all) {}
 
   std::shared_ptr<const net::FrameHostOptions> host_options() {
-    auto host = std::make_shared<net::FrameHostOptions>();
-    host->name = "provider";
-    host->handshake_deadline = options.handshake_deadline;
-    host->health = options.health;
+    auto host = std::make_shared<net::FrameHostOptions>(listeners.host_options());
     host->max_queued_bytes = options.max_queued_bytes;
     host->max_payload = options.max_payload;
-    host->authority_secret = options.authority_secret.copy();
-    host->certificate_validity = options.certificate_validity;
-    host->protocols = {wire::Protocol::kTemplateDistribution};
-    host->last_id = &connections;
     return host;
   }
 
@@ -76,10 +61,8 @@ struct TemplateServer::Core : std::enable_shared_from_this<Core> {
   const MakeSource make_source;
   const ServerOptions options;
   const session::ServerOptions serving;
-  net::Admission admission;
-  std::unique_ptr<net::TcpListener> listener;
+  net::Listeners listeners;
   std::atomic<std::uint64_t> last_id;
-  std::atomic<std::uint32_t> connections{0};  ///< So far.
   std::atomic<std::size_t> open_classes{1};
   std::atomic<bool> stop_called{false};
 
@@ -99,7 +82,7 @@ class TemplateServer::Part final : public net::ServicePart, private net::FrameHo
       : net::ServicePart(shard),
         core_(core),
         engine_(core->options.session, *this),
-        host_(*this, std::move(host), core->admission, endpoint_id_of(core->options), *this) {}
+        host_(*this, std::move(host), core->listeners.admission(), core->listeners.endpoint_id(), *this) {}
 
   void take(net::Link link, net::IrohCarrier::Place place = nullptr) {
     host_.take(std::move(link), core_->serving, std::move(place));
@@ -279,37 +262,14 @@ TemplateServer::~TemplateServer() {
 
 Result<void> TemplateServer::start() {
   auto& core = *core_;
-  if (!core.options.listen && core.options.iroh == nullptr) {
-    return fail(net::Errc::kConfiguration,
-                "the template provider has nothing to listen on: configure listen_address, [iroh], or both");
-  }
-  if (auto key = noise::AuthorityKeyPair::from_secret(core.options.authority_secret.copy()); !key)
-    return fail(net::Errc::kConfiguration, "the authority's secret key: " + key.error().message());
-  auto& shards = core.service.shards();
-  if (core.options.listen) {
-    ADIT_TRY(core.listener, net::TcpListener::bind(shards[0], *core.options.listen, core.options.health.dead_after));
-  }
+  ADIT_CHECK(core.listeners.bind(core.service.shards()));
   core.keeper.start([weak = std::weak_ptr(core_)] {
     const auto alive = weak.lock();
     return alive ? alive->stop_left() : Instant::max();
   });
   core.service.start([&, host = core.host_options()](net::Shard& shard) { return std::make_shared<Part>(core_, shard, host); });
 
-  // Carrier and source outlive this server and may keep what they call.
-  std::vector<std::weak_ptr<Part>> parts;
-  for (unsigned i = 0; i < shards.size(); ++i) parts.push_back(core.service.on(shards[i]));
-  if (core.options.iroh) {
-    ADIT_CHECK(core.options.iroh->listen(core.options.alpns, core.admission,
-                                         [parts](net::Shard& shard, net::Link link, net::IrohCarrier::Place place) {
-                                           if (const auto alive = parts[shard.index()].lock())
-                                             alive->take(std::move(link), std::move(place));
-                                         }));
-  }
-  if (core.listener) {
-    core.listener->start(shards, [parts](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
-      if (const auto alive = parts[shard.index()].lock()) alive->take({.stream = std::move(stream)});
-    });
-  }
+  ADIT_CHECK(core.listeners.start(core.service));
   // It is its owner's, and outlives whatever refers to it.
   std::shared_ptr<TemplateSource> first(&core.source, [](TemplateSource*) {});
   core.sources[0] = first;
@@ -319,8 +279,7 @@ Result<void> TemplateServer::start() {
 void TemplateServer::stop(session::ShutdownBehavior behavior) {
   auto& core = *core_;
   if (core.stop_called.exchange(true)) return;
-  if (core.options.iroh) core.options.iroh->stop_listening();
-  if (core.listener) core.listener->stop();
+  core.listeners.stop();
   core.service.stop(behavior);
   core.keeper.finish();
   for (const auto& [until, source] : core.left) source->stop();
@@ -332,7 +291,7 @@ void TemplateServer::stop(session::ShutdownBehavior behavior) {
   core.sources.clear();
 }
 
-std::uint16_t TemplateServer::tcp_port() const { return core_->listener ? core_->listener->port() : std::uint16_t{0}; }
+std::uint16_t TemplateServer::tcp_port() const { return core_->listeners.tcp_port(); }
 
 ServerStats TemplateServer::stats() const {
   ServerStats stats;
@@ -342,8 +301,8 @@ ServerStats TemplateServer::stats() const {
     stats.clients += answer.clients;
   }
   stats.silent_shards = core_->service.shards().size() - answers.size();
-  stats.admission = core_->admission.counts();
-  if (core_->listener) stats.failed_accepts = core_->listener->failed_accepts();
+  stats.admission = core_->listeners.admission().counts();
+  stats.failed_accepts = core_->listeners.failed_accepts();
   stats.classes = core_->open_classes;
   stats.source = core_->source.status();
   return stats;

@@ -12,15 +12,9 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "net/admission.h"
-#include "net/carrier.h"
-#include "net/frame_host.h"
-#include "net/health.h"
+#include "net/listeners.h"
 #include "net/shards.h"
-#include "net/transport_config.h"
-#include "noise/keys.h"
 #include "roles/template/stats.h"
-#include "session/protocols.h"
 #include "session/shutdown.h"
 #include "template/constraint_classes.h"
 #include "template/source.h"
@@ -28,19 +22,11 @@
 
 namespace adit::provider {
 
-struct ServerOptions {
-  std::optional<net::TcpConfig> listen{};  ///< TCP; port 0: the system's choice; absent: no TCP.
-  net::IrohCarrier* iroh = nullptr;        ///< Listens on it too, if given; must outlive the server.
-  std::vector<std::string> alpns{session::kAlpnLanes, session::row_of(wire::Protocol::kTemplateDistribution).alpn};
-  noise::Secret authority_secret;  ///< Signs the certificates; AuthorityKeyPair::from_secret must accept it.
-  std::chrono::seconds certificate_validity{3600};
+struct ServerOptions : net::ListenOptions {
   templates::Sv2ServerPolicy session;
   templates::ConstraintClasses::Options classes;
   Duration setup_timeout = std::chrono::seconds(10);  ///< From a connection to its SetupConnection.
-  net::AdmissionLimits admission;
-  net::HealthPolicy health;
-  Duration handshake_deadline = std::chrono::seconds(10);
-  Duration tick = std::chrono::seconds(1);   ///< How often sessions look at their deadlines.
+  Duration tick = std::chrono::seconds(1);            ///< How often sessions look at their deadlines.
   std::size_t max_queued_bytes = 40u << 20;  ///< Unsent bytes of one connection: policy.max_requests answers of 4 MB, and more.
   std::uint32_t max_payload = 128 * 1024;    ///< Of one frame from a client: SubmitSolution's coinbase of 64 KiB at most.
 };
@@ -59,8 +45,7 @@ class TemplateServer {
   TemplateServer(const TemplateServer&) = delete;
   TemplateServer& operator=(const TemplateServer&) = delete;
 
-  /// Listens, then starts the source. Once. Errors: those of TcpListener::bind, IrohCarrier::listen and TemplateSource::start;
-  /// net::Errc::kConfiguration if there is nothing to listen on or the authority's key is none.
+  /// Listens, then starts the source. Once. Errors: those of net::Listeners and TemplateSource::start.
   Result<void> start();
 
   /// To be called before the shards are stopped. Takes in nothing more, answers what was asked, ends each connection in that
