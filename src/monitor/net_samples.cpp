@@ -76,6 +76,18 @@ void add_hosts(Families& families, const net::HostCounters& hosts) {
   }
 }
 
+void add_admission(Families& families, const net::Admission::Counts& counts, std::uint64_t failed_accepts) {
+  families.counter("adit_connections_refused_total", "Connections that admission turned away")
+      .add(static_cast<double>(counts.refused));
+  families.counter("adit_connections_displaced_total", "Connections whose place another one was given")
+      .add(static_cast<double>(counts.displaced));
+  families.gauge("adit_connections_proven", "Connections on which work was accepted lately")
+      .add(static_cast<double>(counts.proven));
+  families.gauge("adit_handshakes", "Handshakes under way").add(static_cast<double>(counts.handshakes));
+  families.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
+      .add(static_cast<double>(failed_accepts));
+}
+
 void add_carrier(Families& families, const net::IrohCarrier* iroh) {
   if (iroh == nullptr) return;
   const auto counts = iroh->counts();

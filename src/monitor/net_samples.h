@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "monitor/snapshot.h"
+#include "net/admission.h"
 #include "net/carrier.h"
 #include "net/frame_host.h"
 #include "net/metadata.h"
@@ -19,6 +20,9 @@ Histogram histogram(const net::RoundTrips& trips);
 
 /// Adds what the hosts of a role's connections count, of all shards together.
 void add_hosts(Families& families, const net::HostCounters& hosts);
+
+/// Adds whom a role's admission took and turned away; `failed_accepts`: TcpListener::failed_accepts.
+void add_admission(Families& families, const net::Admission::Counts& counts, std::uint64_t failed_accepts);
 
 /// Adds what the process's iroh endpoint counts; nothing if there is none.
 void add_carrier(Families& families, const net::IrohCarrier* iroh);

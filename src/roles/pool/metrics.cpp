@@ -22,16 +22,8 @@ double as_double(Number number) {
 
 void add_families(Families& out, const ServerStats& stats) {
   monitor::add_hosts(out, stats.transports);
-  out.counter("adit_connections_refused_total", "Connections that admission turned away")
-      .add(as_double(stats.admission.refused));
-  out.counter("adit_connections_displaced_total", "Connections whose place another one was given")
-      .add(as_double(stats.admission.displaced));
-  out.gauge("adit_connections_proven", "Connections on which a share was accepted lately")
-      .add(as_double(stats.admission.proven));
-  out.gauge("adit_handshakes", "Handshakes under way").add(as_double(stats.admission.handshakes));
+  monitor::add_admission(out, stats.admission, stats.failed_accepts);
   out.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
-  out.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
-      .add(as_double(stats.failed_accepts));
   auto& channels_refused = out.counter("adit_channels_refused_total", "Channels that were not opened, by error code");
   for (std::size_t i = 0; i < stats.pool.opens_refused.size(); ++i) {
     channels_refused.add(as_double(stats.pool.opens_refused[i]),

@@ -13,14 +13,8 @@ double as_double(Number number) {
 
 void add_families(monitor::Families& out, const ServerStats& stats) {
   monitor::add_hosts(out, stats.hosts);
-  out.counter("adit_connections_refused_total", "Connections that admission turned away")
-      .add(as_double(stats.admission.refused));
-  out.counter("adit_connections_displaced_total", "Connections whose place another one was given")
-      .add(as_double(stats.admission.displaced));
-  out.gauge("adit_handshakes", "Handshakes under way").add(as_double(stats.admission.handshakes));
+  monitor::add_admission(out, stats.admission, stats.failed_accepts);
   out.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
-  out.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
-      .add(as_double(stats.failed_accepts));
   out.gauge("adit_template_clients", "Clients that are set up").add(as_double(stats.clients));
   out.gauge("adit_template_classes", "Kinds of coinbase constraints for which templates are built")
       .add(as_double(stats.classes));

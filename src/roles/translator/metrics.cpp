@@ -44,14 +44,7 @@ void add_shares(Families& out, const ServerStats& stats) {
   out.counter("adit_miner_shares_local_total",
               "Shares accepted here and not sent up, as they were easier than the upstream asks")
       .add(as_double(counters.shares_local));
-  out.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
-      .add(as_double(stats.failed_accepts));
-  out.counter("adit_connections_refused_total", "Connections that admission turned away")
-      .add(as_double(stats.admission.refused));
-  out.counter("adit_connections_displaced_total", "Connections whose place another one was given")
-      .add(as_double(stats.admission.displaced));
-  out.gauge("adit_connections_proven", "Connections on which a share was accepted lately")
-      .add(as_double(stats.admission.proven));
+  monitor::add_admission(out, stats.admission, stats.failed_accepts);
   out.counter("adit_slow_miners_cut_total", "Miners cut off because they did not read").add(as_double(stats.slow_readers));
 }
 
