@@ -82,28 +82,13 @@ config::Loaded<PoolConfig> read(config::Document document) {
     return loaded;
   }
   Table root = document.root();
-  config::SourceSettings work = config::read_source(root);
-  out.source = std::move(work.source);
+  const config::SourceSettings work = config::read_source(root);
   out.network = work.network;
+  out.source = work.source;
   read_payout(root, out);
   read_solo(root, out);
-  out.authority = config::read_authority(root, out.network, "this pool to its miners");
-  out.cert_validity =
-      std::chrono::seconds(root.integer<std::uint32_t>("cert_validity_sec", 60, 10 * 365 * 86400).value_or(3600));
-
-  out.iroh = config::read_iroh(root, true);
-  config::enable_iroh_for(out.source, root, out.iroh);
-  out.health = config::read_health(root);
-  out.admission = config::read_admission(root, std::chrono::seconds(10));
-  out.listen_address = config::read_listen_address(root, "listen_address");
-  out.trusted_proxies = config::read_trusted_proxies(root);
-  if (!root.has("listen_address") && root.has_something("trusted_proxies")) {
-    root.report(Severity::kError, "trusted_proxies",
-                "`trusted_proxies` is about TCP, and there is no `listen_address`: leave it out");
-  }
-  // Either carrier can be left out, not both.
-  if (!(out.iroh.enabled && out.iroh.node.listens))
-    root.require("listen_address", "the IP address and port on which miners connect, such as \"0.0.0.0:3333\"");
+  static_cast<config::ListenSettings&>(out) = config::read_listening(
+      root, work, "this pool to its miners", "the IP address and port on which miners connect, such as \"0.0.0.0:3333\"");
   out.monitoring = config::read_monitoring(root);
 
   out.pool_signature = root.text("pool_signature").value_or("Adit");

@@ -9,9 +9,9 @@
 
 #include "bitcoin/address.h"
 #include "channels/channel.h"
-#include "config/authority.h"
 #include "config/common.h"
 #include "config/keys.h"
+#include "config/listening.h"
 #include "config/source.h"
 #include "noise/keys.h"
 
@@ -27,16 +27,8 @@ using config::Sv2TpNode;
 using config::Sv2TpSource;
 using config::TemplateSource;
 
-struct PoolConfig {
-  std::optional<net::TcpConfig> listen_address;    ///< Port 0: the system's choice. Absent: iroh only.
-  std::vector<net::AddressRange> trusted_proxies;  ///< What connects from there must speak the PROXY protocol.
+struct PoolConfig : config::ListenSettings {
   config::MonitoringSettings monitoring;
-  config::IrohSettings iroh;
-  net::HealthPolicy health;
-  config::AdmissionSettings admission;
-
-  config::AuthoritySettings authority;
-  std::chrono::seconds cert_validity{3600};
 
   TemplateSource source;
   std::optional<bitcoin::Network> network;  ///< Absent: the source does not say.

@@ -14,13 +14,7 @@ Result<std::unique_ptr<templates::TemplateSource>> make_source(const PoolConfig&
 
 ServerOptions server_options(const PoolConfig& config, const noise::AuthorityKeyPair& authority) {
   ServerOptions options;
-  options.listen = config.listen_address;
-  options.trusted_proxies = config.trusted_proxies;
-  options.health = config.health;
-  options.admission = config.admission.limits;
-  options.handshake_deadline = config.admission.handshake_deadline;
-  options.authority_secret = authority.secret().copy();
-  options.certificate_validity = config.cert_validity;
+  static_cast<net::ListenOptions&>(options) = config::listen_options(config, authority);
   options.session.channel.shares_per_minute = config.shares_per_minute;
   options.session.channel.share_batch_size = config.share_batch_size;
   options.session.channel.min_difficulty = config.min_difficulty;

@@ -1,26 +1,18 @@
 // What `adit template` is told: keys that mean what they mean in a pool's file.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <optional>
 #include <string>
 
-#include "config/authority.h"
 #include "config/common.h"
 #include "config/keys.h"
+#include "config/listening.h"
 #include "config/source.h"
 
 namespace adit::provider {
 
-struct ProviderConfig {
-  std::optional<net::TcpConfig> listen_address;  ///< Port 0: the system's choice. Absent: iroh only.
+struct ProviderConfig : config::ListenSettings {
   config::MonitoringSettings monitoring;
-  config::IrohSettings iroh;
-  net::HealthPolicy health;
-  config::AdmissionSettings admission;
-  config::AuthoritySettings authority;
-  std::chrono::seconds cert_validity{3600};
   config::SourceSettings work;
   unsigned max_constraint_classes = 8;  ///< Kinds of coinbase constraints for which templates are built at the same time.
   unsigned threads = 0;                 ///< Shards; 0: one for each CPU.

@@ -33,6 +33,7 @@ config::Loaded<ProviderConfig> load(const std::string& text, const config::Envir
 TEST(TemplateConfig, EveryKeyArrives) {
   const auto loaded = load(R"t(
 listen_address = "0.0.0.0:8442"
+trusted_proxies = ["10.0.0.5"]
 cert_validity_sec = 120
 monitoring_address = "127.0.0.1:9093"
 max_constraint_classes = 3
@@ -56,6 +57,7 @@ max_connections = 9
   EXPECT_THAT(loaded.findings, IsEmpty());
   const ProviderConfig& config = loaded.config;
   EXPECT_EQ(config.listen_address->port, 8442);
+  EXPECT_THAT(config.trusted_proxies, SizeIs(1));
   EXPECT_EQ(config.cert_validity, std::chrono::seconds(120));
   EXPECT_EQ(config.monitoring.address->port, 9093);
   EXPECT_EQ(config.max_constraint_classes, 3u);

@@ -10,12 +10,7 @@ Result<config::MadeSource> make_source(const ProviderConfig& config, net::Shard&
 
 ServerOptions server_options(const ProviderConfig& config, const noise::AuthorityKeyPair& authority) {
   ServerOptions options;
-  options.listen = config.listen_address;
-  options.health = config.health;
-  options.admission = config.admission.limits;
-  options.handshake_deadline = config.admission.handshake_deadline;
-  options.authority_secret = authority.secret().copy();
-  options.certificate_validity = config.cert_validity;
+  static_cast<net::ListenOptions&>(options) = config::listen_options(config, authority);
   options.classes.max_classes = config.max_constraint_classes;
   // The chain in this process has one kind of templates, which leave room for whatever a coinbase may have.
   if (std::holds_alternative<config::EmbeddedSource>(config.work.source)) options.classes.least = templates::kMostConstraints;
