@@ -10,12 +10,14 @@
 
 #include "base/bytes.h"
 #include "base/require_testing.h"
+#include "input.h"
 #include "roles/pool/config.h"
 #include "roles/translator/config.h"
 
 namespace {
 
 using namespace adit;
+using fuzz::Input;
 
 constexpr std::string_view kSecret = "dontTELLthis";
 
@@ -163,26 +165,12 @@ constexpr std::string_view kTranslator =
     "true\njob_keepalive_interval_secs = 60\n[[upstreams]]\naddress = \"127.0.0.1\"\nport = 3333\nauthority_pubkey = "
     "\"9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72\"\nuser_identity = \"u\"\n";
 
-struct Input {
-  Bytes script;
-  std::uint8_t byte() {
-    if (script.empty()) return 0;
-    const std::uint8_t value = script[0];
-    script = script.subspan(1);
-    return value;
-  }
-  template <std::size_t N>
-  std::string_view one_of(const std::string_view (&list)[N]) {
-    return list[byte() % N];
-  }
-};
-
 std::string compose(Input& in, bool pool, config::Environment& environment) {
-  const std::uint8_t base = in.byte();
+  const std::uint8_t base = in.next();
   std::string text;
   if (base % 4 == 1) text += pool ? kPool : kTranslator;
-  while (!in.script.empty()) {
-    switch (const std::uint8_t what = in.byte(); what % 8) {
+  while (!in.empty()) {
+    switch (const std::uint8_t what = in.next(); what % 8) {
       case 0:
         text += in.one_of(kTables);
         text += '\n';
@@ -200,7 +188,7 @@ std::string compose(Input& in, bool pool, config::Environment& environment) {
         break;
       }
       case 2:
-        text += static_cast<char>(in.byte());
+        text += static_cast<char>(in.next());
         break;
       default:
         text += in.one_of(kKeys);
@@ -265,8 +253,8 @@ void check_translator(const std::string& text, const config::Environment& enviro
 void check_secret(Input in) {
   std::string text =
       std::string(kPool.substr(0, kPool.find("authority_secret"))) + "authority_secret_key = \"" + std::string(kSecret);
-  while (!in.script.empty()) {
-    const std::uint8_t byte = in.byte();
+  while (!in.empty()) {
+    const std::uint8_t byte = in.next();
     if (byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\') text += static_cast<char>(byte);
   }
   text += "\"\n" + std::string(kPoolSource);
@@ -279,14 +267,14 @@ void check_secret(Input in) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Input in{Bytes(data, size)};
-  const std::uint8_t mode = in.byte();
+  const std::uint8_t mode = in.next();
   const bool pool = (mode & 1) != 0;
   if (mode % 16 >= 14) {
     check_secret(in);
     return 0;
   }
   config::Environment environment;
-  const std::string text = mode % 16 >= 10 ? std::string(as_text(in.script)) : compose(in, pool, environment);
+  const std::string text = mode % 16 >= 10 ? std::string(as_text(in.take(size))) : compose(in, pool, environment);
   if (pool) {
     check_pool(text, environment);
   } else {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/require_testing.h"
+#include "input.h"
 #include "session/lane_order.h"
 #include "session/lane_preface.h"
 #include "wire/messages.h"
@@ -13,22 +14,7 @@
 namespace {
 
 using namespace adit;
-
-/// What the input still says; zeros once it has said all.
-class Input {
- public:
-  explicit Input(Bytes bytes) : rest_(bytes) {}
-  std::uint8_t next() {
-    if (rest_.empty()) return 0;
-    const auto byte = rest_[0];
-    rest_ = rest_.subspan(1);
-    return byte;
-  }
-  [[nodiscard]] bool empty() const { return rest_.empty(); }
-
- private:
-  Bytes rest_;
-};
+using fuzz::Input;
 
 /// One of some messages: those of the second lane, those that wait, and those that do not. `number` is its place in the order
 /// sent.

@@ -13,6 +13,7 @@
 #include "base/require_testing.h"
 #include "bitcoin/test_data.h"
 #include "bitcoin/tx.h"
+#include "input.h"
 #include "template/chain.h"
 #include "template/constraint_classes.h"
 #include "template/sv2_client.h"
@@ -23,30 +24,10 @@
 namespace {
 
 using namespace adit;
+using fuzz::Input;
 using namespace adit::templates;
 
 constexpr int kSteps = 160;
-
-/// What the input still says; zeros once it has said all.
-class Input {
- public:
-  explicit Input(Bytes bytes) : rest_(bytes) {}
-  std::uint8_t next() {
-    if (rest_.empty()) return 0;
-    const auto byte = rest_[0];
-    rest_ = rest_.subspan(1);
-    return byte;
-  }
-  Bytes take(std::size_t length) {
-    const Bytes taken = rest_.first(std::min(length, rest_.size()));
-    rest_ = rest_.subspan(taken.size());
-    return taken;
-  }
-  [[nodiscard]] bool empty() const { return rest_.empty(); }
-
- private:
-  Bytes rest_;
-};
 
 Now now_after(Duration since) {
   return {Instant(std::chrono::hours(1)) + since,
