@@ -12,6 +12,7 @@
 #include "base/require_testing.h"
 #include "input.h"
 #include "roles/pool/config.h"
+#include "roles/template/config.h"
 #include "roles/translator/config.h"
 
 namespace {
@@ -217,6 +218,27 @@ bool same(const std::vector<config::Finding>& left, const std::vector<config::Fi
                             [](const auto& a, const auto& b) { return a.text() == b.text() && a.severity == b.severity; });
 }
 
+void check_listening(const config::ListenSettings& settings, const config::TemplateSource& source) {
+  require(settings.cert_validity >= std::chrono::seconds(60));
+  require(settings.authority.secret_key.has_value() || !settings.authority.secret_key_file.empty());
+  require(settings.listen_address.has_value() || settings.iroh.enabled);
+  require(settings.listen_address.has_value() || settings.trusted_proxies.empty());
+  for (const auto& node : config::nodes_of(source)) {
+    const auto* provider = std::get_if<config::Sv2TpNode>(&node);
+    const bool over_iroh = provider != nullptr && std::holds_alternative<net::IrohConfig>(provider->provider.transport);
+    require(!over_iroh || settings.iroh.enabled);
+  }
+}
+
+void check_provider(const std::string& text, const config::Environment& environment) {
+  const auto loaded = provider::parse_config(text, "f", environment);
+  check_findings(loaded.findings, text);
+  require(same(loaded.findings, provider::parse_config(text, "f", environment).findings));
+  if (!loaded.may_start()) return;
+  check_listening(loaded.config, loaded.config.work.source);
+  require(loaded.config.max_constraint_classes >= 1 && loaded.config.threads <= 256 && !loaded.config.data_dir.empty());
+}
+
 void check_pool(const std::string& text, const config::Environment& environment) {
   const auto loaded = pool::parse_config(text, "f", environment);
   check_findings(loaded.findings, text);
@@ -224,15 +246,9 @@ void check_pool(const std::string& text, const config::Environment& environment)
   if (!loaded.may_start()) return;
   const auto& config = loaded.config;
   require(config.shares_per_minute > 0 && config.share_batch_size >= 1 && config.max_past_jobs >= 1 && config.threads <= 256);
-  require(!config.payout_script.empty() && config.pool_signature.size() <= 40 &&
-          config.cert_validity >= std::chrono::seconds(60));
-  require(config.authority.secret_key.has_value() || !config.authority.secret_key_file.empty());
+  require(!config.payout_script.empty() && config.pool_signature.size() <= 40);
   require(config.solo_fee_percent <= channels::kMostFeePercent && (config.solo || config.solo_fee_percent == 0));
-  for (const auto& node : config::nodes_of(config.source)) {
-    const auto* provider = std::get_if<config::Sv2TpNode>(&node);
-    const bool over_iroh = provider != nullptr && std::holds_alternative<net::IrohConfig>(provider->provider.transport);
-    require(!over_iroh || config.iroh.enabled);
-  }
+  check_listening(config, config.source);
   for (const auto extension : config.required_extensions) {
     require(std::ranges::find(config.supported_extensions, extension) != config.supported_extensions.end());
   }
@@ -277,6 +293,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text = mode % 16 >= 10 ? std::string(as_text(in.take(size))) : compose(in, pool, environment);
   if (pool) {
     check_pool(text, environment);
+    check_provider(text, environment);  // Its keys are a pool's, but for few.
   } else {
     check_translator(text, environment);
   }
