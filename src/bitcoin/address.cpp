@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
 
 #include "base/base58.h"
 #include "base/hex.h"
+#include "base/number.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "bitcoin/bech32.h"
@@ -135,9 +135,7 @@ bool is_key_origin(std::string_view text) {
     if (rest[0] != '/') return false;
     rest.remove_prefix(1);
     const std::size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
-    std::uint32_t step = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + digits, step);
-    if (error != std::errc() || end != rest.data() + digits || step > 0x7fffffff) return false;
+    if (const auto step = number_from<std::uint32_t>(rest.substr(0, digits)); !step || *step > 0x7fffffff) return false;
     rest.remove_prefix(digits);
     if (!rest.empty() && (rest[0] == 'h' || rest[0] == 'H' || rest[0] == '\'')) rest.remove_prefix(1);
   }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <string>
 #include <utility>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "bitcoin/tx.h"
 
@@ -82,12 +82,9 @@ Result<Wish> read_identity(std::string_view user_identity, std::optional<bitcoin
     wish.kind = Wish::Kind::kDonation;
     const bool has_address = rest.find('/') != std::string_view::npos;
     if (!has_address) return Wish{.kind = Wish::Kind::kAll, .payout = {}};
-    const std::string_view percent = take_part(rest);
-    const auto read = std::from_chars(percent.data(), percent.data() + percent.size(), wish.payout.pool_percent);
-    if (read.ec != std::errc() || read.ptr != percent.data() + percent.size() || wish.payout.pool_percent < 1 ||
-        wish.payout.pool_percent > 99) {
-      return refused("donates no whole percentage from 1 to 99");
-    }
+    const auto percent = number_from<unsigned>(take_part(rest));
+    if (!percent || *percent < 1 || *percent > 99) return refused("donates no whole percentage from 1 to 99");
+    wish.payout.pool_percent = *percent;
   } else if (kind != "solo") {
     return refused("follows none of SRI's patterns: sri/solo/ADDRESS, sri/donate, sri/donate/PERCENT/ADDRESS");
   }

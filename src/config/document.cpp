@@ -9,6 +9,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "config/node.h"
 
@@ -58,25 +59,15 @@ std::optional<std::string> as_text(const Node& node) {
 
 std::optional<std::int64_t> as_whole(const Node& node) {
   if (const auto* whole = std::get_if<std::int64_t>(&node.value)) return *whole;
-  if (const auto* raw = std::get_if<Raw>(&node.value)) {
-    std::int64_t value = 0;
-    const char* const end = raw->text.data() + raw->text.size();
-    const auto [stop, error] = std::from_chars(raw->text.data(), end, value);
-    if (error == std::errc() && stop == end) return value;
-  }
-  return std::nullopt;
+  const auto* raw = std::get_if<Raw>(&node.value);
+  return raw == nullptr ? std::nullopt : number_from<std::int64_t>(raw->text);
 }
 
 std::optional<double> as_number(const Node& node) {
   if (const auto* number = std::get_if<double>(&node.value)) return *number;
   if (const auto* whole = std::get_if<std::int64_t>(&node.value)) return static_cast<double>(*whole);
-  if (const auto* raw = std::get_if<Raw>(&node.value)) {
-    double value = 0;
-    const char* const end = raw->text.data() + raw->text.size();
-    const auto [stop, error] = std::from_chars(raw->text.data(), end, value);
-    if (error == std::errc() && stop == end) return value;
-  }
-  return std::nullopt;
+  const auto* raw = std::get_if<Raw>(&node.value);
+  return raw == nullptr ? std::nullopt : number_from<double>(raw->text);
 }
 
 std::optional<bool> as_boolean(const Node& node) {

@@ -1,12 +1,12 @@
 #include "config/source.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "base/number.h"
 #include "bitcoin/tx.h"
 #include "upstream/url.h"
 
@@ -35,12 +35,10 @@ std::optional<bitcoin::Network> read_network(Table& table, bool required) {
 std::optional<std::uint32_t> read_nbits(Table& table) {
   const auto text = table.text("nbits");
   if (!text) return std::nullopt;
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value, 16);
-  if (text->size() != 8 || error != std::errc() || end != text->data() + text->size()) {
+  const auto value = text->size() == 8 ? number_from<std::uint32_t>(*text, 16) : std::nullopt;
+  if (!value) {
     table.report(Severity::kError, "nbits",
                  "`nbits` must be 8 hexadecimal digits, such as \"207fffff\", not \"" + *text + "\"");
-    return std::nullopt;
   }
   return value;
 }

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/number.h"
 #include "base/utf8.h"
 #include "session/first_bytes.h"
 #include "sv1/difficulty.h"
@@ -30,13 +31,6 @@ std::string hex_of(std::uint32_t id) {
   std::array<char, 8> text{};
   const auto end = std::to_chars(text.data(), text.data() + text.size(), id, 16).ptr;
   return {text.data(), end};
-}
-
-std::optional<std::uint32_t> id_of_hex(std::string_view text) {
-  std::uint32_t id = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), id, 16);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return std::nullopt;
-  return id;
 }
 
 sv1::Reject reject_of(channels::ShareVerdict verdict) {
@@ -190,7 +184,7 @@ std::optional<sv1::Reject> Sv1Miner::on_submit(const sv1::Submit& submit) {
 }
 
 std::optional<sv1::Reject> Sv1Miner::judge(const sv1::Submit& submit) {
-  const auto id = id_of_hex(submit.job_id);
+  const auto id = number_from<std::uint32_t>(submit.job_id, 16);
   const auto sent = std::ranges::find_if(sent_jobs_, [&](const SentJob& job) { return id == job.id; });
   if (sent == sent_jobs_.end() || channel() == nullptr) {
     if (id && *id != 0 && *id <= left_job_id_) ++shared_.counters.shares_orphaned;

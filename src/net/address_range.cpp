@@ -1,8 +1,8 @@
 #include "net/address_range.h"
 
-#include <charconv>
 #include <string>
 
+#include "base/number.h"
 #include "net/error.h"
 
 namespace adit::net {
@@ -37,9 +37,9 @@ Result<AddressRange> AddressRange::parse(std::string_view text) {
   const unsigned most = address.is_v4() ? 32 : 128;
   unsigned bits = most;
   if (slash != std::string_view::npos) {
-    const auto digits = text.substr(slash + 1);
-    const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-    if (problem != std::errc() || end != digits.data() + digits.size() || bits > most) return wrong();
+    const auto number = number_from<unsigned>(text.substr(slash + 1));
+    if (!number || *number > most) return wrong();
+    bits = *number;
   }
   AddressRange range;
   range.bytes_ = bytes_of(address);

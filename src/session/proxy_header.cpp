@@ -3,11 +3,11 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "base/number.h"
 #include "session/first_bytes.h"
 
 namespace adit::session {
@@ -39,8 +39,9 @@ bool read_address(std::string_view text, bool is_v6, std::array<std::uint8_t, 16
 /// A decimal port without leading zeros.
 bool read_port(std::string_view text, std::uint16_t& port) {
   if (text.empty() || (text.size() > 1 && text.front() == '0')) return false;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  return error == std::errc() && end == text.data() + text.size();
+  const auto number = number_from<std::uint16_t>(text);
+  port = number.value_or(0);
+  return number.has_value();
 }
 
 /// `line` without its CR LF.

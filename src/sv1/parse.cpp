@@ -10,6 +10,7 @@
 #include <boost/json.hpp>
 
 #include "base/hex.h"
+#include "base/number.h"
 
 namespace adit::sv1 {
 
@@ -77,8 +78,9 @@ std::optional<double> number_of(const json::value* value) {
   } else if (const auto* u = value->if_uint64()) {
     number = static_cast<double>(*u);
   } else if (const auto* text = value->if_string()) {
-    const auto parsed = std::from_chars(text->data(), text->data() + text->size(), number);
-    if (parsed.ec != std::errc() || parsed.ptr != text->data() + text->size()) return std::nullopt;
+    const auto parsed = number_from<double>(*text);
+    if (!parsed) return std::nullopt;
+    number = *parsed;
   } else {
     return std::nullopt;
   }
@@ -112,10 +114,7 @@ std::optional<std::uint32_t> u32_of(const json::value* value, std::size_t least 
   const auto digits = hex_digits_of(value);
   if (!digits) return value != nullptr && value->is_number() ? small_unsigned_of(value, UINT32_MAX) : std::nullopt;
   if (digits->size() < least || digits->size() > 8) return std::nullopt;
-  std::uint32_t number = 0;
-  const auto parsed = std::from_chars(digits->data(), digits->data() + digits->size(), number, 16);
-  if (parsed.ec != std::errc() || parsed.ptr != digits->data() + digits->size()) return std::nullopt;
-  return number;
+  return number_from<std::uint32_t>(*digits, 16);
 }
 
 std::optional<Extranonce> extranonce_of(const json::value* value) {

@@ -1,10 +1,10 @@
 #include "upstream/url.h"
 
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include "base/hex.h"
+#include "base/number.h"
 #include "base/text.h"
 
 namespace adit::upstream {
@@ -143,13 +143,12 @@ Result<net::TcpConfig> parse_host_port(std::string_view text) {
   } else {
     return fail(net::Errc::kConfiguration, in_quotes(text) + " has no port: write HOST:PORT");
   }
-  std::uint16_t number = 0;
-  const auto [end, problem] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (problem != std::errc{} || end != port.data() + port.size() || number == 0) {
+  const auto number = number_from<std::uint16_t>(port);
+  if (!number || *number == 0) {
     return fail(net::Errc::kConfiguration, in_quotes(text) + " has no port between 1 and 65535 behind the last colon");
   }
   if (!good) return fail(net::Errc::kConfiguration, in_quotes(text) + " has no host name or IP address before the port");
-  return net::TcpConfig{std::string(host), number};
+  return net::TcpConfig{std::string(host), *number};
 }
 
 Result<net::Peer> parse_url(std::string_view url) {
