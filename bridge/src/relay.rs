@@ -82,6 +82,21 @@ impl Admission {
         self.tokens.iter().fold(false, |found, known| found | same(known))
     }
 
+    /// Takes a client in, or says why not. Whoever shows no token that is asked for uses up nothing of what there is for those
+    /// who do.
+    fn admit(&self, token: Option<&str>) -> Result<(), &'static str> {
+        if !self.tokens.is_empty() && !token.is_some_and(|token| self.knows(token)) {
+            return Err("this relay asks for a token that it knows");
+        }
+        if !self.within_rate() {
+            return Err("this relay takes no more connections for a moment");
+        }
+        let room = self.clients.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |clients| {
+            (self.max_clients == 0 || clients < self.max_clients).then_some(clients + 1)
+        });
+        room.map(|_| ()).map_err(|_| "this relay is full")
+    }
+
     fn within_rate(&self) -> bool {
         if self.accepts_per_second == 0 {
             return true;
@@ -99,25 +114,12 @@ impl Admission {
     }
 }
 
-fn deny(reason: &str) -> Access {
-    Access::Deny { reason: Some(reason.into()) }
-}
-
 impl AccessControl for Admission {
     async fn on_connect(&self, request: &ClientRequest) -> Access {
-        if !self.within_rate() {
-            return deny("this relay takes no more connections for a moment");
+        match self.admit(request.auth_token().as_deref()) {
+            Ok(()) => Access::Allow,
+            Err(reason) => Access::Deny { reason: Some(reason.into()) },
         }
-        if !self.tokens.is_empty() && !request.auth_token().is_some_and(|token| self.knows(&token)) {
-            return deny("this relay asks for a token that it knows");
-        }
-        let room = self.clients.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |clients| {
-            (self.max_clients == 0 || clients < self.max_clients).then_some(clients + 1)
-        });
-        if room.is_err() {
-            return deny("this relay is full");
-        }
-        Access::Allow
     }
 
     fn on_disconnect(&self, _: EndpointId, _: ConnectionId) {
@@ -221,4 +223,31 @@ pub fn start(queue: &Arc<Queue>, config: Config, deadline: Duration) -> Result<u
         }
     });
     Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(tokens: &[&str], accepts_per_second: u32) -> Admission {
+        Admission {
+            tokens: tokens.iter().map(|token| token.to_string()).collect(),
+            max_clients: 0,
+            clients: AtomicUsize::new(0),
+            accepts_per_second,
+            bucket: Mutex::new((f64::from(accepts_per_second), Instant::now())),
+        }
+    }
+
+    #[test]
+    fn strangers_without_a_token_leave_the_rate_to_who_has_one() {
+        let relay = admission(&["known"], 1);
+        for _ in 0..1000 {
+            assert!(relay.admit(None).is_err());
+            assert!(relay.admit(Some("unknown")).is_err());
+        }
+        assert_eq!(relay.admit(Some("known")), Ok(()));
+        assert_eq!(relay.admit(Some("known")), Err("this relay takes no more connections for a moment"));
+        assert_eq!(relay.clients.load(Ordering::SeqCst), 1);
+    }
 }
