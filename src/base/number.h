@@ -13,18 +13,16 @@ namespace adit {
 template <std::integral T>
 std::optional<T> number_from(std::string_view text, int base = 10) {
   T number{};
-  const char* const end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, number, base);
-  return read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number, base);
+  return read.ec == std::errc() && read.ptr == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
 /// The same of a decimal fraction; it may be infinite or not a number.
 template <std::floating_point T>
 std::optional<T> number_from(std::string_view text) {
   T number{};
-  const char* const end = text.data() + text.size();
-  const auto read = std::from_chars(text.data(), end, number);
-  return read.ec == std::errc() && read.ptr == end ? std::optional(number) : std::nullopt;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  return read.ec == std::errc() && read.ptr == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace adit
