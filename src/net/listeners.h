@@ -63,6 +63,7 @@ class Listeners {
   Result<void> start(const Service<Part>& service) {
     // The carrier outlives the role and may keep what it calls.
     std::vector<std::weak_ptr<Part>> parts;
+    parts.reserve(service.shards().size());
     for (unsigned i = 0; i < service.shards().size(); ++i) parts.push_back(service.on(service.shards()[i]));
     return accept(service.shards(), [parts = std::move(parts)](Shard& shard, Link link, IrohCarrier::Place place) {
       if (const auto alive = parts[shard.index()].lock()) alive->take(std::move(link), std::move(place));

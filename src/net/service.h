@@ -106,7 +106,7 @@ class Service {
 
   /// Calls `each(part)` on every shard, soon.
   template <class Each>
-  void post(Each each) const {
+  void post(const Each& each) const {
     for (const auto& part : parts_.all()) {
       part->shard().post([part, each] { each(static_cast<Part&>(*part)); });
     }

@@ -258,6 +258,7 @@ class Sv2Link::Driver final : public std::enable_shared_from_this<Driver>,
 };
 
 Sv2Link::Sv2Link(Sv2Config config) : driver_(std::make_shared<Driver>(std::move(config))) {}
+// NOLINTNEXTLINE(bugprone-exception-escape): only memory running out
 Sv2Link::~Sv2Link() { stop(); }
 void Sv2Link::start() {
   driver_->post([](Driver& driver) { driver.start(); });

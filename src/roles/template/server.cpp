@@ -49,7 +49,7 @@ struct TemplateServer::Core : std::enable_shared_from_this<Core> {
   }
 
   /// Starts the source of a class, whose templates go to every shard from then on. On the keeper's thread, but for class 0.
-  Result<void> open(ClassId id, std::shared_ptr<TemplateSource> opened, templates::CoinbaseConstraints room);
+  Result<void> open(ClassId id, const std::shared_ptr<TemplateSource>& opened, templates::CoinbaseConstraints room);
   /// On the keeper's thread: the class of that client, and its source if it is the first one.
   Result<ClassId> join(templates::CoinbaseConstraints asked);
   /// On the keeper's thread. The source goes on until what it gave out is forgotten.
@@ -183,7 +183,7 @@ class TemplateServer::Part final : public net::ServicePart, private net::FrameHo
   log::Limited refusals_{"provider.more_solutions_refused"};
 };
 
-Result<void> TemplateServer::Core::open(ClassId id, std::shared_ptr<TemplateSource> opened,
+Result<void> TemplateServer::Core::open(ClassId id, const std::shared_ptr<TemplateSource>& opened,
                                         templates::CoinbaseConstraints room) {
   templates::SourceEvents events;
   events.on_template = [weak = weak_from_this(), id, from = std::weak_ptr(opened)](templates::TemplatePtr made, bool) {
@@ -271,9 +271,9 @@ Result<void> TemplateServer::start() {
 
   ADIT_CHECK(core.listeners.start(core.service));
   // It is its owner's, and outlives whatever refers to it.
-  std::shared_ptr<TemplateSource> first(&core.source, [](TemplateSource*) {});
+  const std::shared_ptr<TemplateSource> first(&core.source, [](TemplateSource*) {});
   core.sources[0] = first;
-  return core.open(0, std::move(first), core.options.classes.least);
+  return core.open(0, first, core.options.classes.least);
 }
 
 void TemplateServer::stop(session::ShutdownBehavior behavior) {

@@ -264,6 +264,7 @@ Result<void> TranslatorServer::start() {
            net::TcpListener::bind(shards[0], core.options.listen, net::kSilentHost, core.options.trusted_proxies));
   core.service.start([&](net::Shard& shard) { return std::make_shared<Part>(core_, shard); });
   std::vector<std::weak_ptr<Part>> parts;
+  parts.reserve(shards.size());
   for (unsigned i = 0; i < shards.size(); ++i) parts.push_back(core.service.on(shards[i]));
   core.listener->start(shards, [parts](net::Shard& shard, std::unique_ptr<net::ByteStream> stream) {
     if (const auto alive = parts[shard.index()].lock()) alive->take(std::move(stream));
