@@ -1,7 +1,6 @@
 #include "mining/server_session.h"
 
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <optional>
 #include <ranges>
@@ -241,13 +240,12 @@ bool ServerSession::consistent() const {
 
 bool ServerSession::groups_consistent() const {
   if (!grouped()) return groups_.empty();
-  std::map<std::uint32_t, std::size_t> members;
-  for (const Channel& channel : channels_.all()) ++members[channel.group_id()];
+  // Nothing is allocated here: that shares allocate nothing is tested where this is checked too.
   return std::ranges::all_of(groups_,
-                             [&](const auto& group) {
-                               const auto found = members.find(group->id);
-                               return group->members == (found == members.end() ? 0 : found->second) &&
-                                      (group->members != 0 || group->id == channels::kGroupChannelId);
+                             [this](const auto& group) {
+                               const auto members = std::ranges::count(channels_.all(), group->id, &Channel::group_id);
+                               return std::cmp_equal(group->members, members) &&
+                                      (members != 0 || group->id == channels::kGroupChannelId);
                              }) &&
          std::ranges::all_of(channels_.all(), [this](const Channel& channel) {
            const Group* group = find_group(channel.group_id());

@@ -9,6 +9,7 @@
 
 #include "roles/translator/server.h"
 #include "roles/translator/test_support.h"
+#include "session/protocols.h"
 #include "upstream/url.h"
 
 #ifdef ADIT_HAS_IROH
