@@ -7,6 +7,12 @@
 
 namespace adit {
 
+std::string lower_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = lower_case(c);
+  return out;
+}
+
 std::string in_quotes(std::string_view text, char mark) {
   constexpr std::size_t kShown = 100;
   std::string out(1, mark);

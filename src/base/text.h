@@ -1,4 +1,4 @@
-// Text from outside as it is shown in a message or written as JSON.
+// Text from outside: as it is compared, shown in a message, or written as JSON.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,12 @@
 #include <string_view>
 
 namespace adit {
+
+/// Returns `c` in lower case if it is an ASCII letter, whatever the locale is.
+constexpr char lower_case(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+/// Likewise, of each byte.
+std::string lower_case(std::string_view text);
 
 /// Returns `text` between two `mark`s, for an error message or a log line. The text may come from anyone: of a text longer than
 /// 100 bytes the first 100 are shown, followed by "...", and each byte that is not printable ASCII is shown as \xNN.

@@ -8,6 +8,8 @@
 namespace adit {
 namespace {
 
+TEST(LowerCase, OfAsciiLettersAndOfNothingElse) { EXPECT_EQ(lower_case("AZaz@[`{09\xc3\x84"), "azaz@[`{09\xc3\x84"); }
+
 TEST(InQuotes, TextStandsBetweenTwoMarks) {
   EXPECT_EQ(in_quotes(""), "''");
   EXPECT_EQ(in_quotes("abc"), "'abc'");

@@ -123,10 +123,13 @@ void append_line(std::string& out, Format format, std::chrono::system_clock::tim
   }
   out.append("ts=").append(stamp).append(" level=").append(to_string(level)).append(" event=");
   append_logfmt_value(out, event);
-  for (const Field& field : fields) {
-    out.append(" ").append(field.key).append("=");
-    append_value(out, format, field.value);
-  }
+  for (const Field& field : fields) append_field(out, field);
+}
+
+void append_field(std::string& out, const Field& field) {
+  if (!out.empty()) out += ' ';
+  out.append(field.key).append("=");
+  append_value(out, Format::kLogfmt, field.value);
 }
 
 }  // namespace adit::log

@@ -25,6 +25,9 @@ std::string printable(std::string_view text);
 void append_line(std::string& out, Format format, std::chrono::system_clock::time_point time, Level level,
                  std::string_view event, Fields fields);
 
+/// Appends "key=value" as append_line does in logfmt, a blank before it unless `out` is empty.
+void append_field(std::string& out, const Field& field);
+
 std::string_view to_string(Level level);
 
 }  // namespace adit::log

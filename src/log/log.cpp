@@ -1,6 +1,8 @@
 #include "log/log.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -15,6 +17,7 @@
 
 #include "log/file.h"
 #include "log/format.h"
+#include "log/warnings.h"
 
 namespace adit::log {
 namespace detail {
@@ -76,6 +79,9 @@ struct State {
   std::mutex mutex;  // Of what follows.
   Output output;
   std::uint64_t lost_before = 0;
+
+  std::mutex warnings_mutex;  // Of this.
+  std::vector<Warning> warnings;
 };
 
 // Never destroyed: threads may log while statics are torn down.
@@ -87,6 +93,29 @@ State& state() {
 Output output_now() {
   const std::lock_guard lock(state().mutex);
   return state().output;
+}
+
+/// Of a warning or an error.
+void remember(Level of, std::string_view event, Fields fields, std::chrono::system_clock::time_point now) {
+  std::string message;
+  std::string others;
+  for (const Field& field : fields) {
+    const auto* const text = field.key == "message" ? std::get_if<std::string_view>(&field.value.get()) : nullptr;
+    text == nullptr ? append_field(others, field) : void(message = text->substr(0, kMostWarningText));
+  }
+  if (others.size() > kMostWarningText) others.resize(kMostWarningText);
+  const std::lock_guard lock(state().warnings_mutex);
+  auto& all = state().warnings;
+  auto at = std::ranges::find(all, event, &Warning::event);
+  if (at == all.end()) {
+    if (all.size() == kMostWarnings) all.erase(std::ranges::min_element(all, {}, &Warning::at));
+    at = all.insert(all.end(), Warning{.event = std::string(event)});
+  }
+  at->level = of;
+  at->at = now;
+  ++at->count;
+  at->message = std::move(message);
+  at->fields = std::move(others);
 }
 
 }  // namespace
@@ -146,6 +175,16 @@ std::uint64_t lost() {
   return state().lost_before + (now.writer ? now.writer->overrun_counter() : 0) + (now.file ? now.file->lost() : 0);
 }
 
+std::vector<Warning> warnings() {
+  std::vector<Warning> all;
+  {
+    const std::lock_guard lock(state().warnings_mutex);
+    all = state().warnings;
+  }
+  std::ranges::sort(all, std::ranges::greater(), &Warning::at);
+  return all;
+}
+
 bool has_file() { return output_now().file != nullptr; }
 
 void reopen() {
@@ -171,7 +210,9 @@ void detail::write(Level of, std::string_view event, Fields fields) {
   thread_local std::string line;
   line.clear();
   const Output now = output_now();
-  append_line(line, now.format, std::chrono::system_clock::now(), of, event, fields);
+  const auto time = std::chrono::system_clock::now();
+  append_line(line, now.format, time, of, event, fields);
+  if (of >= Level::kWarn) remember(of, event, fields, time);
   now.logger->log(to_spdlog(of), std::string_view(line));
 }
 

@@ -25,6 +25,7 @@
 #include "log/format.h"
 #include "log/limited.h"
 #include "log/log_testing.h"
+#include "log/warnings.h"
 
 namespace adit::log {
 namespace {
@@ -323,6 +324,46 @@ TEST(LevelName, RoundTripsAndUnknownOnesListTheChoices) {
   ASSERT_FALSE(wrong.has_value());
   EXPECT_THAT(wrong.error().message(), HasSubstr("`verbose`"));
   EXPECT_THAT(wrong.error().message(), HasSubstr("trace, debug, info"));
+}
+
+TEST(Warnings, AreTheLastOfEachEventNewestFirst) {
+  const std::string forged = "a\nb \xff";
+  info("test.quiet");
+  warn("test.first", {{"message", "it is\nso"}, {"peer", forged}, {"n", 1}});
+  error("test.second", {{"n", 2}});
+  warn("test.first", {{"message", std::string(1000, 'm')}, {"peer", std::string(1000, 'p')}});
+  const auto all = warnings();
+  ASSERT_GE(all.size(), 2u);
+  EXPECT_EQ(all[0].event, "test.first");
+  EXPECT_EQ(all[0].count, 2u);
+  EXPECT_EQ(all[0].message.size(), kMostWarningText);
+  EXPECT_EQ(all[0].fields.size(), kMostWarningText);
+  EXPECT_EQ(all[1].event, "test.second");
+  EXPECT_EQ(all[1].level, Level::kError);
+  EXPECT_EQ(all[1].message, "");
+  EXPECT_EQ(all[1].fields, "n=2");
+  warn("test.first", {{"message", "it is\nso"}, {"peer", forged}, {"n", 1}});
+  EXPECT_EQ(warnings()[0].message, "it is\nso");
+  EXPECT_EQ(warnings()[0].fields, "peer=\"a\\nb \\xff\" n=1");
+}
+
+TEST(Warnings, OneThatComesAgainAndAgainTakesThePlaceOfNone) {
+  static const std::vector<std::string> events = [] {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i <= kMostWarnings; ++i) names.push_back("test.event" + std::to_string(i));
+    return names;
+  }();
+  for (std::size_t i = 0; i < kMostWarnings; ++i) warn(events[i]);
+  for (int i = 0; i < 1000; ++i) warn(events[0]);
+  const auto names = [] {
+    std::set<std::string> out;
+    for (const Warning& warning : warnings()) out.insert(warning.event);
+    return out;
+  };
+  EXPECT_EQ(names(), std::set<std::string>(events.begin(), events.end() - 1));
+  warn(events.back());  // Another event takes the place of what is oldest.
+  EXPECT_EQ(names().size(), kMostWarnings);
+  EXPECT_EQ(names().count(events[1]), 0u);
 }
 
 TEST(Limited, HasRoomAgainASecondLaterWhereNothingTicksAndCountsWhatItLeftOut) {
