@@ -20,6 +20,8 @@ namespace {
 
 using Script = std::vector<std::uint8_t>;
 
+constexpr std::uint8_t kOp1 = 0x51;
+constexpr std::uint8_t kOp16 = 0x60;
 constexpr std::uint8_t kOpDup = 0x76;
 constexpr std::uint8_t kOpEqual = 0x87;
 constexpr std::uint8_t kOpEqualVerify = 0x88;
@@ -267,10 +269,38 @@ Result<Script> script_from_address(std::string_view address, Network network) {
   return fail(Errc::kBadAddress, in_quotes(address) + " is not an address");
 }
 
+std::optional<std::string> address_from_script(Bytes script, Network network) {
+  const AddressFormat& format = format_of(network);
+  const auto is = [&](const Script& other) { return std::ranges::equal(script, other); };
+  const auto base58 = [](std::uint8_t version, Bytes hash) {
+    Script payload{version};
+    payload.insert(payload.end(), hash.begin(), hash.end());
+    return base58check_encode(payload);
+  };
+  constexpr std::size_t kHashOfKeyAt = 3;
+  constexpr std::size_t kHashOfScriptAt = 2;
+  if (script.size() == kHashOfKeyAt + kHash160Size + 2) {
+    const Bytes hash = script.subspan(kHashOfKeyAt, kHash160Size);
+    if (is(pay_to_pubkey_hash(hash))) return base58(format.p2pkh, hash);
+  }
+  if (script.size() == kHashOfScriptAt + kHash160Size + 1) {
+    const Bytes hash = script.subspan(kHashOfScriptAt, kHash160Size);
+    if (is(pay_to_script_hash(hash))) return base58(format.p2sh, hash);
+  }
+  // A witness program (BIP141).
+  if (script.size() < 4 || script.size() > 42 || script[1] != script.size() - 2) return std::nullopt;
+  if (script[0] != 0 && (script[0] < kOp1 || script[0] > kOp16)) return std::nullopt;
+  const std::uint8_t version = script[0] == 0 ? 0 : static_cast<std::uint8_t>(script[0] - kOp1 + 1);
+  const Bytes program = script.subspan(2);
+  if (version == 0 && program.size() != 20 && program.size() != 32) return std::nullopt;
+  Bech32 decoded{.hrp = std::string(format.hrp), .data = {version}, .is_bech32m = version != 0};
+  append_groups_of_five(decoded.data, program);
+  return bech32_encode(decoded);
+}
+
 bool looks_like_address(std::string_view text) {
   constexpr std::string_view kBase58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string lower = lower_case(text);
   for (const AddressFormat& format : {kMainnetFormat, kTestFormat, kRegtestFormat}) {
     // One character may be left out or stand there twice.
     const std::string start = std::string(format.hrp) + "1";

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "bitcoin/error.h"
 
@@ -24,6 +25,10 @@ std::optional<Network> network_from_name(std::string_view name);
 /// ones. Errors: kBadChecksum (mistyped), kBadAddress, kWrongNetwork (the message names the network the address is for and the
 /// one asked for).
 Result<std::vector<std::uint8_t>> script_from_address(std::string_view address, Network network);
+
+/// The address that `script` pays on that network: the other way round of script_from_address. nullopt: it pays no address,
+/// as OP_RETURN and a bare public key.
+std::optional<std::string> address_from_script(Bytes script, Network network);
 
 /// Whether its writer meant a text as an address of Bitcoin, whatever its checksum says: it has the form of one, and is no name
 /// that somebody would choose.

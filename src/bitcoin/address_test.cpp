@@ -1,7 +1,12 @@
 #include "bitcoin/address.h"
 
+#include <optional>
+#include <utility>
+
 #include <gtest/gtest.h>
 
+#include "base/hex.h"
+#include "base/text.h"
 #include "bitcoin/bech32.h"
 #include "bitcoin/ripemd160.h"
 #include "bitcoin/test_data.h"
@@ -21,6 +26,7 @@ TEST(Bech32, AcceptsTheVectorsOfBip173AndBip350) {
     const auto decoded = bech32_decode(text);
     ASSERT_TRUE(decoded) << text;
     EXPECT_FALSE(decoded->is_bech32m) << text;
+    EXPECT_EQ(bech32_encode(*decoded), lower_case(text));
   }
   for (const char* text :
        {"A1LQFN3A", "a1lqfn3a", "an83characterlonghumanreadablepartthatcontainsthetheexcludedcharactersbioandnumber11sg7hg6",
@@ -29,6 +35,7 @@ TEST(Bech32, AcceptsTheVectorsOfBip173AndBip350) {
     const auto decoded = bech32_decode(text);
     ASSERT_TRUE(decoded) << text;
     EXPECT_TRUE(decoded->is_bech32m) << text;
+    EXPECT_EQ(bech32_encode(*decoded), lower_case(text));
   }
 }
 
@@ -83,6 +90,7 @@ TEST(Address, SegwitVectorsOfBip173AndBip350) {
         Row{"bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", Network::kRegtest,
             "0014751e76e8199196d454941c45d1b3a323f1433bd6"}}) {
     EXPECT_EQ(script_hex(script_from_address(row.address, row.network)), row.script) << row.address;
+    EXPECT_EQ(address_from_script(*from_hex(row.script), row.network), lower_case(row.address));
   }
 }
 
@@ -112,6 +120,22 @@ TEST(Address, LegacyAddressesPayHashOfKeyAndHashOfScript) {
             "a914e9c3dd0c07aac76179ebc76a6c78d4d67c6c160a87");
   EXPECT_EQ(script_hex(script_from_address("mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn", Network::kRegtest)),
             "76a914243f1394f44554f4ce3fd68649c19adc483ce92488ac");
+}
+
+TEST(Address, OfAScriptIsTheOneThatPaysIt) {
+  for (const auto& [address, network] : {std::pair("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", Network::kMainnet),
+                                         std::pair("3P14159f73E4gFr7JterCCQh9QjiTjiZrG", Network::kMainnet),
+                                         std::pair("mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn", Network::kRegtest)})
+    EXPECT_EQ(address_from_script(*script_from_address(address, network), network), address);
+}
+
+TEST(Address, AScriptThatNoAddressPaysHasNone) {
+  for (const char* script : {"", "6a", "51", "6a24aa21a9ed0000000000000000000000000000000000000000000000000000000000000000",
+                             "210279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798ac",
+                             "76a914751e76e8199196d454941c45d1b3a323f1433bd688ad",  // Its last operation is another one.
+                             "0015751e76e8199196d454941c45d1b3a323f1433bd6aa",      // No program of version 0 has 21 bytes.
+                             "5101aa", "6102aabb", "5102aabbcc"})
+    EXPECT_EQ(address_from_script(*from_hex(script), Network::kMainnet), std::nullopt) << script;
 }
 
 TEST(Address, OfAnotherNetworkIsRefusedAndBothNetworksAreNamed) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace adit::bitcoin {
 namespace {
 
@@ -20,6 +22,12 @@ void absorb(std::uint32_t& checksum, std::uint8_t value) {
   }
 }
 
+void absorb_hrp(std::uint32_t& checksum, std::string_view hrp) {
+  for (char c : hrp) absorb(checksum, static_cast<std::uint8_t>(c >> 5));
+  absorb(checksum, 0);
+  for (char c : hrp) absorb(checksum, static_cast<std::uint8_t>(c & 31));
+}
+
 }  // namespace
 
 std::optional<Bech32> bech32_decode(std::string_view text) {
@@ -31,7 +39,7 @@ std::optional<Bech32> bech32_decode(std::string_view text) {
     if (c < 33 || c > 126) return std::nullopt;
     lower = lower || (c >= 'a' && c <= 'z');
     upper = upper || (c >= 'A' && c <= 'Z');
-    folded.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+    folded.push_back(lower_case(c));
   }
   const std::size_t separator = folded.rfind('1');
   if ((lower && upper) || separator == std::string::npos || separator == 0 || separator + 1 + kChecksumSize > folded.size()) {
@@ -40,9 +48,7 @@ std::optional<Bech32> bech32_decode(std::string_view text) {
   Bech32 decoded;
   decoded.hrp = folded.substr(0, separator);
   std::uint32_t checksum = 1;
-  for (char c : decoded.hrp) absorb(checksum, static_cast<std::uint8_t>(c >> 5));
-  absorb(checksum, 0);
-  for (char c : decoded.hrp) absorb(checksum, static_cast<std::uint8_t>(c & 31));
+  absorb_hrp(checksum, decoded.hrp);
   for (char c : std::string_view(folded).substr(separator + 1)) {
     const std::size_t value = kCharset.find(c);
     if (value == std::string_view::npos) return std::nullopt;
@@ -53,6 +59,20 @@ std::optional<Bech32> bech32_decode(std::string_view text) {
   decoded.is_bech32m = checksum == kBech32mConstant;
   decoded.data.resize(decoded.data.size() - kChecksumSize);
   return decoded;
+}
+
+std::string bech32_encode(const Bech32& decoded) {
+  std::uint32_t checksum = 1;
+  absorb_hrp(checksum, decoded.hrp);
+  std::string text = decoded.hrp + '1';
+  for (std::uint8_t value : decoded.data) {
+    absorb(checksum, value);
+    text.push_back(kCharset[value]);
+  }
+  for (std::size_t i = 0; i < kChecksumSize; ++i) absorb(checksum, 0);
+  checksum ^= decoded.is_bech32m ? kBech32mConstant : kBech32Constant;
+  for (std::size_t i = 0; i < kChecksumSize; ++i) text.push_back(kCharset[checksum >> (5 * (kChecksumSize - 1 - i)) & 31]);
+  return text;
 }
 
 std::optional<std::vector<std::uint8_t>> bytes_from_groups_of_five(const std::vector<std::uint8_t>& groups, std::size_t from) {
@@ -69,6 +89,16 @@ std::optional<std::vector<std::uint8_t>> bytes_from_groups_of_five(const std::ve
   }
   if (bits > 4 || (buffer & ((1u << bits) - 1)) != 0) return std::nullopt;
   return bytes;
+}
+
+void append_groups_of_five(std::vector<std::uint8_t>& groups, Bytes bytes) {
+  std::uint32_t buffer = 0;
+  unsigned bits = 0;
+  for (std::uint8_t byte : bytes) {
+    buffer = (buffer << 8 | byte) & 0xfff;
+    for (bits += 8; bits >= 5; bits -= 5) groups.push_back(static_cast<std::uint8_t>(buffer >> (bits - 5) & 31));
+  }
+  if (bits != 0) groups.push_back(static_cast<std::uint8_t>(buffer << (5 - bits) & 31));
 }
 
 }  // namespace adit::bitcoin

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
+
 namespace adit::bitcoin {
 
 struct Bech32 {
@@ -18,7 +20,13 @@ struct Bech32 {
 /// nullopt for bad characters, mixed case, more than 90 characters, or a checksum of neither kind.
 std::optional<Bech32> bech32_decode(std::string_view text);
 
+/// The text in lower case, with the checksum of its kind. Each element of `data` is below 32.
+std::string bech32_encode(const Bech32& decoded);
+
 /// Groups of five bits to bytes; nullopt for padding of more than four bits or other than zeros.
 std::optional<std::vector<std::uint8_t>> bytes_from_groups_of_five(const std::vector<std::uint8_t>& groups, std::size_t from);
+
+/// Appends `bytes` as groups of five bits, padded with zeros.
+void append_groups_of_five(std::vector<std::uint8_t>& groups, Bytes bytes);
 
 }  // namespace adit::bitcoin

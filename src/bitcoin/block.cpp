@@ -54,49 +54,38 @@ Result<BlockHeader> solved_header(const Template& block_template, const BlockSol
 }
 
 Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution) {
+  return assemble_block(block_template, solution,
+                        std::vector<Bytes>(block_template.transactions.begin(), block_template.transactions.end()));
+}
+
+Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution,
+                                  std::span<const Bytes> transactions) {
   ADIT_TRY(const BlockHeader header, solved_header(block_template, solution));
   ADIT_TRY(const std::vector<std::uint8_t> coinbase, complete_coinbase(block_template, solution.coinbase));
-  FoundBlock block;
-  block.template_id = block_template.id;
-  block.height = block_template.height;
-  block.hash = header.hash();
-  const auto header_bytes = header.serialize();
-  std::size_t size = header_bytes.size() + 9 + coinbase.size();
-  for (const auto& transaction : block_template.transactions) size += transaction.size();
+  const auto head = header.serialize();
+  FoundBlock block{.template_id = block_template.id, .height = block_template.height, .hash = header.hash(), .bytes = {}};
+  std::size_t size = head.size() + compact_size_length(1 + transactions.size()) + coinbase.size();
+  for (const Bytes transaction : transactions) size += transaction.size();
   block.bytes.reserve(size);
-  block.bytes.assign(header_bytes.begin(), header_bytes.end());
-  append_compact_size(block.bytes, 1 + block_template.transactions.size());
+  block.bytes.assign(head.begin(), head.end());
+  append_compact_size(block.bytes, 1 + transactions.size());
   block.bytes.insert(block.bytes.end(), coinbase.begin(), coinbase.end());
-  for (const auto& transaction : block_template.transactions) {
-    block.bytes.insert(block.bytes.end(), transaction.begin(), transaction.end());
-  }
+  for (const Bytes transaction : transactions) block.bytes.insert(block.bytes.end(), transaction.begin(), transaction.end());
   return block;
 }
 
 Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution, Bytes other) {
-  ADIT_TRY(const BlockHeader header, solved_header(block_template, solution));
-  ADIT_TRY(const std::vector<std::uint8_t> coinbase, complete_coinbase(block_template, solution.coinbase));
   ADIT_TRY(const BlockView view, parse_block(other));
+  const auto transactions = std::span(view.transactions).subspan(1);
   std::vector<Hash256> ids;
-  ids.reserve(view.transactions.size() - 1);
-  for (const Bytes transaction : std::span(view.transactions).subspan(1)) {
+  ids.reserve(transactions.size());
+  for (const Bytes transaction : transactions) {
     ADIT_TRY(const TransactionIds found, transaction_ids(transaction));
     ids.push_back(found.txid);
   }
   if (view.header.prev_hash != block_template.prev_hash || merkle_path(ids) != block_template.merkle_path)
     return fail(Errc::kMalformed, "the block's transactions are not those of the template");
-  FoundBlock block;
-  block.template_id = block_template.id;
-  block.height = block_template.height;
-  block.hash = header.hash();
-  const auto header_bytes = header.serialize();
-  const std::size_t rest = kHeaderSize + compact_size_length(view.transactions.size()) + view.transactions[0].size();
-  block.bytes.reserve(other.size() + coinbase.size());
-  block.bytes.assign(header_bytes.begin(), header_bytes.end());
-  append_compact_size(block.bytes, view.transactions.size());
-  block.bytes.insert(block.bytes.end(), coinbase.begin(), coinbase.end());
-  block.bytes.insert(block.bytes.end(), other.begin() + static_cast<std::ptrdiff_t>(rest), other.end());
-  return block;
+  return assemble_block(block_template, solution, transactions);
 }
 
 Result<BlockView> parse_block(Bytes bytes) {

@@ -56,7 +56,11 @@ Result<BlockHeader> solved_header(const Template& block_template, const BlockSol
 /// Puts the block together. Whether it proves its work is the caller's to know. Errors: as solved_header.
 Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution);
 
-/// The same where the template's transactions are not in it, but in `other`: a whole block on the same template with another
+/// The same where the template's transactions are not in it but given, serialized, in block order.
+Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution,
+                                  std::span<const Bytes> transactions);
+
+/// The same where the template's transactions are in `other`: a whole block on the same template with another
 /// coinbase. Errors: kMalformed too if `other` is no block, or not one on this template.
 Result<FoundBlock> assemble_block(const Template& block_template, const BlockSolution& solution, Bytes other);
 

@@ -39,6 +39,21 @@ std::vector<std::uint8_t> height_push(std::uint32_t height) {
   return push;
 }
 
+std::optional<std::uint32_t> height_at_front(Bytes script) {
+  if (script.empty()) return std::nullopt;
+  const std::uint8_t first = script[0];
+  std::uint64_t height = 0;
+  if (first > 0x50 && first <= 0x60) {
+    height = first - 0x50u;
+  } else if (first <= 5 && script.size() > first) {
+    for (std::size_t i = first; i > 0; --i) height = height << 8 | script[i];
+  }
+  if (height > 0xffffffff) return std::nullopt;
+  const auto push = height_push(static_cast<std::uint32_t>(height));
+  if (script.size() < push.size() || !std::ranges::equal(push, script.first(push.size()))) return std::nullopt;
+  return static_cast<std::uint32_t>(height);
+}
+
 std::uint32_t count_sigops(Bytes script) {
   constexpr std::uint8_t kPushData1 = 0x4c;
   constexpr std::uint8_t kPushData4 = 0x4e;

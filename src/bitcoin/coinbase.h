@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,9 @@ inline constexpr std::size_t kMaxCoinbaseScriptSize = 100;
 /// The push of the block's height that starts a coinbase's scriptSig (BIP34), minimal as Bitcoin Core requires it: 1..16 are
 /// one opcode.
 std::vector<std::uint8_t> height_push(std::uint32_t height);
+
+/// The height whose push is at the front of `script`, whatever follows it. Nullopt: there is none that is minimal.
+std::optional<std::uint32_t> height_at_front(Bytes script);
 
 /// A coinbase without marker, flag and witness, split where the extranonce goes. prefix + extranonce + suffix is what is hashed
 /// to the coinbase's txid, and what NewExtendedMiningJob carries (BIP141-stripped, SV2 05 §5.3.16).

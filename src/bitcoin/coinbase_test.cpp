@@ -42,6 +42,20 @@ TEST(HeightPush, IsBip34sAndMinimal) {
   EXPECT_EQ(to_hex(height_push(0xffffffff)), "05ffffffff00");
 }
 
+TEST(HeightPush, IsReadBackWhateverFollowsItAndOnlyIfItIsMinimal) {
+  for (const std::uint32_t height : {0u, 1u, 16u, 17u, 127u, 128u, 32767u, 32768u, 227931u, 0xffffffffu}) {
+    auto script = height_push(height);
+    EXPECT_EQ(height_at_front(script), height);
+    script.insert(script.end(), {0x51, 0xff});
+    EXPECT_EQ(height_at_front(script), height);
+    script.resize(height_push(height).size() - 1);
+    EXPECT_EQ(height_at_front(script), std::nullopt) << height;
+  }
+  for (const char* const wrong :
+       {"", "0101", "02ff", "025a00", "03ff0000", "61", "50", "4c0111", "0600000000000001", "05000000000100"})
+    EXPECT_EQ(height_at_front(bytes_of(wrong)), std::nullopt) << wrong;
+}
+
 TEST(Coinbase, BuildsTheGenesisCoinbaseByteForByte) {
   Template t;
   t.coinbase_version = 1;

@@ -43,9 +43,6 @@ class ByteReader {
   bool ok_ = true;
 };
 
-/// Consensus: no output, and no sum of outputs, is worth more (MAX_MONEY).
-inline constexpr std::uint64_t kMaxMoneySat = 21'000'000ull * 100'000'000ull;
-
 /// value, script size, script. In SV2: coinbase_tx_outputs is a sequence of these.
 void append_output(std::vector<std::uint8_t>& to, std::uint64_t value_sat, Bytes script);
 inline void append_output(std::vector<std::uint8_t>& to, const TxOutput& output) {

@@ -5,6 +5,8 @@
 #include <span>
 #include <utility>
 
+#include "sv1/difficulty.h"
+
 namespace adit::channels {
 namespace {
 
@@ -39,6 +41,7 @@ Channel::Channel(const Config& config, std::string user_identity, ExtranonceLeas
       id_(config.id),
       kind_(config.kind),
       own_jobs_(config.own_jobs),
+      for_sv1_(config.for_sv1),
       declared_hash_rate_hps_(config.nominal_hash_rate_hps),
       max_target_(config.max_target),
       lease_(std::move(lease)),
@@ -54,13 +57,14 @@ Channel::Channel(const Config& config, std::string user_identity, ExtranonceLeas
 double Channel::best_difficulty() const { return stats_.accepted == 0 ? 0 : bitcoin::difficulty_from_target(best_hash_); }
 
 Bytes Channel::extranonce_prefix() const {
-  return Bytes(terms_.extranonce).first(kind_ == ChannelKind::kStandard ? kFullExtranonceSize : kExtranoncePrefixSize);
+  const std::size_t rollable = kind_ == ChannelKind::kStandard ? policy_->rollable_extranonce_size : 0;
+  return Bytes(terms_.extranonce).first(kExtranoncePrefixSize + rollable);
 }
 
 FullExtranonce Channel::full_extranonce(const Terms& terms, Bytes extranonce) const {
   auto full = terms.extranonce;
   if (kind_ == ChannelKind::kExtended) {
-    std::copy_n(extranonce.begin(), kRollableExtranonceSize, full.begin() + kExtranoncePrefixSize);
+    std::copy_n(extranonce.begin(), policy_->rollable_extranonce_size, full.begin() + kExtranoncePrefixSize);
   }
   return full;
 }
@@ -86,7 +90,7 @@ void Channel::follow(const JobSet& jobs) {
   custom_jobs_.clear();
 }
 
-void Channel::send_job(const JobSet& jobs, wire::FrameBuffer& out) {
+void Channel::send_job(const JobSet& jobs, wire::FrameBuffer& out, wire::FrameBuffer& tips) {
   follow(jobs);
   const Job& job = renew(*jobs.current());
   const bool future = given_job_id_ < jobs.tip_job_id();
@@ -98,7 +102,7 @@ void Channel::send_job(const JobSet& jobs, wire::FrameBuffer& out) {
   } else {
     job.push_extended(id_, future, out);
   }
-  if (future) job.push_set_new_prev_hash(id_, out);
+  if (future) job.push_set_new_prev_hash(id_, tips);
 }
 
 bool Channel::was_given(std::uint32_t job_id) const {
@@ -136,7 +140,10 @@ void Channel::set_terms(Terms terms, const JobSet& jobs) {
 bitcoin::U256 Channel::target_from(double hash_rate_hps) {
   hash_rate_hps_ = std::max(hash_rate_hps, policy_->least_hash_rate_hps());
   const double shares_per_minute = policy_->shares_per_minute / (1u << crowding_);
-  return std::min(bitcoin::target_from_hash_rate(hash_rate_hps_, shares_per_minute), max_target_);
+  const auto wanted = std::max(bitcoin::target_from_hash_rate(hash_rate_hps_, shares_per_minute), policy_->hardest_target);
+  const auto target = std::min(wanted, max_target_);
+  if (!for_sv1_) return target;
+  return bitcoin::target_from_difficulty(sv1::difficulty_for_firmware(bitcoin::difficulty_from_target(target)));
 }
 
 bool Channel::set_hash_rate(double hash_rate_hps, const JobSet& jobs) {
@@ -165,7 +172,7 @@ void Channel::add_custom_job(JobPtr job, std::size_t max_jobs, const JobSet& job
 void Channel::send_twin(const JobSet& jobs, Instant now, wire::FrameBuffer& out) {
   follow(jobs);
   const Job* current = jobs.current();
-  if (current == nullptr || !started() || last_given(jobs) != current->id) return;
+  if (!policy_->twins || current == nullptr || !started() || last_given(jobs) != current->id) return;
   if (twin_at_ != Instant() && now - twin_at_ < kTwinEvery) return;
   const Job& job = renew(*current);
   const std::size_t bytes = sizeof(Job) + job.coinbase.prefix.size() + job.coinbase.suffix.size();
@@ -230,7 +237,10 @@ bool Channel::adjust(const JobSet& jobs, Instant now) {
     crowded_at_tip_ = tip_job_id_;
     if (!wanted) wanted = hash_rate_hps_;
   }
-  return wanted && set_hash_rate(*wanted, jobs);
+  if (!wanted && terms_.target < std::min(policy_->hardest_target, max_target_)) wanted = hash_rate_hps_;
+  const bool changed = wanted && set_hash_rate(*wanted, jobs);
+  steady_ = !changed;
+  return changed;
 }
 
 const Channel::StandardHeader& Channel::standard_header_of(const Job& job, const Terms& terms) {
@@ -338,7 +348,7 @@ void Channel::judge(PreparedShare& share, std::uint32_t sequence_number) {
   ++stats_.accepted;
   stats_.work_sum += judged.work;
   ++batch_.accepted_count;
-  batch_.last_sequence_number = sequence_number;
+  batch_.last_sequence_number = last_sequence_number_ = sequence_number;
   batch_.work_sum += judged.work;
   if (judged.verdict == ShareVerdict::kBlock) {
     ++stats_.blocks_found;
@@ -376,6 +386,8 @@ std::optional<Acknowledgement> Channel::take_acknowledgement(bool flush) {
       block_in_batch_ || batch_.accepted_count >= policy_->share_batch_size || (flush && batch_.accepted_count != 0);
   if (!due) return std::nullopt;
   block_in_batch_ = false;
+  last_batch_accepted_ = batch_.accepted_count;
+  last_batch_work_ = batch_.work_sum.whole();
   return std::exchange(batch_, {});
 }
 

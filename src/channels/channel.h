@@ -47,6 +47,12 @@ struct ChannelPolicy {
   /// part of it. At least 1.
   double max_declared_factor = 4;
 
+  /// No channel's target is harder than this, if it accepts that: what a proxy's own upstream takes, so that no share which
+  /// counts there is lost. Zero: there is no such bound. May change while channels are open, on their thread; adjust() sees it.
+  bitcoin::U256 hardest_target{};
+  std::size_t rollable_extranonce_size = kRollableExtranonceSize;  ///< Bytes that an extended channel's miner rolls; no more.
+  bool twins = true;  ///< Channel::send_twin does something; false where every coinbase is agreed upon with somebody else.
+
   /// The least hash rate that a channel is taken to have, so that its target is no easier than min_difficulty.
   [[nodiscard]] double least_hash_rate_hps() const;
 
@@ -120,6 +126,7 @@ class Channel {
     bool own_jobs = false;           ///< Each job is sent for this channel alone (send_job), and none that was not sent counts.
     MemoryBudget* budget = nullptr;  ///< That what it has seen counts against; outlives the channel.
     std::shared_ptr<Payee> payee = nullptr;  ///< nullptr: its blocks pay the pool.
+    bool for_sv1 = false;  ///< Its difficulty is one that SV1 firmware takes as it is (sv1::difficulty_for_firmware).
   };
 
   /// Error: kHashRate (not a number, infinite or negative).
@@ -142,12 +149,24 @@ class Channel {
   [[nodiscard]] const ChannelStats& stats() const { return stats_; }
   /// Difficulty of the best share so far; 0 before the first.
   [[nodiscard]] double best_difficulty() const;
+  /// The easiest target that the client accepts.
+  [[nodiscard]] const bitcoin::U256& max_target() const { return max_target_; }
+  [[nodiscard]] const ChannelPolicy& policy() const { return *policy_; }
+  /// Whether the last adjust() left the target as it was; false before the first.
+  [[nodiscard]] bool steady() const { return steady_; }
+  /// Of the share that was accepted last; 0 before the first.
+  [[nodiscard]] std::uint32_t last_sequence_number() const { return last_sequence_number_; }
+  /// Shares of the batch that was taken last, and their whole difficulty, rounded down; 0 before the first.
+  [[nodiscard]] std::uint32_t last_batch_accepted() const { return last_batch_accepted_; }
+  [[nodiscard]] std::uint64_t last_batch_work() const { return last_batch_work_; }
 
   /// What the client hears of its extranonce: the whole of it on a standard channel, the part before the rollable one on an
   /// extended one. Valid as long as the channel stays where it is.
   [[nodiscard]] Bytes extranonce_prefix() const;
-  /// kRollableExtranonceSize, or 0 on a standard channel.
-  [[nodiscard]] std::size_t extranonce_size() const { return kind_ == ChannelKind::kExtended ? kRollableExtranonceSize : 0; }
+  /// The policy's rollable_extranonce_size, or 0 on a standard channel.
+  [[nodiscard]] std::size_t extranonce_size() const {
+    return kind_ == ChannelKind::kExtended ? policy_->rollable_extranonce_size : 0;
+  }
   /// The full extranonce of a share of the next job; `extranonce` has extranonce_size() bytes.
   [[nodiscard]] FullExtranonce full_extranonce(Bytes extranonce) const { return full_extranonce(terms_, extranonce); }
 
@@ -161,9 +180,9 @@ class Channel {
   /// itself, so a new tip costs nothing where a group's frames tell it.
   void follow(const JobSet& jobs);
 
-  /// Appends the current job for this channel alone: NewMiningJob or NewExtendedMiningJob; as a future job with its
-  /// SetNewPrevHash if the channel was given no job of this tip yet (SV2 05 §5.3.17).
-  void send_job(const JobSet& jobs, wire::FrameBuffer& out);
+  /// Appends the current job for this channel alone: NewMiningJob or NewExtendedMiningJob; if the channel was given no job of
+  /// this tip yet, as a future job, and its SetNewPrevHash to `tips`, which the caller sends behind it (SV2 05 §5.3.17).
+  void send_job(const JobSet& jobs, wire::FrameBuffer& out, wire::FrameBuffer& tips);
   /// The job that start() or send_job() sent last; 0 before.
   [[nodiscard]] std::uint32_t given_job_id() const { return given_job_id_; }
 
@@ -269,8 +288,10 @@ class Channel {
   std::uint32_t id_;
   ChannelKind kind_;
   bool own_jobs_;
+  bool for_sv1_;
   bool block_in_batch_ = false;
   bool acknowledgement_waits_ = false;
+  bool steady_ = false;
   std::uint8_t newest_header_ = 0;    ///< Which of standard_headers_ was made last.
   std::uint8_t crowding_ = 0;         ///< How often the wanted share rate is halved now.
   std::uint32_t crowded_at_tip_ = 0;  ///< The tip at which that was raised last, by its first job.
@@ -298,6 +319,9 @@ class Channel {
   Work unmeasured_;            ///< Since then.
   std::uint32_t proofs_ = 0;   ///< Shares that measured_ is made of.
   Acknowledgement batch_;
+  std::uint32_t last_sequence_number_ = 0;
+  std::uint32_t last_batch_accepted_ = 0;
+  std::uint64_t last_batch_work_ = 0;
   bitcoin::U256 best_hash_ = bitcoin::U256::max();
   ChannelStats stats_;
   std::string user_identity_;

@@ -78,6 +78,41 @@ class ChannelTest : public ::testing::TestWithParam<ChannelKind> {
 INSTANTIATE_TEST_SUITE_P(Kinds, ChannelTest, ::testing::Values(ChannelKind::kStandard, ChannelKind::kExtended),
                          [](const auto& info) { return info.param == ChannelKind::kStandard ? "Standard" : "Extended"; });
 
+TEST_P(ChannelTest, AnExtranonceOfAnotherSizeIsJudgedAlike) {
+  policy_.rollable_extranonce_size = 8;
+  const auto from = make_template(++templates_, 2, testing::kHardBits, 2);
+  const bitcoin::TxOutput payout{.value_sat = from->coinbase_value_sat, .script = {0x51}};
+  jobs_.add(*factory_.make(from, std::nullopt, {.payouts = {&payout, 1}, .front = {}, .extranonce_size = 16}));
+  open_and_start();
+  EXPECT_EQ(channel_->extranonce_prefix().size() + channel_->extranonce_size(), 16U);
+  EXPECT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  if (GetParam() == ChannelKind::kStandard) return;
+  auto share = good_share();
+  share.extranonce = rolled_;
+  EXPECT_EQ(submit(share), ShareVerdict::kBadExtranonceSize);
+}
+
+TEST_P(ChannelTest, NoTargetIsHarderThanThePolicysHardest) {
+  open_and_start();
+  const auto before = channel_->target();
+  policy_.hardest_target = before + before;
+  EXPECT_TRUE(channel_->adjust(jobs_, kNow.instant + seconds(1)));
+  EXPECT_EQ(channel_->target(), policy_.hardest_target);
+  EXPECT_FALSE(channel_->adjust(jobs_, kNow.instant + seconds(2)));
+  // A miner's own bound stands above it.
+  channel_.reset();
+  channel_.emplace(std::move(*open(1, before)));
+  EXPECT_EQ(channel_->target(), before);
+}
+
+TEST_P(ChannelTest, WithoutTwinsAJobComesOnce) {
+  policy_.twins = false;
+  open_and_start();
+  wire::FrameBuffer out;
+  channel_->send_twin(jobs_, kNow.instant, out);
+  EXPECT_TRUE(out.empty());
+}
+
 TEST_P(ChannelTest, FirstJobIsAFutureJobFollowedBySetNewPrevHash) {
   channel_.emplace(std::move(*open(1)));
   wire::FrameBuffer out;
@@ -104,11 +139,11 @@ TEST_P(ChannelTest, SetNewPrevHashFollowsEveryNewTipAndOnlyThat) {
   open_and_start();
   wire::FrameBuffer out;
   new_job(1);
-  channel_->send_job(jobs_, out);
+  channel_->send_job(jobs_, out, out);
   EXPECT_EQ(std::ranges::distance(out.begin(), out.end()), 1);
   out.clear();
   new_job(2);
-  channel_->send_job(jobs_, out);
+  channel_->send_job(jobs_, out, out);
   std::vector<wire::FrameView> frames(out.begin(), out.end());
   ASSERT_EQ(frames.size(), 2u);
   EXPECT_TRUE(frames[1].is<wire::SetNewPrevHash>());
@@ -347,6 +382,32 @@ TEST_P(ChannelTest, AcknowledgesInBatchesAndStartsEachAnew) {
   EXPECT_EQ(submit(shares[3]), ShareVerdict::kAccepted);
   EXPECT_FALSE(channel_->take_acknowledgement());
   EXPECT_EQ(channel_->take_acknowledgement(/*flush=*/true)->accepted_count, 1u);
+}
+
+TEST_P(ChannelTest, TheLastShareAndTheLastBatchAreKnown) {
+  open_and_start();
+  EXPECT_EQ(channel_->last_sequence_number(), 0u);
+  EXPECT_EQ(channel_->last_batch_accepted(), 0u);
+  const Share first = good_share();
+  EXPECT_EQ(submit(first), ShareVerdict::kAccepted);
+  EXPECT_EQ(submit(first), ShareVerdict::kDuplicate);
+  EXPECT_EQ(channel_->last_sequence_number(), first.sequence_number) << "accepted ones count";
+  EXPECT_EQ(channel_->last_batch_accepted(), 0u) << "it is not acknowledged yet";
+  const auto batch = channel_->take_acknowledgement(/*flush=*/true);
+  ASSERT_TRUE(batch);
+  EXPECT_EQ(channel_->last_batch_accepted(), 1u);
+  EXPECT_EQ(channel_->last_batch_work(), batch->work_sum.whole());
+  EXPECT_EQ(channel_->last_sequence_number(), first.sequence_number);
+}
+
+TEST_P(ChannelTest, IsSteadyOnceVardiffLeavesItAsItIs) {
+  open_and_start();
+  EXPECT_FALSE(channel_->steady());
+  for (int i = 0; i < 60; ++i) ASSERT_EQ(submit(good_share()), ShareVerdict::kAccepted);
+  EXPECT_FALSE(channel_->adjust(jobs_, kNow.instant + seconds(10)));
+  EXPECT_TRUE(channel_->steady());
+  EXPECT_TRUE(channel_->adjust(jobs_, kNow.instant + seconds(20)));
+  EXPECT_FALSE(channel_->steady());
 }
 
 TEST_P(ChannelTest, WorkSumOfABatchIsTheDifficultyOfItsShares) {
@@ -761,7 +822,7 @@ TEST_P(ChannelTest, AJobThatWasNotSentYetIsNoJobOfAChannelWithItsOwn) {
   ASSERT_TRUE(*channel_->update(2, bitcoin::U256::max(), jobs_, kNow.instant));
   new_job(2);  // The tip's second job overtakes its first.
   out.clear();
-  channel_->send_job(jobs_, out);
+  channel_->send_job(jobs_, out, out);
   std::vector<wire::FrameView> frames(out.begin(), out.end());
   ASSERT_EQ(frames.size(), 2u) << "a future job and its SetNewPrevHash, though the job is not the tip's first";
   EXPECT_EQ(frames[1].as<wire::SetNewPrevHash>()->job_id, job().id);

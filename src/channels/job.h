@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@
 #include "base/time.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/template.h"
+#include "channels/client.h"
+#include "channels/extranonce.h"
 #include "channels/share.h"
 #include "channels/work.h"
 #include "wire/frame.h"
@@ -37,9 +40,10 @@ inline constexpr std::uint32_t kFirstCustomJobId = 1u << 31;
 struct Job {
   std::uint32_t id = 0;
   bitcoin::TemplatePtr block_template;
-  bool transactions_known = true;     ///< The template has them; false for a custom job whose block only its client can build.
-  bitcoin::CoinbaseParts coinbase;    ///< Around kFullExtranonceSize bytes.
-  bitcoin::HoleySha256d coinbase_id;  ///< Of a full extranonce: the coinbase's txid.
+  bool transactions_known = true;  ///< The template has them; false where another has: a custom job's client, or a pool.
+  std::size_t extranonce_size = kFullExtranonceSize;  ///< Bytes that stand between the parts of its coinbase.
+  bitcoin::CoinbaseParts coinbase;                    ///< Around them.
+  bitcoin::HoleySha256d coinbase_id;                  ///< Of a full extranonce: the coinbase's txid.
   /// The first job on its tip or with its nbits, which alone a SetNewPrevHash tells: it goes out as a future job with one
   /// behind it, and all earlier work is stale.
   bool new_tip = false;
@@ -50,7 +54,8 @@ struct Job {
   /// Payee's.
   wire::FrameBuffer group_frames;
 
-  /// prefix + extranonce + suffix: the coinbase without its witness. `extranonce` has kFullExtranonceSize bytes.
+  /// prefix + extranonce + suffix: the coinbase without its witness. `extranonce` has extranonce_size bytes, or more, of which
+  /// the first count; so it is below.
   [[nodiscard]] std::vector<std::uint8_t> coinbase_with(Bytes extranonce) const;
 
   /// The merkle root above the coinbase with that extranonce. No allocation.
@@ -75,6 +80,13 @@ using JobPtr = std::shared_ptr<const Job>;
 /// target. `id` is one of a channel's (kFirstCustomJobId and above), used once on that channel. It has no group_frames.
 JobPtr make_twin(const Job& job, std::uint32_t id);
 
+/// What a job's coinbase is when it is not the pool's own.
+struct CoinbaseShape {
+  std::span<const bitcoin::TxOutput> payouts;  ///< Worth the template's whole coinbase value, before the template's outputs.
+  Bytes front;  ///< In the script between what is the job's own and the extranonce: not rolled by anybody.
+  std::size_t extranonce_size = kFullExtranonceSize;
+};
+
 /// Turns templates into jobs. One for the whole pool, on one thread; what it makes goes to every shard in the order made.
 ///
 /// Each job's coinbase has eight bytes of its own, salt + id, in the push that ends with the extranonce: two jobs never have
@@ -95,8 +107,19 @@ class JobFactory {
   /// may be wrong; absent: the template's is taken as it is. Errors: kCoinbase (signature too long); kMessage for a template
   /// whose nbits is no target.
   Result<JobPtr> make(bitcoin::TemplatePtr block_template, std::optional<UnixTime> now = std::nullopt);
+  /// The same with a coinbase of that shape, whose push before the extranonce holds the front too. Errors also: kCoinbase where
+  /// the script has no room for it or the payouts are worth too much.
+  Result<JobPtr> make(bitcoin::TemplatePtr block_template, std::optional<UnixTime> now, const CoinbaseShape& shape);
+  /// An extended channel's active job at another server, as one of ours: `front` stands behind the channel's prefix, before
+  /// `extranonce_size` bytes of ours. `height`: that of its block. Only that server can build the block.
+  JobPtr adopt(const ClientJob& theirs, std::uint32_t height, Bytes front, std::size_t extranonce_size);
 
  private:
+  /// Gives `job` the next id and sets new_tip, by the tip that its rules name.
+  void begin(Job& job);
+  /// Fills in what follows from the rest.
+  static void finish(Job& job);
+
   Config config_;
   std::uint32_t last_id_ = 0;
   bool has_tip_ = false;
@@ -104,6 +127,7 @@ class JobFactory {
   std::uint32_t tip_nbits_ = 0;
   std::uint32_t tip_min_ntime_ = 0;  ///< Of the tip's first template.
   std::uint32_t tip_ntime_ = 0;      ///< That the tip's first job starts at: no later one starts before.
+  bool tip_adopted_ = false;         ///< All of the tip's jobs so far were adopted.
 };
 
 /// The jobs of the current tip, as one shard knows them. Not thread-safe.

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
 #include "bitcoin/block.h"
+#include "bitcoin/tx.h"
 #include "channels/channel_testing.h"
 #include "channels/error.h"
 #include "channels/extranonce.h"
@@ -33,6 +35,89 @@ TEST(Job, IdsCountUpAndATipsFirstJobSaysSo) {
 
 std::shared_ptr<bitcoin::Template> changeable(std::uint64_t id, std::uint8_t tip) {
   return std::make_shared<bitcoin::Template>(*make_template(id, tip));
+}
+
+TEST(Job, ACoinbaseOfAnotherShapePaysOthersAndHasAFrontBeforeItsExtranonce) {
+  JobFactory factory = make_factory();
+  const auto from = make_template(1, 1);
+  const std::vector<bitcoin::TxOutput> payouts = {{.value_sat = from->coinbase_value_sat, .script = {0x51}},
+                                                  {.value_sat = 0, .script = {0x6a, 0x01}}};
+  const std::vector<std::uint8_t> front = {9, 8, 7};
+  const JobPtr job = *factory.make(from, std::nullopt, {.payouts = payouts, .front = front, .extranonce_size = 16});
+  EXPECT_EQ(job->extranonce_size, 16U);
+  std::vector<std::uint8_t> extranonce(kFullExtranonceSize, 5);
+  const auto bytes = job->coinbase_with(extranonce);
+  const auto coinbase = *bitcoin::parse_transaction(bytes);
+  EXPECT_EQ(coinbase.outputs, payouts);
+  const Bytes script = coinbase.inputs[0].script;
+  EXPECT_TRUE(std::ranges::equal(script.last(16), Bytes(extranonce).first(16)));
+  EXPECT_TRUE(std::ranges::equal(script.last(19).first(3), front));
+  EXPECT_EQ(script[script.size() - 16 - 3 - 8 - 1], 8 + 3 + 16) << "one push";
+  // What an array has beyond its size is none of it.
+  extranonce[16] = 1;
+  EXPECT_EQ(job->merkle_root(extranonce), job->merkle_root(std::vector<std::uint8_t>(16, 5)));
+
+  const std::vector<std::uint8_t> long_front(80);
+  EXPECT_FALSE(factory.make(from, std::nullopt, {.payouts = payouts, .front = long_front, .extranonce_size = 16}));
+}
+
+TEST(Job, AnotherServersJobIsOneOfOursWithAFrontBehindItsPrefix) {
+  JobFactory theirs = make_factory();
+  wire::FrameBuffer frames;
+  const JobPtr given = *theirs.make(make_template(1, 2, testing::kHardBits, 3));
+  given->push_group(7, true, frames);
+  const std::vector<std::uint8_t> channel_prefix(8, 0x33);
+  ClientChannel channel(wire::OpenExtendedMiningChannelSuccess{.channel_id = 7,
+                                                               .target = bitcoin::U256::max().to_le(),
+                                                               .extranonce_size = 16,
+                                                               .extranonce_prefix = Bytes(channel_prefix)});
+  auto frame = frames.begin();
+  const auto message = *(*frame).as<wire::NewExtendedMiningJob>();
+  ASSERT_TRUE(channel.on_new_extended_mining_job(message, copy_work(message)));
+  const auto active = channel.on_set_new_prev_hash(*(*++frame).as<wire::SetNewPrevHash>());
+  ASSERT_TRUE(active);
+
+  JobFactory ours = make_factory();
+  const JobPtr before = *ours.make(make_template(1, 1));
+  const std::vector<std::uint8_t> front(4);
+  const JobPtr adopted = ours.adopt(**active, 102, front, 12);
+  EXPECT_EQ(adopted->id, before->id + 1);
+  EXPECT_TRUE(adopted->new_tip);
+  EXPECT_FALSE(adopted->transactions_known);
+  EXPECT_EQ(adopted->block_template->height, 102U);
+  EXPECT_EQ(adopted->rules.prev_hash, given->rules.prev_hash);
+  const std::vector<std::uint8_t> extranonce(12, 5);
+  std::vector<std::uint8_t> rolled = front;
+  rolled.insert(rolled.end(), extranonce.begin(), extranonce.end());
+  EXPECT_EQ(adopted->merkle_root(extranonce), (*active)->merkle_root(rolled));
+  std::vector<std::uint8_t> full = channel_prefix;
+  full.insert(full.end(), rolled.begin(), rolled.end());
+  EXPECT_EQ(adopted->merkle_root(extranonce), given->merkle_root(full)) << "and it is that server's";
+
+  const JobPtr own = *ours.make(make_template(2, 2));
+  EXPECT_FALSE(own->new_tip) << "what was found on the other job is of this tip";
+  const auto early = changeable(3, 3);
+  early->min_ntime = testing::kNtime - 500;
+  const JobPtr next = *ours.make(early);
+  EXPECT_TRUE(next->new_tip);
+  EXPECT_EQ(next->rules.min_ntime, early->min_ntime);
+}
+
+TEST(Job, AfterAnotherServersJobTheTemplatesOwnTimeIsTheTipsLeast) {
+  JobFactory factory = make_factory();
+  ClientJob theirs;
+  theirs.work = std::make_shared<const ExtendedWork>();
+  theirs.rules.prev_hash = testing::hash_of(1);
+  theirs.rules.nbits = testing::kHardBits;
+  theirs.rules.network_target = *bitcoin::target_from_compact(testing::kHardBits);
+  theirs.ntime = theirs.rules.min_ntime = testing::kNtime + 200;
+  EXPECT_EQ(factory.adopt(theirs, 101, {}, 16)->ntime, testing::kNtime + 200);
+  for (int i = 0; i < 2; ++i) {
+    const JobPtr own = *factory.make(make_template(1, 1));
+    EXPECT_FALSE(own->new_tip);
+    EXPECT_EQ(own->rules.min_ntime, testing::kNtime);
+    EXPECT_EQ(own->ntime, testing::kNtime + 200) << "no later one starts before";
+  }
 }
 
 TEST(Job, NoJobOfATipStartsBeforeItsFirst) {

@@ -7,6 +7,7 @@
 
 #include "base/number.h"
 #include "base/text.h"
+#include "bitcoin/consensus.h"
 #include "bitcoin/tx.h"
 
 namespace adit::channels {
@@ -108,6 +109,7 @@ Result<Payout> payout_of(std::string_view user_identity) {
 }
 
 Result<std::optional<Payout>> PayoutPolicy::decide(std::string_view user_identity) const {
+  if (!by_identity) return std::nullopt;
   ADIT_TRY(Wish wish, read_identity(user_identity, network));
   if (wish.kind == Wish::Kind::kNothing || wish.kind == Wish::Kind::kAll) return std::nullopt;
   if (!solo) return refused("asks for a payout of its own, which this pool does not grant (`solo = false`)");

@@ -75,6 +75,8 @@ struct PayoutPolicy {
   bool solo = false;                                       ///< Miners are paid by their own scripts where they ask for it.
   unsigned solo_fee_percent = 0;                           ///< The pool's part of that, at most kMostFeePercent.
   std::optional<bitcoin::Network> network = std::nullopt;  ///< As read_identity.
+  /// False: an identity is a name and nothing else, as with whoever does not pay the miners itself.
+  bool by_identity = true;
 
   /// What a channel of that identity is paid; nullopt: everything is the pool's. Errors: kPayout, with the reason: those of
   /// read_identity; a payout of the miner's own where `solo` is false; an identity that names a smaller part for the pool than

@@ -7,6 +7,7 @@
 
 #include "bitcoin/address.h"
 #include "bitcoin/coinbase.h"
+#include "bitcoin/consensus.h"
 #include "bitcoin/tx.h"
 #include "channels/channel_testing.h"
 
@@ -106,6 +107,12 @@ std::string decided(const PayoutPolicy& policy, const std::string& identity) {
   if (!*payout) return "pool";
   EXPECT_EQ((*payout)->script, our_script());
   return std::to_string((*payout)->pool_percent) + " to the pool";
+}
+
+TEST(PayoutPolicy, WhereIdentitiesAreNamesEverythingIsThePools) {
+  const PayoutPolicy policy{.pool_script = kPoolScript, .by_identity = false};
+  for (const std::string& identity : {kText, "sri/solo/" + kText, std::string("sri/solo/nonsense")})
+    EXPECT_EQ(*policy.decide(identity), std::nullopt) << identity;
 }
 
 TEST(PayoutPolicy, EachPatternIsPaidAsSriPaysIt) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/time.h"
 #include "bitcoin/hash.h"
 #include "channels/work.h"
@@ -14,9 +15,10 @@ namespace adit::channels {
 /// below the one that the ledger has made durable. 0 is durable from the start.
 using LedgerPosition = std::uint64_t;
 
+struct Job;
 struct Payout;
 
-/// One accepted share. The texts and the payout are valid during the call.
+/// One accepted share. The texts, the job and the payout are valid during the call.
 struct ShareRecord {
   std::string_view user_identity;  ///< The channel's.
   std::string_view worker;         ///< As the share named it (extension 0x0002); empty: it named nobody.
@@ -28,6 +30,11 @@ struct ShareRecord {
   /// share.
   const Payout* payout = nullptr;
   bool block = false;
+  const Job* job = nullptr;  ///< That it is of.
+  Bytes extranonce;          ///< The full one; of kFullExtranonceSize bytes those of the job's extranonce_size count.
+  std::uint32_t nonce = 0;
+  std::uint32_t ntime = 0;
+  std::uint32_t version = 0;
   UnixTime time{};  ///< When it came.
 };
 

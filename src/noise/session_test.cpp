@@ -218,6 +218,33 @@ TEST(Session, ALargeFrameThatIsOnlyDeclaredAsksForNoMoreThanItsBytes) {
   EXPECT_EQ(views.capacity(), 0U);
 }
 
+// What a watcher of the line learns (class of attack 20): that a share was sent, not what it is worth nor what became of the
+// one before. docs/iroh.md says what the sizes and times do tell.
+TEST(Session, ARecordTellsNoMoreThanTheKindOfItsMessage) {
+  std::mt19937 random(20);
+  for (int i = 0; i < 100; ++i) {
+    auto [client, server] = connected_pair();
+    const auto size_of = [&session = client](const auto& message) {
+      wire::FrameBuffer frames;
+      EXPECT_TRUE(frames.push(message));
+      return sealed(session, frames).size();
+    };
+    EXPECT_EQ(size_of(wire::SubmitSharesStandard{.channel_id = static_cast<std::uint32_t>(random()),
+                                                 .sequence_number = static_cast<std::uint32_t>(random()),
+                                                 .job_id = static_cast<std::uint32_t>(random()),
+                                                 .nonce = static_cast<std::uint32_t>(random()),
+                                                 .ntime = static_cast<std::uint32_t>(random()),
+                                                 .version = static_cast<std::uint32_t>(random())}),
+              62u);
+    EXPECT_EQ(size_of(wire::SubmitSharesSuccess{.channel_id = static_cast<std::uint32_t>(random()),
+                                                .last_sequence_number = static_cast<std::uint32_t>(random()),
+                                                .new_submits_accepted_count = static_cast<std::uint32_t>(random()),
+                                                .new_shares_sum = random()}),
+              58u);
+    EXPECT_EQ(size_of(wire::SetNewPrevHash{.channel_id = static_cast<std::uint32_t>(random()), .nbits = 0x1d00ffff}), 86u);
+  }
+}
+
 TEST(Session, TheLastNonceIsAnErrorNotAWrap) {
   const auto key = test::array<32>("0101010101010101010101010101010101010101010101010101010101010101");
   constexpr std::uint64_t kEnd = ~std::uint64_t{0};

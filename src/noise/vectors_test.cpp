@@ -6,7 +6,6 @@
 #include <secp256k1_schnorrsig.h>
 
 #include <algorithm>
-#include <cctype>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "base/hex.h"
+#include "base/text.h"
 #include "noise/certificate.h"
 #include "noise/handshake.h"
 #include "noise/hash.h"
@@ -89,11 +89,6 @@ std::vector<std::map<std::string, std::string>> rows_of(const std::string& name)
   return rows;
 }
 
-std::string lower(std::string hex) {
-  std::ranges::transform(hex, hex.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return hex;
-}
-
 TEST(Vectors, EllSwiftDecodesAsBip324) {
   const auto rows = rows_of("bip324_ellswift_decode.csv");
   EXPECT_EQ(rows.size(), 76U);
@@ -119,25 +114,25 @@ TEST(Vectors, SharedSecretAsBip324) {
 TEST(Vectors, SignaturesAsBip340) {
   int signing = 0, verifying = 0;
   for (auto row : rows_of("bip340_signatures.csv")) {
-    const auto message = bytes(lower(row["message"]));
-    const auto signature = bytes(lower(row["signature"]));
+    const auto message = bytes(lower_case(row["message"]));
+    const auto signature = bytes(lower_case(row["signature"]));
     secp256k1_xonly_pubkey key;
-    const bool point = secp256k1_xonly_pubkey_parse(secp256k1(), &key, bytes(lower(row["public key"])).data()) == 1;
+    const bool point = secp256k1_xonly_pubkey_parse(secp256k1(), &key, bytes(lower_case(row["public key"])).data()) == 1;
     const bool valid =
         point && secp256k1_schnorrsig_verify(secp256k1(), signature.data(), message.data(), message.size(), &key) == 1;
     EXPECT_EQ(valid, row["verification result"] == "TRUE") << row["index"] << ": " << row["comment"];
     ++verifying;
     if (row["secret key"].empty() || message.size() != 32) continue;  // Certificates sign 32 bytes, as sign32 does.
-    const auto pair = AuthorityKeyPair::from_secret(Secret(array<32>(lower(row["secret key"]))));
+    const auto pair = AuthorityKeyPair::from_secret(Secret(array<32>(lower_case(row["secret key"]))));
     ASSERT_TRUE(pair);
-    EXPECT_EQ(to_hex(pair->public_key().x), lower(row["public key"]));
+    EXPECT_EQ(to_hex(pair->public_key().x), lower_case(row["public key"]));
     secp256k1_keypair keypair;
     ASSERT_EQ(secp256k1_keypair_create(secp256k1(), &keypair, pair->secret().data()), 1);
     std::array<std::uint8_t, 64> made;
-    ASSERT_EQ(
-        secp256k1_schnorrsig_sign32(secp256k1(), made.data(), message.data(), &keypair, bytes(lower(row["aux_rand"])).data()),
-        1);
-    EXPECT_EQ(to_hex(made), lower(row["signature"])) << row["index"];
+    ASSERT_EQ(secp256k1_schnorrsig_sign32(secp256k1(), made.data(), message.data(), &keypair,
+                                          bytes(lower_case(row["aux_rand"])).data()),
+              1);
+    EXPECT_EQ(to_hex(made), lower_case(row["signature"])) << row["index"];
     ++signing;
   }
   EXPECT_EQ(verifying, 19);

@@ -99,7 +99,7 @@ void Server::on(const std::optional<Id>& id, const Configure& call) {
 }
 
 void Server::on(const std::optional<Id>& id, const Subscribe& call) {
-  user_agent_.assign(call.user_agent);
+  user_agent_.assign(call.user_agent.substr(0, kMaxUserAgent));
   if (!subscription_) {
     const auto subscription = handler_.on_subscribe(user_agent_);
     if (!subscription) return no(id, Reject::kOther, subscription.error().message());

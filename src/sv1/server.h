@@ -92,6 +92,7 @@ class Server {
   /// What the miner was told; unset before it subscribed.
   [[nodiscard]] const std::optional<Subscription>& subscription() const { return subscription_; }
   [[nodiscard]] const std::string& user() const { return user_; }  ///< The first worker authorized; unprintable bytes included.
+  /// What the miner called itself when it subscribed: any bytes, at most kMaxUserAgent.
   [[nodiscard]] const std::string& user_agent() const { return user_agent_; }
   /// Bits that a share may have rolled on what is sent now; 0: none. A miner that never asked for version rolling may roll what
   /// its jobs allow: what it does then shows in the header, and rented ASICs do it (OCEAN-xyz/datum_gateway#214).
@@ -101,6 +102,7 @@ class Server {
   [[nodiscard]] std::string& output() { return output_; }
 
   static constexpr std::size_t kMaxMalformed = 8;
+  static constexpr std::size_t kMaxUserAgent = 255;  ///< As much as a text of SetupConnection.
 
  private:
   Result<void> drain();

@@ -123,6 +123,11 @@ TEST_F(Sv1Server, ASecondSubscribeIsAnsweredAgain) {
   EXPECT_EQ(agents.size(), 1u) << "the extranonce stays what it was";
 }
 
+TEST_F(Sv1Server, OfWhatAMinerCallsItselfABoundedPartIsKept) {
+  say("{\"id\":7,\"method\":\"mining.subscribe\",\"params\":[\"" + std::string(4000, 'x') + "\"]}\n");
+  EXPECT_EQ(server.user_agent(), std::string(Server::kMaxUserAgent, 'x'));
+}
+
 TEST_F(Sv1Server, ARefusedSubscribeIsAnsweredByItsReasonAndMayBeTriedAgain) {
   refusal = "no pool to work for";
   EXPECT_EQ(say("{\"id\":7,\"method\":\"mining.subscribe\",\"params\":[]}\n"),

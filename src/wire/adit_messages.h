@@ -1,6 +1,6 @@
-// Extension 0x4AD1, our own, in the range for experiments: orderly endings, round trips, and the frames of lanes
-// (docs/lanes.md). All for the connection, none for a channel. Negotiated by RequestExtensions (ext 0x0001); spoken over lanes
-// without asking.
+// Extension 0x4AD1, our own, in the range for experiments: orderly endings, round trips, a pool's jobs for those who bring
+// their own work, and the frames of lanes (docs/lanes.md). All for the connection, none for a channel. Negotiated by
+// RequestExtensions (ext 0x0001); spoken over lanes without asking.
 #pragma once
 
 #include "wire/message.h"
@@ -62,6 +62,13 @@ struct EndpointCertificate {
 
   ADIT_MESSAGE(EndpointCertificate, "EndpointCertificate", kAditExtension, 0x06, kForConnection, version, valid_from,
                not_valid_after, signature);
+};
+
+/// Client to server, on a mining session with REQUIRES_WORK_SELECTION: from now on the server sends its own jobs and tips on
+/// its extended channels too, as it does on other connections, beginning with the current one. A client mines them while the
+/// server's tip is newer than its own; shares on them are shares as any others. No answer; a second one changes nothing.
+struct FollowPoolTip {
+  ADIT_MESSAGE(FollowPoolTip, "FollowPoolTip", kAditExtension, 0x07, kForConnection);
 };
 
 }  // namespace adit::wire

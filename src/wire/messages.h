@@ -34,7 +34,7 @@ using AllMessages =
                 DeclareMiningJobError, PushSolution, CoinbaseOutputConstraints, NewTemplate, SetNewPrevHashTdp,
                 RequestTransactionData, RequestTransactionDataSuccess, RequestTransactionDataError, SubmitSolution,
                 RequestExtensions, RequestExtensionsSuccess, RequestExtensionsError, Goodbye, GoodbyeAck, Ping, Pong,
-                ControlMark, DataMark, EndpointCertificate>;
+                ControlMark, DataMark, EndpointCertificate, FollowPoolTip>;
 
 /// Calls `f(std::type_identity<M>)` for the message that `header` announces; false if none is known.
 template <class F>

@@ -171,6 +171,7 @@ TEST(Messages, IdsAndChannelBitsAreThoseOfTheSpecification) {  // SV2 08 and ext
       {"ControlMark", 0x4ad1, 0x04, false},
       {"DataMark", 0x4ad1, 0x05, false},
       {"EndpointCertificate", 0x4ad1, 0x06, false},
+      {"FollowPoolTip", 0x4ad1, 0x07, false},
   };
   std::vector<std::tuple<std::string_view, int, int, bool>> declared;
   AllMessages::any([&]<class M>(std::type_identity<M>) {
