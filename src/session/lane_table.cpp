@@ -85,6 +85,7 @@ constexpr auto kRows = std::to_array<Row>({
     control<RequestExtensionsError>("changes nothing"),
 
     control<EndpointCertificate>(kFirst),
+    control<FollowPoolTip>("asks for jobs to come; changes no share"),
     control_after_data<Goodbye>("ends the session: nothing sent before it may be left"),
     control_after_data<GoodbyeAck>("says that all was handled and answered"),
     control<Ping>("measures the way; must not wait"),

@@ -60,6 +60,8 @@ Result<void> ServerSide::on_frames(std::span<const wire::FrameView> frames, cons
 }
 
 Result<void> ServerSide::on_extension_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
+  // About jobs, so the protocol's own affair.
+  if (frame.is<wire::FollowPoolTip>() && extension_.agreed()) return protocol_->on_frames({&frame, 1}, now, out);
   if (frame.header.extension_type == wire::kAditExtension) return extension_.on_frame(frame, now, out);
   if (frame.is<wire::RequestExtensions>()) return on_request_extensions(frame, out);
   return fail(Errc::kProtocol, std::string(wire::message_name(frame.header)) + ": not a client's message");

@@ -43,7 +43,8 @@ class ProtocolServer {
   virtual void on_extensions(std::span<const std::uint16_t> /*granted*/) {}
 
   /// Handles frames in the order sent and appends the answers to `out`. Frames of extensions that the session handles do not
-  /// come here; frames of extensions that nobody here knows do. An error ends the connection once `out` is sent.
+  /// come here; FollowPoolTip does, where 0x4AD1 is spoken, and so do frames of extensions that nobody here knows. An error
+  /// ends the connection once `out` is sent.
   virtual Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now, wire::FrameBuffer& out) = 0;
 
   /// Called about once a second. An error ends the connection once `out` is sent.

@@ -170,6 +170,19 @@ TEST_F(ServerSideTest, FramesOfTheProtocolAndOfUnknownExtensionsReachItInTheirOr
   EXPECT_EQ(answer<wire::Pong>(4).nonce, 4u) << "agreed upon a moment before";
 }
 
+TEST_F(ServerSideTest, FollowPoolTipReachesTheProtocolWhereTheExtensionIsSpoken) {
+  begin();
+  ASSERT_TRUE(hear(setup(), wire::FollowPoolTip{}));
+  EXPECT_THAT(server->types, IsEmpty());
+  const std::vector<std::uint16_t> adit = {wire::kAditExtension};
+  ASSERT_TRUE(
+      hear(wire::RequestExtensions{.request_id = 1, .requested_extensions = adit}, wire::FollowPoolTip{}, wire::Ping{}));
+  EXPECT_THAT(server->types, ElementsAre(wire::FollowPoolTip::kType));
+  begin(wire::Protocol::kMining);
+  ASSERT_TRUE(hear(setup(), wire::FollowPoolTip{}));
+  EXPECT_THAT(server->types, ElementsAre(wire::FollowPoolTip::kType)) << "over lanes without asking";
+}
+
 TEST_F(ServerSideTest, NothingIsServedBeforeTheRequiredExtensionsWereRequested) {
   options.offers[0].required_extensions = {9};
   begin();
