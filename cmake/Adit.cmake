@@ -27,3 +27,11 @@ function(adit_layer_test name)
   target_link_libraries(adit_${name}_test PRIVATE ${LAYER_DEPS} GTest::gmock GTest::gtest_main)
   gtest_discover_tests(adit_${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT ${LAYER_TIMEOUT})
 endfunction()
+
+# adit_embed(OUTPUT ROOT file ...): a custom command that writes the C++ file OUTPUT, which holds the files (monitor/assets.h).
+function(adit_embed output root)
+  set(script "${CMAKE_SOURCE_DIR}/cmake/EmbedFiles.cmake")
+  add_custom_command(OUTPUT "${output}"
+    COMMAND "${CMAKE_COMMAND}" "-DOUTPUT=${output}" "-DROOT=${root}" "-DFILES=${ARGN}" -P "${script}"
+    DEPENDS "${script}" ${ARGN} VERBATIM)
+endfunction()

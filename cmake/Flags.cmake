@@ -18,7 +18,8 @@ add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-con
 add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wno-missing-designated-field-initializers>)
 add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
 
-# Hardening: position-independent executables, read-only relocations, stack protector, checked libc calls.
+# Hardening: position-independent executables, read-only relocations, stack protector, checked libc calls, stacks that cannot
+# jump over their guard page, automatic variables that hold nothing old. The last two are left out where a sanitizer looks.
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C CXX)
 add_compile_options(-fstack-protector-strong -fno-omit-frame-pointer)
@@ -31,6 +32,7 @@ if(ADIT_SANITIZE)
   add_link_options(-fsanitize=${ADIT_SANITIZE})
 else()
   add_compile_options("$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=3>")
+  add_compile_options(-fstack-clash-protection -ftrivial-auto-var-init=zero)
   add_compile_definitions(_GLIBCXX_ASSERTIONS)
 endif()
 

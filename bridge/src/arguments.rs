@@ -28,6 +28,7 @@ pub struct RelayServerConfig {
     pub tokens: *const Bytes,
     pub token_count: usize,
     pub max_clients: u32,
+    pub max_clients_per_source: u32,
     pub accepts_per_second: u32,
     pub client_bytes_per_second: u32,
     pub client_burst_bytes: u32,

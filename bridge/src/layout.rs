@@ -25,7 +25,7 @@ fn ours() -> BTreeMap<(&'static str, &'static str), usize> {
         "adit_relay" = endpoint::Relay { url, quic_port, token }
         "adit_endpoint_config" = endpoint::EndpointConfig { secret_key, bind_addrs, bind_addr_count, relay_mode, relays, relay_count, external_addrs, external_addr_count, portmap, max_bidi_streams, stream_window, receive_window, send_window, idle_timeout_ms, keep_alive_ms, relay_only, mdns, relay_ca_file, dns_origins, dns_origin_count, dns_server, pkarr_relays, pkarr_relay_count }
         "adit_attempt" = endpoint::Attempt { source, remote_id, relayed, validated }
-        "adit_relay_server_config" = arguments::RelayServerConfig { http_bind, https_bind, cert_file, key_file, quic_bind, metrics_bind, tokens, token_count, max_clients, accepts_per_second, client_bytes_per_second, client_burst_bytes }
+        "adit_relay_server_config" = arguments::RelayServerConfig { http_bind, https_bind, cert_file, key_file, quic_bind, metrics_bind, tokens, token_count, max_clients, max_clients_per_source, accepts_per_second, client_bytes_per_second, client_burst_bytes }
         "adit_dial" = arguments::DialTarget { endpoint_id, addrs, addr_count, relay_url, alpns, alpn_count }
         "adit_close_reason" = connection::CloseReason { code, kind, reason_len, reason }
         "adit_path" = connection::PathInfo { remote, rtt_us, relayed, selected, first, reserved, congestion_window, mtu, packets_lost }

@@ -203,6 +203,7 @@ pub unsafe extern "C" fn adit_relay_server_start(
             metrics: unsafe { addr(given.metrics_bind, "metrics address") }?,
             tokens,
             max_clients: given.max_clients as usize,
+            max_clients_per_source: given.max_clients_per_source as usize,
             accepts_per_second: given.accepts_per_second,
             client_bytes_per_second: given.client_bytes_per_second,
             client_burst_bytes: given.client_burst_bytes,

@@ -1,8 +1,10 @@
 //! A relay server of one's own, around the server that iroh's makers run.
 
 use std::{
-    net::SocketAddr,
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
+    os::fd::{AsRawFd, RawFd},
     path::Path,
     sync::{
         Arc, Mutex, OnceLock,
@@ -15,9 +17,14 @@ use iroh::EndpointId;
 use iroh_relay::server::{
     Access, AccessControl, CertConfig, ClientRateLimit, ClientRequest, ConnectionId, QuicConfig, RelayConfig, Server,
     ServerConfig, SpawnError, TlsConfig,
+    http_server::{self, RelayService},
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio::sync::Notify;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinSet,
+};
 
 use crate::{
     error::{Code, Failure},
@@ -28,6 +35,12 @@ use crate::{
 
 /// How long the connections of a relay that is stopped have to end.
 const STOP: Duration = Duration::from_secs(2);
+/// How long a connection has until it is a client, as iroh's own server has it.
+const ESTABLISH: Duration = Duration::from_secs(30);
+/// After an accept that failed for want of descriptors or memory.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// So many sources are known before those that have nothing open are looked for.
+const SOURCES: usize = 1024;
 
 /// `adit_relay_server_config`, checked.
 pub struct Config {
@@ -37,6 +50,7 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     pub tokens: Vec<String>,
     pub max_clients: usize,
+    pub max_clients_per_source: usize,
     pub accepts_per_second: u32,
     pub client_bytes_per_second: u32,
     pub client_burst_bytes: u32,
@@ -127,6 +141,93 @@ impl AccessControl for Admission {
     }
 }
 
+/// A socket that the relay's server owns, known by its descriptor and inode.
+///
+/// The server says when a client ends, but neither then nor at the start which address it came from. So whether a connection is
+/// still open is asked of the system: a descriptor that is closed, or open for something else by now, has not this inode.
+struct Socket {
+    descriptor: RawFd,
+    inode: u64,
+}
+
+impl Socket {
+    fn of(stream: &TcpStream) -> Option<Self> {
+        let descriptor = stream.as_raw_fd();
+        inode(descriptor).map(|inode| Self { descriptor, inode })
+    }
+
+    fn is_open(&self) -> bool {
+        inode(self.descriptor) == Some(self.inode)
+    }
+}
+
+fn inode(descriptor: RawFd) -> Option<u64> {
+    let mut found = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fstat writes the structure where it returns 0, and only looks at the descriptor.
+    (unsafe { libc::fstat(descriptor, found.as_mut_ptr()) } == 0).then(|| unsafe { found.assume_init() }.st_ino)
+}
+
+/// An IPv4 address, or the /64 of an IPv6 address, as the pool's quotas have it (net/admission.h).
+fn source_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        address => address,
+    }
+}
+
+/// The connections of each source, so that no one source has all places of the relay.
+struct Sources {
+    most: usize,
+    open: HashMap<IpAddr, Vec<Socket>>,
+    sweep_at: usize,
+}
+
+impl Sources {
+    fn new(most: usize) -> Self {
+        Self { most, open: HashMap::new(), sweep_at: SOURCES }
+    }
+
+    /// Counts the connection for its source. False: the source has as many as one may have.
+    fn take(&mut self, address: IpAddr, stream: &TcpStream) -> bool {
+        if self.most == 0 {
+            return true;
+        }
+        if self.open.len() >= self.sweep_at {
+            self.open.retain(|_, sockets| sockets.iter().any(Socket::is_open));
+            self.sweep_at = SOURCES.max(2 * self.open.len());
+        }
+        let sockets = self.open.entry(source_of(address)).or_default();
+        if sockets.len() >= self.most {
+            sockets.retain(Socket::is_open);
+        }
+        if sockets.len() >= self.most {
+            return false;
+        }
+        sockets.extend(Socket::of(stream));
+        true
+    }
+}
+
+/// Accepts connections and gives those within their source's bound to the relay's service. Ends with its task.
+async fn accept(listener: TcpListener, service: RelayService, tls: Option<http_server::TlsConfig>, mut sources: Sources) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) if sources.take(peer.ip(), &stream) => {
+                    connections.spawn(service.clone().handle_connection(stream, tls.clone(), ESTABLISH));
+                }
+                Ok((_, peer)) => tracing::warn!("the relay refuses a connection of {}, which has as many as one may have", peer.ip()),
+                Err(error) => {
+                    tracing::warn!("the relay cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
 pub struct RelayObject {
     pub source: Arc<Source>,
     admission: Arc<Admission>,
@@ -150,12 +251,19 @@ impl RelayObject {
     }
 }
 
+fn from_bind(error: std::io::Error, address: SocketAddr) -> Failure {
+    failed_to_bind(Some(error.kind()), format!("cannot bind {address}: {error}"))
+}
+
 fn from_spawn(error: SpawnError) -> Failure {
-    let text = format!("{error:#}");
     let io = match &error {
         SpawnError::BindTlsListener { source, .. } | SpawnError::BindTcpListener { source, .. } => Some(source.kind()),
         _ => None,
     };
+    failed_to_bind(io, format!("{error:#}"))
+}
+
+fn failed_to_bind(io: Option<std::io::ErrorKind>, text: String) -> Failure {
     match io {
         Some(std::io::ErrorKind::AddrInUse) => Failure::new(Code::AddressInUse, text),
         // The QUIC and metrics sockets tell no kind; the words do.
@@ -177,8 +285,15 @@ pub fn start(queue: &Arc<Queue>, config: Config, deadline: Duration) -> Result<u
         accepts_per_second: config.accepts_per_second,
         bucket: Mutex::new((f64::from(config.accepts_per_second), Instant::now())),
     });
-    let mut relay = RelayConfig::new(config.http);
-    relay.tls = config.tls.map(|tls| TlsConfig::new(tls.bind, CertConfig::Manual { server_config: tls.config }));
+    // Clients come to a listener of ours, which knows where from; that of iroh's server is bound where only this machine is.
+    let own = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let (public, tls) = match &config.tls {
+        Some(tls) => (tls.bind, Some(http_server::TlsConfig::new(Arc::new(tls.config.clone())))),
+        None => (config.http, None),
+    };
+    let sources = Sources::new(config.max_clients_per_source);
+    let mut relay = RelayConfig::new(if config.tls.is_some() { config.http } else { own });
+    relay.tls = config.tls.map(|tls| TlsConfig::new(own, CertConfig::Manual { server_config: tls.config }));
     relay.access = admission.clone();
     relay.limits.client_rx = NonZeroU32::new(config.client_bytes_per_second).map(|rate| {
         let mut limit = ClientRateLimit::new(rate);
@@ -202,20 +317,31 @@ pub fn start(queue: &Arc<Queue>, config: Config, deadline: Duration) -> Result<u
     let running = object.clone();
     runtime.spawn(async move {
         let mut started = None;
-        let work = async { Server::spawn(server).await.map_err(from_spawn) };
-        let keep = |server: Server| {
-            let named = [("http", server.http_addr()), ("https", server.https_addr()), ("quic", server.quic_addr())];
+        let work = async {
+            let listener = TcpListener::bind(public).await.map_err(|error| from_bind(error, public))?;
+            let bound = listener.local_addr().map_err(|error| from_bind(error, public))?;
+            let server = Server::spawn(server).await.map_err(from_spawn)?;
+            Ok((server, listener, bound))
+        };
+        let with_tls = tls.is_some();
+        let keep = |(server, listener, bound): (Server, TcpListener, SocketAddr)| {
+            let (http, https) = if with_tls { (server.http_addr(), Some(bound)) } else { (Some(bound), None) };
+            let named = [("http", http), ("https", https), ("quic", server.quic_addr())];
             let lines = named.iter().filter_map(|(name, addr)| addr.map(|addr| format!("{name} {addr}")));
             let _ = running.sockets.set(lines.collect::<Vec<_>>().join("\n"));
-            started = Some(server);
+            started = Some((server, listener));
         };
         runtime::begin(&running.source, "starting the relay", deadline, work, keep).await;
-        if let Some(mut server) = started {
+        if let Some((mut server, listener)) = started {
+            let service = server.relay_service().expect("a relay is configured").clone();
+            let mut accepting = JoinSet::new();
+            accepting.spawn(accept(listener, service, tls, sources));
             let _closed = RaiseOnDrop { source: running.source.clone(), bits: CLOSED };
             let stopped = tokio::select! {
                 _ = server.join() => false,
                 () = running.stop.notified() => true,
             };
+            drop(accepting);
             // Dropping the server would close its listener alone: whoever is connected would be served on.
             if stopped {
                 let _ = tokio::time::timeout(STOP, server.shutdown()).await;

@@ -1,6 +1,8 @@
 #include "net/address_range.h"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "base/number.h"
 #include "net/error.h"
@@ -62,6 +64,18 @@ bool AddressRange::contains(const ip::address& address) const {
     if (((bytes[i] ^ bytes_[i]) & mask_of(i, bits_)) != 0) return false;
   }
   return true;
+}
+
+bool is_local(const ip::address& address) {
+  static const std::vector<AddressRange> kRanges = [] {
+    std::vector<AddressRange> ranges;
+    for (const char* text : {"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10",
+                             "::1", "fc00::/7", "fe80::/10"}) {
+      ranges.push_back(*AddressRange::parse(text));
+    }
+    return ranges;
+  }();
+  return std::ranges::any_of(kRanges, [&address](const AddressRange& range) { return range.contains(address); });
 }
 
 }  // namespace adit::net

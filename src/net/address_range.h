@@ -29,4 +29,8 @@ class AddressRange {
   unsigned bits_ = 0;                     ///< So many of them count.
 };
 
+/// Whether only this machine, or a network that is not the internet, reaches `address`: loopback, private (RFC 1918, RFC 4193),
+/// shared (RFC 6598) and link-local addresses. Not 0.0.0.0 and ::, which stand for all addresses that a machine has.
+bool is_local(const boost::asio::ip::address& address);
+
 }  // namespace adit::net

@@ -40,6 +40,36 @@ TEST(AddressRange, APrefixHoldsWhatBeginsWithIt) {
   EXPECT_FALSE(AddressRange::parse("128.0.0.0/1")->is_everybody());
 }
 
+TEST(IsLocal, IsWhatTheInternetDoesNotReach) {
+  for (const char* text :
+       {"127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.0.1",
+        "169.254.0.1", "100.64.0.1", "100.127.255.255", "fc00::1", "fdff::1", "fe80::1", "fe80::1%1", "::ffff:10.0.0.1"}) {
+    EXPECT_TRUE(is_local(boost::asio::ip::make_address(text))) << text;
+  }
+  for (const char* text : {"0.0.0.0",
+                           "::",
+                           "::ffff:0.0.0.0",
+                           "126.255.255.255",
+                           "128.0.0.1",
+                           "11.0.0.1",
+                           "172.15.255.255",
+                           "172.32.0.0",
+                           "192.167.255.255",
+                           "192.169.0.0",
+                           "169.253.0.1",
+                           "100.63.255.255",
+                           "100.128.0.0",
+                           "203.0.113.5",
+                           "fbff::1",
+                           "fe00::1",
+                           "fec0::1",
+                           "2001:db8::1",
+                           "::2",
+                           "::ffff:8.8.8.8"}) {
+    EXPECT_FALSE(is_local(boost::asio::ip::make_address(text))) << text;
+  }
+}
+
 TEST(AddressRange, WhatIsNoneIsRefusedInASentence) {
   for (const char* text : {"", "proxy.example", "10.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8 ",
                            "fd00::/129", "10.0.0.5:3333", "[fd00::1]", "fe80::1%1", "/8"}) {

@@ -54,6 +54,10 @@ std::string source_key(std::string_view source) {
   return host;
 }
 
+std::string source_key(const ConnectionMetadata& metadata) {
+  return source_key(metadata.source.empty() ? metadata.peer : metadata.source);
+}
+
 struct Admission::Place {
   enum Stage : std::uint8_t { kHandshake, kUnproven, kProven };
 
@@ -366,7 +370,7 @@ void Admission::Token::established(Instant now) {
 
 void Admission::Token::look(bool worked, Instant now) {
   if (!state_) return;
-  if (worked) {
+  if (worked || trusted_) {
     established(now);
     worked_at_ = now;
   }
@@ -386,6 +390,11 @@ void Admission::Token::look(bool worked, Instant now) {
   state_->rest(vouched);
 }
 
+void Admission::Token::trust(Instant now) {
+  trusted_ = true;
+  look(true, now);
+}
+
 bool Admission::Token::charge(std::int64_t cost, Instant now) {
   if (!state_) return false;
   const std::lock_guard lock(state_->mutex);
@@ -396,6 +405,11 @@ void Admission::Token::on_displaced(std::function<void()> close) {
   const std::lock_guard lock(state_->mutex);
   place_->close = std::move(close);
   if (place_->source == nullptr && place_->close) place_->close();
+}
+
+std::string Admission::Token::source() const {
+  const std::lock_guard lock(state_->mutex);
+  return place_->source != nullptr ? place_->source->key : std::string();
 }
 
 bool Admission::Token::is_displaced() const {

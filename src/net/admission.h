@@ -15,11 +15,13 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/error.h"
+#include "net/metadata.h"
 
 namespace adit::net {
 
 /// A connection is a *handshake* until it is set up, *unproven* until a share of its own is accepted, and *proven* from then
-/// on, as long as its last accepted share is no older than proof_time. A source has *standing* while it has a proven
+/// on, as long as its last accepted share is no older than proof_time; that of a peer that the operator has named is proven by
+/// that alone. A source has *standing* while it has a proven
 /// connection, and for standing_time afterwards.
 struct AdmissionLimits {
   std::size_t max_connections = 50'000;
@@ -63,6 +65,8 @@ AdmissionLimits within_descriptors(AdmissionLimits limits, std::size_t descripto
 /// What quotas count by, from "ip:port" or a relay's URL: an IPv4 address, the /64 of an IPv6 address (a home's smallest
 /// share), the URL as it is. Text that is neither is one source of its own.
 std::string source_key(std::string_view source);
+/// The same of a connection: of its source, or of its peer where the source is unknown.
+std::string source_key(const ConnectionMetadata& metadata);
 
 /// One for all listeners of a role, over whatever carrier: copies share what they count. Any thread: each call holds a lock for
 /// a few look-ups. Time is an argument.
@@ -93,6 +97,9 @@ class Admission {
     /// long as nothing changes.
     void look(bool worked, Instant now);
 
+    /// The peer is one that the operator has named: the connection is proven from now on, as long as it lasts.
+    void trust(Instant now);
+
     /// The peer has cost that much (AdmissionLimits). False: its source has used up what its peers may cost.
     bool charge(std::int64_t cost, Instant now);
 
@@ -100,6 +107,10 @@ class Admission {
     /// that one, under the lock: it may post, and nothing else. It replaces the one before, and is never called once the token
     /// is destroyed.
     void on_displaced(std::function<void()> close);
+
+    /// The source that it counts to, by its key (source_key, or an id that a relay vouches for); empty once another connection
+    /// has this place.
+    [[nodiscard]] std::string source() const;
 
     /// Whether another connection has this place.
     [[nodiscard]] bool is_displaced() const;
@@ -114,6 +125,7 @@ class Admission {
     std::optional<Instant> worked_at_;  ///< A share was accepted for the last time.
     bool handshaking_ = true;
     bool proven_ = false;
+    bool trusted_ = false;
   };
 
   /// `vouched_id`: an identity that another vouches for (a relay, for an endpoint's id); one that has standing is a source of

@@ -3,10 +3,12 @@
 
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include <boost/asio/awaitable.hpp>
 
 #include "base/result.h"
+#include "net/backlog.h"
 #include "net/error.h"
 #include "net/metadata.h"
 #include "wire/frame.h"
@@ -42,8 +44,13 @@ class NetworkConnection {
   /// Bytes accepted by send() that the carrier has not taken yet.
   [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
 
-  /// Flushes what is queued, finishes the stream, waits for the peer's end (dropping what it still sends), closes; after
-  /// `deadline` closes anyhow. A receive() that is under way returns kEndOfStream or kClosed when that is done.
+  /// Counts these bytes in `backlog`, to `source`, until the connection is closed, which `backlog` outlives. Once. If they are
+  /// what must go there, the connection is closed and receive() returns kSlowReader.
+  virtual void count_in(Backlog& backlog, std::string_view source) = 0;
+
+  /// Flushes what is queued, finishes the stream (over one stream 100 ms later), waits for the peer's end (dropping what it
+  /// still sends), closes; after `deadline` closes anyhow. A receive() that is under way returns kEndOfStream or kClosed when
+  /// that is done.
   virtual asio::awaitable<void> drain(Duration deadline) = 0;
 
   /// Ends the connection at once; a pending receive() returns kClosed. Idempotent.

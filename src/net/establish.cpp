@@ -110,7 +110,7 @@ asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> accept_session(Shard
     co_return connection;
   }
   auto codec = co_await respond(shard, *link.stream, credentials.noise(),
-                                {.deadline = options.deadline, .max_payload = options.max_payload});
+                                {.deadline = options.deadline, .max_payload = options.max_payload, .sv1 = options.sv1});
   if (!codec) co_return fail(std::move(codec.error()));
   FramedOptions framed;
   framed.max_queued_bytes = options.max_queued_bytes;

@@ -27,6 +27,7 @@ struct SessionOptions {
   Duration deadline = std::chrono::seconds(10);   ///< Over all of the proof: a peer that drips bytes gains nothing.
   std::size_t max_queued_bytes = 1 << 20;         ///< Bound of the send queue, of all lanes together.
   std::uint32_t max_payload = wire::kMaxPayload;  ///< A frame that declares more is a protocol error.
+  std::vector<std::uint8_t>* sv1 = nullptr;       ///< See HandshakeOptions.
 };
 
 /// What a listener proves its authority with. One per shard: not thread-safe.
@@ -51,8 +52,8 @@ class Credentials {
   std::map<wire::Protocol, noise::EndpointCertificateSource> endpoint_;
 };
 
-/// The listener's side. `link` is moved from on success and closed after an error; until then its streams may be closed to end
-/// this early.
+/// The listener's side. `link` is moved from on success and closed after an error (but see HandshakeOptions::sv1); until then
+/// its streams may be closed to end this early.
 /// Errors: those of net/handshake.h's respond; kUnsupported (lanes, of a protocol that is not served there).
 asio::awaitable<Result<std::unique_ptr<NetworkConnection>>> accept_session(Shard& shard, Link& link, Credentials& credentials,
                                                                            SessionOptions options);

@@ -167,12 +167,14 @@ void FrameHost::displace(std::uint64_t holder) {
 }
 
 FrameHost::FrameHost(ServicePart& part, std::shared_ptr<const FrameHostOptions> options, Admission admission,
-                     std::optional<std::array<std::uint8_t, 32>> endpoint_id, FrameHostRole& role)
+                     std::optional<std::array<std::uint8_t, 32>> endpoint_id, FrameHostRole& role,
+                     std::shared_ptr<Backlog> backlog)
     : part_(part),
       options_(std::move(options)),
       admission_(std::move(admission)),
       credentials_(options_->authority_secret, options_->certificate_validity, endpoint_id, options_->protocols),
       role_(role),
+      backlog_(backlog ? std::move(backlog) : std::make_shared<Backlog>(BacklogBounds::above(options_->max_queued_bytes))),
       more_complaints_(event("more_complaints")),
       more_endings_(event("more_connections_closed")),
       more_goodbyes_(event("more_goodbyes")),
@@ -216,17 +218,19 @@ void FrameHost::take(Link link, const session::ServerOptions& serving, IrohCarri
   part_.shard().spawn(serve(part_.shared_from_this(), *this, std::move(link), serving, std::move(place), metadata.transport));
 }
 
-/// The handshake; null if it failed, which is logged.
-asio::awaitable<std::unique_ptr<NetworkConnection>> FrameHost::establish(Link& link, Holding& holding,
-                                                                         Admission::Token& place) {
+/// The handshake; null if it failed, which is logged, or if `sv1` has what a peer of Stratum V1 has sent.
+asio::awaitable<std::unique_ptr<NetworkConnection>> FrameHost::establish(Link& link, Holding& holding, Admission::Token& place,
+                                                                         std::vector<std::uint8_t>& sv1) {
   const auto metadata = link.stream->metadata();
+  const bool takes_sv1 = options_->sv1 && metadata.transport == Transport::kTcp;
   auto connection = co_await accept_session(part_.shard(), link, credentials_,
                                             {.deadline = options_->handshake_deadline,
                                              .max_queued_bytes = options_->max_queued_bytes,
-                                             .max_payload = options_->max_payload});
+                                             .max_payload = options_->max_payload,
+                                             .sv1 = takes_sv1 ? &sv1 : nullptr});
   holding.handshake_over(nullptr);
   if (connection) co_return std::move(*connection);
-  if (holding.displaced()) co_return nullptr;
+  if (holding.displaced() || !sv1.empty()) co_return nullptr;
   ++over(metadata.transport).handshakes_failed;
   if (part_.stopping()) co_return nullptr;
   const auto& error = connection.error();
@@ -250,9 +254,15 @@ asio::awaitable<void> FrameHost::serve(std::shared_ptr<ServicePart> part, FrameH
   auto link = std::move(given_link);
   const auto lanes = link.lanes() ? link.protocol : std::nullopt;
   Holding holding(host, link, *place);
-  auto connection = co_await host.establish(link, holding, *place);
+  std::vector<std::uint8_t> sv1;
+  auto connection = co_await host.establish(link, holding, *place, sv1);
+  if (!connection && !sv1.empty() && !holding.displaced()) {
+    host.role_.take_sv1(std::move(link.stream), sv1, std::move(*place));
+    co_return;
+  }
   if (!connection || part->stopping()) co_return;
   place->established(now_from_system().instant);
+  connection->count_in(*host.backlog_, place->source());
   Member member(host, std::move(connection), *place, serving, lanes, transport);
   holding.handshake_over(&member);
   const Holding::End end(holding);

@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "log/limited.h"
 #include "net/admission.h"
+#include "net/backlog.h"
 #include "net/carrier.h"
 #include "net/connection.h"
 #include "net/establish.h"
@@ -85,6 +86,8 @@ class FrameHostRole {
   virtual ~FrameHostRole() = default;
   /// A client's SetupConnection was accepted: makes the engine of its connection. Called from inside the host's functions.
   virtual std::unique_ptr<session::ProtocolServer> serve(const session::AcceptedSetup& setup, HostedConnection& connection) = 0;
+  /// A peer speaks Stratum V1, and has sent `first` so far (FrameHostOptions::sv1). `place` is its place of a handshake.
+  virtual void take_sv1(std::unique_ptr<ByteStream> /*stream*/, Bytes /*first*/, Admission::Token /*place*/) {}
 };
 
 struct FrameHostOptions {
@@ -96,15 +99,18 @@ struct FrameHostOptions {
   noise::Secret authority_secret;          ///< Signs the certificates; AuthorityKeyPair::from_secret must accept it.
   std::chrono::seconds certificate_validity{3600};
   std::vector<wire::Protocol> protocols{wire::Protocol::kMining};  ///< That are served over lanes.
-  std::atomic<std::uint32_t>* last_id = nullptr;                   ///< The process's count of connections; outlives the host.
+  bool sv1 = false;                               ///< Peers over TCP that speak Stratum V1 are handed to the role.
+  std::atomic<std::uint32_t>* last_id = nullptr;  ///< The process's count of connections; outlives the host.
 };
 
 /// Owned by the service part of its role. Everything is called on the shard's thread, the constructor excepted.
 class FrameHost {
  public:
   /// `part` owns the host and is held by what runs for it. `endpoint_id`: of the iroh endpoint that is listened on, if any.
+  /// `backlog`: the shard's, if there are other hosts on it; null: one of the host's own.
   FrameHost(ServicePart& part, std::shared_ptr<const FrameHostOptions> options, Admission admission,
-            std::optional<std::array<std::uint8_t, 32>> endpoint_id, FrameHostRole& role);
+            std::optional<std::array<std::uint8_t, 32>> endpoint_id, FrameHostRole& role,
+            std::shared_ptr<Backlog> backlog = nullptr);
   ~FrameHost();
   FrameHost(const FrameHost&) = delete;
   FrameHost& operator=(const FrameHost&) = delete;
@@ -123,6 +129,8 @@ class FrameHost {
   /// Connections past their handshake.
   [[nodiscard]] std::size_t size() const { return members_.size(); }
   [[nodiscard]] HostCounters counters() const;
+  /// What the peers have not read, by source and in all.
+  [[nodiscard]] const Backlog& backlog() const { return *backlog_; }
 
  private:
   class Member;
@@ -134,7 +142,8 @@ class FrameHost {
   };
   class Holding;
 
-  asio::awaitable<std::unique_ptr<NetworkConnection>> establish(Link& link, Holding& holding, Admission::Token& place);
+  asio::awaitable<std::unique_ptr<NetworkConnection>> establish(Link& link, Holding& holding, Admission::Token& place,
+                                                                std::vector<std::uint8_t>& sv1);
   void displace(std::uint64_t holder);
   static asio::awaitable<void> serve(std::shared_ptr<ServicePart> part, FrameHost& host, Link link,
                                      const session::ServerOptions& serving, IrohCarrier::Place given, Transport transport);
@@ -158,6 +167,7 @@ class FrameHost {
   std::uint64_t last_holder_ = 0;
   wire::FrameBuffer out_;  ///< Of one batch.
   HostCounters counters_{};
+  std::shared_ptr<Backlog> backlog_;
   std::string more_complaints_;  ///< Names of events, to which the next three refer.
   std::string more_endings_;
   std::string more_goodbyes_;

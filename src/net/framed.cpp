@@ -14,6 +14,10 @@
 namespace adit::net {
 namespace {
 
+/// Between the last frame and the end of the stream. SRI's programs may hang for ever, or burn a core, where a frame and the
+/// end come together: their pool of buffers waits for a frame that nobody takes any more (buffer_sv2 3.0.1).
+constexpr Duration kBeforeEnd = std::chrono::milliseconds(100);
+
 std::unexpected<Error> slow_reader(const FramedOptions& options) {
   return fail(Errc::kSlowReader,
               "the peer does not read what it is sent: more than " + std::to_string(options.max_queued_bytes) +
@@ -23,7 +27,7 @@ std::unexpected<Error> slow_reader(const FramedOptions& options) {
 
 }  // namespace
 
-struct FramedConnection::State {
+struct FramedConnection::State final : Backlog::Queue {
   State(Shard& home, std::unique_ptr<ByteStream> bytes, std::unique_ptr<wire::FrameCodec> frames, FramedOptions limits)
       : shard(home),
         stream(std::move(bytes)),
@@ -39,6 +43,7 @@ struct FramedConnection::State {
   FrameWriter writer;
   bool pumping = false;
   bool slow_reader = false;
+  std::unique_ptr<const std::string> cut_because;  ///< By the backlog, if it was that.
   bool closed = false;
   bool receiving = false;  ///< A receive() is under way.
   bool draining = false;   ///< What still comes is dropped.
@@ -51,8 +56,14 @@ struct FramedConnection::State {
     if (std::exchange(closed, true)) return;
     stream->close(code);
     writer.queue().release();
+    leave();
     wake_drain();
     if (rest) rest->cancel();
+  }
+  void cut_off(std::string reason) override {
+    slow_reader = true;
+    cut_because = std::make_unique<const std::string>(std::move(reason));
+    end(CloseCode::kOverloaded);
   }
   /// The peer asks faster than it reads what it is answered.
   [[nodiscard]] bool full() const { return writer.queue().size() > options.max_queued_bytes / 8; }
@@ -96,7 +107,11 @@ struct FramedConnection::State {
     }
     receiving = false;
     end(outcome.error().is(Errc::kProtocol) ? CloseCode::kProtocolError : CloseCode::kShutdown);
-    if (slow_reader) outcome = net::slow_reader(options);
+    if (cut_because) {
+      outcome = fail(Errc::kSlowReader, *cut_because);
+    } else if (slow_reader) {
+      outcome = net::slow_reader(options);
+    }
     return Step::kOver;
   }
 };
@@ -138,7 +153,10 @@ asio::awaitable<Result<FrameBatch>> FramedConnection::receive() {
 
 /// Hands the queue to the carrier as far as it goes.
 void FramedConnection::flush(const std::shared_ptr<State>& state) {
+  const auto before = state->writer.queue().size();
   if (!state->writer.flush()) return state->end(CloseCode::kShutdown);
+  const auto left = state->writer.queue().size();
+  state->report(left, left != before);
   if (state->writer.queue().empty()) state->wake_drain();
   if (state->rest && !state->full()) state->rest->cancel();
 }
@@ -180,6 +198,8 @@ void FramedConnection::send(const wire::FrameBuffer& frames) {
     state.slow_reader = true;
     return state.end(CloseCode::kOverloaded);
   }
+  state.report(queue.size());
+  if (state.closed) return;
   if (!std::exchange(state.pumping, true)) state.shard.spawn(pump(state_));
 }
 
@@ -194,6 +214,12 @@ std::optional<CarrierFigures> FramedConnection::figures() const { return state_-
 
 std::size_t FramedConnection::queued_bytes() const { return state_->writer.queue().size(); }
 
+void FramedConnection::count_in(Backlog& backlog, std::string_view source) {
+  if (state_->closed) return;
+  state_->join(backlog, source);
+  state_->report(queued_bytes());
+}
+
 asio::awaitable<void> FramedConnection::drain(Duration deadline) {
   const auto state = state_;
   if (state->closed || std::exchange(state->draining, true)) co_return;
@@ -202,6 +228,12 @@ asio::awaitable<void> FramedConnection::drain(Duration deadline) {
   boost::system::error_code woken;
   if (!state->writer.queue().empty()) co_await step->async_wait(asio::redirect_error(asio::use_awaitable, woken));
   const bool flushed = state->writer.queue().empty();
+  if (!state->closed && flushed) {
+    const auto until = step->expiry();
+    step->expires_at(std::min(until, now_from_system().instant + kBeforeEnd));
+    co_await step->async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    step->expires_at(until);
+  }
   if (!state->closed && flushed) {
     state->stream->finish();
     // Bytes that nobody reads would turn the end into a reset, which can destroy what is still on its way to the peer: read

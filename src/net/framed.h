@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "net/byte_stream.h"
 #include "net/connection.h"
@@ -38,6 +39,7 @@ class FramedConnection final : public NetworkConnection {
   [[nodiscard]] ConnectionMetadata metadata() const override;
   [[nodiscard]] std::optional<CarrierFigures> figures() const override;
   [[nodiscard]] std::size_t queued_bytes() const override;
+  void count_in(Backlog& backlog, std::string_view source) override;
   asio::awaitable<void> drain(Duration deadline) override;
   void close(CloseCode code) override;
 

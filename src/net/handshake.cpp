@@ -69,6 +69,8 @@ asio::awaitable<Result<Codec>> respond_steps(Shard& shard, ByteStream& stream, n
     auto read = co_await read_exactly(stream, MutableBytes(act1).first(wanted).subspan(got), more);
     got += more;
     if (!read) co_return broken_off(std::move(read.error()), deadline, Bytes(act1).first(got), act1.size());
+    if (options.sv1 != nullptr && session::recognize(Bytes(act1).first(got), false) == session::Spoken::kSv1)
+      options.sv1->assign(act1.begin(), act1.begin() + static_cast<std::ptrdiff_t>(got));
     if (const auto speaks = what_client_sent(Bytes(act1).first(got), Came::kSoFar); !speaks.empty())
       co_return other_protocol(speaks);
   }
@@ -109,7 +111,8 @@ asio::awaitable<Result<Codec>> initiate_steps(Shard& shard, ByteStream& stream, 
 asio::awaitable<Result<Codec>> respond(Shard& shard, ByteStream& stream, noise::CertificateSource& certificates,
                                        HandshakeOptions options) {
   auto codec = co_await respond_steps(shard, stream, certificates, options);
-  if (!codec) stream.close(CloseCode::kProtocolError);
+  const bool speaks_sv1 = options.sv1 != nullptr && !options.sv1->empty();
+  if (!codec && !speaks_sv1) stream.close(CloseCode::kProtocolError);
   co_return codec;
 }
 

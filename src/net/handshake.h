@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -23,6 +24,9 @@ struct HandshakeOptions {
   std::uint32_t max_payload = wire::kMaxPayload;  ///< Of one frame afterwards; one that declares more ends the connection.
   /// The dialler's: where to put the certificate that the peer showed. Null: nowhere.
   std::optional<noise::Certificate>* certificate = nullptr;
+  /// The listener's: where to put what a peer has sent that speaks Stratum V1; its stream stays open then, after kProtocol.
+  /// Null: it is refused as any other protocol.
+  std::vector<std::uint8_t>* sv1 = nullptr;
 };
 
 /// The listener's side: waits for act 1, answers with a certificate of `certificates` (the shard's own).

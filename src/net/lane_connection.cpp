@@ -33,7 +33,7 @@ struct LaneConnection::Half {
   bool held = false;   ///< The reader was given frames back, which wait at a mark.
 };
 
-struct LaneConnection::State {
+struct LaneConnection::State final : Backlog::Queue {
   State(Shard& home, std::unique_ptr<ByteStream> first, std::unique_ptr<ByteStream> other, wire::Protocol protocol,
         LaneOptions limits)
       : shard(home),
@@ -71,10 +71,12 @@ struct LaneConnection::State {
     second.stream->close(code);
     control.writer.queue().release();
     second.writer.queue().release();
+    leave();
     patience.cancel();
     wake_drain();
     woken->cancel();
   }
+  void cut_off(std::string reason) override { end(CloseCode::kOverloaded, Error(Errc::kSlowReader, std::move(reason))); }
   /// The peer asks faster than it reads what it is answered on that lane.
   [[nodiscard]] bool full(const Half& half) const { return half.writer.queue().size() > options.max_queued_bytes / 8; }
   [[nodiscard]] bool readable(const Half& half) const {
@@ -216,6 +218,7 @@ asio::awaitable<void> LaneConnection::pump(std::shared_ptr<State> state, Half& h
       }
     }
     if (!half.writer.flush()) state->end(CloseCode::kShutdown);
+    if (!state->closed) state->report(state->queued(), queue.size() != before);
     if (state->queued() == 0) state->wake_drain();
     if (!state->full(half)) state->woken->cancel();
     if (!state->closed && queue.size() == before) co_await asio::post(state->shard.context(), asio::use_awaitable);
@@ -242,6 +245,8 @@ void LaneConnection::send(const wire::FrameBuffer& frames) {
                        Error(Errc::kSlowReader, "the peer does not read what it is sent: more than " +
                                                     std::to_string(state.options.max_queued_bytes) + " bytes waited for it"));
     }
+    state.report(state.queued());
+    if (state.closed) return;
     if (!std::exchange(half->pumping, true)) state.shard.spawn(pump(state_, *half));
   }
 }
@@ -265,6 +270,12 @@ void LaneConnection::proved(std::string authority_key, UnixTime certificate_unti
 std::optional<CarrierFigures> LaneConnection::figures() const { return state_->control.stream->figures(); }
 
 std::size_t LaneConnection::queued_bytes() const { return state_->queued(); }
+
+void LaneConnection::count_in(Backlog& backlog, std::string_view source) {
+  if (state_->closed) return;
+  state_->join(backlog, source);
+  state_->report(queued_bytes());
+}
 
 asio::awaitable<void> LaneConnection::drain(Duration deadline) {
   const auto state = state_;

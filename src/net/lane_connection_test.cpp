@@ -154,6 +154,34 @@ TEST_F(LaneConnectionTest, ATipIsReceivedWhileTheOtherLaneIsFullAndUnread) {
   EXPECT_THAT(got, ElementsAre(HasSubstr("SetNewPrevHash{channel_id=1, job_id=7")));
 }
 
+TEST_F(LaneConnectionTest, WhatBothLanesKeepWaitingCountsForItsSourceWhichMayEndTheSession) {
+  Backlog backlog({.per_source = 8u << 20, .in_all = 64u << 20});
+  const auto got = on(shard(), [this, &backlog]() -> asio::awaitable<std::vector<std::string>> {
+    co_await open(true, {.max_queued_bytes = 64u << 20});
+    wire::FrameBuffer many;
+    for (std::uint32_t i = 0; i < 40'000; ++i) many.push(wire::SubmitSharesSuccess{.channel_id = i});  // 1 MB
+    while (server_->queued_bytes() == 0) server_->send(many);
+    server_->count_in(backlog, "192.0.2.1");
+    EXPECT_EQ(backlog.counts().bytes, server_->queued_bytes()) << "what waits already, too";
+    server_->send(many);
+    EXPECT_EQ(backlog.counts().bytes, server_->queued_bytes());
+    std::vector<std::uint8_t> buffer(1 << 20);
+    const auto before = server_->queued_bytes();
+    while (server_->queued_bytes() == before) {
+      if (!raw_second_->try_read(buffer)) (void)co_await raw_second_->wait_readable();
+      co_await sleep_for(1ms);
+    }
+    EXPECT_EQ(backlog.counts().bytes, server_->queued_bytes()) << "what the peer has taken meanwhile, too";
+    for (int i = 0; i < 20 && backlog.counts().cut == 0; ++i) server_->send(many);
+    EXPECT_EQ(backlog.counts().cut, 1u);
+    co_return co_await gather(*server_, 1);
+  });
+  EXPECT_THAT(got, ElementsAre("slow_reader"));
+  EXPECT_THAT(last_error_, HasSubstr("all that waits for one source may be 8388608"));
+  EXPECT_EQ(backlog.counts().bytes, 0u);
+  EXPECT_EQ(backlog.counts().sources, 0u);
+}
+
 TEST_F(LaneConnectionTest, SharesThatComeBeforeTheControlTheyFollowWait) {
   const auto got = on(shard(), [this]() -> asio::awaitable<std::vector<std::string>> {
     co_await open(true);

@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "log/limited.h"
 #include "net/admission.h"
+#include "net/backlog.h"
 #include "net/byte_stream.h"
 #include "net/service.h"
 #include "session/line_session.h"
@@ -31,8 +32,9 @@ class LineHostRole {
                                      const Now& now) = 0;
   /// The connection is gone: its engine may be destroyed.
   virtual void leave(std::uint64_t connection, const std::string& reason, const Now& now) = 0;
-  /// Bytes were handled: the role sends what they brought about, and calls LineHost::flush for each connection with output.
-  virtual void flush() = 0;
+  /// Bytes of `connection` were handled, or it has left: the role sends what that brought about, and calls LineHost::flush for
+  /// each connection with output.
+  virtual void flush(std::uint64_t connection) = 0;
 };
 
 struct LineHostOptions {
@@ -46,17 +48,24 @@ struct LineHostOptions {
 /// Owned by the service part of its role. Everything is called on the shard's thread.
 class LineHost {
  public:
-  /// `part` owns the host and is held by what runs for it.
-  LineHost(ServicePart& part, LineHostOptions options, Admission admission, LineHostRole& role);
+  /// `part` owns the host and is held by what runs for it. `backlog`: the shard's, if there are other hosts on it; null: one of
+  /// the host's own.
+  LineHost(ServicePart& part, LineHostOptions options, Admission admission, LineHostRole& role,
+           std::shared_ptr<Backlog> backlog = nullptr);
   ~LineHost();
   LineHost(const LineHost&) = delete;
   LineHost& operator=(const LineHost&) = delete;
 
   /// A listener has accepted a peer.
   void take(std::unique_ptr<ByteStream> stream);
+  /// A peer that has a place already, and has sent `first`.
+  void take(std::unique_ptr<ByteStream> stream, Admission::Token place, Bytes first);
 
   /// Sends what the connection's engine has written.
   void flush(std::uint64_t connection);
+
+  /// Of a connection that is here: as ByteStream::metadata().
+  [[nodiscard]] ConnectionMetadata metadata(std::uint64_t connection) const;
 
   /// To be called about once a second: peers that do not read, and those that were sent away.
   void tick(const Now& now);
@@ -67,16 +76,21 @@ class LineHost {
   /// Peers cut off because they did not read, since the start.
   [[nodiscard]] std::uint64_t slow_readers() const { return slow_readers_; }
 
+  /// What the peers have not read, by source and in all.
+  [[nodiscard]] const Backlog& backlog() const { return *backlog_; }
+
  private:
   struct Peer;
   using PeerPtr = std::shared_ptr<Peer>;
 
-  static asio::awaitable<void> serve(std::shared_ptr<ServicePart> part, LineHost& host, PeerPtr peer);
+  static asio::awaitable<void> serve(std::shared_ptr<ServicePart> part, LineHost& host, PeerPtr peer, std::string first);
+  /// Until the peer's queue has shrunk or, if it is not full, others of the shard have had their turn.
+  static asio::awaitable<void> pause(LineHost& host, PeerPtr peer);
   static asio::awaitable<void> run_writer(std::shared_ptr<ServicePart> part, LineHost& host, PeerPtr peer);
   void flush(const PeerPtr& peer);
   void write(const PeerPtr& peer);
   [[nodiscard]] bool is_full(const Peer& peer) const;
-  void cut_off(const PeerPtr& peer);
+  void cut_off(Peer& peer, std::string_view reason);
   void displace(std::uint64_t connection);
   [[nodiscard]] std::string event(std::string_view what) const;
   void complain(std::string_view what, std::string_view peer, std::string_view message);
@@ -85,6 +99,7 @@ class LineHost {
   const LineHostOptions options_;
   Admission admission_;
   LineHostRole& role_;
+  std::shared_ptr<Backlog> backlog_;
   std::uint64_t last_connection_ = 0;
   std::unordered_map<std::uint64_t, PeerPtr> peers_;
   std::array<std::uint8_t, 16 * 1024> read_buffer_;  ///< Of one read; its bytes are used up before anything waits.

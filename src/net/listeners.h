@@ -53,6 +53,8 @@ class Listeners {
   [[nodiscard]] const Admission& admission() const { return admission_; }
   /// Of the iroh endpoint that is listened on, if any.
   [[nodiscard]] std::optional<std::array<std::uint8_t, 32>> endpoint_id() const;
+  /// A number for a connection that comes another way, unlike HostedConnection::id() of all others.
+  [[nodiscard]] std::uint32_t next_id() { return ++connections_; }
 
   /// Takes the TCP port, but nobody there yet. Once. Errors: those of TcpListener::bind; kConfiguration if there is nothing to
   /// listen on or the authority's key is none.
@@ -61,13 +63,20 @@ class Listeners {
   /// Once. Errors: those of IrohCarrier::listen.
   template <class Part>
   Result<void> start(const Service<Part>& service) {
+    return start(service,
+                 [](Part& part, Link link, IrohCarrier::Place place) { part.take(std::move(link), std::move(place)); });
+  }
+  /// The same for another function of the part: `take(part, Link, IrohCarrier::Place)`.
+  template <class Part, class Take>
+  Result<void> start(const Service<Part>& service, Take take) {
     // The carrier outlives the role and may keep what it calls.
     std::vector<std::weak_ptr<Part>> parts;
     parts.reserve(service.shards().size());
     for (unsigned i = 0; i < service.shards().size(); ++i) parts.push_back(service.on(service.shards()[i]));
-    return accept(service.shards(), [parts = std::move(parts)](Shard& shard, Link link, IrohCarrier::Place place) {
-      if (const auto alive = parts[shard.index()].lock()) alive->take(std::move(link), std::move(place));
-    });
+    return accept(service.shards(),
+                  [parts = std::move(parts), take = std::move(take)](Shard& shard, Link link, IrohCarrier::Place place) {
+                    if (const auto alive = parts[shard.index()].lock()) take(*alive, std::move(link), std::move(place));
+                  });
   }
   /// Takes nobody more. Before the service is stopped.
   void stop();

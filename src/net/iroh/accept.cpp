@@ -4,6 +4,7 @@ namespace adit::net {
 
 AcceptPolicy::AcceptPolicy(const AcceptLimits& limits, Admission admission)
     : allowed_(limits.allowed.begin(), limits.allowed.end()),
+      reserved_(limits.reserved.begin(), limits.reserved.end()),
       max_unproved_(limits.max_unproved),
       admission_(std::move(admission)) {}
 
@@ -19,8 +20,8 @@ AcceptPolicy::Decision AcceptPolicy::decide(const Attempt& attempt, Instant now)
     ++validated_;
     return {Verdict::kValidate, std::nullopt};
   }
-  auto token = relayed && !allowed_.empty() ? admission_.admit(attempt.vouched_id, now)
-                                            : admission_.admit(attempt.source, now, attempt.vouched_id);
+  auto token = relayed && is_named(attempt.vouched_id) ? admission_.admit(attempt.vouched_id, now)
+                                                       : admission_.admit(attempt.source, now, attempt.vouched_id);
   if (!token) {
     ++refused_;
     return {Verdict::kRefuse, std::nullopt};
@@ -30,6 +31,10 @@ AcceptPolicy::Decision AcceptPolicy::decide(const Attempt& attempt, Instant now)
 }
 
 bool AcceptPolicy::allows(std::string_view endpoint_id) const { return allowed_.empty() || allowed_.contains(endpoint_id); }
+
+bool AcceptPolicy::is_named(std::string_view endpoint_id) const {
+  return allowed_.contains(endpoint_id) || reserved_.contains(endpoint_id);
+}
 
 AcceptPolicy::Counts AcceptPolicy::counts() const { return {.refused = refused_, .validated = validated_}; }
 

@@ -24,13 +24,15 @@ struct AcceptLimits {
   std::size_t max_unproved = 64;
   /// Endpoint ids (64 lower-case hex digits) that may connect; empty: any.
   std::vector<std::string> allowed;
+  /// Endpoint ids that keep a place among strangers, who may connect too. Those that are allow-listed do so anyhow.
+  std::vector<std::string> reserved;
 };
 
 /// The policy of one listener, without I/O. Any thread.
 ///
 /// Places are the listener's Admission's, which TCP's come from as well. Sources are an IPv4 address, an IPv6 /64, a relay
 /// (whose share of all is thereby bounded). An endpoint id for which a relay vouches is a source of its own only when it is
-/// allow-listed, or has had shares accepted: ids are free to make.
+/// named by the operator, or has had shares accepted: ids are free to make.
 class AcceptPolicy {
  public:
   AcceptPolicy(const AcceptLimits& limits, Admission admission);
@@ -54,6 +56,7 @@ class AcceptPolicy {
       if (auto* const count = std::exchange(unproved_, nullptr)) --*count;
     }
     /// As Admission::Token.
+    void trust(Instant now) { token_.trust(now); }
     bool charge(std::int64_t cost, Instant now) { return token_.charge(cost, now); }
     void on_displaced(std::function<void()> close) { token_.on_displaced(std::move(close)); }
     /// For the connection's life from now on: it may outlive the policy.
@@ -80,6 +83,8 @@ class AcceptPolicy {
 
   /// Whether `endpoint_id`, now proved by TLS, may connect.
   [[nodiscard]] bool allows(std::string_view endpoint_id) const;
+  /// The operator has named it, so that its connections count as proven ones.
+  [[nodiscard]] bool is_named(std::string_view endpoint_id) const;
 
   struct Counts {
     std::uint64_t refused = 0;    ///< For want of a place, or not on the allow-list; the Admission counts them as well.
@@ -92,6 +97,7 @@ class AcceptPolicy {
 
  private:
   const std::set<std::string, std::less<>> allowed_;
+  const std::set<std::string, std::less<>> reserved_;
   const std::size_t max_unproved_;
   Admission admission_;
   std::atomic<std::size_t> unproved_{0};

@@ -94,6 +94,23 @@ TEST(AcceptPolicy, AnIdThatHasMinedIsASourceOfItsOwnBehindItsRelay) {
   EXPECT_EQ(policy.decide({.source = kRelay, .vouched_id = kIdA}, kNow).verdict, Verdict::kAccept);
 }
 
+TEST(AcceptPolicy, WithAReserveStrangersComeInAndThoseThatAreNamedCountByTheirId) {
+  Admission admission({.max_handshakes = 10, .max_handshakes_per_source = 2, .reserve_percent = 0});
+  AcceptPolicy policy({.reserved = {kIdA}}, admission);
+  EXPECT_TRUE(policy.allows(kIdA));
+  EXPECT_TRUE(policy.allows(kIdB));
+  EXPECT_TRUE(policy.is_named(kIdA));
+  EXPECT_FALSE(policy.is_named(kIdB));
+  std::vector<AcceptPolicy::Decision> held;
+  for (int i = 0; i < 2; ++i) held.push_back(policy.decide({.source = kRelay, .vouched_id = kIdB}, kNow));
+  EXPECT_EQ(policy.decide({.source = kRelay, .vouched_id = kIdB}, kNow).verdict, Verdict::kRefuse) << "its relay is full";
+  auto named = policy.decide({.source = kRelay, .vouched_id = kIdA}, kNow);
+  ASSERT_EQ(named.verdict, Verdict::kAccept);
+  named.place->proved();
+  named.place->trust(kNow);
+  EXPECT_EQ(admission.counts().proven, 1u);
+}
+
 TEST(AcceptPolicy, WithAnAllowListStrangersAreRefusedAndMembersCountByTheirId) {
   Admission admission({.max_unproven_per_source = 1});
   AcceptPolicy policy({.allowed = {kIdA, kIdB}}, admission);

@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "adit_bridge.h"
-#include "log/limited.h"
 #include "log/log.h"
 #include "net/iroh/event_loop.h"
 #include "net/iroh/runtime.h"
@@ -16,9 +15,21 @@ namespace {
 /// How long an end may take that nobody heard.
 constexpr std::uint32_t kLongestWaitMs = 500;
 
-/// `warnings`: warnings and errors go through it, as a stranger's packets can cause as many as they like. What is finer than
-/// that is logged where an operator asks for it, and then all of it.
-void pass_on(log::Limited& warnings, std::uint32_t level, std::string_view line) {
+void run(const std::stop_token& stop) {
+  const std::stop_callback wake(stop, [] { adit_log_wake(); });
+  IrohLines lines;
+  std::array<char, 1000> line;
+  while (!stop.stop_requested()) {
+    std::uint32_t level = 0;
+    const auto length = adit_log_take(&level, line.data(), line.size(), kLongestWaitMs);
+    if (length < 0) continue;
+    lines.write(level, {line.data(), std::min(static_cast<std::size_t>(length), line.size())}, now_from_system().instant);
+  }
+}
+
+}  // namespace
+
+void IrohLines::write(std::uint32_t level, std::string_view line, Instant now) {
   constexpr std::array kLevels{log::Level::kTrace, log::Level::kDebug, log::Level::kInfo, log::Level::kWarn,
                                log::Level::kError};
   const auto colon = std::min(line.find(": "), line.size());
@@ -28,22 +39,9 @@ void pass_on(log::Limited& warnings, std::uint32_t level, std::string_view line)
   if (written < log::Level::kWarn) {
     log::write(written, "iroh.log", {{"target", target}, {"message", words}});
   } else {
-    warnings.write_at(now_from_system().instant, written, "iroh.log", {{"target", target}, {"message", words}});
+    warnings_.write_at(now, written, "iroh.log", {{"target", target}, {"message", words}});
   }
 }
-
-void run(const std::stop_token& stop) {
-  const std::stop_callback wake(stop, [] { adit_log_wake(); });
-  log::Limited warnings("iroh.more_log");
-  std::array<char, 1000> line;
-  while (!stop.stop_requested()) {
-    std::uint32_t level = 0;
-    const auto length = adit_log_take(&level, line.data(), line.size(), kLongestWaitMs);
-    if (length >= 0) pass_on(warnings, level, {line.data(), std::min(static_cast<std::size_t>(length), line.size())});
-  }
-}
-
-}  // namespace
 
 Result<std::unique_ptr<IrohLog>> IrohLog::start(const std::string& filter) {
   if (const auto result = adit_log_start(bridge_view(filter)); result != ADIT_OK)

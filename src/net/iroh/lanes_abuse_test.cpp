@@ -164,6 +164,7 @@ TEST_F(IrohLanes, WhoBreaksTheRulesOfPrefacesLosesTheConnectionAndNobodyElse) {
     for (const auto& bytes : each.streams) (void)peer.stream(bytes);
     EXPECT_EQ(peer.closed(), each.code) << each.what;
     EXPECT_EQ(try_out(**healthy), "") << each.what;
+    if (&each == &cases[4]) EXPECT_EQ(newcomer_is_served(), "");
   }
 }
 
@@ -179,7 +180,10 @@ TEST_F(IrohLanes, StreamsThatComeToNothingAreChargedToTheirSourceUntilTheirConne
   ASSERT_TRUE(peer.exchange(data)) << "a session, as long as which its connection lives";
   const std::array<std::uint8_t, 6> half_a_preface{1, 1, 0, 0, 2, 0};
   int reset = 0;
-  for (; reset < 500 && peer.open(); ++reset) (void)adit_stream_reset(peer.stream(half_a_preface), 3);
+  for (; reset < 500 && peer.open(); ++reset) {
+    if (reset == 10) EXPECT_EQ(newcomer_is_served(), "");
+    (void)adit_stream_reset(peer.stream(half_a_preface), 3);
+  }
   EXPECT_EQ(peer.closed(), 4u);
   EXPECT_GT(reset, 40);
   EXPECT_LT(reset, 500);
@@ -202,6 +206,7 @@ TEST_F(IrohLanes, WhoeverStopsBeforeItsSessionIsThereIsSentAwayInTime) {
       session::LanePreface{.lane = session::Lane::kControl, .protocol = wire::Protocol::kMining, .session_id = 2}.encode();
   EXPECT_EQ(slow.end_of(slow.stream(Bytes(preface).first(6))), 3) << "half a preface";
   EXPECT_TRUE(slow.exchange(data)) << "the session beside it, on the same connection";
+  EXPECT_EQ(newcomer_is_served(), "");
   EXPECT_EQ(silent.closed(), 1u) << "a connection without a session";
   EXPECT_EQ(try_out(**healthy), "");
   EXPECT_TRUE(eventually([this] { return admission_.counts().connections == 2; })) << "its place is given back";
@@ -251,6 +256,7 @@ TEST_F(IrohLanes, AnErrorOfOneSessionEndsThatAlone) {
     each.harm(lanes.back().first, lanes.back().second);
   }
   const auto lonely = peer.lane(session::Lane::kControl, ++session);  // its other lane never comes
+  EXPECT_EQ(newcomer_is_served(), "");
   for (std::size_t i = 0; i < cases.size(); ++i) {
     // Whoever resets a lane himself is answered by an end of either kind: the reset may outrun the preface.
     const bool own = i + 1 == cases.size();
@@ -315,6 +321,8 @@ TEST_F(IrohLanes, ACertificateThatDoesNotHoldIsRefusedAndNothingIsSaidToWhoShows
     EXPECT_THAT(heard.get_future().get(), HasSubstr("(2, unauthorized)"));
     EXPECT_EQ(try_out(**healthy), "") << "the session beside it";
   }
+  current = nullptr;
+  EXPECT_EQ(newcomer_is_served(), "") << "with a client that never dialled, while the other one still remembers the lies";
 }
 
 }  // namespace

@@ -150,6 +150,21 @@ class IrohLanes : public IrohNodes {
       co_return kept_.back().get();
     });
   }
+  /// An endpoint that nobody has seen before comes, begins a session, has a share answered and hears of a tip; "" or what went
+  /// wrong.
+  std::string newcomer_is_served() {
+    const auto newcomer = node(loopback(201));
+    return on_client([this, &newcomer]() -> asio::awaitable<std::string> {
+      const auto connection =
+          co_await dial(home(), upstream(), wire::Protocol::kMining, {.connect_deadline = 30s, .iroh = newcomer.get()});
+      if (!connection) co_return "a newcomer: " + connection.error().message();
+      if (auto problem = co_await exchange(**connection, 7); !problem.empty()) co_return "a newcomer: " + problem;
+      (*connection)->send(frames_of(command(kTip)));
+      const auto batch = co_await (*connection)->receive();
+      if (!batch) co_return "a newcomer: " + batch.error().message();
+      co_return batch->front().as<wire::SetNewPrevHash>() ? "" : "a newcomer hears of no tip";
+    });
+  }
   std::string try_out(NetworkConnection& connection, std::uint32_t number = 1) {
     return on_client([&connection, number]() -> asio::awaitable<std::string> { return exchange(connection, number); });
   }

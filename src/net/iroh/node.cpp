@@ -203,6 +203,7 @@ class IrohNodeManager::Listening final : public EventLoop::Waiter, public std::e
                                   bridge_view("this endpoint id is not on the list of those that may connect"));
       co_return;
     }
+    if (self->policy_.is_named(to_hex(info.remote_id))) place.trust(now_from_system().instant);
     const auto alpn = alpn_of(connection.get());
     if (alpn == session::kAlpnLanes) {
       auto shared = std::make_shared<SharedConnection>(loop, std::move(connection), self->open_);

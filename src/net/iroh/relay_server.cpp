@@ -1,5 +1,9 @@
 #include "net/iroh/relay_server.h"
 
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <string>
 #include <utility>
 
 namespace adit::net {
@@ -7,9 +11,20 @@ namespace {
 
 constexpr std::uint32_t kStartMs = 10'000;
 
+/// A group may read it: systems keep certificates' keys for one. What cannot be looked at cannot be read, which is told then.
+Result<void> check_mode(const std::string& key_file) {
+  struct stat info{};
+  if (key_file.empty() || ::stat(key_file.c_str(), &info) != 0 || (info.st_mode & 027) == 0) return {};
+  char mode[8];
+  std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(info.st_mode & 07777));
+  return fail(Errc::kConfiguration,
+              "the private key " + key_file + " is open to others (mode " + mode + "): chmod 640 " + key_file);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<RelayServer>> RelayServer::start(const RelayServerConfig& config, unsigned threads) {
+  ADIT_CHECK(check_mode(config.key_file));
   ADIT_TRY(auto runtime, BridgeRuntime::acquire(threads));
   std::unique_ptr<RelayServer> server(new RelayServer(std::move(runtime)));
   adit_handle handle = 0;
@@ -27,6 +42,7 @@ Result<std::unique_ptr<RelayServer>> RelayServer::start(const RelayServerConfig&
                                        .tokens = tokens.data(),
                                        .token_count = tokens.size(),
                                        .max_clients = config.max_clients,
+                                       .max_clients_per_source = config.max_clients_per_source,
                                        .accepts_per_second = config.accepts_per_second,
                                        .client_bytes_per_second = config.client_bytes_per_second,
                                        .client_burst_bytes = config.client_burst_bytes};

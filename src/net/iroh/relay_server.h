@@ -23,6 +23,7 @@ struct RelayServerConfig {
   std::string metrics;                        ///< OpenMetrics over HTTP. Empty: none.
   std::vector<std::string> tokens;            ///< Who shows one of them may use the relay; none: everyone.
   std::uint32_t max_clients = 0;              ///< At a time; 0: no bound.
+  std::uint32_t max_clients_per_source = 0;   ///< Connections of one IPv4 address, or one /64 of IPv6; 0: no bound.
   std::uint32_t accepts_per_second = 0;       ///< Connections of clients, over all; 0: no bound.
   std::uint32_t client_bytes_per_second = 0;  ///< That one client may send; 0: no bound.
   std::uint32_t client_burst_bytes = 0;       ///< At once; 0: iroh's default.
