@@ -42,15 +42,22 @@ interface Mining @0xf9c68436df3af39e {
   getTip @2 (context :Context) -> (result :BlockRef, hasResult :Bool);
   waitTipChanged @3 () -> ();
   createNewBlock @4 (context :Context, options :BlockCreateOptions, cooldown :Bool = true) -> (result :BlockTemplate);
-  checkBlock @5 () -> ();
+  checkBlock @5 (context :Context, block :Data, options :BlockCheckOptions) -> (reason :Text, debug :Text, result :Bool);
   interrupt @6 () -> ();
   submitBlock @7 (context :Context, block :Data) -> (reason :Text, debug :Text, result :Bool);   # 31.99 and later.
+  getTransactionsByTxID @8 () -> ();
+  getTransactionsByWitnessID @9 (context :Context, ids :List(Data)) -> (result :List(Data));     # 31.99 and later.
 }
 
 struct BlockCreateOptions {
   useMempool @0 :Bool = true;
   blockReservedWeight @1 :UInt64 = 8000;
   coinbaseOutputMaxAdditionalSigops @2 :UInt64 = 400;
+}
+
+struct BlockCheckOptions {
+  checkMerkleRoot @0 :Bool = true;
+  checkPow @1 :Bool = true;
 }
 
 interface BlockTemplate @0xf9671ad841b2f622 {

@@ -16,6 +16,7 @@
 #include <thread>
 #include <utility>
 
+#include "bitcoin/consensus.h"
 #include "bitcoin/merkle.h"
 #include "bitcoin/tx.h"
 #include "ipc/inbox.h"
@@ -187,7 +188,7 @@ class MockNode::Core {
     capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
   };
 
-  schema::BlockTemplate::Client make_template();
+  schema::BlockTemplate::Client make_template(bool use_mempool);
   schema::Init::Client make_init();
 
   void run(std::promise<void>& begun) {
@@ -241,6 +242,7 @@ class MockNode::Core {
   std::uint32_t tip_time_ = 1'700'000'000;
   std::vector<ByteVector> transactions_;
   std::uint64_t fees_ = 0;
+  Duration build_time_ = Duration::zero();
   bool initial_download_ = false;
   Answer answer_;
   bool mining_interrupted_ = false;
@@ -275,8 +277,13 @@ class TemplateServer final : public schema::BlockTemplate::Server {
   using Core = MockNode::Core;
   using Fault = MockNode::Fault;
 
-  explicit TemplateServer(Core& core)
-      : core_(core), prev_hash_(core.tip_), height_(core.height_ + 1), fees_(core.fees_), transactions_(core.transactions_) {
+  TemplateServer(Core& core, bool use_mempool)
+      : core_(core),
+        use_mempool_(use_mempool),
+        prev_hash_(core.tip_),
+        height_(core.height_ + 1),
+        fees_(use_mempool ? core.fees_ : 0),
+        transactions_(use_mempool ? core.transactions_ : std::vector<ByteVector>{}) {
     ++core_.held_;
     header_.version = 0x20000000;
     header_.prev_hash = prev_hash_;
@@ -389,7 +396,7 @@ class TemplateServer final : public schema::BlockTemplate::Server {
           auto timed_out = core_.timer_->afterDelay(wanted.timeout.count() * kj::NANOSECONDS).then([] { return false; });
           return woken.promise.exclusiveJoin(kj::mv(timed_out))
               .then([this, context](bool is_next) mutable {
-                if (is_next) context.getResults().setResult(core_.make_template());
+                if (is_next) context.getResults().setResult(core_.make_template(use_mempool_));
               })
               .attach(kj::defer([this, place, wait = kj::mv(wait)] { core_.waits_under_way_.remove(place); }));
         });
@@ -468,6 +475,7 @@ class TemplateServer final : public schema::BlockTemplate::Server {
   }
 
   Core& core_;
+  const bool use_mempool_;
   const Hash256 prev_hash_;
   const std::uint32_t height_;
   const std::uint64_t fees_;
@@ -484,7 +492,9 @@ bool MockNode::Core::is_next_due(const Wait& wait) const {
   return wait.after->prev_hash() != tip_ || (wait.fee_threshold && fees_ >= wait.after->fees() + *wait.fee_threshold);
 }
 
-schema::BlockTemplate::Client MockNode::Core::make_template() { return kj::heap<TemplateServer>(*this); }
+schema::BlockTemplate::Client MockNode::Core::make_template(bool use_mempool) {
+  return kj::heap<TemplateServer>(*this, use_mempool);
+}
 
 class MockNode::Core::MiningServer final : public schema::Mining::Server {
  public:
@@ -528,13 +538,44 @@ class MockNode::Core::MiningServer final : public schema::Mining::Server {
         core_.created_.push_back(wanted);
       }
       if (wanted.reserved_weight < 2000) return remote("std::runtime_error: block_reserved_weight is too small");
-      if (fault != Fault::kNull) context.getResults().setResult(core_.make_template());
-      return kj::READY_NOW;
+      // What a full mempool costs.
+      const Duration takes = wanted.use_mempool ? core_.build_time_ : Duration::zero();
+      return core_.timer_->afterDelay(takes.count() * kj::NANOSECONDS).then([this, context, wanted, fault]() mutable {
+        if (fault != Fault::kNull) context.getResults().setResult(core_.make_template(wanted.use_mempool));
+      });
     });
   }
   kj::Promise<void> interrupt(InterruptContext) override {
     (void)core_.fault_in("interrupt");
     return kj::READY_NOW;
+  }
+  kj::Promise<void> checkBlock(CheckBlockContext context) override {
+    return core_.call("checkBlock", context.getParams().getContext(), [this, context](Fault) mutable -> kj::Promise<void> {
+      const auto given = context.getParams().getBlock();
+      if (!bitcoin::parse_block({given.begin(), given.size()}))
+        return remote("std::ios_base::failure: CDataStream::read(): end of data");
+      const auto options = context.getParams().getOptions();
+      if (options.getCheckPow() || !options.getCheckMerkleRoot()) return remote("std::logic_error: other checks than wanted");
+      auto results = context.getResults();
+      results.setResult(core_.answer_.accepted);
+      results.setReason(core_.answer_.reason.c_str());
+      return kj::READY_NOW;
+    });
+  }
+  kj::Promise<void> getTransactionsByWitnessID(GetTransactionsByWitnessIDContext context) override {
+    if (core_.options_.release < Release::kMaster) return schema::Mining::Server::getTransactionsByWitnessID(context);
+    return core_.call("getTransactionsByWitnessID", context.getParams().getContext(),
+                      [this, context](Fault fault) mutable -> kj::Promise<void> {
+                        const auto ids = context.getParams().getIds();
+                        auto found = context.getResults().initResult(ids.size() + (fault == Fault::kNonsense ? 1 : 0));
+                        for (unsigned i = 0; i < ids.size(); ++i) {
+                          for (const auto& one : core_.transactions_) {
+                            const auto wtxid = bitcoin::transaction_ids(one)->wtxid;
+                            if (std::ranges::equal(wtxid, ids[i])) found.set(i, as_data(one));
+                          }
+                        }
+                        return kj::READY_NOW;
+                      });
   }
   kj::Promise<void> submitBlock(SubmitBlockContext context) override {
     if (core_.options_.release < Release::kMaster) return schema::Mining::Server::submitBlock(context);
@@ -670,6 +711,9 @@ void MockNode::set_transactions(std::vector<std::vector<std::uint8_t>> transacti
     core_->fees_ = fees_sat;
     core_->wake();
   });
+}
+void MockNode::set_build_time(Duration takes) {
+  core_->run_there([&] { core_->build_time_ = takes; });
 }
 void MockNode::set_initial_download(bool is) {
   core_->run_there([&] { core_->initial_download_ = is; });

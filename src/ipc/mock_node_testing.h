@@ -43,6 +43,8 @@ class MockNode {
   void set_tip_time(std::uint32_t time);  ///< What getblockheader says of any block.
   /// What blocks hold from now on, and their fees. Wakes those that wait for as much more.
   void set_transactions(std::vector<std::vector<std::uint8_t>> transactions, std::uint64_t fees_sat);
+  /// How long createNewBlock takes for a block with transactions.
+  void set_build_time(Duration takes);
   void set_initial_download(bool is);
   /// Whoever waits gets a template on the same tip, as testnets give 20 minutes after the last block.
   void repeat_template();

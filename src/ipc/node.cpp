@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/fd.h"
+#include "bitcoin/consensus.h"
 #include "ipc/inbox.h"
 #include "ipc/mining.capnp.h"
 #include "ipc/socket.h"
@@ -93,7 +94,8 @@ struct Connection {
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc;
   schema::Init::Client init;
   // The node's threads: each runs one call at a time.
-  schema::Thread::Client wait_thread = nullptr;    ///< Makes templates and waits for the next.
+  schema::Thread::Client make_thread = nullptr;    ///< Makes templates.
+  schema::Thread::Client wait_thread = nullptr;    ///< Waits for the next.
   schema::Thread::Client read_thread = nullptr;    ///< What a job needs of a template.
   schema::Thread::Client block_thread = nullptr;   ///< Whole blocks out of the node.
   schema::Thread::Client submit_thread = nullptr;  ///< Solutions and blocks into it.
@@ -192,7 +194,7 @@ class Node::Core {
     run_on_thread([this, options, done = std::move(done)]() mutable {
       loop_->call<TemplateData>("createNewBlock", options.deadline, std::move(done), [&](Connection& to) {
         auto request = to.mining.createNewBlockRequest();
-        on_thread(request.initContext(), to.wait_thread);
+        on_thread(request.initContext(), to.make_thread);
         auto wanted = request.initOptions();
         wanted.setUseMempool(options.use_mempool);
         wanted.setBlockReservedWeight(options.reserved_weight);
@@ -296,6 +298,44 @@ class Node::Core {
               return read_submitted(answered);
             });
         return with_tip(to, to.submit_thread, kj::mv(answer));
+      });
+    });
+  }
+
+  void check_block(std::vector<std::uint8_t> block, Done<Checked> done) {
+    run_on_thread([this, block = std::move(block), done = std::move(done)]() mutable {
+      loop_->call<Checked>("checkBlock", options_.submit_deadline, std::move(done), [&](Connection& to) {
+        auto request = to.mining.checkBlockRequest();
+        on_thread(request.initContext(), to.submit_thread);
+        request.setBlock(capnp::Data::Reader(block.data(), block.size()));
+        request.initOptions().setCheckPow(false);
+        return request.send().then([](capnp::Response<schema::Mining::CheckBlockResults>&& answered) -> Result<Checked> {
+          Checked checked{.valid = answered.getResult()};
+          if (!checked.valid) checked.reason = one_line(answered.getReason());
+          return checked;
+        });
+      });
+    });
+  }
+
+  void find_transactions(std::vector<Hash256> wtxids, Done<std::vector<std::vector<std::uint8_t>>> done) {
+    run_on_thread([this, wtxids = std::move(wtxids), done = std::move(done)]() mutable {
+      using Found = std::vector<std::vector<std::uint8_t>>;
+      loop_->call<Found>("getTransactionsByWitnessID", options_.call_deadline, std::move(done), [&](Connection& to) {
+        auto request = to.mining.getTransactionsByWitnessIDRequest();
+        on_thread(request.initContext(), to.misc_thread);
+        auto ids = request.initIds(static_cast<unsigned>(wtxids.size()));
+        for (unsigned i = 0; i < wtxids.size(); ++i) ids.set(i, capnp::Data::Reader(wtxids[i].data(), wtxids[i].size()));
+        return request.send().then(
+            [asked = wtxids.size()](
+                capnp::Response<schema::Mining::GetTransactionsByWitnessIDResults>&& answered) -> Result<Found> {
+              const auto list = answered.getResult();
+              if (list.size() != asked) return fail(Errc::kNonsense, "the node gave another number of transactions than asked");
+              Found found;
+              found.reserve(list.size());
+              for (const auto one : list) found.emplace_back(one.begin(), one.end());
+              return found;
+            });
       });
     });
   }
@@ -554,6 +594,7 @@ class Node::Core {
         thread = sent.getResult();
         made.add(sent.ignoreResult());
       };
+      make_thread(to.make_thread, "adit make");
       make_thread(to.wait_thread, "adit wait");
       make_thread(to.read_thread, "adit read");
       make_thread(to.block_thread, "adit block");
@@ -801,6 +842,12 @@ void Node::submit_solution(TemplateHandle of, bitcoin::BlockSolution solution, D
 }
 void Node::submit_block(Bytes block, std::shared_ptr<const void> owner, Done<Submitted> done) {
   core_->submit_block(block, std::move(owner), std::move(done));
+}
+void Node::check_block(std::vector<std::uint8_t> block, Done<Checked> done) {
+  core_->check_block(std::move(block), std::move(done));
+}
+void Node::find_transactions(std::vector<Hash256> wtxids, Done<std::vector<std::vector<std::uint8_t>>> done) {
+  core_->find_transactions(std::move(wtxids), std::move(done));
 }
 void Node::is_initial_download(Done<bool> done) { core_->is_initial_download(std::move(done)); }
 void Node::is_test_chain(Done<bool> done) { core_->is_test_chain(std::move(done)); }

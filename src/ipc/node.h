@@ -76,7 +76,7 @@ struct CreateOptions {
   std::uint64_t reserved_weight =
       8000;                             ///< For the header, the count of transactions and the coinbase; the node wants >= 2000.
   std::uint64_t reserved_sigops = 400;  ///< For the coinbase's outputs.
-  bool use_mempool = true;              ///< False: a block without transactions.
+  bool use_mempool = true;              ///< False: a block without transactions, and so are those that follow by wait_next.
   /// True: while the node is behind the chain it answers only when it has caught up. False: it answers with what it has.
   bool cooldown = true;
   Duration deadline = Duration::max();  ///< Duration::max(): none.
@@ -105,12 +105,18 @@ struct Submitted {
   std::optional<Tip> tip = std::nullopt;  ///< Right after it; absent if the node did not say.
 };
 
+/// What a node says of a block that it was shown.
+struct Checked {
+  bool valid = false;    ///< But for its proof of work it could be the next block.
+  std::string reason{};  ///< Why not, as the node words it ("bad-cb-amount"); empty if it does not say.
+};
+
 /// Connects to one node, on a thread of its own on which all events and answers arrive. A node that is too old, away, hung or
 /// nonsensical shows as on_lost or as an error of a call; the object stays, and connect() tries again.
 ///
-/// Calls run on several threads of the node's: waiting for the next template on one, and what must not wait behind that on
-/// others. Each call's `done` is called once, unless stop() comes first. All functions may be called on any thread unless they
-/// say otherwise; none blocks but stop().
+/// Calls run on several threads of the node's: making a template on one, waiting for the next on another, and what must not
+/// wait behind those on others. Each call's `done` is called once, unless stop() comes first. All functions may be called on
+/// any thread unless they say otherwise; none blocks but stop().
 class Node {
  public:
   Node(NodeOptions options, NodeEvents events);
@@ -160,6 +166,14 @@ class Node {
 
   /// Bitcoin Core 31.99 and later. `block` is serialized; `owner` keeps it alive.
   void submit_block(Bytes block, std::shared_ptr<const void> owner, Done<Submitted> done);
+
+  /// Shows the node a whole block, serialized: everything is looked at but its proof of work. A block that the node cannot read
+  /// is answered by kRefused.
+  void check_block(std::vector<std::uint8_t> block, Done<Checked> done);
+
+  /// The transactions of its mempool with these wtxids, in that order, serialized with witness; empty: it has none. Bitcoin
+  /// Core 31.99 and later.
+  void find_transactions(std::vector<Hash256> wtxids, Done<std::vector<std::vector<std::uint8_t>>> done);
 
   void is_initial_download(Done<bool> done);
   void is_test_chain(Done<bool> done);  ///< True on all networks but mainnet.

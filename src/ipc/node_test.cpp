@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/temporary_folder_testing.h"
 #include "bitcoin/coinbase.h"
+#include "bitcoin/test_data.h"
 #include "bitcoin/tx.h"
 #include "ipc/client_testing.h"
 #include "ipc/mock_node_testing.h"
@@ -361,6 +362,58 @@ TEST_F(IpcNode, Release31HasNeitherSubmitBlockNorRpc) {
   EXPECT_EQ(client.losses(), 0U);
 }
 
+TEST_F(IpcNode, ABlockIsJudgedWithoutItsProofOfWork) {
+  for (const MockNode::Release release : {MockNode::Release::k31, MockNode::Release::kMaster}) {
+    MockNode node({.path = path(), .release = release});
+    TestClient client(path());
+    ASSERT_TRUE(client.connect());
+    const auto made = client.create();
+    const auto block = client.ask<Block>([&](Node& its, auto done) { its.get_block(made->handle, done); });
+    const auto check = [&](Block one) {
+      return client.ask<Checked>([&](Node& its, auto done) { its.check_block(std::move(one), done); });
+    };
+    const auto good = check(*block);
+    ASSERT_TRUE(good) << good.error().message();
+    EXPECT_TRUE(good->valid);
+    EXPECT_EQ(good->reason, "");
+    node.set_answer({.accepted = false, .reason = "bad-cb-amount"});
+    const auto bad = check(*block);
+    ASSERT_TRUE(bad);
+    EXPECT_FALSE(bad->valid);
+    EXPECT_EQ(bad->reason, "bad-cb-amount");
+    EXPECT_TRUE(check(Block(80)).error().is(Errc::kRefused)) << "what is no block";
+    EXPECT_EQ(client.losses(), 0U);
+  }
+}
+
+TEST_F(IpcNode, TransactionsOfTheMempoolAreFoundByTheirWtxids) {
+  const Block known = bitcoin::test::bytes_of(bitcoin::test::kSegwitTransaction);
+  const bitcoin::Hash256 wtxid = bitcoin::transaction_ids(known)->wtxid;
+  const auto find = [&](TestClient& client) {
+    return client.ask<std::vector<Block>>(
+        [&](Node& its, auto done) { its.find_transactions({bitcoin::Hash256{1}, wtxid}, done); });
+  };
+  MockNode node({.path = path()});
+  node.set_transactions({known}, 1'000);
+  TestClient client(path());
+  ASSERT_TRUE(client.connect());
+  const auto found = find(client);
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_THAT(*found, ElementsAre(Block(), known));
+  node.set_fault("getTransactionsByWitnessID", Fault::kNonsense, 1);
+  EXPECT_TRUE(find(client).error().is(Errc::kNonsense));
+}
+
+TEST_F(IpcNode, Release31FindsNoTransactions) {
+  MockNode node({.path = path(), .release = MockNode::Release::k31});
+  TestClient client(path());
+  ASSERT_TRUE(client.connect());
+  EXPECT_TRUE(client.ask<std::vector<Block>>([&](Node& its, auto done) { its.find_transactions({{}}, done); })
+                  .error()
+                  .is(Errc::kUnsupported));
+  EXPECT_EQ(client.losses(), 0U);
+}
+
 TEST_F(IpcNode, AWholeBlockIsTakenOnceAndKnownThen) {
   MockNode node({.path = path()});
   TestClient client(path());
@@ -535,8 +588,8 @@ TEST_F(IpcNode, EveryCallHasADeadline) {
   TestClient client(wanted);
   ASSERT_TRUE(client.connect());
   const auto made = client.create();
-  for (const std::string method : {"createNewBlock", "waitNext", "getBlock", "submitSolution@7", "submitBlock", "getTip",
-                                   "executeRpc", "isInitialBlockDownload", "isTestChain"}) {
+  for (const std::string method : {"createNewBlock", "waitNext", "getBlock", "submitSolution@7", "submitBlock", "checkBlock",
+                                   "getTip", "executeRpc", "isInitialBlockDownload", "isTestChain"}) {
     node.set_fault(method, Fault::kHang);
   }
   const auto timed_out = [](const auto& result) {
@@ -549,6 +602,7 @@ TEST_F(IpcNode, EveryCallHasADeadline) {
       timed_out(client.ask<Submitted>([&](Node& its, auto done) { its.submit_solution(made->handle, solution(), done); })));
   const auto block = std::make_shared<const Block>(80);
   EXPECT_TRUE(timed_out(client.ask<Submitted>([&](Node& its, auto done) { its.submit_block(*block, block, done); })));
+  EXPECT_TRUE(timed_out(client.ask<Checked>([&](Node& its, auto done) { its.check_block(*block, done); })));
   EXPECT_TRUE(timed_out(client.ask<std::optional<Tip>>([](Node& its, auto done) { its.tip(done); })));
   EXPECT_TRUE(timed_out(client.ask<std::string>([](Node& its, auto done) { its.rpc("{}", done); })));
   EXPECT_TRUE(timed_out(client.ask<bool>([](Node& its, auto done) { its.is_initial_download(done); })));

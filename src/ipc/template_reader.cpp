@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "bitcoin/consensus.h"
 #include "bitcoin/tx.h"
 
 namespace adit::ipc {

@@ -138,7 +138,12 @@ class BlockSubmitter::Core {
   // --- On the clerk's thread.
 
   void take(const Hash256& hash, std::uint32_t height, const Assemble& assemble, Instant now) {
-    if (submissions_.knows(hash)) return;
+    if (submissions_.knows(hash)) {
+      // It came twice, as a share and as a client's solution: whoever hands it over waits to hear that it is kept.
+      const auto waiting = waiting_.find(hash);
+      if ((waiting == waiting_.end() || waiting->second.kept) && events_.on_kept) events_.on_kept(hash);
+      return;
+    }
     auto block = assemble();
     if (!block) {
       return log::error("ledger.block_lost",
@@ -236,6 +241,7 @@ class BlockSubmitter::Core {
         const std::lock_guard lock(mutex_);
         const bool ours = result.verdict == BlockVerdict::kAccepted || result.verdict == BlockVerdict::kDuplicate;
         ++(ours ? counts_.accepted : counts_.rejected);
+        counts_.unanswered = submissions_.unanswered();  // Who hears of the result finds the counts of it.
       }
       waiting_.erase(outcome.hash);
       if (journal_) disk_.post([this, hash = outcome.hash, verdict = result.verdict] { close(hash, verdict); });

@@ -44,7 +44,7 @@ class BlockSubmitter {
 
   /// Called on a thread of the submitter's, one at a time; must not block. None is called after stop() has returned.
   struct Events {
-    /// The block is kept; once for each block that was handed over in this run. May be empty.
+    /// The block is kept; once for each that was handed over in this run, and again if it is handed over again. May be empty.
     std::function<void(const Hash256& hash)> on_kept;
     /// What the chain says of a block of this run or an earlier one, once: the best of what the nodes said. May be empty.
     std::function<void(const BlockResult& result)> on_result;

@@ -329,6 +329,27 @@ TEST_F(BlockSubmitterTest, ADiskThatRecoversGetsTheBlockWhileItHasNoAnswer) {
   EXPECT_TRUE(is_durable(files, block.hash));
 }
 
+// A share, and the solution that its finder's job declarator pushes, are one block.
+TEST_F(BlockSubmitterTest, ABlockThatIsHandedOverTwiceIsOneAndBothHearThatItIsKept) {
+  FakeNode& node = add_node();
+  node.set_answer([](const BlockPtr&) { return std::nullopt; });
+  ASSERT_TRUE(start(new_files()));
+  const FoundBlock block = make_block(1);
+  ASSERT_TRUE(submitter_->submit(block));
+  ASSERT_TRUE(wait_for_kept(1));
+  ASSERT_TRUE(submitter_->submit(block));
+  ASSERT_TRUE(wait_for_kept(2));
+  node.release(FakeNode::accepts());
+  ASSERT_TRUE(wait_for_results(1));
+  ASSERT_TRUE(submitter_->submit(block));
+  ASSERT_TRUE(wait_for_kept(3));
+  submitter_->stop();
+  EXPECT_EQ(kept(), (std::vector<Hash256>{block.hash, block.hash, block.hash}));
+  EXPECT_EQ(results_.size(), 1u);
+  EXPECT_EQ(node.submitted().size(), 1u);
+  EXPECT_EQ(submitter_->counts().accepted, 1u);
+}
+
 TEST_F(BlockSubmitterTest, MoreThanItsBoundIsRefused) {
   MemoryFileSystem& files = new_files();
   FakeNode& node = add_node();

@@ -84,7 +84,7 @@ Result<void> ChannelClient::on(const wire::NewExtendedMiningJob& message, const 
 }
 
 Result<void> ChannelClient::on(const wire::SetNewPrevHash& message, const Now&) {
-  if (options_.regtest_only) ADIT_CHECK(check_example_key(message.nbits));
+  if (options_.regtest_only) ADIT_CHECK(check_example_key(message.nbits, std::nullopt));
   if (!is_ours(message.channel_id)) return {};
   handler_.on_tip(message);
   return mine(channel_->on_set_new_prev_hash(message));

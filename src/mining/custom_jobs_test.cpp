@@ -15,7 +15,7 @@ namespace {
 
 /// Takes every token but "bad"; knows the transactions behind "full".
 struct Validator final : CustomJobValidator {
-  Verdict check(const ServerSession&, const wire::SetCustomMiningJob& message) override {
+  Verdict check(const ServerSession&, const wire::SetCustomMiningJob& message, const Now&) override {
     ++asked;
     const std::string_view token(reinterpret_cast<const char*>(message.mining_job_token.data()),
                                  message.mining_job_token.size());
@@ -86,11 +86,12 @@ TEST_F(CustomJobs, WithoutAValidatorOrTheFlagTheyAreNotSupported) {
   Peer without_flag(options(), shard_, now_);
   without_flag.set_up();
   const auto id = open_extended_on(without_flag);
-  EXPECT_EQ(refused(without_flag, custom(id)), "jd-not-supported");
+  EXPECT_EQ(refused(without_flag, custom(id)), "invalid-mining-job-token") << "no token is good there";
   policy_.custom_jobs = nullptr;
+  // As SRI: that nobody is paid for it is heard when a job is set.
   Peer peer(options(), shard_, now_);
-  EXPECT_FALSE(peer.send(Peer::setup(wire::kRequiresWorkSelection)));
-  EXPECT_EQ(peer.answer<wire::SetupConnectionError>().flags, wire::kRequiresWorkSelection);
+  peer.set_up(wire::kRequiresWorkSelection);
+  EXPECT_EQ(refused(peer, custom(open_extended_on(peer))), "jd-not-supported");
 }
 
 TEST_F(CustomJobs, AConnectionThatSelectsItsWorkIsSentNone) {
@@ -196,6 +197,112 @@ TEST_F(CustomJobs, ABlockIsHandedOnIfItsTransactionsAreKnown) {
   EXPECT_EQ(events_.blocks.size(), 1u);
   EXPECT_EQ(events_.custom_blocks, 1);
   EXPECT_EQ(shard_.counters().blocks_found, 2u);
+}
+
+/// A client that brings its own work and asks for the pool's too.
+class FollowedJobs : public CustomJobs {
+ protected:
+  void ask(Peer& peer) {
+    const std::vector<std::uint16_t> adit = {wire::kAditExtension};
+    ASSERT_TRUE(peer.send(wire::RequestExtensions{.request_id = 1, .requested_extensions = adit}));
+    ASSERT_TRUE(peer.send(wire::FollowPoolTip{}));
+  }
+  /// A share of the pool's current job.
+  wire::SubmitSharesExtended share_of_pools(const Peer& peer, std::uint32_t channel_id, bool block = false) {
+    const auto& channel = channel_of(peer, channel_id);
+    const channels::Job& job = *shard_.jobs().current();
+    const auto full = channel.full_extranonce(extranonce_);
+    channels::Share share{.job_id = job.id, .ntime = kNtime, .version = job.rules.version, .extranonce = {}};
+    share = block ? channels::testing::mine(job, share, full, job.rules.network_target)
+                  : channels::testing::mine(job, share, full, channel.target(), job.rules.network_target);
+    return {.channel_id = channel_id,
+            .sequence_number = 2,
+            .job_id = share.job_id,
+            .nonce = share.nonce,
+            .ntime = share.ntime,
+            .version = share.version,
+            .extranonce = Bytes(extranonce_)};
+  }
+};
+
+TEST_F(FollowedJobs, WhoAsksIsGivenThePoolsJobsBesideItsOwn) {
+  Peer peer(options(), shard_, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  const auto id = open_extended_on(peer);
+  ASSERT_TRUE(peer.send(custom(id)));
+  const auto own = peer.answer<wire::SetCustomMiningJobSuccess>().job_id;
+  ask(peer);
+  EXPECT_EQ(peer.answer<wire::NewExtendedMiningJob>().channel_id, id) << "the current one comes at once";
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(1).prev_hash, shard_.jobs().current()->rules.prev_hash);
+  ASSERT_TRUE(peer.send(share_of(peer, id, own)));
+  ASSERT_TRUE(peer.send(share_of_pools(peer, id)));
+  EXPECT_EQ(shard_.counters().shares_accepted, 2u);
+
+  publish(2);
+  peer.job();
+  EXPECT_EQ(peer.answer<wire::NewExtendedMiningJob>().channel_id, channels::kGroupChannelId);
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(1).job_id, shard_.jobs().current()->id);
+  ASSERT_TRUE(peer.send(share_of_pools(peer, id)));
+  ASSERT_TRUE(peer.send(custom(id)));
+  ASSERT_TRUE(peer.send(share_of(peer, id, peer.answer<wire::SetCustomMiningJobSuccess>().job_id)));
+  EXPECT_EQ(shard_.counters().shares_accepted, 4u);
+
+  const auto later = open_extended_on(peer);
+  EXPECT_EQ(peer.answer<wire::NewExtendedMiningJob>(1).channel_id, later);
+  ASSERT_TRUE(peer.send(share_of_pools(peer, later)));
+  EXPECT_EQ(shard_.counters().shares_accepted, 5u);
+  ASSERT_TRUE(peer.send(wire::FollowPoolTip{}));
+  EXPECT_TRUE(peer.out.empty()) << "asked twice";
+  ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = id}));
+  ASSERT_TRUE(peer.send(wire::CloseChannel{.channel_id = later}));
+}
+
+TEST_F(FollowedJobs, AreThePoolsOwnBlocksWhereTheyAreBlocks) {
+  Peer peer(options(), shard_, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  ask(peer);
+  EXPECT_TRUE(peer.out.empty()) << "there is no channel yet";
+  const auto id = open_extended_on(peer);
+  EXPECT_EQ(peer.answer<wire::NewExtendedMiningJob>(1).channel_id, id);
+  publish(2, kRegtestBits);
+  peer.job();
+  ASSERT_TRUE(peer.send(share_of_pools(peer, id, true)));
+  ASSERT_EQ(events_.blocks.size(), 1u);
+  EXPECT_FALSE(events_.blocks[0].is_custom);
+  extranonce_[0] = 9;
+  ASSERT_TRUE(peer.send(custom(id)));
+  ASSERT_TRUE(peer.send(share_of(peer, id, peer.answer<wire::SetCustomMiningJobSuccess>().job_id, true)));
+  EXPECT_EQ(events_.custom_blocks, 1);
+}
+
+TEST_F(FollowedJobs, WithoutTheExtensionThereAreNone) {
+  Peer peer(options(), shard_, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  open_extended_on(peer);
+  ASSERT_TRUE(peer.send(wire::FollowPoolTip{}));
+  EXPECT_TRUE(peer.out.empty());
+  publish(2);
+  peer.job();
+  EXPECT_TRUE(peer.out.empty());
+
+  Peer usual(options(), shard_, now_);
+  usual.set_up();
+  open_extended_on(usual);
+  ask(usual);
+  EXPECT_TRUE(usual.out.empty()) << "it is given all jobs anyhow";
+}
+
+TEST_F(FollowedJobs, WaitForTheFirstThereIs) {
+  ServerShard empty(policy_, {.server_id = 1}, events_);
+  Peer peer(options(), empty, now_);
+  peer.set_up(wire::kRequiresWorkSelection);
+  const auto id = open_extended_on(peer);
+  ask(peer);
+  EXPECT_TRUE(peer.out.empty());
+  empty.set_job(*factory_.make(make_template(++templates_, 2, kHardBits, 2)));
+  peer.job();
+  EXPECT_EQ(peer.answer<wire::NewExtendedMiningJob>().channel_id, id);
+  EXPECT_EQ(peer.answer<wire::SetNewPrevHash>(1).channel_id, id);
 }
 
 }  // namespace

@@ -105,7 +105,7 @@ class World {
   NoEvents events_;
   ServerShard shard_{kPolicy, {.server_id = 1}, events_};
   ServerSession* session_ = nullptr;  ///< Once it is set up.
-  session::ServerOptions options_{.offers = {ServerSession::offer(kPolicy)}};
+  session::ServerOptions options_{.offers = {ServerSession::offer()}};
   session::ServerSide side_{options_,
                             {},
                             [this](const session::AcceptedSetup& setup) {

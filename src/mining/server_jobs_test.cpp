@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <utility>
+
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,30 +34,39 @@ class Rounds : public SessionTest {
 
   /// One slice; how many channels had their job.
   std::size_t slice() {
+    std::size_t told = 0;
+    take_slice(told);
+    return told;
+  }
+  void take_slice(std::size_t& slice) {
     const std::size_t before = told_.size();
     more_ = shard_.give_jobs();
     for (const auto& [session, frames] : events_.jobs) {
-      std::optional<std::uint32_t> future;  // A future job is followed by its SetNewPrevHash at once, and nothing else is.
+      // Behind all jobs of a session's slice comes what makes the future ones current, in their order.
+      std::deque<std::pair<std::uint32_t, std::uint32_t>> futures;
+      bool tips = false;
       for (const wire::FrameView& frame : frames) {
         if (const auto job = frame.as<wire::NewMiningJob>()) {
-          EXPECT_FALSE(future);
-          if (!job->min_ntime) future = job->job_id;
+          EXPECT_FALSE(tips);
+          if (!job->min_ntime) futures.emplace_back(job->channel_id, job->job_id);
           told_.push_back({session, job->channel_id, job->job_id, !job->min_ntime});
         } else if (const auto extended = frame.as<wire::NewExtendedMiningJob>()) {
-          EXPECT_FALSE(future);
-          if (!extended->min_ntime) future = extended->job_id;
+          EXPECT_FALSE(tips);
+          if (!extended->min_ntime) futures.emplace_back(extended->channel_id, extended->job_id);
           told_.push_back({session, extended->channel_id, extended->job_id, !extended->min_ntime});
         } else if (const auto tip = frame.as<wire::SetNewPrevHash>()) {
-          EXPECT_TRUE(future && *future == tip->job_id && tip->channel_id == told_.back().channel_id);
-          future.reset();
+          tips = true;
+          ASSERT_FALSE(futures.empty());
+          EXPECT_EQ(futures.front(), std::pair(tip->channel_id, tip->job_id));
+          futures.pop_front();
         } else {
           ADD_FAILURE() << wire::to_string(frame);
         }
       }
-      EXPECT_FALSE(future);
+      EXPECT_TRUE(futures.empty());
     }
     events_.jobs.clear();
-    return told_.size() - before;
+    slice = told_.size() - before;
   }
   void finish_round() {
     do {

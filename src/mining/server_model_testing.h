@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -76,7 +77,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
       read(frame);
     }
   }
-  Verdict check(const ServerSession&, const wire::SetCustomMiningJob& message) override {
+  Verdict check(const ServerSession&, const wire::SetCustomMiningJob& message, const Now&) override {
     return {.error_code = message.mining_job_token.empty() ? "invalid-mining-job-token" : "", .block_template = nullptr};
   }
 
@@ -211,7 +212,8 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   }
 
   void set_up() {
-    const std::uint8_t kind = byte() % 4;
+    const std::uint8_t how = byte();
+    const std::uint8_t kind = how % 4;
     const bool expected = !set_up_;
     const std::uint32_t flags = kind == 0 ? wire::kRequiresStandardJobs : kind == 1 ? wire::kRequiresWorkSelection : 0;
     send(wire::SetupConnection{.protocol = 0, .min_version = 2, .max_version = 2, .flags = flags});
@@ -219,6 +221,13 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     set_up_ = true;
     standard_jobs_ = kind == 0;
     work_selection_ = kind == 1;
+    follows_pool_ = work_selection_ && alive_ && (how & 4) != 0;
+    if (!follows_pool_) return;
+    const std::array<std::uint16_t, 1> adit = {wire::kAditExtension};
+    send(wire::RequestExtensions{.request_id = 1, .requested_extensions = adit});
+    send(wire::FollowPoolTip{});
+    require(alive_);
+    ++reached_["FollowPoolTip"];
   }
 
   /// Every second, third or fourth hash is a share, or each; never with work above what a double tells exactly.
@@ -350,17 +359,21 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     new_tip_ = tip_ != tip_of_jobs_;
     tip_of_jobs_ = tip_;
     give_more();
-    // Nothing but the jobs and, on a new tip, a SetNewPrevHash behind each.
-    bool expect_tip = false;
+    // Nothing but the jobs and, behind those of a slice and in their order, a SetNewPrevHash for each that is a future one.
+    std::deque<std::uint32_t> future;
     for (const wire::FrameView& frame : out_) {
-      require(expect_tip ? frame.is<wire::SetNewPrevHash>()
-                         : frame.is<wire::NewMiningJob>() || frame.is<wire::NewExtendedMiningJob>());
-      expect_tip = !expect_tip && is_future(frame);
+      if (const auto tip = frame.as<wire::SetNewPrevHash>()) {
+        require(!future.empty() && tip->channel_id == future.front());
+        future.pop_front();
+      } else {
+        require(frame.is<wire::NewMiningJob>() || frame.is<wire::NewExtendedMiningJob>());
+        if (is_future(frame)) future.push_back(channel_id_of(frame));
+      }
     }
-    require(!expect_tip);
+    require(future.empty());
     // Where each channel waits for its turn, the tip holds before the channel hears of it.
     for (auto& [id, channel] : channels_) {
-      if (new_tip_ && (work_selection_ || standard_jobs_)) channel.jobs.clear();
+      if (new_tip_ && ((work_selection_ && !follows_pool_) || standard_jobs_)) channel.jobs.clear();
       if (standard_jobs_) std::erase_if(channel.jobs, [&](const JobModel& job) { return job.id + kPastJobs < job_; });
     }
     read_answers();
@@ -380,7 +393,8 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
 
   void require_all_have_the_job() const {
     for (const auto& [id, channel] : channels_) {
-      require(work_selection_ || std::ranges::any_of(channel.jobs, [&](const JobModel& job) { return job.id == job_; }));
+      require((work_selection_ && !follows_pool_) ||
+              std::ranges::any_of(channel.jobs, [&](const JobModel& job) { return job.id == job_; }));
     }
   }
 
@@ -467,7 +481,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
       members.push_back(&channel);
       if (!channel.given.empty()) job_id = std::max(job_id, *channel.given.rbegin() + 1);
     }
-    const std::string_view expected = !work_selection_                          ? "jd-not-supported"
+    const std::string_view expected = !work_selection_                          ? "invalid-mining-job-token"
                                       : members.empty()                         ? "invalid-channel-id"
                                       : valid + members.size() > kMaxCustomJobs ? "too-many-custom-jobs"
                                       : tip == nullptr || how % 8 == 2          ? "stale-chain-tip"
@@ -533,7 +547,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
     channels::Share& share = made.share;
     const std::uint8_t back = byte();
     share.job_id = job_ + 1 - (back < 128 ? 1u : back % 7u);
-    if (work_selection_) {
+    if (work_selection_ && (!follows_pool_ || back % 2 == 0)) {
       share.job_id = channels::kFirstCustomJobId + back % 5u;
       if (found != channels_.end() && back < 128 && !found->second.jobs.empty()) share.job_id = found->second.jobs.back().id;
     }
@@ -772,7 +786,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   channels::JobFactory factory_ = channels::testing::make_factory();
   ServerShard shard_{policy_, {}, *this, kPastJobs};
   ServerSession* session_ = nullptr;  ///< Once it is set up.
-  session::ServerOptions options_{.offers = {ServerSession::offer(policy_)}};
+  session::ServerOptions options_{.offers = {ServerSession::offer()}};
   session::ServerSide side_{options_,
                             {},
                             [this](const session::AcceptedSetup& setup) {
@@ -786,6 +800,7 @@ class SessionModel final : public ServerEvents, public CustomJobValidator {
   bool set_up_ = false;
   bool standard_jobs_ = false;
   bool work_selection_ = false;
+  bool follows_pool_ = false;  ///< And is given the pool's jobs all the same.
   bool new_tip_ = false;
   bool more_to_give_ = false;
   std::uint32_t twin_for_ = 0;     ///< The channel to which the current job is due once more; 0: to none.

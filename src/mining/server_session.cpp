@@ -26,6 +26,7 @@ constexpr std::string_view kInvalidChannelId = "invalid-channel-id";
 constexpr std::string_view kInvalidHashRate = "invalid-nominal-hashrate";
 constexpr std::string_view kMaxTargetOutOfRange = "max-target-out-of-range";
 constexpr std::string_view kJobDeclarationNotSupported = "jd-not-supported";
+constexpr std::string_view kInvalidToken = "invalid-mining-job-token";
 constexpr std::string_view kTooManyCustomJobs = "too-many-custom-jobs";
 
 /// What a peer may have refused beyond what it had accepted, even if its source has nothing left: others behind one address
@@ -168,10 +169,9 @@ void ServerShard::release() {
   std::erase_if(waiting_, [](const ServerSession* session) { return session->waiting_.empty(); });
 }
 
-session::ProtocolOffer ServerSession::offer(const ServerPolicy& policy) {
+session::ProtocolOffer ServerSession::offer() {
   return {.protocol = wire::Protocol::kMining,
-          .supported_flags = wire::kRequiresStandardJobs | wire::kRequiresVersionRolling |
-                             (policy.custom_jobs == nullptr ? 0 : wire::kRequiresWorkSelection)};
+          .supported_flags = wire::kRequiresStandardJobs | wire::kRequiresVersionRolling | wire::kRequiresWorkSelection};
 }
 
 ServerSession::ServerSession(ServerShard& shard, std::uint32_t setup_flags, Instant now, std::string_view source)
@@ -228,7 +228,7 @@ bool ServerSession::consistent() const {
   const auto& waiting = shard_.waiting_;
   return channels_.sorted() &&
          std::cmp_equal(std::ranges::count_if(channels_.all(), [](const Channel& channel) { return !channel.started(); }),
-                        work_selection_ ? channels_.size() : unstarted_) &&
+                        is_given_jobs() ? unstarted_ : channels_.size()) &&
          (std::ranges::find(waiting, this) != waiting.end()) == !waiting_.empty() && (unkept_.empty() || !waiting_.empty()) &&
          std::ranges::all_of(channels_.all(),
                              [this](const Channel& channel) {
@@ -260,7 +260,10 @@ void ServerSession::on_extensions(std::span<const std::uint16_t> granted) {
 
 Result<void> ServerSession::on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out) {
   // What this end does not know is not for it (SV2 03 §3.4.1).
-  if (frame.header.extension_type != wire::kCore) return {};
+  if (frame.header.extension_type != wire::kCore) {
+    if (frame.is<wire::FollowPoolTip>()) begin_to_give_jobs(out);
+    return {};
+  }
   if (frame.is<wire::SubmitSharesStandard>()) return on_submit<wire::SubmitSharesStandard>(frame, now, out);
   if (frame.is<wire::SubmitSharesExtended>()) return on_submit<wire::SubmitSharesExtended>(frame, now, out);
   ADIT_TRY(const bool handled,
@@ -288,7 +291,7 @@ std::optional<OpenRefusal> ServerSession::refuse_open(ChannelKind kind, const wi
       !source_->may_open(tip, now.instant)) {
     return OpenRefusal::kCapacity;
   }
-  if (min_extranonce_size > channels::kRollableExtranonceSize) return OpenRefusal::kMinExtranonce;
+  if (min_extranonce_size > shard_.policy_.channel.rollable_extranonce_size) return OpenRefusal::kMinExtranonce;
   if (max_target == wire::U256{}) return OpenRefusal::kMaxTarget;
   return std::nullopt;
 }
@@ -322,7 +325,8 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
                      .max_target = bitcoin::U256::from_le(message.max_target),
                      .own_jobs = standard_jobs_,
                      .budget = &source_->memory(),
-                     .payee = payee},
+                     .payee = payee,
+                     .for_sv1 = sv1_},
                     std::string(message.user_identity.view()), std::move(*lease), shard_.policy_.channel, now.instant);
   if (!opened) return refuse(OpenRefusal::kHashRate);
 
@@ -346,7 +350,7 @@ Result<void> ServerSession::on_open(const Open& message, const Now& now, wire::F
                                                     .extranonce_prefix = channel.extranonce_prefix(),
                                                     .group_channel_id = channel.group_id()});
   }
-  if (const channels::Job* job = shard_.jobs_.current(); !work_selection_) {
+  if (const channels::Job* job = shard_.jobs_.current(); is_given_jobs()) {
     if (job != nullptr) {
       channel.start(*job, out);
     } else {
@@ -430,6 +434,11 @@ Result<void> ServerSession::end_submit(Submission& submission, wire::FrameBuffer
                                                           .hash = judged.hash,
                                                           .payout = payout_of(channel),
                                                           .block = block,
+                                                          .job = judged.job,
+                                                          .extranonce = judged.extranonce,
+                                                          .nonce = submission.share.nonce,
+                                                          .ntime = submission.share.ntime,
+                                                          .version = submission.share.version,
                                                           .time = submission.now.unix_time});
     channel.recorded(position);
     if (block) report_block(channel, submission, position);
@@ -480,6 +489,8 @@ void ServerSession::report_block(const Channel& channel, const Submission& submi
   const channels::Share& share = submission.share;
   const channels::JudgedShare& judged = submission.prepared.judged;
   ++shard_.counters_.blocks_found;
+  // Of the two kinds of jobs on such a connection.
+  const bool is_custom = work_selection_ && judged.job->id >= channels::kFirstCustomJobId;
   const BlockFound found{.block_template = judged.job->block_template,
                          .solution = {.version = share.version,
                                       .ntime = share.ntime,
@@ -488,7 +499,8 @@ void ServerSession::report_block(const Channel& channel, const Submission& submi
                          .hash = judged.hash,
                          .channel_id = channel.id(),
                          .user_identity = channel.user_identity(),
-                         .payout = work_selection_ ? nullptr : payout_of(channel)};
+                         .payout = is_custom ? nullptr : payout_of(channel),
+                         .is_custom = is_custom};
   if (judged.job->transactions_known) {
     if (shard_.events_.on_block_found(*this, found)) {
       unkept_.push_back({judged.hash, channel.id(), position});
@@ -506,7 +518,8 @@ Result<void> ServerSession::on(const wire::SetCustomMiningJob& message, const No
     return {};
   };
   const ServerPolicy& policy = shard_.policy_;
-  if (policy.custom_jobs == nullptr || !work_selection_) return refuse(kJobDeclarationNotSupported);
+  if (policy.custom_jobs == nullptr) return refuse(kJobDeclarationNotSupported);
+  if (!work_selection_) return refuse(kInvalidToken);  // No token is good on such a connection.
 
   // Standard channels of a group are passed over (SV2 05 §5.3.18). All others get the job under one id.
   std::uint32_t id = 0;
@@ -525,7 +538,7 @@ Result<void> ServerSession::on(const wire::SetCustomMiningJob& message, const No
   if (tip == nullptr) return refuse("stale-chain-tip");
   auto job = channels::make_custom_job(message, id, *tip, nullptr, now.unix_time);
   if (!job) return refuse(job.error());
-  const auto verdict = policy.custom_jobs->check(*this, message);
+  const auto verdict = policy.custom_jobs->check(*this, message, now);
   if (!verdict.error_code.empty()) return refuse(verdict.error_code);
   if (verdict.block_template != nullptr) {
     job = channels::make_custom_job(message, id, *tip, verdict.block_template, now.unix_time);
@@ -557,7 +570,7 @@ Result<void> ServerSession::on(const wire::UpdateChannel& message, const Now& no
 
 void ServerSession::push_target(Channel& channel, const bitcoin::U256& before, const Now& now, wire::FrameBuffer& out) {
   out.push(wire::SetTarget{.channel_id = channel.id(), .maximum_target = channel.target().to_le()});
-  if (work_selection_ || channel.target() <= before) return;
+  if (work_selection_ || (channel.target() <= before && !sv1_)) return;
   channel.send_twin(shard_.jobs_, now.instant, out);
 }
 
@@ -590,7 +603,7 @@ void ServerSession::close_channel(Channel& channel, wire::FrameBuffer& out) {
   if (const auto last = channel.take_acknowledgement(/*flush=*/true)) push_or_wait(channel.id(), *last, out);
   count_channel(channel, -1);
   if (grouped()) leave_group(channel.group_id());
-  if (!channel.started() && !work_selection_) --unstarted_;
+  if (!channel.started() && is_given_jobs()) --unstarted_;
   channels_.erase(channel.id());
 }
 
@@ -611,7 +624,7 @@ ServerSession::Group* ServerSession::find_group(std::uint32_t id) const {
 }
 
 ServerSession::Group& ServerSession::group_for(channels::Payee* payee, wire::FrameBuffer& out) {
-  const channels::Job* job = work_selection_ ? nullptr : shard_.jobs_.current();
+  const channels::Job* job = is_given_jobs() ? shard_.jobs_.current() : nullptr;
   const auto found = std::ranges::find_if(
       groups_, [&](const auto& group) { return !group->by_role && group->members != 0 && group->payee == payee; });
   if (found != groups_.end()) {
@@ -707,9 +720,17 @@ Result<std::uint32_t> ServerSession::regroup(std::span<const std::uint32_t> chan
   return group;
 }
 
+void ServerSession::begin_to_give_jobs(wire::FrameBuffer& out) {
+  if (is_given_jobs()) return;
+  follows_pool_ = true;
+  unstarted_ = channels_.size();
+  given_job_id_ = 0;
+  on_job(out);
+}
+
 bool ServerSession::give_job(wire::FrameBuffer& out, std::size_t& max_channels) {
   const channels::Job* job = shard_.jobs_.current();
-  if (job == nullptr || work_selection_) return false;
+  if (job == nullptr || !is_given_jobs()) return false;
   if (std::exchange(given_job_id_, job->id) != job->id) {
     if (!grouped()) {
       left_to_give_ = channels_.size();
@@ -726,6 +747,9 @@ bool ServerSession::give_job(wire::FrameBuffer& out, std::size_t& max_channels) 
     }
   }
   if (grouped()) return give_groups(*job, out, max_channels);
+  // All jobs of a slice, then what makes them current (as SRI): in one write that costs nothing.
+  wire::FrameBuffer& tips = shard_.tips_;
+  tips.clear();
   while (left_to_give_ != 0 && max_channels != 0) {
     Channel* channel = channels_.first_from(next_to_give_);
     if (channel == nullptr) channel = channels_.first_from(0);
@@ -736,12 +760,13 @@ bool ServerSession::give_job(wire::FrameBuffer& out, std::size_t& max_channels) 
     if (channel->given_job_id() == job->id) continue;
     --max_channels;
     if (channel->started()) {
-      channel->send_job(shard_.jobs_, out);
+      channel->send_job(shard_.jobs_, out, tips);
     } else {
       channel->start(*job, out);
       --unstarted_;
     }
   }
+  out.append(tips);
   return left_to_give_ != 0;
 }
 

@@ -46,7 +46,7 @@ class CustomJobValidator {
   };
   virtual ~CustomJobValidator() = default;
   /// The message is about this tip and otherwise sound. A token that was good once is not asked about again by the session.
-  virtual Verdict check(const ServerSession& session, const wire::SetCustomMiningJob& message) = 0;
+  virtual Verdict check(const ServerSession& session, const wire::SetCustomMiningJob& message, const Now& now) = 0;
 };
 
 /// What applies to every session of a role.
@@ -110,6 +110,7 @@ struct BlockFound {
   std::uint32_t channel_id = 0;
   std::string_view user_identity;            ///< Valid during the call.
   const channels::Payout* payout = nullptr;  ///< Its miner's; nullptr: it pays the pool, or is a custom job's. Valid likewise.
+  bool is_custom = false;                    ///< On a custom job: the template is the one that CustomJobValidator::check gave.
 };
 
 /// What the driver hears while a session handles frames, on the shard's thread, inside the session's call: it must not touch
@@ -213,13 +214,14 @@ class ServerShard {
   channels::LedgerPosition durable_ = 0;
   std::vector<ServerSession*> waiting_;  ///< With answers that wait for the ledger or for a block.
   wire::FrameBuffer out_;
+  wire::FrameBuffer tips_;  ///< Of one slice: each SetNewPrevHash of it.
 };
 
 /// One downstream connection. Lives on its shard's thread. A role derives from it what it has to know of the connection.
 class ServerSession : public session::ProtocolServer {
  public:
-  /// What servers of the mining protocol offer under `policy`, without extensions.
-  static session::ProtocolOffer offer(const ServerPolicy& policy);
+  /// What servers of the mining protocol offer, without extensions.
+  static session::ProtocolOffer offer();
 
   /// `setup_flags`: those of the client's SetupConnection, which offer() has. `source`: what its budgets count by; empty: it is
   /// a source of its own.
@@ -227,6 +229,11 @@ class ServerSession : public session::ProtocolServer {
   ServerSession(const ServerSession&) = delete;
   ServerSession& operator=(const ServerSession&) = delete;
   ~ServerSession() override;
+
+  /// Its client is an SV1 miner (mining/sv1_session.h): channels opened from now on have a difficulty that its firmware takes
+  /// as it is, and the current job comes again behind every other target, because a miner applies a difficulty to the jobs that
+  /// come after it.
+  void serve_sv1() { sv1_ = true; }
 
   /// Extension 0x0002 makes it count shares by worker.
   void on_extensions(std::span<const std::uint16_t> granted) override;
@@ -333,6 +340,10 @@ class ServerSession : public session::ProtocolServer {
   /// Counts what waits as memory.
   void hold_answers();
   [[nodiscard]] bool grouped() const { return !standard_jobs_; }
+  /// Whether the client is sent the shard's jobs.
+  [[nodiscard]] bool is_given_jobs() const { return !work_selection_ || follows_pool_; }
+  /// FollowPoolTip: a client that brings its own work is sent the shard's jobs too, all of its channels the current one now.
+  void begin_to_give_jobs(wire::FrameBuffer& out);
 
   /// Channels that are paid alike, and that later jobs address together.
   struct Group {
@@ -385,7 +396,9 @@ class ServerSession : public session::ProtocolServer {
   std::uint64_t accepted_ = 0;      ///< Shares.
   std::uint64_t refused_ = 0;       ///< Shares and opens that count as a cost.
   bool standard_jobs_;              ///< The client asked for REQUIRES_STANDARD_JOBS: no group, no extended channels.
-  bool work_selection_;             ///< REQUIRES_WORK_SELECTION: it brings its own jobs and is sent none (as SRI).
+  bool sv1_ = false;                ///< serve_sv1() was called.
+  bool work_selection_;             ///< REQUIRES_WORK_SELECTION: it brings its own jobs and is sent none (as SRI),
+  bool follows_pool_ = false;       ///< unless it asked for them by FollowPoolTip.
   ChannelTable channels_;
   std::vector<std::unique_ptr<Group>> groups_;         ///< Ascending by id; none where the client asked for standard jobs.
   std::unique_ptr<channels::WorkerAccounts> workers_;  ///< If extension 0x0002 was agreed upon.

@@ -203,7 +203,7 @@ class SessionTest : public ::testing::Test {
 
   /// What a server offers under policy_ as it is now.
   const session::ServerOptions& options() {
-    auto offer = ServerSession::offer(policy_);
+    auto offer = ServerSession::offer();
     offer.supported_extensions = supported_extensions_;
     offer.required_extensions = required_extensions_;
     return all_options_.emplace_back(session::ServerOptions{.offers = {std::move(offer)}});

@@ -16,6 +16,27 @@ auto workers_of(const ServerSession& session) {
   return std::ranges::subrange(all.begin() + (nobody ? 0 : 1), all.end());
 }
 
+SessionInfo::ChannelInfo info_of(const channels::Channel& channel, Instant now) {
+  const Bytes prefix = channel.extranonce_prefix();
+  return {.id = channel.id(),
+          .kind = channel.kind(),
+          .user_identity = channel.user_identity(),
+          .hash_rate_hps = channel.hash_rate_hps(),
+          .stats = channel.stats(),
+          .proven_hps = channel.proven_hash_rate_hps(now),
+          .steady = channel.steady(),
+          .target = channel.target(),
+          .max_target = channel.max_target(),
+          .extranonce_prefix = {prefix.begin(), prefix.end()},
+          .extranonce_size = channel.extranonce_size(),
+          .shares_per_minute = channel.policy().shares_per_minute,
+          .share_batch_size = channel.policy().share_batch_size,
+          .last_sequence_number = channel.last_sequence_number(),
+          .last_batch_accepted = channel.last_batch_accepted(),
+          .last_batch_work = channel.last_batch_work(),
+          .best_difficulty = channel.best_difficulty()};
+}
+
 }  // namespace
 
 void add(ServerCounters& sum, const ServerCounters& part) {
@@ -49,13 +70,12 @@ SessionList list_sessions(const std::vector<const ServerSession*>& sessions, con
   for (const ServerSession* session : sessions | std::views::take(limits.connections)) {
     SessionInfo& info = out.listed.emplace_back();
     info.channels_total = session->channels().size();
-    for (const auto& channel : session->channels() | std::views::take(channels_each)) {
-      info.channels.push_back({.id = channel.id(),
-                               .kind = channel.kind(),
-                               .user_identity = channel.user_identity(),
-                               .hash_rate_hps = channel.hash_rate_hps(),
-                               .stats = channel.stats()});
+    for (const auto& channel : session->channels()) {
+      if (channel.kind() == channels::ChannelKind::kExtended) ++info.extended_channels;
+      info.hash_rate_hps += channel.hash_rate_hps();
     }
+    for (const auto& channel : session->channels() | std::views::take(channels_each))
+      info.channels.push_back(info_of(channel, now));
     for (const auto& worker : workers_of(*session) | std::views::take(workers_each)) {
       info.workers.push_back({.name = std::string(worker.name()),
                               .shares_accepted = worker.accepted,

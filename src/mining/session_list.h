@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bitcoin/u256.h"
 #include "channels/channel.h"
 #include "mining/server_session.h"
 
@@ -27,6 +29,18 @@ struct SessionInfo {
     std::string user_identity;
     double hash_rate_hps = 0;
     channels::ChannelStats stats;
+    std::optional<double> proven_hps{};  ///< Hashes per second that its shares of the last minutes prove.
+    bool steady = false;                 ///< channels::Channel::steady(), as all of what follows.
+    bitcoin::U256 target{};
+    bitcoin::U256 max_target{};
+    std::vector<std::uint8_t> extranonce_prefix{};
+    std::size_t extranonce_size = 0;
+    double shares_per_minute = 0;
+    std::uint32_t share_batch_size = 0;
+    std::uint32_t last_sequence_number = 0;
+    std::uint32_t last_batch_accepted = 0;
+    std::uint64_t last_batch_work = 0;
+    double best_difficulty = 0;
   };
   struct WorkerInfo {
     std::string name;  ///< UTF-8 without control characters; empty: shares that named nobody, or one name too many.
@@ -37,7 +51,9 @@ struct SessionInfo {
   };
   std::vector<ChannelInfo> channels;
   std::size_t channels_total = 0;
-  std::vector<WorkerInfo> workers;  ///< If the client names them (extension 0x0002), those first whose first share was first.
+  std::size_t extended_channels = 0;  ///< Of channels_total.
+  double hash_rate_hps = 0;           ///< Nominal, of all its channels.
+  std::vector<WorkerInfo> workers;    ///< If the client names them (extension 0x0002), those first whose first share was first.
 };
 
 struct SessionList {

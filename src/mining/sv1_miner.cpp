@@ -14,11 +14,14 @@ namespace adit::mining {
 
 namespace {
 
-constexpr double kMinHashRate = 1;
+constexpr double kMinHashRate = 1e-3;  // With it any hash is a share.
 constexpr double kMaxHashRate = 1e21;  // A thousand times the whole network of 2026; beyond it is no number to plan with.
 constexpr std::size_t kMaxExtranonce = 32;
 /// A peer that has sent a few bytes and no more for so long is silent.
 constexpr Duration kSilence = std::chrono::seconds(2);
+
+/// So many times the share rate that is wanted a miner may have at an upstream that takes easier shares than it was asked to.
+constexpr double kFloodFactor = 64;
 
 /// A suggested difficulty may move what a miner is taken to have by so much, up or down, from what its shares prove.
 constexpr double kSuggestionFactor = 1024;
@@ -48,7 +51,31 @@ sv1::Reject reject_of(channels::ShareVerdict verdict) {
   }
 }
 
+/// A refusal of our own by the name that the same has in Stratum V2.
+std::string_view reason_of(sv1::Reject reject) {
+  switch (reject) {
+    case sv1::Reject::kJobNotFound:
+      return "stale-share";
+    case sv1::Reject::kDuplicateShare:
+      return "duplicate-share";
+    case sv1::Reject::kLowDifficulty:
+      return "difficulty-too-low";
+    case sv1::Reject::kUnauthorized:
+      return "unauthorized-worker";
+    case sv1::Reject::kNotSubscribed:
+      return "not-subscribed";
+    case sv1::Reject::kOther:
+      break;
+  }
+  return "invalid-share";
+}
+
 }  // namespace
+
+bitcoin::U256 max_target(const Sv1Policy& policy) {
+  if (!policy.vardiff) return bitcoin::U256::max();
+  return bitcoin::target_from_hash_rate(clamp_hash_rate(policy.min_hash_rate_hps, 0), policy.shares_per_minute);
+}
 
 std::string_view worker_part(std::string_view user) {
   const auto dot = user.find('.');
@@ -148,13 +175,13 @@ void Sv1Miner::attach(Sv1Channel& channel) {
 
 void Sv1Miner::renew_version_mask() { server_.allow_version_rolling(shared_.version_mask); }
 
-bool Sv1Miner::on_authorize(std::string_view, std::string_view) { return true; }
+bool Sv1Miner::on_authorize(std::string_view user, std::string_view) { return owner_.on_authorize(*this, user); }
 
 void Sv1Miner::on_suggest_difficulty(double difficulty) {
-  if (!shared_.policy.vardiff) return;
-  vardiff_.restart(shared_.now.instant);
   const double suggested =
       bitcoin::hash_rate_from_target(bitcoin::target_from_difficulty(difficulty), shared_.policy.shares_per_minute);
+  if (!shared_.policy.vardiff) return owner_.on_suggest_hash_rate(*this, suggested);
+  vardiff_.restart(shared_.now.instant);
   const double known = proven_ ? hash_rate_hps() : clamp_hash_rate(shared_.policy.min_hash_rate_hps, 0);
   assume(std::clamp(suggested, known / kSuggestionFactor, known * kSuggestionFactor));
 }
@@ -178,13 +205,15 @@ std::optional<sv1::Reject> Sv1Miner::on_submit(const sv1::Submit& submit) {
   const auto reject = judge(submit);
   if (reject) {
     ++shares_rejected_;
+    count_reason(reason_of(*reject));
     ++shared_.counters.rejected_local[static_cast<int>(*reject)];
   }
   return reject;
 }
 
 std::optional<sv1::Reject> Sv1Miner::judge(const sv1::Submit& submit) {
-  const auto id = number_from<std::uint32_t>(submit.job_id, 16);
+  // Behind the '#' of a job that was given again.
+  const auto id = number_from<std::uint32_t>(submit.job_id.substr(submit.job_id.rfind('#') + 1), 16);
   const auto sent = std::ranges::find_if(sent_jobs_, [&](const SentJob& job) { return id == job.id; });
   if (sent == sent_jobs_.end() || channel() == nullptr) {
     if (id && *id != 0 && *id <= left_job_id_) ++shared_.counters.shares_orphaned;
@@ -209,9 +238,12 @@ std::optional<sv1::Reject> Sv1Miner::judge(const sv1::Submit& submit) {
     ++shared_.counters.shares_submitted;
     ++shares_submitted_;
     if (block) ++shared_.counters.blocks_found;
+    link_->account.count_submitted(bitcoin::difficulty_from_target(checked.hash),
+                                   bitcoin::difficulty_from_target(link_->channel->find(share.job_id)->target), block);
     if (as_told) credit(sent->difficulty);  // Else a block that came by luck, beside the share rate.
-    owner_.on_share(*this, share, submit.user, block);
-    return std::nullopt;
+    const auto reject = owner_.on_share(*this, share, submit.user, block);
+    if (!reject) count_good(checked.hash);
+    return reject;
   }
   if (checked.verdict == channels::ShareVerdict::kTooEasy && (as_told || checked.hash <= told_target_)) {
     // Easier than the upstream asks for, but what the miner was told: it counts for vardiff, and goes nowhere.
@@ -225,10 +257,18 @@ std::optional<sv1::Reject> Sv1Miner::judge(const sv1::Submit& submit) {
     }
     ++shared_.counters.shares_local;
     ++shares_local_;
+    count_good(checked.hash);
     credit(as_told ? sent->difficulty : bitcoin::difficulty_from_target(told_target_));
     return std::nullopt;
   }
   return reject_of(checked.verdict);
+}
+
+void Sv1Miner::count_reason(std::string_view error_code) { count_rejection(rejected_, error_code); }
+
+void Sv1Miner::count_good(const bitcoin::U256& hash) {
+  best_difficulty_ = std::max(best_difficulty_, bitcoin::difficulty_from_target(hash));
+  last_share_at_ = shared_.now.instant;
 }
 
 void Sv1Miner::credit(double difficulty) {
@@ -242,8 +282,10 @@ double Sv1Miner::difficulty_for(const bitcoin::U256& upstream_target) const {
   // A target of 0, which no hash meets, has a difficulty that JSON cannot say: the next one is as good.
   double difficulty = bitcoin::difficulty_from_target(std::max(upstream_target, bitcoin::U256(1)));
   if (shared_.policy.vardiff) {
-    const auto wanted = bitcoin::target_from_hash_rate(assumed_hash_rate_, shared_.policy.shares_per_minute);
-    difficulty = std::min(difficulty, bitcoin::difficulty_from_target(wanted));
+    const double wanted =
+        bitcoin::difficulty_from_target(bitcoin::target_from_hash_rate(assumed_hash_rate_, shared_.policy.shares_per_minute));
+    // Nor easier by far, which would be a flood.
+    difficulty = std::clamp(difficulty, wanted / kFloodFactor, wanted);
   }
   difficulty = sv1::difficulty_for_firmware(difficulty);
   return std::max(difficulty, minimum_difficulty_);
@@ -267,8 +309,11 @@ void Sv1Miner::notify(const channels::ClientJob& job, bool clean) {
   // A job given again must differ in its time, or the miner would repeat the search it did.
   const auto elapsed = std::chrono::duration_cast<std::chrono::seconds>(shared_.now.instant - link_->job_since);
   std::uint32_t ntime = job.ntime + static_cast<std::uint32_t>(std::max<std::int64_t>(elapsed.count(), 0));
+  std::string given_before;  // Its id then, with a '#' behind it (as SRI).
   for (const SentJob& sent : sent_jobs_) {
-    if (sent.upstream_id == job.id) ntime = std::max(ntime, sent.ntime + 1);
+    if (sent.upstream_id != job.id) continue;
+    ntime = std::max(ntime, sent.ntime + 1);
+    if (given_before.empty()) given_before = hex_of(sent.id) + "#";
   }
   // What may be rolled starts at zero: firmware sets bits (the BM1366's and its successors', in ESP-Miner) or submits the
   // difference (NerdQAxePlus), which is the value only then (frstrtr/c2pool#1393).
@@ -277,7 +322,7 @@ void Sv1Miner::notify(const channels::ClientJob& job, bool clean) {
   sent_jobs_.push_back({++last_job_id_, job.id, ntime, version, server_.version_mask(), difficulty, told_target_});
 
   sv1::Notify notify;
-  notify.job_id = hex_of(last_job_id_);
+  notify.job_id = given_before + hex_of(last_job_id_);
   notify.prev_hash = job.rules.prev_hash;
   notify.coinbase1.reserve(job.work->coinbase_prefix.size() + kMaxExtranonce);
   notify.coinbase1 = job.work->coinbase_prefix;
@@ -333,9 +378,9 @@ void Sv1Miner::on_tick() {
     return;
   }
   if (policy.vardiff && !sent_jobs_.empty()) {
-    if (const auto corrected = vardiff_.update(now, assumed_hash_rate_, clamp_hash_rate(policy.min_hash_rate_hps, 0))) {
-      assume(*corrected);
-    }
+    const auto corrected = vardiff_.update(now, assumed_hash_rate_, clamp_hash_rate(policy.min_hash_rate_hps, 0));
+    steady_ = !corrected;
+    if (corrected) assume(*corrected);
   }
   if (policy.keepalive > Duration::zero() && now - notified_at_ >= policy.keepalive) renew_job();
 }

@@ -16,6 +16,7 @@
 #include "channels/client.h"
 #include "channels/seen_shares.h"
 #include "channels/vardiff.h"
+#include "mining/upstream_account.h"
 #include "mining/verdict_window.h"
 #include "mining/work_meter.h"
 #include "session/line_session.h"
@@ -30,6 +31,10 @@ class Sv1Miner;
 /// Bytes of an SV1 miner's extranonce1. They are its owner's own, so that they are known before there is a channel and stay the
 /// same whatever happens upstream.
 inline constexpr std::size_t kExtranonce1Size = 2;
+
+struct Sv1Policy;
+/// The easiest target that is asked of an upstream: that of the least miner (as SRI); any where miners have no vardiff.
+bitcoin::U256 max_target(const Sv1Policy& policy);
 
 /// What applies to every SV1 miner of a role.
 struct Sv1Policy {
@@ -82,10 +87,12 @@ struct Sv1Channel {
   std::vector<Sv1Miner*> members;                  ///< None: it is kept for the next miner.
   std::optional<channels::ClientChannel> channel;  ///< Once the open is answered.
   Instant job_since{};                             ///< When the channel's current job became active.
+  bool bounded = false;                            ///< It was opened for shares no easier than those of the least miner.
   double declared_hps = 0;                         ///< What the upstream was told last of its hash rate,
   Instant declared_at{};                           ///< and when.
   Instant kept_since{};                            ///< If there are no members.
   bool usable = true;                              ///< False: not for another miner.
+  UpstreamAccount account{};
 
   /// What the shares of its members prove.
   [[nodiscard]] double hash_rate_hps() const;
@@ -98,14 +105,21 @@ class Sv1Owner {
   /// The miner subscribes: the number that stands in its extranonce1, big-endian, and that no other miner of the owner has as
   /// long as this one lives. An error's message is answered, and ends the miner.
   virtual Result<std::uint16_t> on_subscribe(Sv1Miner& miner) = 0;
+  /// Whether `user` may mine on the miner's connection.
+  virtual bool on_authorize(Sv1Miner&, std::string_view /*user*/) { return true; }
   /// The miner has subscribed and authorized: it is to be attached to a channel, now or once there is one.
   virtual void on_ready(Sv1Miner& miner) = 0;
-  /// A share of the miner's channel that meets the channel's target. `worker` is the user that it was submitted for.
-  virtual void on_share(Sv1Miner& miner, const channels::Share& share, std::string_view worker, bool block) = 0;
+  /// A share of the miner's channel that meets the channel's target. `worker` is the user that it was submitted for. Returns
+  /// why it is refused, where that is known at once.
+  virtual std::optional<sv1::Reject> on_share(Sv1Miner& miner, const channels::Share& share, std::string_view worker,
+                                              bool block) = 0;
   /// The miner's first share that met what it was told: it has shown work.
   virtual void on_proven(Sv1Miner& miner) = 0;
   /// A share, or an authorize, of that worker was refused, as it may not mine here.
   virtual void on_worker_refused(Sv1Miner& miner, std::string_view worker) = 0;
+  /// The miner suggests a hash rate, by the difficulty that it would like. Called only where the role's miners have no vardiff
+  /// of their own (Sv1Policy::vardiff).
+  virtual void on_suggest_hash_rate(Sv1Miner&, double /*hash_rate_hps*/) {}
   /// The miner has output, or has ended.
   virtual void on_touched(Sv1Miner& miner) = 0;
 };
@@ -148,8 +162,9 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
     verdicts_.on_accepted();
   }
   /// The upstream has refused a share of it; `stale`: as one that came too late for its tip.
-  void count_rejected(bool stale) {
+  void count_rejected(bool stale, std::string_view error_code = {}) {
     ++shares_rejected_;
+    count_reason(error_code);
     if (!stale) verdicts_.on_refused();
   }
 
@@ -168,6 +183,8 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   [[nodiscard]] std::optional<std::uint16_t> index() const { return index_; }
   /// What its shares prove; 0 before the first one.
   [[nodiscard]] double hash_rate_hps() const { return work_.hash_rate_hps(shared_.now.instant); }
+  /// The least difficulty that it asked for; 0: any.
+  [[nodiscard]] double minimum_difficulty() const { return minimum_difficulty_; }
   /// It has sent a share that met what it was told.
   [[nodiscard]] bool proven() const { return proven_; }
   [[nodiscard]] Instant attached_at() const { return attached_at_; }
@@ -177,11 +194,21 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   [[nodiscard]] std::uint64_t shares_rejected() const { return shares_rejected_; }
   /// Of the upstream that it is attached to now.
   [[nodiscard]] const VerdictWindow& verdicts() const { return verdicts_; }
+  /// That of the difficulty that it was sent last; 0 before the first job.
+  [[nodiscard]] const bitcoin::U256& told_target() const { return told_target_; }
+  /// Whether vardiff's last look left its difficulty as it was; false before the first.
+  [[nodiscard]] bool steady() const { return steady_; }
+  /// Difficulty of the best share that met its target; 0 before the first.
+  [[nodiscard]] double best_difficulty() const { return best_difficulty_; }
+  /// Why its shares were refused, by us or by the upstream.
+  [[nodiscard]] const Rejections& rejected() const { return rejected_; }
+  /// When its last good share came; absent before the first.
+  [[nodiscard]] std::optional<Instant> last_share_at() const { return last_share_at_; }
 
  private:
   /// A job as the miner knows it.
   struct SentJob {
-    std::uint32_t id = 0;  ///< Of the notify, in hex; never used twice on a connection.
+    std::uint32_t id = 0;  ///< Of the notify, in hex, behind a '#' if there is one; never used twice on a connection.
     std::uint32_t upstream_id = 0;
     std::uint32_t ntime = 0;
     std::uint32_t version = 0;       ///< Without the bits that may be rolled.
@@ -207,6 +234,9 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   void assume(double hash_rate_hps);
   /// A share met `difficulty`, which the miner was told.
   void credit(double difficulty);
+  void count_reason(std::string_view error_code);
+  /// Its hash met what it was asked for.
+  void count_good(const bitcoin::U256& hash);
   [[nodiscard]] double difficulty_for(const bitcoin::U256& channel_target) const;
   /// Bytes of the channel's extranonce before extranonce1.
   [[nodiscard]] std::size_t filled() const;
@@ -242,6 +272,10 @@ class Sv1Miner final : public session::LineSession, private sv1::ServerHandler {
   Instant notified_at_{};
   Instant workless_since_{};  ///< Ready, or detached from its last channel, since then; if there is no job.
   channels::SeenShares local_seen_;
+  bool steady_ = false;
+  double best_difficulty_ = 0;
+  std::optional<Instant> last_share_at_;
+  Rejections rejected_;
 
   std::uint64_t shares_submitted_ = 0;
   std::uint64_t shares_local_ = 0;

@@ -93,22 +93,24 @@ Reach reach_by(const RpcConfig& config, bool templates) {
 
 /// Over a link that source and node share.
 template <class Link, class Source, class Node, class Config>
-Reach reach_over_link(const Config& config, bool templates) {
+Reach reach_over_link(const Config& config, const Config& further, bool templates) {
   const auto link = std::make_shared<Link>(config);
   return {std::make_unique<Node>(link, templates),
           [link](ledger::BlockSubmitter& blocks) { return std::make_unique<Source>(link, blocks); },
-          [config](ledger::BlockSubmitter& blocks) {
-            return std::make_unique<SourceOfItsOwn<Source, Link>>(std::make_shared<Link>(config), blocks);
+          [further](ledger::BlockSubmitter& blocks) {
+            return std::make_unique<SourceOfItsOwn<Source, Link>>(std::make_shared<Link>(further), blocks);
           }};
 }
 
 Reach reach_by(const Sv2Config& config, bool templates) {
-  return reach_over_link<Sv2Link, Sv2Source, Sv2Node>(config, templates);
+  Sv2Config further = config;
+  further.restores_solutions = false;  // The first one does.
+  return reach_over_link<Sv2Link, Sv2Source, Sv2Node>(config, further, templates);
 }
 
 #ifdef ADIT_HAS_IPC
 Reach reach_by(const IpcConfig& config, bool templates) {
-  return reach_over_link<IpcLink, IpcSource, IpcNode>(config, templates);
+  return reach_over_link<IpcLink, IpcSource, IpcNode>(config, config, templates);
 }
 #else
 Reach reach_by(const IpcConfig&, bool) { return {}; }

@@ -122,6 +122,185 @@ TEST_F(Rpc, TheLongPollBringsANewTipWithoutARefresh) {
   for (std::size_t i = 1; i < templates.size(); ++i) EXPECT_GT(templates[i].first->id, templates[i - 1].first->id);
 }
 
+/// Where the empty template comes first.
+class RpcEmptyFirst : public Rpc {
+ protected:
+  RpcConfig config(const TestNode& node) const {
+    RpcConfig made = Rpc::config(node.port());
+    made.empty_first = true;
+    return made;
+  }
+  static bool offer(Chain& chain, std::uint8_t tag) {
+    bitcoin::Transaction made;
+    made.inputs.resize(1);
+    made.inputs[0].prev_txid.fill(tag);
+    made.outputs = {{1000, {0x51}}};
+    return chain.add_transaction(bitcoin::serialize(made), 1'000);
+  }
+  /// A block of somebody else's, after which the node has transactions.
+  static bool mine(TestNode& node) {
+    return node.with_chain([](Chain& chain) {
+      const bool mined = chain.mine({0x51}, now_from_system().unix_time, 100'000);
+      return mined && offer(chain, static_cast<std::uint8_t>(chain.height()));
+    });
+  }
+  TemplatePtr told(std::size_t i) { return sink.seen().templates.at(i).first; }
+  bool told_as_tip(std::size_t i) { return sink.seen().templates.at(i).second; }
+};
+
+TEST_F(RpcEmptyFirst, ATipBringsATemplateWithoutTransactionsAndThenTheNodes) {
+  TestNode node;
+  ASSERT_TRUE(node.with_chain([](Chain& chain) { return offer(chain, 200); }));
+  BitcoinNodes source(of(config(node)));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(wait_for_templates(1));
+  EXPECT_EQ(told(0)->coinbase_value_sat, Chain::subsidy_sat(1) + 1'000);
+  for (std::size_t height = 2; height < 6; ++height) {
+    ASSERT_TRUE(mine(node));
+    ASSERT_TRUE(wait_for_templates(2 * height - 1));
+    const TemplatePtr empty = told(2 * height - 3);
+    const TemplatePtr full = told(2 * height - 2);
+    EXPECT_TRUE(told_as_tip(2 * height - 3));
+    EXPECT_FALSE(told_as_tip(2 * height - 2));
+    EXPECT_EQ(empty->height, height);
+    EXPECT_EQ(empty->coinbase_value_sat, Chain::subsidy_sat(static_cast<std::uint32_t>(height)))
+        << "fees of transactions that it does not hold";
+    EXPECT_TRUE(empty->transactions.empty());
+    // All else is as the node has it.
+    EXPECT_EQ(full->height, empty->height);
+    EXPECT_EQ(full->prev_hash, empty->prev_hash);
+    EXPECT_EQ(full->nbits, empty->nbits);
+    EXPECT_EQ(full->version, empty->version);
+    EXPECT_EQ(full->min_ntime, empty->min_ntime);
+    EXPECT_EQ(full->coinbase_script_prefix, empty->coinbase_script_prefix);
+    EXPECT_EQ(full->has_witness_commitment, empty->has_witness_commitment);
+    EXPECT_FALSE(full->transactions.empty());
+    EXPECT_GT(full->coinbase_value_sat, empty->coinbase_value_sat);
+  }
+  EXPECT_EQ(node.calls("getblocktemplate"), 5u) << "no long poll beside it, and one for each tip";
+}
+
+TEST_F(RpcEmptyFirst, ABlockOnTheEmptyTemplateIsAccepted) {
+  TestNode node;
+  BitcoinNodes source(of(config(node)));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(wait_for_templates(1));
+  ASSERT_TRUE(mine(node));
+  ASSERT_TRUE(wait_for_templates(2));
+  ASSERT_TRUE(told(1)->transactions.empty());
+  ASSERT_TRUE(source.submit(told(1)->id, test::solution(*told(1))));
+  ASSERT_TRUE(wait_for_results(1));
+  EXPECT_EQ(sink.seen().results[0].verdict, BlockVerdict::kAccepted) << sink.seen().results[0].reason;
+  EXPECT_EQ(node.with_chain([](const Chain& chain) { return chain.height(); }), 2u);
+}
+
+TEST_F(RpcEmptyFirst, TheFullTemplateIsNotToldTwiceWhereThereIsNothingInIt) {
+  TestNode node;
+  BitcoinNodes source(of(config(node)));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(wait_for_templates(1));
+  for (std::size_t height = 2; height < 5; ++height) {
+    ASSERT_TRUE(node.with_chain([](Chain& chain) { return chain.mine({0x51}, now_from_system().unix_time, 100'000); }));
+    ASSERT_TRUE(eventually([&] { return node.calls("getblocktemplate") == height; }));
+  }
+  ASSERT_TRUE(mine(node));
+  ASSERT_TRUE(wait_for_templates(6));
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(told(i)->height, i + 1);
+}
+
+TEST_F(RpcEmptyFirst, ANodeThatIsBackWithoutTransactionsIsReady) {
+  TestNode node;
+  RpcConfig c = config(node);
+  BitcoinNodes source(of(c));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(wait_for_templates(1));
+  // The empty template on a tip is the last that is told before the node is away.
+  std::atomic<bool> away = false;
+  node.misbehave([&](const TestNode::Request& request) -> std::optional<std::string> {
+    if (request.method == "getblocktemplate") away = true;
+    if (!away) return std::nullopt;
+    return test::http(503, "Work queue depth exceeded");
+  });
+  ASSERT_TRUE(node.with_chain([](Chain& chain) { return chain.mine({0x51}, now_from_system().unix_time, 100'000); }));
+  ASSERT_TRUE(wait_for_templates(2));
+  ASSERT_TRUE(wait_for_state(State::kWaiting));
+  node.behave();
+  ASSERT_TRUE(wait_for_state(State::kReady));
+  source.stop();
+}
+
+TEST_F(RpcEmptyFirst, WhereTheSubsidyOrTheBitsMayChangeTheNodesTemplateIsWaitedFor) {
+  TestNode node;
+  ASSERT_TRUE(node.with_chain([](Chain& chain) {
+    while (chain.height() < 147) {
+      if (!chain.mine({0x51}, now_from_system().unix_time, 100'000)) return false;
+    }
+    return offer(chain, 200);
+  }));
+  BitcoinNodes source(of(config(node)));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(wait_for_templates(1));
+  const auto first_on = [&](std::uint32_t height) {
+    EXPECT_TRUE(mine(node));
+    EXPECT_TRUE(sink.wait_for([&](const Sink::Seen& s) {
+      return s.templates.back().first->height == height && !s.templates.back().first->transactions.empty();
+    }));
+    const auto templates = sink.seen().templates;
+    return *std::ranges::find_if(templates, [&](const auto& one) { return one.first->height == height; });
+  };
+  EXPECT_TRUE(first_on(149).first->transactions.empty());
+  const auto [halved, halved_is_tip] = first_on(150);
+  EXPECT_FALSE(halved->transactions.empty()) << "made by a guess at its subsidy";
+  EXPECT_TRUE(halved_is_tip);
+  EXPECT_EQ(halved->coinbase_value_sat - 1'000, Chain::subsidy_sat(150));
+  const auto [after, after_is_tip] = first_on(151);
+  EXPECT_TRUE(after->transactions.empty());
+  EXPECT_EQ(after->coinbase_value_sat, Chain::subsidy_sat(151));
+}
+
+TEST_F(RpcEmptyFirst, ANodeThatDoesNotTellItsHeightIsLongPolled) {
+  TestNode node;
+  node.has_height_wait = false;
+  BitcoinNodes source(of(config(node)));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(wait_for_templates(1));
+  for (std::size_t i = 2; i < 5; ++i) {
+    ASSERT_TRUE(mine(node));
+    ASSERT_TRUE(wait_for_templates(i));
+    EXPECT_FALSE(told(i - 1)->transactions.empty());
+  }
+  EXPECT_EQ(node.calls("waitforblockheight"), 1u);
+}
+
+TEST_F(RpcEmptyFirst, ANodeThatMisbehavesIsFoundAgain) {
+  TestNode node;
+  RpcConfig c = config(node);
+  c.call_deadline = 5s;
+  BitcoinNodes source(of(c));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(wait_for_templates(1));
+  std::uint32_t height = 1;
+  for (const char* const method : {"waitforblockheight", "getblockheader"}) {
+    for (const std::string& bytes : {std::string(), std::string("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nno!"),
+                                     test::http(503, "Work queue depth exceeded")}) {
+      node.misbehave(
+          [=, left = std::make_shared<std::atomic<int>>(2)](const TestNode::Request& request) -> std::optional<std::string> {
+            if (request.method != method || (*left)-- <= 0) return std::nullopt;
+            return bytes;
+          });
+      for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE(mine(node));
+        ++height;
+        ASSERT_TRUE(sink.wait_for([&](const Sink::Seen& s) { return s.templates.back().first->height == height; }))
+            << method << ": " << bytes;
+      }
+      node.behave();
+    }
+  }
+  const auto templates = sink.seen().templates;
+  for (std::size_t i = 1; i < templates.size(); ++i) EXPECT_GE(templates[i].first->height, templates[i - 1].first->height);
+}
+
 TEST_F(Rpc, RefreshesWhileTheLongPollIsQuiet) {
   TestNode node;
   RpcConfig c = config(node.port());
@@ -132,6 +311,27 @@ TEST_F(Rpc, RefreshesWhileTheLongPollIsQuiet) {
   source.stop();
   const auto templates = sink.seen().templates;
   for (std::size_t i = 1; i < templates.size(); ++i) EXPECT_FALSE(templates[i].second);
+}
+
+TEST_F(Rpc, FeesThatRiseAreToldThoughTheLongPollIsQuietAndLooksWithoutNewsAreNot) {
+  TestNode node;
+  std::atomic<int> looks{0};
+  node.change_template = [&](boost::json::object&) { ++looks; };
+  RpcConfig c = config(node.port());
+  c.fees_every = 1ms;
+  BitcoinNodes source(of(c));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(wait_for_templates(1));
+  ASSERT_TRUE(eventually([&] { return looks > 5; }));
+  EXPECT_EQ(sink.seen().templates.size(), 1u);
+  node.with_chain(
+      [](Chain& chain) { return chain.add_transaction(bitcoin::test::bytes_of(bitcoin::test::kSegwitTransaction), 1'000); });
+  ASSERT_TRUE(wait_for_templates(2));
+  EXPECT_EQ(newest()->transactions.size(), 1u);
+  EXPECT_FALSE(sink.seen().templates.back().second) << "it is on the same tip";
+  const int before = looks;
+  ASSERT_TRUE(eventually([&] { return looks > before + 5; }));
+  EXPECT_EQ(sink.seen().templates.size(), 2u);
 }
 
 TEST_F(Rpc, ANodeWithoutLongPollIsPolledInstead) {

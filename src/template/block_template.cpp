@@ -6,19 +6,19 @@
 
 #include "base/hex.h"
 #include "bitcoin/coinbase.h"
+#include "bitcoin/consensus.h"
 #include "bitcoin/merkle.h"
 #include "bitcoin/tx.h"
 #include "bitcoin/u256.h"
+#include "template/node_info.h"
 
 namespace adit::templates {
 namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kMaxTransactions = 4'000'000 / (4 * 60);  // Of a block's weight, none being smaller than 60 bytes.
 constexpr std::uint32_t kMaxHeight = 0x7fffffff;
 constexpr std::size_t kMaxLongPollId = 1000;
-constexpr std::uint64_t kMaxBlockWeight = 4'000'000;
 constexpr std::uint64_t kMaxBlockSigops = 80'000;
 // Weight of the block's header, its transaction count, and a coinbase without the outputs that pay: as sv2-tp reserves it.
 constexpr std::uint64_t kLeastReserve = 2000;
@@ -85,10 +85,10 @@ std::uint64_t weight_of(Bytes transaction) {
 /// from its value, the merkle path and the commitment are still the caller's to make.
 Result<std::size_t> make_room(const json::object& object, const json::array& entries, CoinbaseConstraints constraints,
                               Template& made) {
-  std::uint64_t max_weight = kMaxBlockWeight;
+  std::uint64_t max_weight = bitcoin::kMaxBlockWeight;
   std::uint64_t max_sigops = kMaxBlockSigops;
   if (object.contains("weightlimit")) {
-    ADIT_TRY(max_weight, number(object, "weightlimit", kMaxBlockWeight));
+    ADIT_TRY(max_weight, number(object, "weightlimit", bitcoin::kMaxBlockWeight));
   }
   if (object.contains("sigoplimit")) {
     ADIT_TRY(max_sigops, number(object, "sigoplimit", kMaxBlockSigops));
@@ -120,6 +120,34 @@ Result<std::size_t> make_room(const json::object& object, const json::array& ent
   return left_out;
 }
 
+std::optional<std::uint64_t> subsidy_in(std::uint64_t coinbase_value, const json::array& entries) {
+  std::uint64_t fees = 0;
+  for (const json::value& entry : entries) {
+    const json::object* object = entry.if_object();
+    const auto fee = object == nullptr ? nonsense("") : number(*object, "fee", bitcoin::kMaxMoneySat);
+    if (!fee) return std::nullopt;
+    fees += *fee;
+  }
+  return fees <= coinbase_value ? std::optional(coinbase_value - fees) : std::nullopt;
+}
+
+Result<std::array<std::uint8_t, 4>> bits_in(const json::object& object) {
+  std::array<std::uint8_t, 4> nbits;
+  const auto bits = text(object, "bits");
+  if (!bits || !from_hex(*bits, nbits)) return nonsense("'bits' is not 8 hexadecimal digits");
+  const auto target = bitcoin::target_from_compact(load_be<std::uint32_t>(nbits.data()));
+  if (!target || *target == bitcoin::U256()) return nonsense("'bits' stands for no target");
+  return nbits;
+}
+
+Result<Hash256> hash_in(const json::object& object, std::string_view key) {
+  Hash256 hash;
+  const auto digits = text(object, key);
+  if (!digits || !from_hex(*digits, hash)) return nonsense("'" + std::string(key) + "' is not a hash of 64 digits");
+  std::reverse(hash.begin(), hash.end());
+  return hash;
+}
+
 Result<std::vector<std::uint8_t>> transaction_bytes(const json::value& entry, std::size_t index) {
   const std::string name = "transaction " + std::to_string(index);
   const json::object* object = entry.if_object();
@@ -145,16 +173,9 @@ Result<NodeTemplate> parse_block_template(const json::value& answer, CoinbaseCon
   made.version = static_cast<std::uint32_t>(version->to_number<std::int32_t>(out_of_range));
   if (out_of_range) return nonsense("'version' is out of range");
 
-  const auto previous = text(*object, "previousblockhash");
-  if (!previous || !from_hex(*previous, made.prev_hash)) return nonsense("'previousblockhash' is not a hash of 64 digits");
-  std::reverse(made.prev_hash.begin(), made.prev_hash.end());
-
-  std::array<std::uint8_t, 4> nbits;
-  const auto bits = text(*object, "bits");
-  if (!bits || !from_hex(*bits, nbits)) return nonsense("'bits' is not 8 hexadecimal digits");
+  ADIT_TRY(made.prev_hash, hash_in(*object, "previousblockhash"));
+  ADIT_TRY(const auto nbits, bits_in(*object));
   made.nbits = load_be<std::uint32_t>(nbits.data());
-  const auto target = bitcoin::target_from_compact(made.nbits);
-  if (!target || *target == bitcoin::U256()) return nonsense("'bits' stands for no target");
 
   ADIT_TRY(const std::uint64_t height, number(*object, "height", kMaxHeight));
   if (height == 0) return nonsense("'height' is 0, which is the genesis block's");
@@ -169,7 +190,8 @@ Result<NodeTemplate> parse_block_template(const json::value& answer, CoinbaseCon
 
   const json::value* transactions = object->if_contains("transactions");
   if (transactions == nullptr || !transactions->is_array()) return nonsense("'transactions' is missing");
-  if (transactions->get_array().size() > kMaxTransactions) return nonsense("it has more transactions than a block can hold");
+  if (transactions->get_array().size() > bitcoin::kMaxBlockTransactions)
+    return nonsense("it has more transactions than a block can hold");
   std::vector<Hash256> txids;
   std::vector<Hash256> wtxids;
   bool any_witness = false;
@@ -190,6 +212,7 @@ Result<NodeTemplate> parse_block_template(const json::value& answer, CoinbaseCon
     const auto hex = text(*object, "default_witness_commitment");
     if (!hex || from_hex(*hex) != commitment) return nonsense("'default_witness_commitment' does not fit its transactions");
   }
+  result.subsidy_sat = subsidy_in(made.coinbase_value_sat, transactions->get_array());
   ADIT_TRY(result.left_out, make_room(*object, transactions->get_array(), constraints, made));
   if (result.left_out != 0) {
     txids.resize(made.transactions.size());
@@ -211,6 +234,48 @@ Result<NodeTemplate> parse_block_template(const json::value& answer, CoinbaseCon
     result.signet_challenge = hex ? from_hex(*hex) : std::nullopt;
     if (!result.signet_challenge) return nonsense("'signet_challenge' is not hexadecimal");
   }
+  return result;
+}
+
+Result<std::optional<TipHeader>> parse_tip_header(const json::value& answer) {
+  const json::object* object = answer.if_object();
+  if (object == nullptr) return fail(Errc::kNonsense, "the node's answer to getblockheader is not an object");
+  if (const json::value* depth = object->if_contains("confirmations"); depth != nullptr && depth->is_int64()) {
+    if (depth->get_int64() < 1) return std::nullopt;
+  }
+  TipHeader tip;
+  ADIT_TRY(tip.hash, hash_in(*object, "hash"));
+  ADIT_TRY(const std::uint64_t height, number(*object, "height", kMaxHeight - 1));
+  tip.height = static_cast<std::uint32_t>(height);
+  ADIT_TRY(const auto nbits, bits_in(*object));
+  tip.nbits = load_be<std::uint32_t>(nbits.data());
+  ADIT_TRY(const std::uint64_t median_time, number(*object, "mediantime", UINT32_MAX - 1));
+  tip.median_time = static_cast<std::uint32_t>(median_time);
+  return tip;
+}
+
+std::optional<NodeTemplate> empty_template_after(const TipHeader& tip, const Template& last,
+                                                 std::optional<std::uint64_t> subsidy_sat, std::string_view chain,
+                                                 const Now& now) {
+  const std::uint32_t height = tip.height + 1;
+  const std::uint32_t halving = chain == "regtest" ? bitcoin::kRegtestHalvingInterval : bitcoin::kHalvingInterval;
+  const bool is_boundary = height % kRetargetInterval == 0 || height / kRetargetInterval != last.height / kRetargetInterval;
+  if (!subsidy_sat || is_boundary || height / halving != last.height / halving || has_min_difficulty_blocks(chain))
+    return std::nullopt;
+  NodeTemplate result;
+  result.is_made_here = true;
+  result.subsidy_sat = subsidy_sat;
+  Template& made = result.block_template;
+  made.version = last.version;
+  made.prev_hash = tip.hash;
+  made.nbits = tip.nbits;
+  made.min_ntime = tip.median_time + 1;
+  made.current_time = std::max(made.min_ntime, to_u32(now.unix_time));
+  made.height = height;
+  made.coinbase_script_prefix = bitcoin::height_push(height);
+  made.coinbase_value_sat = *subsidy_sat;
+  made.has_witness_commitment = last.has_witness_commitment;
+  if (made.has_witness_commitment) made.coinbase_outputs = {{0, bitcoin::witness_commitment_script({})}};
   return result;
 }
 

@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "template/source.h"
 
 namespace adit::templates {
@@ -20,7 +22,10 @@ struct NodeTemplate {
   Template block_template;      ///< Its id is left 0.
   std::string long_poll_id;     ///< Empty if the node has none.
   std::uint32_t node_time = 0;  ///< `curtime`: what the node's clock says, or the least time of the tip if that is later.
-  std::size_t left_out = 0;     ///< Transactions of the node's that were left out, for the coinbase's sake.
+  /// The coinbase's value without the fees; absent if a transaction names no fee.
+  std::optional<std::uint64_t> subsidy_sat;
+  bool is_made_here = false;  ///< By empty_template_after: node_time and long_poll_id have no meaning.
+  std::size_t left_out = 0;   ///< Transactions of the node's that were left out, for the coinbase's sake.
   std::optional<std::vector<std::uint8_t>> signet_challenge;  ///< Absent but on signet.
 };
 
@@ -30,6 +35,24 @@ struct NodeTemplate {
 /// their fees. Errors: kNonsense, naming the field; kRefused for a rule ('!name' in rules) that this program does not know,
 /// which BIP9 forbids to ignore.
 Result<NodeTemplate> parse_block_template(const boost::json::value& answer, CoinbaseConstraints constraints = {});
+
+/// The newest block of a node's chain, as getblockheader has it.
+struct TipHeader {
+  Hash256 hash{};
+  std::uint32_t height = 0;
+  std::uint32_t nbits = 0;
+  std::uint32_t median_time = 0;  ///< Of it and the ten before it: the next block must be later.
+};
+
+/// Nullopt if the block is not in the node's chain any more. Errors: kNonsense, naming the field.
+Result<std::optional<TipHeader>> parse_tip_header(const boost::json::value& answer);
+
+/// The template without transactions that follows that block. What its header does not tell is as in `last`, a template of the
+/// node's on the same chain, whose subsidy is given. Nullopt where that may be different for the next block: the first block of
+/// 2016 (bits, version), or of those with one subsidy; a chain whose bits depend on the time; and where the subsidy is unknown.
+std::optional<NodeTemplate> empty_template_after(const TipHeader& tip, const Template& last,
+                                                 std::optional<std::uint64_t> subsidy_sat, std::string_view chain,
+                                                 const Now& now);
 
 /// Testnets allow blocks of the least difficulty whose time is more than twenty minutes after that of the block before, so that
 /// nbits hold for certain times only (Bitcoin Core's GetNextWorkRequired). Bounds the template's ntime accordingly. `tip_time`

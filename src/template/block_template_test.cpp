@@ -273,6 +273,98 @@ TEST(BlockTemplate, BitsOfTestnetHoldForCertainTimes) {
   EXPECT_EQ(unknown.min_ntime, kLast + 30);
 }
 
+json::object header(std::uint32_t height) {
+  return {{"hash", std::string(64, 'a')}, {"confirmations", 1},          {"height", height},
+          {"time", 1'700'000'900},        {"mediantime", 1'700'000'000}, {"bits", "1a0fffff"}};
+}
+
+TEST(EmptyTemplate, FollowsTheTipAndPaysTheSubsidyAlone) {
+  const auto tip = parse_tip_header(header(900'001));
+  ASSERT_TRUE(tip && *tip);
+  Template last = on_tip(900'001, 0x1a0fffff, 5);
+  last.version = 0x20000004;
+  last.coinbase_value_sat = 9'999'999'999;
+  last.has_witness_commitment = true;
+  const auto made = empty_template_after(**tip, last, 312'500'000, "main", {.instant = {}, .unix_time = kNow});
+  ASSERT_TRUE(made);
+  const Template& work = made->block_template;
+  EXPECT_EQ(work.height, 900'002u);
+  EXPECT_EQ(work.coinbase_script_prefix, bitcoin::height_push(900'002));
+  EXPECT_EQ(to_hex(work.prev_hash), std::string(64, 'a'));
+  EXPECT_EQ(work.nbits, 0x1a0fffffu);
+  EXPECT_EQ(work.version, 0x20000004u);
+  EXPECT_EQ(work.min_ntime, 1'700'000'001u);
+  EXPECT_EQ(work.current_time, to_u32(kNow));
+  EXPECT_EQ(work.coinbase_value_sat, 312'500'000u);
+  EXPECT_TRUE(work.merkle_path.empty());
+  ASSERT_EQ(work.coinbase_outputs.size(), 1u);
+  // BIP141 of a block of its coinbase alone: SHA256d of 64 zero bytes.
+  EXPECT_EQ(to_hex(work.coinbase_outputs[0].script),
+            "6a24aa21a9ede2f61c3f71d1defd3fa999dfa36953755c690689799962b48bebd836974e8cf9");
+  last.has_witness_commitment = false;
+  EXPECT_TRUE(empty_template_after(**tip, last, 1, "main", {})->block_template.coinbase_outputs.empty());
+}
+
+TEST(EmptyTemplate, IsNotMadeWhereTheNextBlockMayDiffer) {
+  struct Case {
+    std::uint32_t tip;   // The newest block,
+    std::uint32_t last;  // what the newest template of the node's was for,
+    const char* chain;
+    bool is_made;
+  };
+  for (const Case& one : {Case{900'001, 900'001, "main", true}, Case{900'010, 900'001, "main", true},
+                          // The first block of 2016, and one in the next 2016.
+                          Case{2016 * 400 - 2, 2016 * 400 - 2, "main", true},
+                          Case{2016 * 400 - 1, 2016 * 400 - 1, "main", false}, Case{2016 * 400 - 1, 2016 * 400, "main", false},
+                          Case{2016 * 400, 2016 * 400 - 1, "main", false}, Case{2016 * 400, 2016 * 400, "main", true},
+                          // The first block with half the subsidy.
+                          Case{840'000 - 1, 840'000 - 1, "main", false}, Case{840'000, 840'000, "main", true},
+                          Case{149, 149, "regtest", false}, Case{150, 150, "regtest", true}, Case{149, 149, "main", true},
+                          // Bits that depend on the time.
+                          Case{900'001, 900'001, "test", false}, Case{900'001, 900'001, "testnet4", false},
+                          Case{900'001, 900'001, "signet", true}}) {
+    const auto tip = parse_tip_header(header(one.tip));
+    ASSERT_TRUE(tip && *tip);
+    const Template last = on_tip(one.last, 0x1a0fffff, 5);
+    EXPECT_EQ(empty_template_after(**tip, last, 1, one.chain, {}).has_value(), one.is_made)
+        << one.chain << " " << one.tip << " after a template for " << one.last;
+    EXPECT_FALSE(empty_template_after(**tip, last, std::nullopt, one.chain, {})) << "its subsidy is not known";
+  }
+}
+
+TEST(EmptyTemplate, TheSubsidyIsWhatIsLeftWithoutTheFees) {
+  json::object answer = good();
+  EXPECT_EQ(parse_block_template(answer)->subsidy_sat, Chain::subsidy_sat(1));
+  auto& transaction = answer["transactions"].as_array()[0].as_object();
+  transaction["fee"] = 2'000;
+  EXPECT_EQ(parse_block_template(answer)->subsidy_sat, Chain::subsidy_sat(1) - 1'000);
+  for (const json::value& fee : {json::value(-1), json::value("1000"), json::value(2'100'000'000'000'000)}) {
+    transaction["fee"] = fee;
+    EXPECT_EQ(parse_block_template(answer)->subsidy_sat, std::nullopt) << fee;
+  }
+  transaction.erase("fee");
+  EXPECT_EQ(parse_block_template(answer)->subsidy_sat, std::nullopt);
+}
+
+TEST(EmptyTemplate, AHeaderThatIsNoneIsNamed) {
+  json::object beside = header(100);
+  beside["confirmations"] = -1;
+  const auto gone = parse_tip_header(beside);
+  ASSERT_TRUE(gone);
+  EXPECT_FALSE(*gone) << "it is not in the chain any more";
+  for (const char* const key : {"hash", "height", "bits", "mediantime"}) {
+    for (const json::value& value : {json::value(nullptr), json::value(-1), json::value("00"), json::value(UINT64_MAX)}) {
+      json::object wrong = header(100);
+      wrong[key] = value;
+      const auto parsed = parse_tip_header(wrong);
+      ASSERT_FALSE(parsed) << key << " " << value;
+      EXPECT_TRUE(parsed.error().is(Errc::kNonsense));
+      EXPECT_NE(parsed.error().message().find(key), std::string::npos) << parsed.error().message();
+    }
+  }
+  EXPECT_FALSE(parse_tip_header(json::value(json::array{})));
+}
+
 TEST(BlockTemplate, AnythingButAnObjectIsRefused) {
   for (const json::value& answer :
        {json::value(nullptr), json::value(json::array{}), json::value("a"), json::value(1), json::value(json::object{})}) {

@@ -6,6 +6,7 @@
 
 #include "base/hex.h"
 #include "bitcoin/coinbase.h"
+#include "bitcoin/consensus.h"
 #include "bitcoin/merkle.h"
 #include "bitcoin/u256.h"
 
@@ -18,8 +19,6 @@ using bitcoin::Transaction;
 
 constexpr std::size_t kMedianSpan = 11;
 constexpr std::uint32_t kMaxSecondsAhead = 2 * 60 * 60;
-constexpr std::uint32_t kHalvingInterval = 150;
-constexpr std::size_t kMaxWeight = 4'000'000;
 constexpr std::uint32_t kVersion = 0x20000000;
 constexpr std::array<std::uint8_t, 6> kCommitmentStart = {0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed};
 constexpr std::size_t kCommitmentSize = 38;
@@ -43,8 +42,7 @@ Chain::Chain(Options options) : options_(options) {
 }
 
 std::uint64_t Chain::subsidy_sat(std::uint32_t height) {
-  const std::uint32_t halvings = height / kHalvingInterval;
-  return halvings < 64 ? 50'0000'0000ull >> halvings : 0;
+  return bitcoin::subsidy_sat(height, bitcoin::kRegtestHalvingInterval);
 }
 
 bool Chain::add_transaction(std::vector<std::uint8_t> transaction, std::uint64_t fee_sat) {
@@ -145,7 +143,7 @@ std::string Chain::judge(const BlockView& block, Bytes bytes, UnixTime now) cons
   std::vector<Hash256> sorted = txids;
   std::sort(sorted.begin(), sorted.end());
   if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) return "bad-txns-duplicate";
-  if (3 * stripped_size + bytes.size() > kMaxWeight) return "bad-blk-weight";
+  if (3 * stripped_size + bytes.size() > bitcoin::kMaxBlockWeight) return "bad-blk-weight";
 
   const auto coinbase = bitcoin::parse_transaction(block.transactions[0]);
   if (!coinbase->is_coinbase()) return "bad-cb-missing";

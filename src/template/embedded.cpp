@@ -106,6 +106,8 @@ class EmbeddedSource::Driver {
       snapshot_.status.not_ready_since.reset();
       snapshot_.status.template_at = instant;
       snapshot_.status.height = made->height;
+      snapshot_.status.nbits = made->nbits;
+      snapshot_.status.coinbase_value_sat = made->coinbase_value_sat;
       ++snapshot_.status.templates;
       if (new_tip) snapshot_.blocks.assign(chain_.blocks().begin(), chain_.blocks().end());
     }

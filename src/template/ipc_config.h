@@ -18,6 +18,10 @@ struct IpcConfig {
   /// Templates that only bring fees come no closer than this to each other. New tips are told at once, always.
   Duration min_interval = std::chrono::seconds(5);
 
+  /// On a new tip a template without transactions is told first, and then the full one, which a node with a full mempool takes
+  /// longer for.
+  bool empty_first = false;
+
   Duration wait_slice = std::chrono::seconds(10);        ///< How long the node waits at most before it answers.
   Duration wait_grace = std::chrono::seconds(20);        ///< How much later than that its answer may come.
   Duration connect_deadline = std::chrono::seconds(10);  ///< Connecting, and the first calls.

@@ -69,8 +69,9 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
   void stop() {
     node().post([self = shared_from_this()] {
       self->stopped_ = true;
-      if (self->waiting_) self->node().interrupt_wait(self->newest_);
+      if (self->waiting_) self->node().interrupt_wait(self->waits_on());
       self->newest_.reset();
+      self->empty_.reset();
     });
     link_->unobserve();
   }
@@ -98,7 +99,12 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
     }
     node().post([weak = weak_from_this()] {
       const auto self = weak.lock();
-      if (self && self->waiting_) self->node().interrupt_wait(self->newest_);
+      if (!self) return;
+      if (self->config_.empty_first) {
+        if (self->newest_ != nullptr) self->create();
+      } else if (self->waiting_) {
+        self->node().interrupt_wait(self->newest_);
+      }
     });
   }
 
@@ -106,6 +112,7 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
     auto found = store_.find(id);
     if (!found) return done(fail(std::move(found.error())));
     const auto made = std::static_pointer_cast<const FetchedTemplate>(*found);
+    if (made->merkle_path.empty()) return done(std::make_shared<const std::vector<std::vector<std::uint8_t>>>());
     made->whole->when_set([weak = weak_from_this(), done = std::move(done)](const Result<WholeBlock::Bytes>& whole) {
       const auto self = weak.lock();
       if (!self || self->stopped_) return;
@@ -146,13 +153,18 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
   void on_away(const Error& error) {
     ++session_;
     waiting_ = false;
+    creating_ = false;
+    create_again_ = false;
+    watching_ = false;
     newest_.reset();
+    empty_.reset();
     change_status(state_after(error), error.message());
   }
 
   /// What breaks a call but not the connection passes by itself, or is told again and again.
   void on_failure(const Error& error) {
     if (!error.is(ipc::Errc::kRefused) && !error.is(ipc::Errc::kUnsupported)) return link_->give_up(error);
+    if (config_.empty_first) newest_.reset();  // So that the next one is told, whatever it is worth.
     change_status(SourceState::kWaiting, error.message());
     after(config_.pause, &Driver::begin);
   }
@@ -185,15 +197,20 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
   }
 
   void create() {
+    create_again_ = creating_;
+    if (creating_) return;
+    creating_ = true;
     ipc::CreateOptions options;
     {
       const std::lock_guard lock(mutex_);
       options = create_options(constraints_);
       made_for_ = constrained_;
     }
-    options.cooldown = cooldown_;
-    if (!cooldown_) options.deadline = config_.call_deadline;
-    if (cooldown_ && newest_ == nullptr) after(config_.behind_after, &Driver::tell_if_behind);
+    made_on_ = tips_;
+    // A node that has given a template had caught up then: it is not to hold one back for a header that came since.
+    options.cooldown = cooldown_ && newest_ == nullptr;
+    if (!options.cooldown) options.deadline = config_.call_deadline;
+    if (options.cooldown) after(config_.behind_after, &Driver::tell_if_behind);
     node().create_template(options, if_still_there<Data>(&Driver::on_created));
   }
 
@@ -202,10 +219,103 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
   }
 
   void on_created(Result<Data> made) {
+    if (made && config_.empty_first) return on_full(std::move(*made));
+    creating_ = false;
     if (!made) return on_failure(made.error());
-    // Of a first one fees have to rise before the next; one for other constraints changes nothing of that.
-    if (newest_ == nullptr) fees_told_ = steady_now();
-    take(std::move(*made));
+    take(std::move(*made), true);
+  }
+
+  // Where the empty template comes first, the node waits for tips on a template without transactions: the next one is of its
+  // kind, and costs it nothing. The full ones are asked for, on each tip and then for their fees.
+
+  [[nodiscard]] const ipc::TemplateHandle& waits_on() const { return config_.empty_first ? empty_ : newest_; }
+
+  [[nodiscard]] bool is_on_tip(const Data& data) const {
+    return prev_hash_ && data.header.prev_hash == *prev_hash_ && data.header.nbits == nbits_;
+  }
+
+  void on_full(Data data) {
+    if (!is_on_tip(data) && made_on_ != tips_) {
+      // The tip that was told while the node made it is the newer one.
+      creating_ = false;
+      return create();
+    }
+    if (is_worth_telling(data)) return take(std::move(data), true);
+    told_full_ = true;
+    after_full();
+  }
+
+  [[nodiscard]] bool is_worth_telling(const Data& data) const {
+    if (newest_ == nullptr || !is_on_tip(data) || made_for_ != told_for_) return true;
+    if (!told_full_) return !data.merkle_path.empty();
+    return data.coinbase.value_sat >= value_ + config_.fee_threshold_sat;
+  }
+
+  void after_full() {
+    creating_ = false;
+    if (!watching_) make_empty();
+    if (std::exchange(create_again_, false) || is_to_be_made_anew()) return create();
+    const Instant now = steady_now();
+    const Duration wait = std::max<Duration>(config_.pause, config_.min_interval - (now - fees_told_));
+    look_at_ = now + wait;
+    after(wait, &Driver::look_at_fees);
+  }
+
+  void look_at_fees() {
+    // A timer that was set before the newest one does nothing; that one may come a moment early, by another reading of the
+    // clock.
+    constexpr auto kEarly = std::chrono::milliseconds(5);
+    if (creating_ || steady_now() + kEarly < look_at_) return;
+    create();
+  }
+
+  void make_empty() {
+    watching_ = true;
+    ipc::CreateOptions options = create_options({});
+    options.use_mempool = false;
+    options.cooldown = false;
+    options.deadline = config_.call_deadline;
+    node().create_template(options, if_still_there<Data>(&Driver::on_empty));
+  }
+
+  void on_empty(Result<Data> made) {
+    if (!made) {
+      watching_ = false;
+      return on_failure(made.error());
+    }
+    hold_empty(*made);
+    if (is_on_tip(*made)) return wait_for_tip();
+    take(std::move(*made), false);
+  }
+
+  void hold_empty(const Data& data) {
+    empty_ = data.handle;
+    empty_on_ = data.header.prev_hash;
+  }
+
+  void wait_for_tip() {
+    waits_since_ = steady_now();
+    waiting_ = true;
+    node().wait_next(empty_, {.timeout = config_.wait_slice, .fee_threshold = std::nullopt},
+                     if_still_there<std::optional<Data>>(&Driver::on_next_tip));
+  }
+
+  void on_next_tip(Result<std::optional<Data>> next) {
+    waiting_ = false;
+    if (!next) {
+      watching_ = false;
+      empty_.reset();
+      return on_failure(next.error());
+    }
+    if (*next) {
+      const bool moved = (*next)->header.prev_hash != empty_on_;
+      hold_empty(**next);
+      if (!is_on_tip(**next)) return take(std::move(**next), false);
+      if (moved) return wait_for_tip();  // A full one was there before it.
+    }
+    // A node that shuts down, and a testnet's after twenty minutes without a block, answer again and again.
+    const bool early = steady_now() - waits_since_ < config_.wait_slice;
+    return early ? after(config_.pause, &Driver::wait_for_tip) : wait_for_tip();
   }
 
   void wait() {
@@ -239,8 +349,7 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
       // Testnets' templates of the least difficulty come every second without news.
       return now - waits_since_ < config_.pause / 2 ? after(config_.pause, &Driver::wait) : wait();
     }
-    if (same_tip) fees_told_ = now;
-    take(std::move(**next));
+    take(std::move(**next), true);
   }
 
   [[nodiscard]] bool is_to_be_made_anew() const {
@@ -248,14 +357,15 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
     return made_for_ != constrained_;
   }
 
-  /// Tells the template, once what it depends on is known.
-  void take(Data data) {
+  /// Tells the template, once what it depends on is known. `full`: with the transactions that the node has.
+  void take(Data data, bool full) {
     const bool tip_known = tip_ && tip_->hash == data.header.prev_hash;
-    if (!info_.has_rpc || tip_known || !needs_tip_times(data, info_.chain, now_from_system())) return publish(std::move(data));
+    if (!info_.has_rpc || tip_known || !needs_tip_times(data, info_.chain, now_from_system()))
+      return publish(std::move(data), full);
     json::array params;
     params.emplace_back(to_hex_reversed(data.header.prev_hash));
     link_->rpc("getblockheader", std::move(params),
-               [weak = weak_from_this(), session = session_, data = std::move(data)](Result<json::value> header) {
+               [weak = weak_from_this(), session = session_, data = std::move(data), full](Result<json::value> header) {
                  const auto self = weak.lock();
                  if (!self || !self->is_current(session)) return;
                  const auto time = header ? integer_in(*header, "time") : std::nullopt;
@@ -268,17 +378,23 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
                    self->tip_ =
                        TipTimes{data.header.prev_hash, static_cast<std::uint32_t>(*time), static_cast<std::uint32_t>(*median)};
                  }
-                 self->publish(data);
+                 self->publish(data, full);
                });
   }
 
-  void publish(Data data) {
+  void publish(Data data, bool full) {
     const Now now = now_from_system();
     auto block_template = make_template(data, info_.chain, tip_, now);
     if (!block_template) return link_->give_up(block_template.error());
     const auto made = std::make_shared<FetchedTemplate>();
     static_cast<Template&>(*made) = std::move(*block_template);
-    const bool new_tip = !prev_hash_ || made->prev_hash != *prev_hash_ || made->nbits != nbits_;
+    const bool new_tip = !is_on_tip(data);
+    // Of a first one fees have to rise before the next; one that follows on the empty one, or is for other constraints, changes
+    // nothing of that.
+    if (newest_ == nullptr || (full && told_full_ && !new_tip && told_for_ == made_for_)) fees_told_ = now.instant;
+    if (new_tip) ++tips_;
+    told_full_ = full;
+    if (full) told_for_ = made_for_;
     made->id = events_.next_template_id ? events_.next_template_id() : ++last_id_;
     prev_hash_ = made->prev_hash;
     nbits_ = made->nbits;
@@ -288,14 +404,18 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
     store_.add(made, new_tip, now.instant);
     const std::uint32_t least = tip_ && tip_->hash == made->prev_hash ? tip_->median_time + 1 : 0;
     const auto clock_ahead = clock_.note(made->current_time, least, now);
-    board_.note_template(made->height, clock_ahead, now.instant);
+    board_.note_template(*made, clock_ahead, now.instant);
     change_status(SourceState::kReady, info_.caution);
     events_.on_template(made, new_tip);
     fetch_transactions(*made);
-    wait();
+    if (!config_.empty_first) return wait();
+    if (full) return after_full();
+    wait_for_tip();
+    create();
   }
 
   void fetch_transactions(const FetchedTemplate& made) {
+    if (made.merkle_path.empty()) return;  // It has none.
     node().get_block(
         newest_, [whole = made.whole, weak = weak_from_this(), session = session_](Result<std::vector<std::uint8_t>> block) {
           if (block) return whole->set(std::make_shared<const std::vector<std::uint8_t>>(std::move(*block)));
@@ -327,6 +447,10 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
   bool cooldown_ = true;
   bool waiting_ = false;        ///< For the template after `newest_`.
   ipc::TemplateHandle newest_;  ///< Of the newest template that was told; null before the first of a connection.
+  bool creating_ = false;       ///< Under way: createNewBlock for a full template.
+  bool create_again_ = false;   ///< When that is over.
+  std::uint64_t tips_ = 0;      ///< How many were told.
+  std::uint64_t made_on_ = 0;   ///< `tips_` when the newest full template was asked for.
   Instant waits_since_{};
   Instant waits_until_{};
   Instant fees_told_{};               ///< When a template was told for its fees, or as the first.
@@ -335,6 +459,15 @@ class IpcSource::Driver : public std::enable_shared_from_this<IpcSource::Driver>
   std::uint64_t value_ = 0;           ///< Likewise: subsidy and fees.
   std::optional<TipTimes> tip_;       ///< Of a block that was asked about.
   std::uint64_t made_for_ = 0;        ///< `constrained_` when the newest template was asked for.
+
+  // Where the empty template comes first.
+  ipc::TemplateHandle empty_;   ///< That the node waits on for the next tip.
+  Hash256 empty_on_{};          ///< Its previous hash.
+  bool watching_ = false;       ///< It does, or is about to.
+  bool told_full_ = false;      ///< The newest template that was told is a full one, or there are no transactions.
+  std::uint64_t told_for_ = 0;  ///< `made_for_` of the newest full template that was told.
+  Instant look_at_{};           ///< When fees are due to be looked at.
+
   NodeClock clock_;
   TemplateId last_id_ = 0;
 

@@ -199,6 +199,211 @@ TEST_F(Ipc, FeesAreNotWaitedForBeforeTheIntervalHasPassedAndANewTipDoesNotProlon
   EXPECT_FALSE(node.waits()[3].fee_threshold);
 }
 
+/// Where the empty template comes first: a node with two transactions, whose full template takes as long as `takes`.
+class IpcEmptyFirst : public Ipc {
+ protected:
+  IpcConfig config() const {
+    IpcConfig made = Ipc::config();
+    made.empty_first = true;
+    return made;
+  }
+  static void fill(MockNode& node, Duration takes = Duration::zero()) {
+    node.set_tip(hash(1), 100);
+    node.set_transactions({transaction(1), transaction(2)}, 4321);
+    node.set_build_time(takes);
+  }
+  TemplatePtr told(std::size_t i) { return sink.seen().templates.at(i).first; }
+  bool told_as_tip(std::size_t i) { return sink.seen().templates.at(i).second; }
+};
+
+TEST_F(IpcEmptyFirst, ATipBringsATemplateWithoutTransactionsAndThenTheFullOne) {
+  MockNode node({.path = path()});
+  fill(node);
+  BitcoinNodes source(of(config()));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(waits_for(node, false));
+  ASSERT_THAT(sink.seen().templates, SizeIs(1));
+  EXPECT_EQ(told(0)->coinbase_value_sat, 5'000'004'321u);
+
+  node.set_build_time(200ms);  // As a full mempool.
+  const Instant began = now_from_system().instant;
+  node.set_tip(hash(2), 700);
+  ASSERT_TRUE(wait_for_templates(2));
+  EXPECT_TRUE(told_as_tip(1));
+  EXPECT_EQ(told(1)->prev_hash, hash(2));
+  EXPECT_EQ(told(1)->height, 701u);
+  EXPECT_EQ(told(1)->coinbase_value_sat, 5'000'000'000u) << "fees of transactions that it does not hold";
+  EXPECT_THAT(told(1)->merkle_path, IsEmpty());
+  EXPECT_EQ(told(1)->coinbase_script_prefix, bitcoin::height_push(701));
+  const auto none = transactions_of(source, told(1)->id);
+  ASSERT_TRUE(none) << none.error().message();
+  EXPECT_THAT(**none, IsEmpty());
+  ASSERT_TRUE(wait_for_templates(3));
+  EXPECT_GE(now_from_system().instant - began, 200ms);
+  EXPECT_FALSE(told_as_tip(2)) << "of the same tip";
+  EXPECT_EQ(told(2)->prev_hash, hash(2));
+  EXPECT_EQ(told(2)->height, 701u);
+  EXPECT_EQ(told(2)->coinbase_value_sat, 5'000'004'321u);
+  EXPECT_THAT(told(2)->merkle_path, SizeIs(2));
+  EXPECT_THAT(**transactions_of(source, told(2)->id), SizeIs(2));
+  EXPECT_GT(told(2)->id, told(1)->id);
+}
+
+TEST_F(IpcEmptyFirst, ABlockOnTheEmptyTemplateIsWhole) {
+  MockNode node({.path = path()});
+  fill(node);
+  BitcoinNodes source(of(config()));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(waits_for(node, false));
+  node.set_build_time(60s);  // The full one never comes.
+  node.set_tip(hash(2), 101);
+  ASSERT_TRUE(wait_for_templates(2));
+  ASSERT_TRUE(source.submit(told(1)->id, test::solution(*told(1))));
+  ASSERT_TRUE(wait_for_results(1));
+  EXPECT_EQ(sink.seen().results[0].verdict, BlockVerdict::kAccepted);
+  ASSERT_THAT(node.solutions(), SizeIs(1));
+  // And its tip is told while the node still makes the full template of the one before.
+  ASSERT_TRUE(wait_for_templates(3));
+  EXPECT_EQ(told(2)->height, 103u);
+  EXPECT_EQ(told(2)->prev_hash, sink.seen().results[0].hash);
+  EXPECT_THAT(told(2)->merkle_path, IsEmpty());
+}
+
+TEST_F(IpcEmptyFirst, AFullTemplateOfATipThatIsOverIsNotTold) {
+  MockNode node({.path = path()});
+  fill(node);
+  BitcoinNodes source(of(config()));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(waits_for(node, false));
+  for (std::uint8_t tip = 2; tip < 40; ++tip) {
+    // Made before the next tip, and answered behind it.
+    node.set_build_time(tip % 2 == 0 ? Duration(3ms) : Duration::zero());
+    node.set_tip(hash(tip), 100u + tip);
+    ASSERT_TRUE(sink.wait_for([&](const Sink::Seen& s) { return s.templates.back().first->prev_hash == hash(tip); }));
+  }
+  ASSERT_TRUE(sink.wait_for([](const Sink::Seen& s) { return !s.templates.back().first->merkle_path.empty(); }));
+  std::uint32_t height = 0;
+  for (const auto& [made, new_tip] : sink.seen().templates) {
+    EXPECT_EQ(new_tip, made->height != height);
+    EXPECT_GE(made->height, height) << "back to a tip that is over";
+    height = made->height;
+    EXPECT_EQ(made->coinbase_value_sat, made->merkle_path.empty() ? 5'000'000'000u : 5'000'004'321u);
+  }
+  EXPECT_EQ(newest()->height, 140u);
+}
+
+TEST_F(IpcEmptyFirst, WithoutTransactionsOneTemplateIsEnough) {
+  MockNode node({.path = path()});
+  BitcoinNodes source(of(config()));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(waits_for(node, false));
+  node.set_tip(hash(2), 101);
+  ASSERT_TRUE(wait_for_templates(2));
+  // Two looks at the node's fees are over, and there is nothing to tell.
+  const std::size_t made = node.count("createNewBlock");
+  ASSERT_TRUE(eventually([&] { return node.count("createNewBlock") >= made + 3; }));
+  EXPECT_THAT(sink.seen().templates, SizeIs(2));
+  // Fees that come then are told, from the threshold on.
+  node.set_transactions({transaction(1)}, 99);
+  const std::size_t looked = node.count("createNewBlock");
+  ASSERT_TRUE(eventually([&] { return node.count("createNewBlock") >= looked + 3; }));
+  EXPECT_THAT(sink.seen().templates, SizeIs(2));
+  node.set_transactions({transaction(1)}, 100);
+  ASSERT_TRUE(wait_for_templates(3));
+  EXPECT_FALSE(told_as_tip(2));
+  EXPECT_EQ(told(2)->coinbase_value_sat, 5'000'000'100u);
+}
+
+TEST_F(IpcEmptyFirst, FeesComeNoOftenerThanTheInterval) {
+  MockNode node({.path = path()});
+  fill(node);
+  IpcConfig c = config();
+  c.min_interval = 1h;
+  BitcoinNodes source(of(c));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(waits_for(node, false));
+  node.set_transactions({transaction(1)}, 1'000'000);
+  node.set_tip(hash(2), 101);
+  ASSERT_TRUE(wait_for_templates(3)) << "the full one of a tip waits for no interval";
+  node.set_transactions({transaction(1)}, 2'000'000);
+  node.set_tip(hash(3), 102);
+  ASSERT_TRUE(wait_for_templates(5));
+  EXPECT_EQ(node.count("createNewBlock"), 4u) << "the first one, the empty one to wait on, and one for each tip";
+  EXPECT_EQ(newest()->coinbase_value_sat, 5'002'000'000u);
+}
+
+TEST_F(IpcEmptyFirst, ConstraintsMakeTheFullTemplateAnew) {
+  MockNode node({.path = path()});
+  fill(node);
+  IpcConfig c = config();
+  c.min_interval = 1h;
+  BitcoinNodes source(of(c));
+  source.constrain({.max_additional_size = 100, .max_additional_sigops = 1});
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(waits_for(node, false));
+  source.constrain({.max_additional_size = 1000, .max_additional_sigops = 2});
+  ASSERT_TRUE(wait_for_templates(2));
+  EXPECT_FALSE(told_as_tip(1));
+  EXPECT_THAT(told(1)->merkle_path, SizeIs(2));
+  EXPECT_EQ(node.created().back().reserved_weight, 1168u + 4000u);
+  node.set_tip(hash(2), 101);
+  ASSERT_TRUE(wait_for_templates(4));
+  EXPECT_EQ(node.created().back().reserved_weight, 1168u + 4000u);
+}
+
+TEST_F(IpcEmptyFirst, ANodeThatFailsInAnyCallIsFoundAgain) {
+  MockNode node({.path = path()});
+  fill(node);
+  BitcoinNodes source(of(config()));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(waits_for(node, false));
+  std::uint8_t tip = 2;
+  for (const char* const method : {"createNewBlock", "waitNext", "getBlockHeader", "getBlock"}) {
+    for (const Fault fault : {Fault::kDisconnect, Fault::kThrow, Fault::kNonsense, Fault::kNull}) {
+      SCOPED_TRACE(std::string(method) + " " + std::to_string(static_cast<int>(fault)));
+      node.set_fault(method, fault, 2);
+      ++tip;
+      node.set_tip(hash(tip), 100u + tip);
+      ASSERT_TRUE(sink.wait_for([&](const Sink::Seen& s) {
+        return s.templates.back().first->height == 101u + tip && !s.templates.back().first->merkle_path.empty();
+      }));
+      ASSERT_TRUE(wait_for_state(State::kReady));
+    }
+  }
+  // And it waits for tips and looks at fees as before.
+  ASSERT_TRUE(eventually([&] { return node.waiting() == 1; }));
+  node.set_transactions({transaction(7)}, 9'000);
+  ASSERT_TRUE(
+      sink.wait_for([](const Sink::Seen& s) { return s.templates.back().first->coinbase_value_sat == 5'000'009'000u; }));
+}
+
+TEST_F(IpcEmptyFirst, StoppingEndsTheWaitAtTheNode) {
+  MockNode node({.path = path()});
+  fill(node);
+  BitcoinNodes source(of(config()));
+  ASSERT_TRUE(source.start(sink.events()));
+  ASSERT_TRUE(waits_for(node, false));
+  source.stop();
+  EXPECT_TRUE(eventually([&] { return node.waiting() == 0; }));
+  EXPECT_GE(node.count("interruptWait"), 1u);
+}
+
+TEST_F(IpcEmptyFirst, TemplatesThatNobodyHoldsAreFreed) {
+  MockNode node({.path = path()});
+  fill(node);
+  BitcoinNodes source(of(config()));
+  ASSERT_TRUE(source.start({.on_template = [](const TemplatePtr&, bool) {}}));
+  ASSERT_TRUE(waits_for(node, false));
+  for (std::uint32_t height = 101; height < 300; ++height) {
+    Hash256 tip = hash(3);
+    tip[0] = static_cast<std::uint8_t>(height);
+    tip[1] = static_cast<std::uint8_t>(height >> 8);
+    node.set_tip(tip, height);
+    ASSERT_TRUE(eventually([&] { return source.status().height == height + 1 && node.waiting() == 1; }));
+  }
+  EXPECT_TRUE(eventually([&] { return node.held_templates() <= 12; })) << "the newest ones, and that for the next tip";
+}
+
 TEST_F(Ipc, WithoutNewsTheNodeIsAskedAgainAfterASlice) {
   MockNode node({.path = path()});
   IpcConfig c = config();

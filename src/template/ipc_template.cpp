@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bitcoin/coinbase.h"
+#include "bitcoin/consensus.h"
 #include "bitcoin/u256.h"
 #include "template/block_template.h"
 #include "template/node_info.h"
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::uint64_t kReserveBesideOutputs = 1168;
 constexpr std::uint64_t kLeastReserve = 2000;
-constexpr std::uint64_t kMaxBlockWeight = 4'000'000;
 constexpr std::uint64_t kWeightPerByte = 4;
 constexpr std::uint64_t kCostPerSigop = 4;
 // Clocks that agree differ by less when a header's time arrives.
@@ -40,25 +40,16 @@ std::uint32_t least_time(std::uint32_t header_time, const std::optional<TipTimes
 ipc::CreateOptions create_options(CoinbaseConstraints constraints) {
   ipc::CreateOptions options;
   const std::uint64_t weight = kReserveBesideOutputs + kWeightPerByte * std::uint64_t{constraints.max_additional_size};
-  options.reserved_weight = std::clamp(weight, kLeastReserve, kMaxBlockWeight);
+  options.reserved_weight = std::clamp(weight, kLeastReserve, std::uint64_t{bitcoin::kMaxBlockWeight});
   options.reserved_sigops = kCostPerSigop * std::uint64_t{constraints.max_additional_sigops};
   return options;
 }
 
 std::optional<std::uint32_t> height_in(Bytes script_prefix) {
-  if (script_prefix.empty()) return std::nullopt;
-  std::uint32_t height = 0;
-  const std::uint8_t first = script_prefix[0];
-  if (first >= 0x51 && first <= 0x60) {
-    height = first - 0x50u;
-  } else if (first >= 1 && first <= 5 && script_prefix.size() > first) {
-    std::uint64_t number = 0;
-    for (std::size_t i = first; i > 0; --i) number = number << 8 | script_prefix[i];
-    if (number > 0x7fffffff) return std::nullopt;
-    height = static_cast<std::uint32_t>(number);
-  }
-  const auto push = bitcoin::height_push(height);
-  if (height == 0 || !std::ranges::equal(push, script_prefix)) return std::nullopt;
+  // No more than the height, which is no genesis block's.
+  const auto height = bitcoin::height_at_front(script_prefix);
+  if (!height || *height == 0 || *height > 0x7fffffff || bitcoin::height_push(*height).size() != script_prefix.size())
+    return std::nullopt;
   return height;
 }
 

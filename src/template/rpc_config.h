@@ -25,9 +25,15 @@ struct RpcConfig {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8332;
   std::variant<RpcCookie, RpcPassword> auth;
-  std::optional<bitcoin::Network> network;            ///< The node must be on this one; absent: on any.
+  std::optional<bitcoin::Network> network;  ///< The node must be on this one; absent: on any.
+  /// On a new tip a template without transactions is told first, made from the tip's header, and then the node's full one,
+  /// which takes it longer. The node is asked for its height instead of by the long poll of getblocktemplate.
+  bool empty_first = false;
   Duration refresh_every = std::chrono::seconds(30);  ///< A new template at least this often.
-  Duration look_every = std::chrono::seconds(10);     ///< Whether the node is behind its own headers, at most this often.
+  /// How often the node is asked whether fees have risen by more than `fee_threshold_sat`, which is told at once.
+  Duration fees_every = std::chrono::seconds(5);
+  std::uint64_t fee_threshold_sat = 100;
+  Duration look_every = std::chrono::seconds(10);  ///< Whether the node is behind its own headers, at most this often.
   /// A node that has had headers of two blocks more than blocks for so long gives no work: its templates are on an old tip. One
   /// header ahead is a block on its way.
   Duration behind_after = std::chrono::seconds(60);

@@ -16,6 +16,7 @@
 
 #include "base/backoff.h"
 #include "base/hex.h"
+#include "log/log.h"
 #include "template/block_template.h"
 #include "template/node_clock.h"
 #include "template/node_info.h"
@@ -33,6 +34,8 @@ namespace json = boost::json;
 constexpr std::size_t kMaxTemplateAnswer = 16 * 1024 * 1024;
 // A long poll that answers at once without a new tip is asked again only after this.
 constexpr Duration kLongPollPause = std::chrono::seconds(1);
+// How long a node waits for its chain to grow before it answers.
+constexpr std::int64_t kHeightWaitMs = 60'000;
 
 Instant steady_now() { return now_from_system().instant; }
 
@@ -108,6 +111,7 @@ class RpcSource::Driver {
         backoff.reset();
       } else {
         is_there_ = false;
+        told_empty_ = false;  // What comes next tells that it is there again.
         if (long_polling_) long_poll_line_->cut();
         change_status(state_after(refreshed.error()), refreshed.error().message() + progress_);
         refresh_due_ = steady_now() + backoff.next(random_());
@@ -132,11 +136,12 @@ class RpcSource::Driver {
       refresh_due_ = steady_now();
       co_return Result<>{};
     }
-    if (!is_there_) {
+    const bool is_back = !is_there_;
+    if (is_back) {
       is_there_ = true;
       long_poll_timer_.cancel();
     }
-    publish(std::move(found));
+    publish(std::move(found), is_back);
     co_return Result<>{};
   }
 
@@ -169,6 +174,7 @@ class RpcSource::Driver {
     ADIT_CO_CHECK(check_network(chain, config_.network));
     ADIT_CO_CHECK(judge_progress(chain));
     // A node that may not tell is none the worse.
+    watches_tip_ = config_.empty_first;
     const auto relay = co_await refresh_line_->call("getnetworkinfo", {}, {.deadline = config_.call_deadline});
     caution_ = relay ? relay_caution(*relay) : "";
     co_return Result<>{};
@@ -212,8 +218,12 @@ class RpcSource::Driver {
   asio::awaitable<void> long_poll_loop() {
     Backoff backoff(config_.retry_first, config_.retry_cap);
     for (;;) {
-      if (!is_there_ || long_poll_id_.empty()) {
+      if (!is_there_ || (long_poll_id_.empty() && !watches_tip_)) {
         co_await wait_until(long_poll_timer_, Instant::max());
+        continue;
+      }
+      if (watches_tip_) {
+        co_await watch_tip(backoff);
         continue;
       }
       const Instant asked = steady_now();
@@ -233,15 +243,74 @@ class RpcSource::Driver {
     }
   }
 
-  bool publish(NodeTemplate found) {
+  /// Waits for a block after the newest template's tip, and tells an empty template on it; the refresh has the full one.
+  asio::awaitable<void> watch_tip(Backoff& backoff) {
+    const Instant asked = steady_now();
+    const TemplatePtr before = newest_;
+    long_polling_ = true;
+    const auto tip = co_await tip_from(before->height);
+    long_polling_ = false;
+    if (!is_there_) co_return;
+    if (!tip) {
+      if (tip.error().is(Errc::kRefused) || tip.error().is(Errc::kUnauthorized)) {
+        watches_tip_ = false;
+        log::warn("template.empty_first_unavailable", {{"node", node_name(config_)}, {"message", tip.error().message()}});
+        co_return;
+      }
+      // The refresh finds out what it means, and tells.
+      refresh_now();
+      co_return co_await wait_until(long_poll_timer_, steady_now() + backoff.next(random_()));
+    }
+    backoff.reset();
+    const bool is_told = *tip && (*tip)->hash == newest_->prev_hash;
+    if (is_told && newest_ != before) co_return;
+    if (*tip && !is_told) {
+      if (auto empty = empty_template_after(**tip, *newest_, subsidy_, chain_, now_from_system())) {
+        publish(std::move(*empty));
+        refresh_now();
+        co_return;
+      }
+      refresh_now();
+    }
+    // A template ends the pause.
+    if (steady_now() - asked < kLongPollPause || *tip) co_await wait_until(long_poll_timer_, steady_now() + kLongPollPause);
+  }
+
+  /// The newest block of the node's chain, once it has that height; nullopt if it took too long, or if the block is none of the
+  /// chain any more.
+  asio::awaitable<Result<std::optional<TipHeader>>> tip_from(std::uint32_t height) {
+    // Not as braces in the call, which GCC 12 does not take in a coroutine.
+    json::array until_height{height, kHeightWaitMs};
+    ADIT_CO_TRY(const json::value grown,
+                co_await long_poll_line_->call("waitforblockheight", std::move(until_height),
+                                               {.deadline = config_.call_deadline, .long_poll = true}));
+    const auto reached = integer_in(grown, "height");
+    const json::object* object = grown.if_object();
+    const json::value* hash = object == nullptr ? nullptr : object->if_contains("hash");
+    if (!reached || hash == nullptr || !hash->is_string())
+      co_return fail(Errc::kNonsense, "the node's answer to waitforblockheight names no block");
+    if (*reached < height) co_return std::nullopt;
+    json::array of_hash;
+    of_hash.push_back(*hash);
+    ADIT_CO_TRY(const json::value header,
+                co_await long_poll_line_->call("getblockheader", std::move(of_hash), {.deadline = config_.call_deadline}));
+    co_return parse_tip_header(header);
+  }
+
+  /// Tells it if it is news, or if `is_back`: what is told then says that the node is there again. True: it is on a new tip.
+  bool publish(NodeTemplate found, bool is_back = false) {
     const Now now = now_from_system();
-    long_poll_id_ = std::move(found.long_poll_id);
-    refresh_due_ = now.instant + (long_poll_id_.empty() ? config_.poll_every : config_.refresh_every);
+    if (!found.is_made_here) long_poll_id_ = std::move(found.long_poll_id);
+    refresh_due_ =
+        now.instant + (long_poll_id_.empty() ? config_.poll_every : std::min(config_.fees_every, config_.refresh_every));
     auto made = std::make_shared<Template>(std::move(found.block_template));
     const bool new_tip = !prev_hash_ || made->prev_hash != *prev_hash_ || made->nbits != nbits_;
-    made->id = events_.next_template_id ? events_.next_template_id() : ++last_id_;
-    prev_hash_ = made->prev_hash;
-    nbits_ = made->nbits;
+    const bool is_due = newest_ == nullptr || now.instant - told_at_ >= config_.refresh_every ||
+                        made->coinbase_value_sat > newest_->coinbase_value_sat + config_.fee_threshold_sat;
+    // Behind an empty template that was made here the node's own is news as soon as there is something in it.
+    const bool is_news = new_tip || is_back || (told_empty_ ? !made->transactions.empty() : is_due);
+    told_empty_ = found.is_made_here;
+    if (!found.is_made_here) subsidy_ = found.subsidy_sat;
     if (const auto tip_time = tip_time_of(*made)) {
       // Other bits hold from a certain second of the node's clock on: it is asked then.
       const auto change = bits_change_at(*made, *tip_time);
@@ -249,11 +318,19 @@ class RpcSource::Driver {
         refresh_due_ = std::min(refresh_due_, now.instant + std::chrono::seconds(*change - found.node_time));
       }
     }
-    const auto clock_ahead = clock_.note(found.node_time, made->min_ntime, now);
+    if (!is_news) return false;
+    made->id = events_.next_template_id ? events_.next_template_id() : ++last_id_;
+    prev_hash_ = made->prev_hash;
+    nbits_ = made->nbits;
+    const auto clock_ahead =
+        found.is_made_here ? board_.status().clock_ahead : clock_.note(found.node_time, made->min_ntime, now);
     std::string caution = found.signet_challenge ? signet_caution(*found.signet_challenge) : "";
     if (caution.empty()) caution = caution_;
-    board_.note_template(made->height, clock_ahead, now.instant);
+    board_.note_template(*made, clock_ahead, now.instant);
+    told_at_ = now.instant;
     store_.add(made, new_tip, now.instant);
+    newest_ = made;
+    if (watches_tip_ && new_tip) long_poll_timer_.cancel();
     change_status(SourceState::kReady, std::move(caution));
     events_.on_template(std::move(made), new_tip);
     return new_tip;
@@ -283,6 +360,7 @@ class RpcSource::Driver {
   bool is_there_ = false;  ///< The last refresh succeeded.
   bool long_polling_ = false;
   Instant refresh_due_{};
+  Instant told_at_{};     ///< When the newest template was told.
   std::string chain_;     ///< As the node calls it: "main", "testnet4", ...
   std::string progress_;  ///< How far the node is, behind an error's sentence; empty once it has the chain.
   Instant looked_at_{};   ///< At what the node says of its chain.
@@ -293,6 +371,10 @@ class RpcSource::Driver {
   std::uint32_t nbits_ = 0;                                    ///< Likewise.
   std::optional<std::pair<Hash256, std::uint32_t>> tip_time_;  ///< A block and its header's time.
   TemplateId last_id_ = 0;
+  TemplatePtr newest_;                    ///< Null before the first.
+  bool watches_tip_ = false;              ///< Empty templates come first, and the node lets itself be asked for its height.
+  bool told_empty_ = false;               ///< The newest template was made here.
+  std::optional<std::uint64_t> subsidy_;  ///< Of the newest template of the node's, if it is known.
 
   StatusBoard board_;
   mutable std::mutex mutex_;

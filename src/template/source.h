@@ -66,13 +66,15 @@ struct SourceStatus {
   /// By how much the node's clock is ahead of this machine's (negative: behind), as its newest template shows it; absent where
   /// that is not known.
   std::optional<std::chrono::seconds> clock_ahead = std::nullopt;
-  std::string node{};                   ///< The name of the node that the newest template came from; empty if there is none.
-  std::uint32_t height = 0;             ///< Of the block that the newest template is for; 0 before the first.
-  std::uint64_t templates = 0;          ///< Published so far.
-  std::uint64_t blocks_accepted = 0;    ///< Duplicates of our own included.
-  std::uint64_t blocks_rejected = 0;    ///< Stale ones and those given up included.
-  std::uint64_t blocks_unanswered = 0;  ///< Submitted or waiting to be; the chain has not answered yet.
-  std::vector<NodeStatus> nodes{};      ///< Of a source with several nodes: all that give templates, best first.
+  std::string node{};                    ///< The name of the node that the newest template came from; empty if there is none.
+  std::uint32_t height = 0;              ///< Of the block that the newest template is for; 0 before the first.
+  std::uint32_t nbits = 0;               ///< Of the same.
+  std::uint64_t coinbase_value_sat = 0;  ///< Template::coinbase_value_sat of the same.
+  std::uint64_t templates = 0;           ///< Published so far.
+  std::uint64_t blocks_accepted = 0;     ///< Duplicates of our own included.
+  std::uint64_t blocks_rejected = 0;     ///< Stale ones and those given up included.
+  std::uint64_t blocks_unanswered = 0;   ///< Submitted or waiting to be; the chain has not answered yet.
+  std::vector<NodeStatus> nodes{};       ///< Of a source with several nodes: all that give templates, best first.
 };
 
 /// Where a source reports to. No function may block: an owner posts to its shards. on_template and on_status are called on one

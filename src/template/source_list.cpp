@@ -110,6 +110,8 @@ void SourceList::publish(std::size_t source) {
   {
     const std::lock_guard lock(mutex_);
     summary_.height = made->height;
+    summary_.nbits = made->nbits;
+    summary_.coinbase_value_sat = made->coinbase_value_sat;
     summary_.template_at = now_from_system().instant;
     ++summary_.templates;
   }
@@ -155,6 +157,8 @@ SourceStatus SourceList::status() const {
   for (const auto& source : sources_) all.push_back(source->status());
   SourceStatus made = all[summary.in_use];
   made.height = summary.height;
+  made.nbits = summary.nbits;
+  made.coinbase_value_sat = summary.coinbase_value_sat;
   made.templates = summary.templates;
   made.template_at = summary.template_at;
   made.not_ready_since = summary.not_ready_since;

@@ -48,6 +48,8 @@ class SourceList final : public TemplateSource {
     std::optional<Instant> not_ready_since;
     std::optional<Instant> template_at;
     std::uint32_t height = 0;
+    std::uint32_t nbits = 0;
+    std::uint64_t coinbase_value_sat = 0;
     std::uint64_t templates = 0;
   };
 

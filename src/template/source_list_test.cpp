@@ -48,6 +48,7 @@ class Told final : public TemplateSource {
     made->height = height;
     made->prev_hash[0] = tip;
     made->nbits = nbits;
+    made->coinbase_value_sat = 1000 + tip;
     made->transactions = {{tip}};
     store_.add(made, true, Instant{});
     events_.on_template(made, true);
@@ -165,6 +166,8 @@ TEST_F(SourceListTest, WithoutAnySourceTheStatusSaysWhyOfEachAndSinceWhen) {
   EXPECT_EQ(status.message, "no node gives templates; a: it is away; b: wrong password");
   EXPECT_TRUE(status.not_ready_since);
   EXPECT_EQ(status.height, 10u) << "of what is mined on still";
+  EXPECT_EQ(status.coinbase_value_sat, 1001u);
+  EXPECT_EQ(status.nbits, 0x207fffffu);
   ASSERT_EQ(status.nodes.size(), 2u);
   EXPECT_EQ(status.nodes[1].name, "b");
   EXPECT_EQ(status.nodes[1].state, State::kMisconfigured);

@@ -23,11 +23,13 @@ class StatusBoard {
     status_.node = node;
   }
 
-  /// A template for a block of that height is published. `clock_ahead` is SourceStatus::clock_ahead.
-  void note_template(std::uint32_t height, std::optional<std::chrono::seconds> clock_ahead, Instant now) {
+  /// That template is published. `clock_ahead` is SourceStatus::clock_ahead.
+  void note_template(const Template& made, std::optional<std::chrono::seconds> clock_ahead, Instant now) {
     const std::lock_guard lock(mutex_);
     status_.clock_ahead = clock_ahead;
-    status_.height = height;
+    status_.height = made.height;
+    status_.nbits = made.nbits;
+    status_.coinbase_value_sat = made.coinbase_value_sat;
     status_.template_at = now;
     ++status_.templates;
   }

@@ -57,7 +57,7 @@ void Sv2Client::begin(std::string provider, const Now& now, wire::FrameBuffer& o
   // The specification wants the constraints first; a block waits for nothing else.
   out.push(to_message(constraints_));
   for (const Solution& solution : solutions_) {
-    if (solution.origin.provider == provider_) send(solution, out);
+    if (solution.provider == provider_) send(solution, out);
   }
 }
 
@@ -110,10 +110,8 @@ Result<void> Sv2Client::on(const wire::NewTemplate& message, const Now& now) {
   if (!tip_) return broken("NewTemplate: not a future template, though no SetNewPrevHash came before it");
   made.prev_hash = tip_->prev_hash;
   made.nbits = tip_->nbits;
-  // SV2 07 §7.7: from header_timestamp on, and at most as many seconds later as have passed.
-  made.min_ntime = tip_->min_ntime;
-  const auto passed = std::chrono::duration_cast<std::chrono::seconds>(now.instant - tip_->since).count();
-  made.current_time = static_cast<std::uint32_t>(std::min<std::int64_t>(std::int64_t{tip_->min_ntime} + passed, UINT32_MAX));
+  // SV2 07 §7.7: from header_timestamp on. (As SRI; whoever mines may go on with its own clock.)
+  made.min_ntime = made.current_time = tip_->min_ntime;
   publish(std::move(made), message.template_id, now);
   return {};
 }
@@ -149,9 +147,9 @@ void Sv2Client::publish(Template made, std::uint64_t remote_id, const Now& now) 
 /// Settles what that tip decides.
 void Sv2Client::see_tip(const Hash256& prev_hash, std::uint32_t height) {
   for (auto at = solutions_.begin(); at != solutions_.end();) {
-    if (at->origin.provider == provider_ && at->hash == prev_hash) {
+    if (at->provider == provider_ && at->hash == prev_hash) {
       settle(at, BlockVerdict::kAccepted, "");
-    } else if (at->origin.provider == provider_ && height > at->height + kSettledAfter) {
+    } else if (at->provider == provider_ && height > at->height + kSettledAfter) {
       settle(at, BlockVerdict::kStale, "the chain went on, and the provider never named the block as its tip");
     } else {
       ++at;
@@ -160,13 +158,13 @@ void Sv2Client::see_tip(const Hash256& prev_hash, std::uint32_t height) {
 }
 
 void Sv2Client::settle(std::deque<Solution>::iterator& at, BlockVerdict verdict, std::string reason) {
-  const BlockResult result{at->hash, at->height, verdict, std::move(reason), at->origin.provider};
+  const BlockResult result{at->hash, at->height, verdict, std::move(reason), at->provider};
   at = solutions_.erase(at);
   events_.on_block_result(result);
 }
 
 void Sv2Client::send(const Solution& solution, wire::FrameBuffer& out) {
-  out.push(wire::SubmitSolution{.template_id = solution.origin.template_id,
+  out.push(wire::SubmitSolution{.template_id = solution.template_id,
                                 .version = solution.solved.version,
                                 .header_timestamp = solution.solved.ntime,
                                 .header_nonce = solution.solved.nonce,
@@ -185,13 +183,25 @@ Result<> Sv2Client::submit(TemplateId id, const BlockSolution& solution, const N
   if (std::ranges::find(solutions_, hash, &Solution::hash) != solutions_.end()) return {};
   if (solutions_.size() >= policy_.max_solutions)
     return fail(ledger::Errc::kFull, "too many blocks were sent to template providers whose effect was not seen");
-  solutions_.push_back({.origin = origin->second,
-                        .hash = hash,
-                        .height = made->height,
-                        .solved = {solution.version, solution.ntime, solution.nonce, std::move(coinbase)},
-                        .since = now.instant});
-  if (in_session_ && solutions_.back().origin.provider == provider_) send(solutions_.back(), out);
+  Sv2Solution taken{.provider = origin->second.provider,
+                    .template_id = origin->second.template_id,
+                    .hash = hash,
+                    .height = made->height,
+                    .solved = {solution.version, solution.ntime, solution.nonce, std::move(coinbase)},
+                    .found = now.unix_time};
+  solutions_.push_back({std::move(taken), now.instant});
+  // First to the provider: the disk takes its time.
+  if (in_session_ && solutions_.back().provider == provider_) send(solutions_.back(), out);
+  events_.on_solution(solutions_.back());
   return {};
+}
+
+void Sv2Client::restore(Sv2Solution solution, const Now& now, wire::FrameBuffer& out) {
+  const Duration age = std::max<Duration>(now.unix_time - solution.found, Duration::zero());
+  const bool is_here = std::ranges::find(solutions_, solution.hash, &Solution::hash) != solutions_.end();
+  if (is_here || age >= policy_.solution_patience || solutions_.size() >= policy_.max_solutions) return;
+  solutions_.push_back({std::move(solution), now.instant - age});
+  if (in_session_ && solutions_.back().provider == provider_) send(solutions_.back(), out);
 }
 
 void Sv2Client::transactions(TemplateId id, const Now& now, wire::FrameBuffer& out, Done done) {

@@ -31,6 +31,16 @@ struct Sv2ClientPolicy {
   Duration solution_patience = std::chrono::hours(1);
 };
 
+/// A solution that was found on a provider's template, as it is sent.
+struct Sv2Solution {
+  std::string provider;           ///< As Sv2Client::begin names it.
+  std::uint64_t template_id = 0;  ///< The provider's.
+  Hash256 hash{};                 ///< Of the block's header.
+  std::uint32_t height = 0;
+  BlockSolution solved;  ///< The coinbase as the block carries it.
+  UnixTime found{};
+};
+
 /// What the engine tells its driver. No function may call back into the client.
 class Sv2ClientEvents {
  public:
@@ -41,6 +51,8 @@ class Sv2ClientEvents {
   /// provider never said that it was the tip; kRejected, solution_patience has passed. Once for each,
   /// after the template on the tip that decided it.
   virtual void on_block_result(const BlockResult& result) = 0;
+  /// A solution was taken: it is to be kept until on_block_result is called for it.
+  virtual void on_solution(const Sv2Solution&) {}
 
  protected:
   ~Sv2ClientEvents() = default;
@@ -74,6 +86,9 @@ class Sv2Client {
   /// nothing. Errors also: ledger's kFull.
   Result<> submit(TemplateId id, const BlockSolution& solution, const Now& now, wire::FrameBuffer& out);
 
+  /// A solution of an earlier run. Sent as others, if it is not here already and no older than solution_patience.
+  void restore(Sv2Solution solution, const Now& now, wire::FrameBuffer& out);
+
   /// As TemplateSource::transactions: asks the provider. Errors that `done` gets also: kUnreachable (no session with the
   /// provider of that template), kTimedOut, kNonsense (they are not those of the template), kRefused (with its error code).
   void transactions(TemplateId id, const Now& now, wire::FrameBuffer& out,
@@ -101,11 +116,7 @@ class Sv2Client {
     std::uint32_t min_ntime = 0;
     Instant since{};
   };
-  struct Solution {
-    Origin origin;
-    Hash256 hash{};
-    std::uint32_t height = 0;
-    BlockSolution solved;  ///< The coinbase as the block carries it.
+  struct Solution : Sv2Solution {
     Instant since{};
   };
 

@@ -26,10 +26,12 @@ class Told final : public Sv2ClientEvents {
     results.push_back(result);
     templates_before_result = templates.size();
   }
+  void on_solution(const Sv2Solution& solution) override { solutions.push_back(solution); }
 
   TemplateId last_id = 100;  ///< Not the provider's.
   std::vector<std::pair<TemplatePtr, bool>> templates;
   std::vector<BlockResult> results;
+  std::vector<Sv2Solution> solutions;
   std::size_t templates_before_result = 0;
 };
 
@@ -114,7 +116,7 @@ TEST_F(Sv2ClientTest, AnUpdateIsWorkOnTheSameTipFromItsTimestampOn) {
   EXPECT_FALSE(new_tip);
   EXPECT_EQ(work->prev_hash, Hash256{1});
   EXPECT_EQ(work->min_ntime, timestamp);
-  EXPECT_EQ(work->current_time, timestamp + 30);
+  EXPECT_EQ(work->current_time, timestamp) << "as SRI";
 }
 
 TEST_F(Sv2ClientTest, AWrongClockOfTheProvidersDoesNotMakeWorkForTomorrow) {
@@ -126,7 +128,7 @@ TEST_F(Sv2ClientTest, AWrongClockOfTheProvidersDoesNotMakeWorkForTomorrow) {
   ASSERT_TRUE(hear_messages(made(2, false)));
   EXPECT_EQ(told.templates[0].first->min_ntime, to_u32(now().unix_time) - 5);
   EXPECT_EQ(told.templates[1].first->min_ntime, to_u32(now().unix_time) - 5);
-  EXPECT_EQ(told.templates[1].first->current_time, to_u32(now().unix_time));
+  EXPECT_EQ(told.templates[1].first->current_time, to_u32(now().unix_time) - 5);
 }
 
 TEST_F(Sv2ClientTest, ThePairAfterNewConstraintsIsNoNewTip) {
@@ -366,6 +368,60 @@ TEST_F(Sv2Engines, ASolutionFoundWhileTheProviderIsAwayIsSentWhenItIsBack) {
   lose();
   connect("first");
   EXPECT_THAT(provider.verdicts, ElementsAre(BlockVerdict::kAccepted));
+}
+
+TEST_F(Sv2Engines, ASolutionThatAnEarlierRunLeftIsSentUntilItsEffectIsSeen) {
+  connect();
+  ASSERT_TRUE(submit(newest()));
+  ASSERT_EQ(told.solutions.size(), 1u);
+  const Sv2Solution kept = told.solutions[0];
+  EXPECT_EQ(kept.provider, "first");
+  EXPECT_EQ(kept.height, provider.chain.height() + 1);
+  lose();  // Before it went out, and with the whole process.
+  Told later;
+  Sv2Client second({}, later);
+  second.restore(kept, provider.now, out);
+  EXPECT_TRUE(out.empty());
+  EXPECT_EQ(second.unsettled(), 1u);
+  second.restore(kept, provider.now, out);
+  EXPECT_EQ(second.unsettled(), 1u) << "it is there already";
+  connection = provider.connect();
+  second.begin("first", provider.now, out);
+  ASSERT_TRUE(provider.take(*connection, std::exchange(out, {})));
+  EXPECT_THAT(provider.verdicts, ElementsAre(BlockVerdict::kAccepted));
+  provider.publish();
+  const std::vector<wire::FrameView> views(connection->inbox.begin(), connection->inbox.end());
+  ASSERT_TRUE(second.on_frames(views, provider.now, out));
+  ASSERT_EQ(later.results.size(), 1u);
+  EXPECT_EQ(later.results[0].verdict, BlockVerdict::kAccepted);
+  EXPECT_EQ(later.results[0].hash, kept.hash);
+  EXPECT_EQ(second.unsettled(), 0u);
+  EXPECT_TRUE(later.solutions.empty()) << "it is kept already";
+}
+
+TEST_F(Sv2Engines, ASolutionOfAnEarlierRunIsAsOldAsItIs) {
+  connect();
+  ASSERT_TRUE(submit(newest()));
+  const Sv2Solution kept = told.solutions.at(0);
+  Told later;
+  Sv2Client second({}, later);
+  pass(59min);
+  second.restore(kept, provider.now, out);
+  ASSERT_EQ(second.unsettled(), 1u);
+  pass(1min);
+  EXPECT_TRUE(second.on_tick(provider.now));
+  ASSERT_EQ(later.results.size(), 1u);
+  EXPECT_EQ(later.results[0].verdict, BlockVerdict::kRejected);
+  second.restore(kept, provider.now, out);
+  EXPECT_EQ(second.unsettled(), 0u) << "given up";
+  // A clock that was set back meanwhile.
+  Sv2Solution ahead = kept;
+  ahead.found = provider.now.unix_time + 24h;
+  second.restore(ahead, provider.now, out);
+  EXPECT_EQ(second.unsettled(), 1u);
+  pass(60min);
+  EXPECT_TRUE(second.on_tick(provider.now));
+  EXPECT_EQ(second.unsettled(), 0u);
 }
 
 TEST_F(Sv2Engines, ASolutionGoesToNoOtherProviderThanItsTemplates) {

@@ -25,6 +25,9 @@ struct Sv2Config {
   net::HealthPolicy health{};
   upstream::SelectionPolicy selection{.longest_retry = std::chrono::seconds(5)};  ///< Trying costs next to nothing.
   Sv2ClientPolicy client{};
+  /// Where solutions are kept until their effect was seen, so that they outlive this process; empty: nowhere.
+  std::string solution_folder;
+  bool restores_solutions = true;  ///< Those of an earlier run are sent again. One link of a folder and provider does that.
   Duration effect_deadline = std::chrono::seconds(60);  ///< From a solution to the tip that it should become.
 };
 

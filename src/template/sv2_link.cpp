@@ -8,9 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "base/hex.h"
+#include "ledger/worker.h"
 #include "log/log.h"
 #include "net/ticker.h"
+#include "template/solution_journal.h"
 #include "upstream/uplink.h"
 #include "upstream/url.h"
 
@@ -36,7 +39,10 @@ class Sv2Link::Driver final : public std::enable_shared_from_this<Driver>,
       : config_(std::move(config)),
         name_(node_name(config_)),
         url_(upstream::to_url(config_.provider)),
-        client_(config_.client, *this) {}
+        client_(config_.client, *this),
+        journal_(FileSystem::real(), config_.solution_folder) {
+    if (keeps_solutions()) keeper_.start();
+  }
 
   [[nodiscard]] const Sv2Config& config() const { return config_; }
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -51,6 +57,7 @@ class Sv2Link::Driver final : public std::enable_shared_from_this<Driver>,
   }
 
   void start() {
+    if (!wanted_ && keeps_solutions() && config_.restores_solutions) restore();
     wanted_ = true;
     begin();
   }
@@ -70,6 +77,11 @@ class Sv2Link::Driver final : public std::enable_shared_from_this<Driver>,
   // The second call may be a destructor's, on whatever thread.
   void stop() {
     if (stop_called_.exchange(true)) return;
+    end_session();
+    keeper_.finish();  // What was found is on disk.
+  }
+
+  void end_session() {
     const bool in_time = wait_for([](Driver& driver, const Ended& ended) {
       driver.ticker_.reset();
       driver.observer_ = {};
@@ -218,7 +230,36 @@ class Sv2Link::Driver final : public std::enable_shared_from_this<Driver>,
     if (observer_.on_away) observer_.on_away(why, true);
   }
 
+  [[nodiscard]] bool keeps_solutions() const { return !config_.solution_folder.empty(); }
+
+  void restore() {
+    const UnixTime oldest =
+        now_from_system().unix_time - std::chrono::duration_cast<UnixTime::duration>(config_.client.solution_patience);
+    keeper_.post([this, weak = weak_from_this(), oldest] {
+      auto found = journal_.read(name_, oldest);
+      const auto self = weak.lock();
+      if (!self || found.empty()) return;
+      self->post([found = std::move(found)](Driver& driver) {
+        for (const Sv2Solution& solution : found) {
+          log::info("template.solution_restored",
+                    {{"node", driver.name_}, {"hash", to_hex_reversed(solution.hash)}, {"height", solution.height}});
+          driver.client_.restore(solution, now_from_system(), driver.out_);
+        }
+        driver.send();
+      });
+    });
+  }
+
   // ---- Sv2ClientEvents
+
+  void on_solution(const Sv2Solution& solution) override {
+    if (!keeps_solutions()) return;
+    keeper_.post([this, solution] {
+      if (const auto kept = journal_.add(solution); !kept)
+        log::error("template.solution_not_kept",
+                   {{"node", name_}, {"height", solution.height}, {"message", kept.error().message()}});
+    });
+  }
 
   TemplateId next_template_id() override { return observer_.next_template_id ? observer_.next_template_id() : ++last_id_; }
   void on_template(TemplatePtr made, bool new_tip) override {
@@ -237,6 +278,7 @@ class Sv2Link::Driver final : public std::enable_shared_from_this<Driver>,
                 {"verdict", ledger::verdict_name(result.verdict)},
                 {"reason", result.reason}});
     remember(fates_, result);
+    if (keeps_solutions()) keeper_.post([this, hash = result.hash, height = result.height] { journal_.settled(hash, height); });
     answer([&](const Waiting& one) { return one.hash == result.hash; }, NodeAnswer{result.verdict, result.reason});
   }
 
@@ -252,9 +294,11 @@ class Sv2Link::Driver final : public std::enable_shared_from_this<Driver>,
   std::deque<Hash256> tips_;       ///< Oldest first.
   std::deque<BlockResult> fates_;  ///< Of solutions, oldest first.
   TemplateId last_id_ = 0;
+  SolutionJournal journal_;  ///< The keeper's alone, once that runs.
   bool wanted_ = false;
   bool stopped_ = false;
   std::atomic<bool> stop_called_ = false;  ///< Any thread's.
+  ledger::Worker keeper_;                  ///< Writes solutions down. Last: what it does uses the rest.
 };
 
 Sv2Link::Sv2Link(Sv2Config config) : driver_(std::make_shared<Driver>(std::move(config))) {}

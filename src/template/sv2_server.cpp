@@ -88,6 +88,7 @@ void Sv2ServerShard::on_class(std::uint64_t session, std::uint32_t request, cons
   client.class_ = *joined;
   Shelf& shelf = shelves_[*joined];
   shelf.clients.push_back(&client);
+  client.tip_.reset();  // New constraints are answered by a pair, also where the class has no template yet.
   if (shelf.current != nullptr) give(client, shelf, true);
 }
 

@@ -77,7 +77,7 @@ class Sv2ServerEvents {
 
 /// The first template id of a process that starts now. Ids grow also from one process to the next, so that a solution that is
 /// sent again after a restart is not taken for that of another template (SV2 07 §7.2 allows the UNIX time as an id).
-constexpr std::uint64_t first_template_id(UnixTime now) { return std::uint64_t{to_u32(now)} << 20; }
+inline std::uint64_t first_template_id(UnixTime now) { return std::uint64_t{to_u32(now)} << 20; }
 
 /// Template distribution on one shard. Its sessions must be gone before it is.
 class Sv2ServerShard {

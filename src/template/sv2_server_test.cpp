@@ -108,6 +108,15 @@ TEST_F(Sv2ServerTest, ClientsWithOtherConstraintsHaveTemplatesOfTheirOwn) {
   EXPECT_EQ(nth<wire::NewTemplate>(large->inbox).template_id, nth<wire::NewTemplate>(alike->inbox).template_id);
 }
 
+TEST_F(Sv2ServerTest, NewConstraintsGiveANewPairAlsoToTheFirstClientOfItsClass) {
+  const auto connection = client();
+  connection->inbox.clear();
+  EXPECT_TRUE(provider.take(*connection, kLarge));
+  ASSERT_THAT(names(connection->inbox), ElementsAre("NewTemplate", "SetNewPrevHashTdp"));
+  EXPECT_TRUE(nth<wire::NewTemplate>(connection->inbox).future_template);
+  EXPECT_EQ(nth<wire::NewTemplate>(connection->inbox).template_id, nth<wire::SetNewPrevHashTdp>(connection->inbox).template_id);
+}
+
 TEST_F(Sv2ServerTest, NewConstraintsGiveANewPairAndIdsGoOnGrowing) {
   const auto connection = client();
   const auto other = client(kLarge);  // Its class has an older template than the first client knows by then.

@@ -83,7 +83,7 @@ class Sv2Source::Driver : public std::enable_shared_from_this<Driver> {
   }
 
   void on_template(const TemplatePtr& made, bool new_tip) {
-    board_.note_template(made->height, std::nullopt, now_from_system().instant);
+    board_.note_template(*made, std::nullopt, now_from_system().instant);
     change_status(SourceState::kReady, "");
     events_.on_template(made, new_tip);
     if (link_->config().fetch_transactions && !made->merkle_path.empty()) transactions_of(made);

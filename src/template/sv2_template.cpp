@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bitcoin/coinbase.h"
+#include "bitcoin/consensus.h"
 #include "bitcoin/tx.h"
 #include "bitcoin/u256.h"
 #include "session/dispatch.h"
@@ -15,7 +16,6 @@ namespace adit::templates {
 namespace {
 
 constexpr std::uint64_t kReserveBesideOutputs = 1168;
-constexpr std::uint64_t kMaxBlockWeight = 4'000'000;
 constexpr std::uint64_t kMaxBlockSigopsCost = 80'000;
 constexpr std::uint64_t kWeightPerByte = 4;
 constexpr std::uint32_t kCostPerSigop = 4;
@@ -35,20 +35,10 @@ std::unexpected<Error> nonsense(const std::string& what) {
   return fail(Errc::kNonsense, "the provider's template makes no sense: " + what);
 }
 
-/// The height at the front of a coinbase's script (BIP34), behind which a provider may have put more.
-std::optional<std::uint32_t> height_at_front(Bytes script) {
-  if (script.empty()) return std::nullopt;
-  std::uint64_t height = 0;
-  const std::uint8_t first = script[0];
-  if (first >= 0x51 && first <= 0x60) {
-    height = first - 0x50u;
-  } else if (first >= 1 && first <= 5 && script.size() > first) {
-    for (std::size_t i = first; i > 0; --i) height = height << 8 | script[i];
-  }
-  if (height == 0 || height > 0x7fffffff) return std::nullopt;
-  const auto push = bitcoin::height_push(static_cast<std::uint32_t>(height));
-  if (script.size() < push.size() || !std::ranges::equal(push, script.first(push.size()))) return std::nullopt;
-  return static_cast<std::uint32_t>(height);
+/// A provider may have put more behind the height.
+std::optional<std::uint32_t> height_in(Bytes script) {
+  const auto height = bitcoin::height_at_front(script);
+  return height && *height != 0 && *height <= 0x7fffffff ? height : std::nullopt;
 }
 
 }  // namespace
@@ -76,7 +66,7 @@ std::uint64_t reserved_weight(CoinbaseConstraints constraints) {
 }
 
 bool fits_a_block(CoinbaseConstraints constraints) {
-  return reserved_weight(constraints) <= kMaxBlockWeight &&
+  return reserved_weight(constraints) <= bitcoin::kMaxBlockWeight &&
          std::uint64_t{kCostPerSigop} * constraints.max_additional_sigops <= kMaxBlockSigopsCost;
 }
 
@@ -120,7 +110,7 @@ Result<Template> read_new_template(const wire::NewTemplate& message, CoinbaseCon
   made.coinbase_version = message.coinbase_tx_version;
   if (message.coinbase_prefix.size() > kMaxCoinbasePrefix)
     return nonsense("the coinbase's script begins with more than 8 bytes");
-  const auto height = height_at_front(message.coinbase_prefix);
+  const auto height = height_in(message.coinbase_prefix);
   if (!height) return nonsense("the coinbase's script does not begin with the block's height (BIP34)");
   made.height = *height;
   made.coinbase_script_prefix.assign(message.coinbase_prefix.begin(), message.coinbase_prefix.end());

@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "bitcoin/consensus.h"
 #include "bitcoin/tx.h"
 #include "bitcoin/u256.h"
 #include "session/error.h"

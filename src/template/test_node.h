@@ -22,6 +22,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/hex.h"
@@ -50,10 +51,13 @@ inline std::string rpc_error(const json::value& id, int code, const std::string&
 /// getblocktemplate's answer for a template of the embedded chain.
 inline json::object template_json(const Template& work) {
   json::array transactions;
+  std::uint64_t fees = work.coinbase_value_sat - Chain::subsidy_sat(work.height);
   for (const auto& bytes : work.transactions) {
     const auto ids = bitcoin::transaction_ids(bytes);
-    transactions.push_back(
-        json::object{{"data", to_hex(bytes)}, {"txid", to_hex_reversed(ids->txid)}, {"hash", to_hex_reversed(ids->wtxid)}});
+    transactions.push_back(json::object{{"data", to_hex(bytes)},
+                                        {"txid", to_hex_reversed(ids->txid)},
+                                        {"hash", to_hex_reversed(ids->wtxid)},
+                                        {"fee", std::exchange(fees, 0)}});  // The first one pays for all.
   }
   std::array<std::uint8_t, 4> bits;
   store_be(bits.data(), work.nbits);
@@ -128,6 +132,7 @@ class TestNode {
 
   std::string network = "regtest";              ///< Set before the source starts.
   bool without_long_poll = false;               ///< Set before the source starts.
+  bool has_height_wait = true;                  ///< Knows waitforblockheight, as btcd does not; set before the source starts.
   bool without_commitment = false;              ///< As btcd does for an empty template; set before the source starts.
   std::atomic<bool> closes_connections{false};  ///< Keeps none open, whatever its client asks for.
   /// Lays over the answer to getblocktemplate; set before the source starts, or under with_chain.
@@ -211,7 +216,13 @@ class TestNode {
     }
     if (request.method == "getblockchaininfo") return rpc_result(request.id, json::object{{"chain", network}});
     if (request.method == "getbestblockhash") return rpc_result(request.id, json::value(to_hex_reversed(chain_.tip())));
-    if (request.method == "getblockheader") return rpc_result(request.id, json::object{{"time", chain_.blocks().back().ntime}});
+    if (request.method == "getblockheader") return rpc_result(request.id, tip_header());
+    if (request.method == "waitforblockheight" && has_height_wait) {
+      const std::int64_t height = request.params.at(0).as_int64();
+      changed_.wait(lock, [&] { return stopping_ || chain_.height() >= height; });
+      if (stopping_) return "";
+      return rpc_result(request.id, json::object{{"hash", to_hex_reversed(chain_.tip())}, {"height", chain_.height()}});
+    }
     if (request.method == "preciousblock") return rpc_result(request.id, nullptr);
     if (request.method == "submitblock") {
       const auto bytes = from_hex(std::string_view(request.params.at(0).as_string()));
@@ -231,6 +242,18 @@ class TestNode {
     if (without_commitment) made.erase("default_witness_commitment");
     if (change_template) change_template(made);
     return rpc_result(request.id, std::move(made));
+  }
+
+  json::object tip_header() {
+    const Template next = chain_.make_template(now());
+    std::array<std::uint8_t, 4> bits;
+    store_be(bits.data(), next.nbits);
+    return {{"hash", to_hex_reversed(chain_.tip())},
+            {"confirmations", 1},
+            {"height", chain_.height()},
+            {"time", chain_.blocks().back().ntime},
+            {"mediantime", next.min_ntime - 1},
+            {"bits", to_hex(bits)}};
   }
 
   boost::asio::io_context context_;

@@ -64,6 +64,7 @@ Result<void> MiningRole::on_frames(std::span<const wire::FrameView> frames, cons
 }
 
 std::optional<Error> MiningRole::fault(const Now& now) {
+  if (auto own = own_fault()) return own;
   if (!judge_.at_fault(now.instant)) return std::nullopt;
   return Error(net::Errc::kDenied, "the upstream rejects our shares: " + std::to_string(judge_.held()) +
                                        " within a minute, and fewer were accepted");

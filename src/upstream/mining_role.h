@@ -21,7 +21,8 @@ class MiningRole : public UplinkRole {
   Result<void> begin(std::size_t candidate, const net::Peer& peer, const session::Agreement& agreement, const Now& now) final;
   Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now) final;
   void on_round_trip(Duration round_trip) final { round_trip_ = round_trip; }
-  /// More of our shares were rejected than accepted within a minute, and no change of work excuses it.
+  /// The role's own finding; or more of our shares were rejected than accepted within a minute, and no change of work excuses
+  /// it.
   std::optional<Error> fault(const Now& now) final;
   std::unique_ptr<Unfinished> end(const Now& now, wire::FrameBuffer& last_message) final;
 
@@ -36,6 +37,10 @@ class MiningRole : public UplinkRole {
   /// An answer to shares of a session that is over.
   virtual void on_late_answer(const wire::SubmitSharesSuccess& message) = 0;
   virtual void on_late_answer(const wire::SubmitSharesError&) {}
+  /// As UplinkRole's fault(), for what the shares do not tell.
+  [[nodiscard]] virtual std::optional<Error> own_fault() const { return std::nullopt; }
+  /// The work has changed by our own doing: shares on their way may be rejected by nobody's fault.
+  void on_own_change(const Now& now) { judge_.on_change(now.instant); }
 
  private:
   class Late;

@@ -8,6 +8,7 @@
 #include "net/deadline.h"
 #include "net/service.h"
 #include "session/dispatch.h"
+#include "upstream/url.h"
 #include "wire/messages.h"
 
 namespace adit::upstream {
@@ -19,6 +20,17 @@ constexpr auto kSilentAfter = std::chrono::seconds(10);
 constexpr Duration kLastAnswers = std::chrono::seconds(1);
 
 std::int64_t ms(Duration duration) { return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count(); }
+
+/// What SetupConnection names: "HOST:PORT", or an endpoint id and 0.
+std::string endpoint_text(const net::Peer& peer) {
+  const auto [host, port] = net::host_and_port(peer.transport);
+  return host_port({std::string(host), port});
+}
+
+/// Programs around SRI's translator and client (sv2-ui) find the pool in use by this sentence, and by those of the set-up.
+std::string trying(std::size_t candidate, std::size_t count, const net::Peer& peer) {
+  return "Trying upstream " + std::to_string(candidate + 1) + " of " + std::to_string(count) + ": " + endpoint_text(peer);
+}
 
 }  // namespace
 
@@ -55,6 +67,7 @@ struct Uplink::Link {
   std::string source;                    ///< Where that path begins.
   bool in_use = true;                    ///< It is the one that the role uses, or will once it is set up.
   bool begun = false;                    ///< The role's session has begun.
+  bool extended = false;                 ///< The role knows that extension 0x4AD1 is spoken.
   bool draining = false;
   bool ended = false;
   std::optional<ReconnectRequest> reconnect;  ///< It asked for a new connection.
@@ -83,7 +96,12 @@ std::string Uplink::event(std::string_view what) const { return options_.name + 
 
 void Uplink::setting_up(std::size_t candidate, const net::Peer& peer) {
   status_.url = to_url(peer);
-  log::debug(event("dial"), {{"url", status_.url}, {"candidate", candidate}});
+  if (options_.client.protocol == wire::Protocol::kMining) {
+    log::info(event("dial"),
+              {{"url", status_.url}, {"candidate", candidate}, {"message", trying(candidate, options_.targets.size(), peer)}});
+  } else {
+    log::debug(event("dial"), {{"url", status_.url}, {"candidate", candidate}});
+  }
 }
 
 void Uplink::attempt_failed(std::size_t, const net::Peer& peer, const Error& error) {
@@ -138,7 +156,15 @@ void Uplink::begin_role(Link& link, const Now& now) {
   status_.round_trip = link.round_trip;
   status_.round_trips[static_cast<std::size_t>(status_.metadata->transport)].add(link.round_trip);
   role_.on_round_trip(link.round_trip);
-  if (auto begun = role_.begin(link.candidate, link.peer, link.side->setup().agreement(), now); !begun) {
+  const session::Agreement& agreement = link.side->setup().agreement();
+  if (options_.client.protocol == wire::Protocol::kMining) {
+    log::info(event("set_up"),
+              {{"url", link.url},
+               {"message", trying(link.candidate, options_.targets.size(), link.peer) + "; Connected to upstream at " +
+                               endpoint_text(link.peer) +
+                               "; SetupConnectionSuccess(used_version: 2, flags: " + std::to_string(agreement.flags) + ")"}});
+  }
+  if (auto begun = role_.begin(link.candidate, link.peer, agreement, now); !begun) {
     drop(link, std::move(begun.error()), std::nullopt);
   }
 }
@@ -177,6 +203,8 @@ Result<void> Uplink::handle(Link& link, std::span<const wire::FrameView> frames)
   auto handled = link.side->on_frames(
       frames, now, link.out, [&](std::span<const wire::FrameView> run) { return give_out(link, run, now); },
       [&] { begin_role(link, now); });
+  if (link.in_use && link.begun && link.side->extension().agreed() && !std::exchange(link.extended, true))
+    role_.on_adit_extension();
   if (link.in_use) {
     send(link);  // First: RequestExtensions comes before everything else.
     send();

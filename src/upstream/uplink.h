@@ -76,6 +76,8 @@ class UplinkRole {
   /// Takes frames of the session that began. Set-up, Reconnect and extension 0x4AD1 are the uplink's. An error ends the
   /// session.
   virtual Result<void> on_frames(std::span<const wire::FrameView> frames, const Now& now) = 0;
+  /// Extension 0x4AD1 is spoken in the session from now on; once at most, after begin().
+  virtual void on_adit_extension() {}
   /// The newest round trip of the session.
   virtual void on_round_trip(Duration /*round_trip*/) {}
   /// Called about once a second, whether a session is used or not. An error ends the session that is used.

@@ -69,11 +69,6 @@ bool is_v6_text(std::string_view host) {
          });
 }
 
-std::string host_port(const net::TcpConfig& tcp) {
-  const bool v6 = tcp.host.find(':') != std::string::npos;
-  return (v6 ? "[" + tcp.host + "]" : tcp.host) + ":" + std::to_string(tcp.port);
-}
-
 /// The query's parameters into `iroh`.
 Result<void> parse_query(std::string_view query, net::IrohConfig& iroh) {
   while (!query.empty()) {
@@ -113,12 +108,15 @@ Result<void> parse_query(std::string_view query, net::IrohConfig& iroh) {
 
 }  // namespace
 
+std::string host_port(const net::TcpConfig& tcp) {
+  const bool v6 = tcp.host.find(':') != std::string::npos;
+  return (v6 ? "[" + tcp.host + "]" : tcp.host) + ":" + std::to_string(tcp.port);
+}
+
 std::string scheme_of(std::string_view url) {
   const std::size_t end = url.find("://");
   if (end == std::string_view::npos) return "";
-  std::string scheme(url.substr(0, end));
-  std::ranges::transform(scheme, scheme.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return scheme;
+  return lower_case(url.substr(0, end));
 }
 
 Result<net::TcpConfig> parse_host_port(std::string_view text) {

@@ -30,6 +30,9 @@ std::string to_url(const net::Peer& upstream);
 /// What stands before "://", in small letters; empty if it stands nowhere.
 std::string scheme_of(std::string_view url);
 
+/// "host:port", with brackets around an IPv6 address.
+std::string host_port(const net::TcpConfig& tcp);
+
 /// Splits "host:port", "1.2.3.4:port", "[v6]:port". Errors: kConfiguration.
 Result<net::TcpConfig> parse_host_port(std::string_view text);
 
