@@ -8,6 +8,12 @@
 
 namespace adit::config {
 
+bool may_use_example_key(std::optional<bitcoin::Network> network) {
+  return !network || *network == bitcoin::Network::kRegtest || *network == bitcoin::Network::kSignet;
+}
+
+bool is_example_key(const noise::PublicKey& key) { return noise::to_text(key) == kExampleAuthority; }
+
 AuthoritySettings read_authority(Table& root, std::optional<bitcoin::Network> network, std::string_view whom) {
   AuthoritySettings out;
   if (const auto text = root.text("authority_public_key")) {
@@ -18,9 +24,9 @@ AuthoritySettings read_authority(Table& root, std::optional<bitcoin::Network> ne
     }
     if (*text == kExampleAuthority && network != bitcoin::Network::kRegtest) {
       root.report(
-          Severity::kBlocker, "authority_public_key",
+          may_use_example_key(network) ? Severity::kWarning : Severity::kBlocker, "authority_public_key",
           "these are SRI's published example keys: everybody has the secret one and can pose as you; make your own with "
-          "`adit keys authority --out FILE` (they are taken on regtest only)");
+          "`adit keys authority --out FILE` (they are taken on regtest only, and on a signet of your own)");
     }
   }
   const auto file = read_path(root, "authority_secret_key_file");
@@ -53,10 +59,9 @@ AuthoritySettings read_authority(Table& root, std::optional<bitcoin::Network> ne
     root.report(Severity::kError, "authority_secret_key", "`authority_secret_key`: " + pair.error().message());
   } else if (out.public_key && *out.public_key != pair->public_key()) {
     root.report(Severity::kError, "authority_public_key", "`authority_public_key` does not belong to `authority_secret_key`");
-  } else if (!out.public_key && noise::to_text(pair->public_key()) == kExampleAuthority &&
-             network != bitcoin::Network::kRegtest) {
+  } else if (!out.public_key && is_example_key(pair->public_key()) && network != bitcoin::Network::kRegtest) {
     root.report(
-        Severity::kBlocker, "authority_secret_key",
+        may_use_example_key(network) ? Severity::kWarning : Severity::kBlocker, "authority_secret_key",
         "this is SRI's published example key, which everybody has; make your own with `adit keys authority --out FILE`");
   }
   out.secret_key = std::move(*secret);
@@ -73,7 +78,7 @@ Result<noise::AuthorityKeyPair> load_authority(const AuthoritySettings& settings
                                      ") does not belong to the secret key in " + holder + ", whose public key is " +
                                      noise::to_text(pair->public_key()));
   }
-  if (noise::to_text(pair->public_key()) == kExampleAuthority && network != bitcoin::Network::kRegtest) {
+  if (is_example_key(pair->public_key()) && !may_use_example_key(network)) {
     return fail(KeyErrc::kNoKey, holder +
                                      " holds SRI's published example key, which everybody has; make your own with "
                                      "`adit keys authority --out FILE`");

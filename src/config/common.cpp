@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <initializer_list>
+
+#include <boost/asio/ip/address.hpp>
 
 #include "base/hex.h"
+#include "base/text.h"
 #include "noise/keys.h"
 
 namespace adit::config {
@@ -110,60 +114,91 @@ std::optional<net::Peer> read_iroh_peer(Table& entry, std::optional<noise::Publi
   return net::Peer{.dialect = net::Dialect::kStratumV2, .transport = std::move(iroh), .authority = authority};
 }
 
-std::optional<net::Peer> read_peer(Table& entry) {
-  constexpr std::string_view kParts[] = {"transport", "address", "port", "authority_pubkey", "endpoint_id", "relay", "addrs"};
-  if (entry.has("url")) {
-    const auto url = entry.text("url");
-    for (const std::string_view part : kParts) {
-      if (entry.has(part)) {
-        entry.report(Severity::kError, part,
-                     "`" + std::string(part) + "` beside `url`: the URL already says it; remove one of the two");
-      }
+/// `authority_pubkey`, which may be absent: then the inner one is. Absent itself: it is wrong, and reported.
+std::optional<std::optional<noise::PublicKey>> read_authority_of(Table& entry) {
+  const auto text = entry.text("authority_pubkey");
+  if (!text) return std::optional<noise::PublicKey>();
+  auto parsed = noise::parse_public_key(*text);
+  if (parsed) return std::optional(*parsed);
+  entry.report(Severity::kError, "authority_pubkey", "`authority_pubkey`: " + parsed.error().message());
+  return std::nullopt;
+}
+
+/// The URL of `key`, in place of which `parts` may stand. `who` is reached by it.
+std::optional<net::Peer> read_url(Table& entry, const std::string& key, const std::string& who,
+                                  std::initializer_list<std::string_view> parts) {
+  for (const std::string_view part : parts) {
+    if (entry.has(part)) {
+      entry.report(Severity::kError, part,
+                   "`" + std::string(part) + "` beside `" + key + "`: the URL already says it; remove one of the two");
     }
-    // Declared, so that the sentence above is the only one about them.
+  }
+  const auto url = entry.text(key);
+  if (!url) return std::nullopt;
+  auto parsed = upstream::parse_url(*url);
+  if (!parsed) {
+    entry.report(Severity::kError, key, "`" + key + "`: " + parsed.error().message());
+    return std::nullopt;
+  }
+  if (parsed->dialect != net::Dialect::kStratumV2) {
+    entry.report(Severity::kError, key, "`" + key + "`: " + who + " speaks Stratum V2: stratum2+tcp:// or stratum2+iroh://");
+    return std::nullopt;
+  }
+  return *parsed;
+}
+
+/// `PREFIXaddress` and `PREFIXport`. `who` is reached there.
+std::optional<net::Peer> read_tcp_peer(Table& entry, const std::string& prefix, const std::string& who,
+                                       const std::optional<noise::PublicKey>& authority) {
+  const std::string address_key = prefix + "address";
+  const std::string port_key = prefix + "port";
+  bool good = entry.require(address_key, who + "'s host name or IP address (or give a `" + prefix + "url`)");
+  good &= entry.require(port_key, who + "'s port");
+  auto host = entry.text(address_key);
+  const auto port = entry.integer<std::uint16_t>(port_key, 1);
+  if (host && host->starts_with('[') && host->ends_with(']')) host = host->substr(1, host->size() - 2);
+  if (!good || !host || !port) return std::nullopt;
+  return net::Peer{.dialect = net::Dialect::kStratumV2, .transport = net::TcpConfig{*host, *port}, .authority = authority};
+}
+
+/// Of an entry that names one peer.
+std::optional<net::Peer> read_peer(Table& entry) {
+  if (entry.has("url")) {
+    auto peer = read_url(entry, "url", "an upstream",
+                         {"transport", "address", "port", "authority_pubkey", "endpoint_id", "relay", "addrs"});
+    // Declared, so that what was reported of them is the only thing.
     for (const std::string_view part : {"transport", "address", "authority_pubkey", "endpoint_id", "relay"})
       (void)entry.text(part);
     (void)entry.integer<std::uint16_t>("port");
     (void)entry.texts("addrs");
-    if (!url) return std::nullopt;
-    auto parsed = upstream::parse_url(*url);
-    if (!parsed) {
-      entry.report(Severity::kError, "url", "`url`: " + parsed.error().message());
-      return std::nullopt;
-    }
-    if (parsed->dialect != net::Dialect::kStratumV2) {
-      entry.report(Severity::kError, "url", "`url`: an upstream speaks Stratum V2: stratum2+tcp:// or stratum2+iroh://");
-      return std::nullopt;
-    }
-    return *parsed;
+    return peer;
   }
-
   const std::string transport = entry.text("transport").value_or("tcp");
-  std::optional<noise::PublicKey> authority;
-  bool good = true;
-  if (const auto text = entry.text("authority_pubkey")) {
-    if (auto parsed = noise::parse_public_key(*text)) {
-      authority = *parsed;
-    } else {
-      entry.report(Severity::kError, "authority_pubkey", "`authority_pubkey`: " + parsed.error().message());
-      good = false;
-    }
-  }
+  const auto authority = read_authority_of(entry);
+  std::optional<net::Peer> peer;
   if (transport == "iroh") {
-    auto peer = read_iroh_peer(entry, authority);
-    return good ? peer : std::nullopt;
-  }
-  if (transport != "tcp") {
+    peer = read_iroh_peer(entry, authority.value_or(std::nullopt));
+  } else if (transport == "tcp") {
+    peer = read_tcp_peer(entry, "", "the pool", authority.value_or(std::nullopt));
+  } else {
     entry.report(Severity::kError, "transport", "`transport` must be \"tcp\" or \"iroh\", not \"" + transport + "\"");
-    return std::nullopt;
   }
-  good &= entry.require("address", "the pool's host name or IP address (or give a `url`)");
-  good &= entry.require("port", "the pool's port");
-  auto host = entry.text("address");
-  const auto port = entry.integer<std::uint16_t>("port", 1);
-  if (host && host->starts_with('[') && host->ends_with(']')) host = host->substr(1, host->size() - 2);
-  if (!good || !host || !port) return std::nullopt;
-  return net::Peer{.dialect = net::Dialect::kStratumV2, .transport = net::TcpConfig{*host, *port}, .authority = authority};
+  return authority ? peer : std::nullopt;
+}
+
+/// Of an entry that names several, which have one authority: those keys that begin with `prefix`.
+std::optional<net::Peer> read_peer(Table& entry, const std::string& prefix, const std::string& who,
+                                   const std::optional<noise::PublicKey>& authority) {
+  const std::string url_key = prefix + "url";
+  if (!entry.has(url_key)) return read_tcp_peer(entry, prefix, who, authority);
+  const std::string address_key = prefix + "address";
+  const std::string port_key = prefix + "port";
+  auto peer = read_url(entry, url_key, who, {address_key, port_key});
+  // Declared, as above.
+  (void)entry.text(address_key);
+  (void)entry.integer<std::uint16_t>(port_key);
+  if (peer && !peer->authority) peer->authority = authority;
+  return peer;
 }
 
 std::string extension_text(std::uint16_t extension) {
@@ -177,19 +212,128 @@ bool is_loopback(const net::TransportConfig& transport) {
   return tcp != nullptr && (tcp->host.starts_with("127.") || tcp->host == "::1" || tcp->host == "localhost");
 }
 
-// Things that work, and that the user should know.
-void warn_about_authority(Table& entry, const net::Peer& peer) {
-  const std::string_view key = entry.has("url") ? "url" : "authority_pubkey";
+/// Whom a peer has to prove to be.
+struct Proved {
+  std::string_view name;
+  std::string_view under_example_key;  ///< What follows from SRI's example key; may be empty.
+};
+constexpr Proved kPool{"the pool", ", so nothing is mined under it but regtest"};
+constexpr Proved kDeclarator{"the pool's job declarator", ""};
+
+/// Warns of what works and the operator should know. `url_key`: where the peer's URL stands, if it has one.
+void warn_about_authority(Table& entry, const net::Peer& peer, std::string_view url_key, const Proved& proved) {
   if (is_loopback(peer.transport)) return;
+  // A URL without a key takes the entry's.
+  const bool of_url = entry.has(url_key) && entry.text("authority_pubkey") != kExampleAuthority;
+  const std::string_view key = of_url ? url_key : "authority_pubkey";
+  const std::string name(proved.name);
   if (!peer.authority && std::holds_alternative<net::TcpConfig>(peer.transport)) {
     entry.report(Severity::kWarning, key,
-                 "no authority key is given for this upstream: whoever answers there is believed to be the pool");
+                 "no authority key is given for " + name + ": any server that answers there is believed to be it");
   } else if (has_example_authority(peer)) {
-    entry.report(
-        Severity::kWarning, key,
-        "this upstream's authority is SRI's published example key, whose secret everybody has: anybody can pose as the "
-        "pool, so nothing is mined under it but regtest");
+    entry.report(Severity::kWarning, key,
+                 "the authority key of " + name +
+                     " is SRI's published example, whose secret everybody has: anybody can pose as " + name +
+                     std::string(proved.under_example_key));
   }
+}
+
+/// Endpoint ids as URLs carry them.
+std::vector<std::string> read_endpoint_ids(Table& table, std::string_view key, bool listens) {
+  std::vector<std::string> ids;
+  for (const std::string& text : table.texts(key).value_or(std::vector<std::string>())) {
+    if (const auto parsed = upstream::parse_url("stratum2+iroh://" + text); !parsed) {
+      table.report(Severity::kError, key, "`" + std::string(key) + "`: " + parsed.error().message());
+    } else {
+      ids.push_back(std::get<net::IrohConfig>(parsed->transport).endpoint_id);
+    }
+  }
+  if (!listens && table.has_something(key)) {
+    table.report(Severity::kError, key,
+                 "`" + std::string(key) + "` says who may connect, and this endpoint only dials: leave it out");
+  }
+  return ids;
+}
+
+/// Where others than this machine and its networks reach the monitor, there is a token, whether one is configured or not.
+void choose_token(Table& root, const std::string& data_dir, MonitoringSettings& settings) {
+  constexpr std::string_view kKey = "monitoring_address";
+  if (!settings.address || !settings.token_file.empty() || root.has("monitoring_token_file")) return;
+  boost::system::error_code error;
+  const auto ip = boost::asio::ip::make_address(settings.address->host, error);
+  // What is no address stops the start with a sentence of its own.
+  if (error || net::is_local(ip)) return;
+  const std::string opens = "`monitoring_address` " + settings.address->host +
+                            " is neither loopback nor an address of a private network, so clients must give a token";
+  if (data_dir.empty()) {
+    root.report(Severity::kBlocker, kKey,
+                opens +
+                    ", and there is no folder to keep one in: name a file by `monitoring_token_file`, which "
+                    "`adit keys token --out FILE` makes");
+    return;
+  }
+  settings.token_file = data_dir + "/monitoring.token";
+  settings.makes_token = true;
+  root.report(Severity::kWarning, kKey,
+              opens + ": the one in " + settings.token_file +
+                  ", which the first start makes; `monitoring_token_file` names another file");
+}
+
+std::optional<MonitoringSettings::Alerts> read_alerts(Table& root) {
+  auto table = root.table("alerts");
+  if (!table) return std::nullopt;
+  MonitoringSettings::Alerts alerts;
+  if (!root.has("monitoring_address")) {
+    root.report(Severity::kError, "alerts", "[alerts] needs `monitoring_address`: the monitor is what looks");
+  }
+  alerts.webhook.url = table->secret("webhook").value_or("");
+  alerts.webhook_file = read_path(*table, "webhook_file").value_or("");
+  if (table->has("webhook") == table->has("webhook_file")) {
+    table->report(Severity::kError, "webhook",
+                  "[alerts] needs either `webhook`, the URL that alerts are posted to, or `webhook_file`, a file of mode 0600 "
+                  "that holds it");
+  } else if (table->has("webhook") && !is_http(alerts.webhook.url)) {
+    table->report(Severity::kError, "webhook", "`webhook` must begin with https:// (or http://)");
+  }
+  using monitor::WebhookShape;
+  const std::string format = table->text("format").value_or("json");
+  const auto shape = format == "json"       ? std::optional(WebhookShape::kJson)
+                     : format == "ntfy"     ? std::optional(WebhookShape::kNtfy)
+                     : format == "discord"  ? std::optional(WebhookShape::kDiscord)
+                     : format == "telegram" ? std::optional(WebhookShape::kTelegram)
+                                            : std::nullopt;
+  if (!shape) {
+    table->report(Severity::kError, "format",
+                  "`format` must be json, ntfy, discord or telegram, not " + in_quotes(format, '"'));
+  }
+  alerts.webhook.shape = shape.value_or(WebhookShape::kJson);
+  alerts.webhook.chat_id = table->text("chat_id").value_or("");
+  if ((alerts.webhook.shape == WebhookShape::kTelegram) != table->has("chat_id")) {
+    table->report(Severity::kError, "chat_id", "`chat_id` and `format = \"telegram\"` go together");
+  }
+  monitor::AlertRules& rules = alerts.rules;
+  const auto minutes = [&](std::string_view key, Duration& value) {
+    if (const auto given = table->integer<std::uint32_t>(key, 1, 1440)) value = std::chrono::minutes(*given);
+  };
+  minutes("patience_minutes", rules.patience);
+  minutes("no_shares_minutes", rules.no_shares);
+  minutes("miner_gone_minutes", rules.miner_gone);
+  if (const auto percent = table->integer<unsigned>("rejects_percent", 1, 99)) rules.rejects_percent = *percent;
+  if (const auto seconds = table->integer<std::uint32_t>("clock_secs", 5, 7200)) rules.clock_seconds = *seconds;
+  if (const auto mib = table->integer<std::uint32_t>("disk_free_mib", 1)) rules.least_disk_bytes = std::uint64_t{*mib} << 20;
+  if (const auto percent = table->integer<unsigned>("descriptors_percent", 1, 99)) rules.most_descriptors_percent = *percent;
+  for (const std::string& name : table->texts("mute").value_or(std::vector<std::string>())) {
+    const auto kind = std::ranges::find(monitor::kAllAlerts, name, [](auto one) { return monitor::to_string(one); });
+    if (kind != monitor::kAllAlerts.end()) {
+      rules.muted.insert(*kind);
+    } else {
+      std::string all;
+      for (const auto one : monitor::kAllAlerts) all += (all.empty() ? "" : ", ") + std::string(monitor::to_string(one));
+      table->report(Severity::kError, "mute",
+                    "`mute` lists kinds of alerts (" + all + "), of which " + in_quotes(name, '"') + " is none");
+    }
+  }
+  return alerts;
 }
 
 }  // namespace
@@ -220,16 +364,13 @@ IrohSettings read_iroh(Table& root, bool listens) {
     table->report(Severity::kError, "pkarr_relays", "each of `pkarr_relays` must begin with https:// (or http://)");
   }
   node.log_filter = table->text("log_filter").value_or(node.log_filter);
-  for (const std::string& text : table->texts("allowed_endpoint_ids").value_or(std::vector<std::string>())) {
-    if (const auto parsed = upstream::parse_url("stratum2+iroh://" + text); !parsed) {
-      table->report(Severity::kError, "allowed_endpoint_ids", "`allowed_endpoint_ids`: " + parsed.error().message());
-    } else {
-      node.accept.allowed.push_back(std::get<net::IrohConfig>(parsed->transport).endpoint_id);
-    }
-  }
-  if (!node.listens && table->has_something("allowed_endpoint_ids")) {
-    table->report(Severity::kError, "allowed_endpoint_ids",
-                  "`allowed_endpoint_ids` says who may connect, and this endpoint only dials: leave it out");
+  node.accept.allowed = read_endpoint_ids(*table, "allowed_endpoint_ids", node.listens);
+  node.accept.reserved = read_endpoint_ids(*table, "reserved_endpoint_ids", node.listens);
+  if (!node.accept.allowed.empty() && !node.accept.reserved.empty()) {
+    table->report(
+        Severity::kError, "reserved_endpoint_ids",
+        "`reserved_endpoint_ids` keeps places among strangers, and `allowed_endpoint_ids` lets none in: list the ids there "
+        "and leave this out");
   }
   node.relay_ca_file = read_path(*table, "relay_ca_file").value_or("");
   node.relay_only = table->boolean("relay_only").value_or(false);
@@ -241,6 +382,12 @@ IrohSettings read_iroh(Table& root, bool listens) {
     table->report(Severity::kError, "relay_only", "`relay_only` binds no address: leave `bind_addresses` out");
   }
   return settings;
+}
+
+std::vector<std::string> IrohSettings::udp_addresses() const {
+  if (!node.bind.empty() || !node.listens || node.relay_only || default_port == 0) return node.bind;
+  const std::string port = std::to_string(default_port);
+  return {"0.0.0.0:" + port, "[::]:" + port};
 }
 
 AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_deadline) {
@@ -263,12 +410,12 @@ AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_dea
   return settings;
 }
 
-MonitoringSettings read_monitoring(Table& root) {
+MonitoringSettings read_monitoring(Table& root, const std::string& data_dir) {
   MonitoringSettings settings;
   settings.address = read_listen_address(root, "monitoring_address");
   settings.refresh = std::chrono::seconds(root.integer<std::uint32_t>("monitoring_cache_refresh_secs", 1, 3600).value_or(15));
-  for (std::string& name : root.texts("monitoring_hosts").value_or(std::vector<std::string>())) {
-    std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  for (const std::string& given : root.texts("monitoring_hosts").value_or(std::vector<std::string>())) {
+    std::string name = lower_case(given);
     const bool plain = !name.empty() && std::ranges::all_of(name, [](char c) {
       return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
     });
@@ -280,6 +427,9 @@ MonitoringSettings read_monitoring(Table& root) {
                       name + "\"");
     }
   }
+  settings.token_file = read_path(root, "monitoring_token_file").value_or("");
+  choose_token(root, data_dir, settings);
+  settings.alerts = read_alerts(root);
   return settings;
 }
 
@@ -324,8 +474,29 @@ std::vector<UpstreamSettings> read_upstreams(Table& root) {
     auto identity = entry.text("user_identity");
     const bool goodbye = entry.boolean("goodbye").value_or(false);
     auto peer = read_peer(entry);
-    if (peer) warn_about_authority(entry, *peer);
+    if (peer) warn_about_authority(entry, *peer, "url", kPool);
     if (peer && identity) upstreams.push_back({std::move(*peer), std::move(*identity), goodbye});
+  }
+  return upstreams;
+}
+
+std::vector<DeclaringUpstream> read_declaring_upstreams(Table& root) {
+  std::vector<DeclaringUpstream> upstreams;
+  for (Table& entry : root.tables("upstreams")) {
+    entry.require("user_identity", "the name under which the pool credits the work");
+    const auto identity = entry.text("user_identity");
+    const bool goodbye = entry.boolean("goodbye").value_or(false);
+    const auto authority = read_authority_of(entry);
+    if (!authority) continue;
+    const auto pool = read_peer(entry, "pool_", "the pool", *authority);
+    const auto declarator = read_peer(entry, "jds_", "the pool's job declarator", *authority);
+    if (pool) warn_about_authority(entry, *pool, "pool_url", kPool);
+    if (declarator) warn_about_authority(entry, *declarator, "jds_url", kDeclarator);
+    if (identity && identity->size() > 255) {
+      entry.report(Severity::kError, "user_identity", "`user_identity` is longer than 255 bytes");
+      continue;
+    }
+    if (pool && declarator && identity) upstreams.push_back({*pool, *declarator, *identity, goodbye});
   }
   return upstreams;
 }
@@ -405,13 +576,23 @@ void report_not_yet(Table& table, std::span<const NotYet> keys) {
   }
 }
 
-std::string read_data_dir(Table& root, std::string_view role) {
-  if (auto given = read_path(root, "data_dir")) return std::move(*given);
+std::string default_data_dir(std::string_view role) {
   // A unit may have several, by colons.
   if (const std::string unit = variable("STATE_DIRECTORY"); !unit.empty()) return unit.substr(0, unit.find(':'));
   const std::string below = "/adit/" + std::string(role);
   if (const std::string state = variable("XDG_STATE_HOME"); !state.empty()) return state + below;
   if (const std::string home = home_folder(); !home.empty()) return home + "/.local/state" + below;
+  return "";
+}
+
+std::string find_data_dir(Table& root, std::string_view role) {
+  auto given = read_path(root, "data_dir");
+  return given ? std::move(*given) : default_data_dir(role);
+}
+
+std::string read_data_dir(Table& root, std::string_view role) {
+  std::string folder = find_data_dir(root, role);
+  if (!folder.empty()) return folder;
   root.report(Severity::kBlocker, "data_dir",
               "HOME is not set, so `data_dir` has no default: name a folder by its whole path, such as data_dir = "
               "\"/var/lib/adit\", or give the systemd unit StateDirectory=adit");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/document.h"
+#include "monitor/alert_rules.h"
 #include "net/address_range.h"
 #include "net/admission.h"
 #include "net/health.h"
@@ -25,7 +26,16 @@ struct IrohSettings {
   bool enabled = false;
   std::string secret_key_file;  ///< Empty: the role's default.
   net::IrohNodeConfig node;     ///< As configured; without the key, which is loaded when the role starts.
+  /// The UDP port of an endpoint that listens and whose addresses are not configured; 0: the system's choice.
+  std::uint16_t default_port = 0;
+
+  /// The "ip:port" that it binds: those configured; else the wildcards of both families with `default_port`, as far as they are
+  /// free when it starts. Empty: the system's choice, or none.
+  [[nodiscard]] std::vector<std::string> udp_addresses() const;
 };
+
+/// The UDP port of a role that listens over iroh alone.
+inline constexpr std::uint16_t kDefaultUdpPort = 4433;
 
 /// Reads [iroh] of `root`. `listens`: what `listen` is when the table does not say.
 IrohSettings read_iroh(Table& root, bool listens);
@@ -39,15 +49,26 @@ struct AdmissionSettings {
 /// Reads [admission] of `root`. `handshake_deadline`: what it is when the table does not say.
 AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_deadline);
 
-/// What a role's monitor is told. SRI's keys, and `monitoring_hosts`.
+/// What a role's monitor is told. SRI's keys, `monitoring_hosts` and `monitoring_token_file`.
 struct MonitoringSettings {
   std::optional<net::TcpConfig> address;  ///< Where it listens; absent: there is none. Port 0: the system's choice.
   std::chrono::seconds refresh{15};       ///< Between two snapshots of the role.
   std::vector<std::string> hosts;         ///< Names, in lower case, by which browsers ask for it: monitor::Server::Options.
+  std::string token_file;                 ///< Holds the token that its clients give; empty: it answers everybody.
+  /// [alerts]; absent: nobody is told.
+  struct Alerts {
+    monitor::AlertRules rules{};
+    monitor::WebhookConfig webhook{};
+    std::string webhook_file;  ///< Holds the URL, a secret; empty: it stands in `webhook`.
+  };
+  std::optional<Alerts> alerts{};
+  bool makes_token = false;  ///< `token_file` is the role's own, which is made at the first start.
 };
 
-/// Reads monitoring_address, monitoring_cache_refresh_secs and monitoring_hosts of `root`.
-MonitoringSettings read_monitoring(Table& root);
+/// Reads monitoring_address, monitoring_cache_refresh_secs, monitoring_hosts, monitoring_token_file and [alerts] of `root`.
+/// Where the address is not net::is_local and no token file is named, the token is that of `data_dir`; if that is empty, a
+/// blocker is reported.
+MonitoringSettings read_monitoring(Table& root, const std::string& data_dir);
 
 /// Reads [health]: when a connection is called degraded or dead. Whole seconds of dead_after.
 net::HealthPolicy read_health(Table& root);
@@ -67,6 +88,19 @@ upstream::SelectionPolicy read_transport(Table& root);
 /// `transport = "iroh"` with endpoint_id, relay, addrs, authority_pubkey. Entries that are wrong are reported and left out.
 std::vector<UpstreamSettings> read_upstreams(Table& root);
 
+/// One entry of a job declarator client's [[upstreams]]: a pool, and the declarator that works for it.
+struct DeclaringUpstream {
+  net::Peer pool;
+  net::Peer declarator;
+  std::string user_identity;
+  bool goodbye = false;  ///< As UpstreamSettings.
+};
+
+/// Reads [[upstreams]] of a job declarator client: SRI's {authority_pubkey, pool_address, pool_port, jds_address, jds_port,
+/// user_identity}; or `pool_url` and `jds_url` in place of an address and a port each. Entries that are wrong are reported and
+/// left out.
+std::vector<DeclaringUpstream> read_declaring_upstreams(Table& root);
+
 /// "host:port" of `key`, where port 0 is the system's choice; reported if it is none.
 std::optional<net::TcpConfig> read_listen_address(Table& table, std::string_view key);
 
@@ -80,8 +114,14 @@ std::optional<std::string> read_path(Table& table, std::string_view key);
 /// $HOME; empty: it is not set, as in a systemd unit of the system's.
 std::string home_folder();
 
-/// Where state is kept: `data_dir`; else $STATE_DIRECTORY, which systemd sets (StateDirectory=); else
-/// $XDG_STATE_HOME/adit/ROLE; else ~/.local/state/adit/ROLE. Without any of these a blocker is reported, and it is empty.
+/// Where the state of a role is kept that is told no folder: $STATE_DIRECTORY, which systemd sets (StateDirectory=); else
+/// $XDG_STATE_HOME/adit/ROLE; else ~/.local/state/adit/ROLE. Empty: there is none of these.
+std::string default_data_dir(std::string_view role);
+
+/// The key `data_dir`; else as default_data_dir().
+std::string find_data_dir(Table& root, std::string_view role);
+
+/// The same for a role that needs one: without any of these a blocker is reported, and it is empty.
 std::string read_data_dir(Table& root, std::string_view role);
 
 /// The protocol extensions that the list `key` names, each once, without those that are not here, each of which is reported as

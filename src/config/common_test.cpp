@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <utility>
+#include <vector>
+
 #include "noise/keys.h"
 
 namespace adit::config {
@@ -29,6 +33,92 @@ Read read(std::string_view toml) {
   out.upstreams = read_upstreams(root);
   for (const Finding& finding : document.finish()) out.findings.push_back(finding.text());
   return out;
+}
+
+struct ReadMonitoring {
+  MonitoringSettings settings;
+  std::vector<Finding> findings;
+};
+
+ReadMonitoring read_monitoring_of(std::string_view toml, const std::string& data_dir = "/state") {
+  auto document = Document::parse(toml, "t.toml", "POOL", {});
+  Table root = document.root();
+  ReadMonitoring out{.settings = read_monitoring(root, data_dir), .findings = {}};
+  out.findings = document.finish();
+  return out;
+}
+
+TEST(Monitoring, AsksForNoTokenWhereOnlyItsOwnNetworksReachIt) {
+  for (const char* host : {"127.0.0.1", "[::1]", "10.0.0.5", "192.168.1.2", "100.64.0.1", "[fd00::1]", "[fe80::1]"}) {
+    const auto read = read_monitoring_of("monitoring_address = \"" + std::string(host) + ":9090\"\n");
+    EXPECT_EQ(read.settings.token_file, "") << host;
+    EXPECT_THAT(read.findings, IsEmpty()) << host;
+  }
+  EXPECT_EQ(read_monitoring_of("").settings.token_file, "");
+}
+
+TEST(Monitoring, MakesATokenWhereOthersReachIt) {
+  for (const char* host : {"0.0.0.0", "[::]", "203.0.113.5", "[2001:db8::1]"}) {
+    const auto read = read_monitoring_of("monitoring_address = \"" + std::string(host) + ":9090\"\n");
+    EXPECT_EQ(read.settings.token_file, "/state/monitoring.token") << host;
+    EXPECT_TRUE(read.settings.makes_token);
+    ASSERT_EQ(read.findings.size(), 1u);
+    EXPECT_EQ(read.findings[0].severity, Severity::kWarning) << "SRI's tools write 0.0.0.0: such a role starts";
+    EXPECT_THAT(read.findings[0].text(), StartsWith("t.toml:1: `monitoring_address` "));
+    EXPECT_THAT(read.findings[0].text(), HasSubstr("/state/monitoring.token"));
+  }
+}
+
+TEST(Monitoring, WithoutAFolderForATokenTheRoleDoesNotStart) {
+  const auto read = read_monitoring_of("monitoring_address = \"0.0.0.0:9090\"\n", "");
+  ASSERT_EQ(read.findings.size(), 1u);
+  EXPECT_EQ(read.findings[0].severity, Severity::kBlocker);
+  EXPECT_THAT(read.findings[0].text(), HasSubstr("adit keys token --out FILE"));
+  EXPECT_THAT(read_monitoring_of("monitoring_address = \"127.0.0.1:9090\"\n", "").findings, IsEmpty());
+}
+
+TEST(Monitoring, ATokenThatIsNamedIsAskedForWhateverTheAddress) {
+  for (const char* host : {"127.0.0.1", "0.0.0.0"}) {
+    const auto read =
+        read_monitoring_of("monitoring_token_file = \"token\"\nmonitoring_address = \"" + std::string(host) + ":9090\"\n", "");
+    EXPECT_EQ(read.settings.token_file, "token");
+    EXPECT_FALSE(read.settings.makes_token) << "the file must be there";
+    EXPECT_THAT(read.findings, IsEmpty());
+  }
+  const auto empty = read_monitoring_of("monitoring_token_file = \"\"\nmonitoring_address = \"0.0.0.0:9090\"\n");
+  ASSERT_EQ(empty.findings.size(), 1u);
+  EXPECT_EQ(empty.findings[0].severity, Severity::kError);
+}
+
+TEST(Monitoring, AlertsGoToOneWebhookByTheRulesThatAreNamed) {
+  const std::string monitor = "monitoring_address = \"127.0.0.1:9090\"\n[alerts]\n";
+  const auto read = read_monitoring_of(monitor +
+                                       "webhook = \"https://example.com/x\"\nformat = \"telegram\"\nchat_id = \"7\"\n"
+                                       "no_shares_minutes = 30\nrejects_percent = 5\nmute = [\"block\", \"clock\"]\n");
+  EXPECT_THAT(read.findings, IsEmpty());
+  ASSERT_TRUE(read.settings.alerts);
+  EXPECT_EQ(read.settings.alerts->webhook.url, "https://example.com/x");
+  EXPECT_EQ(read.settings.alerts->webhook.shape, monitor::WebhookShape::kTelegram);
+  EXPECT_EQ(read.settings.alerts->rules.no_shares, std::chrono::minutes(30));
+  EXPECT_EQ(read.settings.alerts->rules.rejects_percent, 5u);
+  EXPECT_EQ(read.settings.alerts->rules.muted, (std::set{monitor::AlertKind::kBlock, monitor::AlertKind::kClock}));
+  EXPECT_EQ(read_monitoring_of(monitor + "webhook_file = \"hook\"\n").settings.alerts->webhook_file, "hook");
+  EXPECT_FALSE(read_monitoring_of("").settings.alerts);
+  const std::string hook = "webhook = \"https://example.com\"\n";
+  for (const auto& [toml, part] : std::vector<std::pair<std::string, std::string>>{
+           {monitor, "`webhook_file`"},
+           {monitor + hook + "webhook_file = \"x\"\n", "`webhook_file`"},
+           {monitor + "webhook = \"example.com\"\n", "https://"},
+           {monitor + hook + "format = \"smoke\"\n", "json, ntfy, discord or telegram"},
+           {monitor + hook + "format = \"telegram\"\n", "chat_id"},
+           {monitor + hook + "mute = [\"everything\"]\n", "not_ready, upstream"},
+           {monitor + hook + "rejects_percent = 0\n", "rejects_percent"},
+           {"[alerts]\n" + hook, "monitoring_address"}}) {
+    const auto wrong = read_monitoring_of(toml);
+    ASSERT_EQ(wrong.findings.size(), 1u) << toml;
+    EXPECT_EQ(wrong.findings[0].severity, Severity::kError);
+    EXPECT_THAT(wrong.findings[0].text(), HasSubstr(part));
+  }
 }
 
 TEST(Iroh, IsOffWithoutItsTable) {
@@ -81,6 +171,12 @@ TEST(Iroh, TheAllowListIsOfEndpointIdsAndOnlyForListeners) {
   EXPECT_THAT(out.iroh.node.accept.allowed, ElementsAre(std::string(kId)));
   EXPECT_THAT(read("[iroh]\nallowed_endpoint_ids = [\"me\"]\n").findings,
               ElementsAre(StartsWith("t.toml:2: `allowed_endpoint_ids`: ")));
+  const Read reserved = read("[iroh]\nreserved_endpoint_ids = [\"" + std::string(kId) + "\"]\n");
+  EXPECT_THAT(reserved.iroh.node.accept.reserved, ElementsAre(kId));
+  EXPECT_THAT(reserved.findings, IsEmpty());
+  const std::string both =
+      "[iroh]\nallowed_endpoint_ids = [\"" + std::string(kId) + "\"]\nreserved_endpoint_ids = [\"" + std::string(kId) + "\"]\n";
+  EXPECT_THAT(read(both).findings, ElementsAre(HasSubstr("list the ids there and leave this out")));
   EXPECT_THAT(read("[iroh]\nlisten = false\nallowed_endpoint_ids = [\"" + std::string(kId) + "\"]\n").findings,
               ElementsAre(HasSubstr("this endpoint only dials")));
   EXPECT_THAT(read("[iroh]\nallowed_endpoint_id = []\n").findings, ElementsAre(HasSubstr("`allowed_endpoint_ids`")));
@@ -269,7 +365,7 @@ TEST(Upstreams, AnUnprovenOrExampleAuthorityElsewhereIsAWarning) {
   EXPECT_THAT(read("[[upstreams]]\naddress = \"pool.example\"\nport = 1\nuser_identity = \"a\"\nauthority_pubkey = \"" +
                    std::string(kExampleAuthority) + "\"\n")
                   .findings,
-              ElementsAre(StartsWith("t.toml:5: this upstream's authority is SRI's published example key")));
+              ElementsAre(StartsWith("t.toml:5: the authority key of the pool is SRI's published example")));
 }
 
 TEST(ListenAddress, TakesPortZero) {

@@ -9,6 +9,8 @@
 #include <sstream>
 #include <system_error>
 
+#include "base/bytes.h"
+#include "base/hex.h"
 #include "base/number.h"
 #include "base/text.h"
 #include "config/node.h"
@@ -152,6 +154,20 @@ std::string Finding::text() const { return where + ": " + message; }
 
 bool has(const std::vector<Finding>& findings, Severity severity) {
   return std::ranges::any_of(findings, [severity](const Finding& finding) { return finding.severity == severity; });
+}
+
+std::string toml_text(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out.append(1, '\\').append(1, c);
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += "\\u00" + to_hex(as_bytes(std::string_view(&c, 1)));
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -161,6 +161,9 @@ class Document {
   std::unique_ptr<detail::State> state_;
 };
 
+/// `text` as a string of TOML, in double quotes. Its bytes are not checked to be UTF-8.
+std::string toml_text(std::string_view text);
+
 /// Edits (insertions, deletions, changes, swaps of neighbours) between two keys.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 

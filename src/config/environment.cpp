@@ -1,8 +1,6 @@
-#include <algorithm>
-#include <cctype>
-
 #include <unistd.h>
 
+#include "base/text.h"
 #include "config/node.h"
 
 namespace adit::config {
@@ -21,12 +19,6 @@ Environment environment_of_process() {
 namespace detail {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
 // Sorted after everything that has a line.
 constexpr int kAfterTheFile = 1 << 30;
 
@@ -42,8 +34,8 @@ Node& child(Node& table, std::string_view name, const std::string& variable) {
   for (auto& [key, node] : keys) {
     if (equal_without_case(key, name)) return node;
   }
-  Node& made = keys[lower(name)];
-  mark(made, variable, table.path.empty() ? lower(name) : table.path + "." + lower(name));
+  Node& made = keys[lower_case(name)];
+  mark(made, variable, table.path.empty() ? lower_case(name) : table.path + "." + lower_case(name));
   return made;
 }
 
@@ -69,17 +61,17 @@ void set(Node& table, std::string_view path, const std::string& variable, const 
 
 }  // namespace
 
-bool equal_without_case(std::string_view a, std::string_view b) { return lower(a) == lower(b); }
+bool equal_without_case(std::string_view a, std::string_view b) { return lower_case(a) == lower_case(b); }
 
 std::size_t lay_environment_over(State& state, std::string_view prefix, const Environment& environment) {
-  const std::string begin = lower(prefix) + "__";
+  const std::string begin = lower_case(prefix) + "__";
   constexpr std::string_view kUpstream = "upstream_";
   std::size_t count = 0;
   std::map<std::string, Node> upstreams;
   for (const auto& [name, value] : environment) {
-    if (name.size() <= begin.size() || lower(name.substr(0, begin.size())) != begin) continue;
+    if (name.size() <= begin.size() || lower_case(name.substr(0, begin.size())) != begin) continue;
     ++count;
-    const std::string path = lower(name.substr(begin.size()));
+    const std::string path = lower_case(name.substr(begin.size()));
     if (const auto cut = path.find("__"); path.starts_with(kUpstream) && cut != std::string::npos && cut > kUpstream.size()) {
       const auto [entry, is_new] = upstreams.try_emplace(path.substr(kUpstream.size(), cut - kUpstream.size()));
       if (is_new) mark(entry->second, name, "upstreams");

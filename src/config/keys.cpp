@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <utility>
@@ -13,11 +14,14 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/wiping.h"
+#include "monitor/access.h"
 
 namespace adit::config {
 namespace {
 
 constexpr std::size_t kMaxSecretBytes = 4096;
+constexpr std::size_t kMinTokenSize = 16;  ///< Characters. What is shorter can be guessed.
+constexpr std::size_t kTokenBytes = 16;    ///< Of a token that is made here.
 
 // Text that is erased when it is no longer needed.
 struct SecretText {
@@ -151,6 +155,40 @@ Result<> write_authority_key(const std::string& path, const noise::Secret& key, 
 Result<> write_node_key(const std::string& path, const noise::Secret& key, bool overwrite) {
   const SecretText text{to_hex(key.bytes())};
   return write_secret_file(path, text.text, overwrite);
+}
+
+Result<Sha256Digest> read_token(const std::string& path) {
+  auto read = read_secret_file(path);
+  if (!read) return fail(with_remedy(std::move(read.error()), path, "adit keys token"));
+  const SecretText text{std::move(*read)};
+  const bool visible = std::ranges::all_of(text.text, [](char c) { return c > ' ' && c <= '~'; });
+  if (!visible || text.text.size() < kMinTokenSize || text.text.size() > monitor::kMaxTokenSize) {
+    return fail(KeyErrc::kNoKey,
+                path +
+                    " holds no token: that is 16 to 256 characters of ASCII without spaces; `adit keys token --force --out " +
+                    path + "` makes one");
+  }
+  return sha256(as_bytes(text.text));
+}
+
+Result<> write_token(const std::string& path, bool overwrite) {
+  WipedBytes bits(kTokenBytes);
+  noise::system_random()(bits);
+  const SecretText text{to_hex(bits)};
+  return write_secret_file(path, text.text, overwrite);
+}
+
+Result<Sha256Digest> take_token(const std::string& path, bool make) {
+  if (struct stat info{}; make && ::lstat(path.c_str(), &info) != 0) {
+    const std::string folder = folder_of(path);
+    if (const auto made = make_folders(FileSystem::real(), folder); !made)
+      return fail(KeyErrc::kUnwritable,
+                  "the folder of the monitor's token: " + describe_file_error(folder, "made", made.error()));
+    // Another process may have been faster.
+    if (auto written = write_token(path, false); !written && !written.error().is(KeyErrc::kExists))
+      return fail(std::move(written.error()));
+  }
+  return read_token(path);
 }
 
 std::string endpoint_id(const noise::Secret& node_key) {

@@ -6,6 +6,7 @@
 
 #include "base/file_lock.h"
 #include "base/result.h"
+#include "base/sha256.h"
 #include "noise/keys.h"
 
 namespace adit::config {
@@ -46,6 +47,17 @@ Result<NodeKey> take_or_make_node_key(const std::string& named, const std::strin
 /// Errors: kExists unless `overwrite`; kUnwritable.
 Result<> write_authority_key(const std::string& path, const noise::Secret& key, bool overwrite);
 Result<> write_node_key(const std::string& path, const noise::Secret& key, bool overwrite);
+
+/// SHA-256 of a monitor's token, which is 16 to 256 visible ASCII characters: what monitor::Access compares. Errors: those of
+/// read_secret_file; kNoKey.
+Result<Sha256Digest> read_token(const std::string& path);
+
+/// Makes a new token of 128 random bits. Errors: those of write_node_key.
+Result<> write_token(const std::string& path, bool overwrite);
+
+/// The token of `path`. If `make`, the file is made where it is missing, with its folders. Errors: those of read_token;
+/// kUnwritable.
+Result<Sha256Digest> take_token(const std::string& path, bool make);
 
 /// The endpoint id (64 hexadecimal digits) that belongs to a node's secret: its Ed25519 public key.
 std::string endpoint_id(const noise::Secret& node_key);

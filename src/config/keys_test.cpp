@@ -74,6 +74,41 @@ TEST_F(Keys, AKeyThatCannotBeReadIsNotTaken) {
   EXPECT_TRUE(take_node_key(path_).error().is(KeyErrc::kNoKey));
 }
 
+TEST_F(Keys, ATokenIsMadeOnceAndReadAsItsDigest) {
+  const std::string path = folder_ + "/state/translator/monitoring.token";
+  EXPECT_TRUE(take_token(path, false).error().is(KeyErrc::kUnreadable)) << "one that is named must be there";
+  const auto made = take_token(path, true);
+  ASSERT_TRUE(made.has_value()) << made.error().message();
+  struct stat info{};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600u);
+  const std::string token = *read_secret_file(path);
+  EXPECT_THAT(token, testing::MatchesRegex("[0-9a-f]{32}"));
+  EXPECT_EQ(*made, sha256(as_bytes(token)));
+  EXPECT_EQ(*take_token(path, true), *made) << "the next start has the same";
+  ASSERT_TRUE(write_token(path_, false));
+  EXPECT_NE(*read_token(path_), *made);
+}
+
+TEST_F(Keys, AFileThatHoldsNoTokenIsRefusedWithTheCure) {
+  EXPECT_THAT(read_token(path_).error().message(), HasSubstr("`adit keys token --out " + path_ + "` makes one"));
+  for (const std::string& text : {std::string(15, 'x'), std::string(257, 'x'), std::string("two words of a phrase"),
+                                  std::string("0123456789abcdef\n0123456789abcdef"), std::string("0123456789abcdef\xc3\xbc")}) {
+    write(text);
+    const auto read = read_token(path_);
+    ASSERT_FALSE(read.has_value()) << text;
+    EXPECT_TRUE(read.error().is(KeyErrc::kNoKey));
+    EXPECT_THAT(read.error().message(), HasSubstr(path_ + " holds no token: "));
+    EXPECT_THAT(read.error().message(), testing::Not(HasSubstr(text)));
+  }
+  for (const std::string& text : {std::string(16, 'x'), std::string(256, '~'), std::string("0123456789:abcdef\r\n")}) {
+    write(text);
+    EXPECT_TRUE(read_token(path_).has_value()) << text;
+  }
+  write("0123456789abcdef", 0644);
+  EXPECT_TRUE(read_token(path_).error().is(KeyErrc::kTooOpen));
+}
+
 TEST_F(Keys, TheEndpointIdIsTheEd25519PublicKey) {
   // RFC 8032 §7.1, test 1.
   write("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60\n");

@@ -2,7 +2,8 @@
 
 namespace adit::config {
 
-ListenSettings read_listening(Table& root, const SourceSettings& work, std::string_view proves, std::string_view where) {
+ListenSettings read_listening(Table& root, const SourceSettings& work, std::string_view proves, std::string_view where,
+                              std::string_view key) {
   ListenSettings out;
   out.authority = read_authority(root, work.network, proves);
   out.cert_validity =
@@ -11,14 +12,16 @@ ListenSettings read_listening(Table& root, const SourceSettings& work, std::stri
   enable_iroh_for(work.source, root, out.iroh);
   out.health = read_health(root);
   out.admission = read_admission(root, std::chrono::seconds(10));
-  out.listen_address = read_listen_address(root, "listen_address");
+  out.listen_address = read_listen_address(root, key);
+  // One number for both carriers, so that one is opened in a firewall.
+  out.iroh.default_port = out.listen_address ? out.listen_address->port : kDefaultUdpPort;
   out.trusted_proxies = read_trusted_proxies(root);
-  if (!root.has("listen_address") && root.has_something("trusted_proxies")) {
+  if (!root.has(key) && root.has_something("trusted_proxies")) {
     root.report(Severity::kError, "trusted_proxies",
-                "`trusted_proxies` is about TCP, and there is no `listen_address`: leave it out");
+                "`trusted_proxies` is about TCP, and there is no `" + std::string(key) + "`: leave it out");
   }
   // Either carrier can be left out, not both.
-  if (!(out.iroh.enabled && out.iroh.node.listens)) root.require("listen_address", where);
+  if (!(out.iroh.enabled && out.iroh.node.listens)) root.require(key, where);
   return out;
 }
 

@@ -29,8 +29,9 @@ struct ListenSettings {
 };
 
 /// Reads these of `root`. `work`: what was read of its source, which may need iroh. `proves`: what the authority's key proves
-/// to whom ("this pool to its miners"). `where`: what to write at listen_address.
-ListenSettings read_listening(Table& root, const SourceSettings& work, std::string_view proves, std::string_view where);
+/// to whom ("this pool to its miners"). `where`: what to write at `key`, the address's.
+ListenSettings read_listening(Table& root, const SourceSettings& work, std::string_view proves, std::string_view where,
+                              std::string_view key = "listen_address");
 
 /// All but `iroh`, which is there later.
 net::ListenOptions listen_options(const ListenSettings& settings, const noise::AuthorityKeyPair& authority);

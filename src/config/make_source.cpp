@@ -6,7 +6,11 @@
 #include <variant>
 
 #include "config/keys.h"
+#ifdef ADIT_HAS_IPC
+#include "template/ipc_checker.h"
+#endif
 #include "template/bitcoin_nodes.h"
+#include "template/rpc_checker.h"
 
 namespace adit::config {
 namespace {
@@ -21,10 +25,50 @@ struct Common {
 };
 
 Result<Node> node_of(const BitcoinRpcNode& rpc, const Common& common) {
+  ADIT_TRY(auto node, rpc_config(rpc, common.network));
+  return Node{.at = std::move(node), .templates = rpc.templates};
+}
+
+Result<Node> node_of(const BitcoinIpcNode& ipc, const Common& common) {
+  templates::IpcConfig node = common.pacing;
+  node.socket_path = ipc.socket;
+  node.empty_first = ipc.empty_first;
+  node.network = common.network;
+  return Node{.at = std::move(node), .templates = ipc.templates};
+}
+
+Result<Node> node_of(const Sv2TpNode& provider, const Common& common) {
+  templates::Sv2Config node;
+  node.provider = provider.provider;
+  node.fetch_transactions = provider.fetch_transactions;
+  node.solution_folder = (std::filesystem::path(common.place.data_dir) / "found-solutions").string();
+  node.shard = &common.place.shard;
+  node.iroh = common.place.iroh;
+  node.health = common.place.health;
+  return Node{.at = std::move(node)};
+}
+
+std::shared_ptr<declaration::BlockChecker> checker_of(const templates::RpcConfig& node) {
+  return std::make_shared<templates::RpcChecker>(node);
+}
+#ifdef ADIT_HAS_IPC
+std::shared_ptr<declaration::BlockChecker> checker_of(const templates::IpcConfig& node) {
+  return std::make_shared<templates::IpcChecker>(node);
+}
+#else
+std::shared_ptr<declaration::BlockChecker> checker_of(const templates::IpcConfig&) { return nullptr; }
+#endif
+/// A template provider judges no blocks.
+std::shared_ptr<declaration::BlockChecker> checker_of(const templates::Sv2Config&) { return nullptr; }
+
+}  // namespace
+
+Result<templates::RpcConfig> rpc_config(const BitcoinRpcNode& rpc, std::optional<bitcoin::Network> network) {
   templates::RpcConfig node;
   node.host = rpc.node.host;
   node.port = rpc.node.port;
-  node.network = common.network;
+  node.network = network;
+  node.empty_first = rpc.empty_first;
   if (rpc.user.empty()) {
     node.auth = templates::RpcCookie{rpc.cookie_file};
   } else {
@@ -34,27 +78,8 @@ Result<Node> node_of(const BitcoinRpcNode& rpc, const Common& common) {
     }
     node.auth = templates::RpcPassword{rpc.user, std::move(password)};
   }
-  return Node{.at = std::move(node), .templates = rpc.templates};
+  return node;
 }
-
-Result<Node> node_of(const BitcoinIpcNode& ipc, const Common& common) {
-  templates::IpcConfig node = common.pacing;
-  node.socket_path = ipc.socket;
-  node.network = common.network;
-  return Node{.at = std::move(node), .templates = ipc.templates};
-}
-
-Result<Node> node_of(const Sv2TpNode& provider, const Common& common) {
-  templates::Sv2Config node;
-  node.provider = provider.provider;
-  node.fetch_transactions = provider.fetch_transactions;
-  node.shard = &common.place.shard;
-  node.iroh = common.place.iroh;
-  node.health = common.place.health;
-  return Node{.at = std::move(node)};
-}
-
-}  // namespace
 
 std::string journal_folder(const std::string& data_dir) { return (std::filesystem::path(data_dir) / "found-blocks").string(); }
 
@@ -67,7 +92,9 @@ templates::EmbeddedSource::Options options_of(const EmbeddedSource& source) {
 
 Result<MadeSource> make_source(const SourceSettings& settings, const SourcePlace& place) {
   if (const auto* embedded = std::get_if<EmbeddedSource>(&settings.source)) {
-    return MadeSource{std::make_unique<templates::EmbeddedSource>(options_of(*embedded)), nullptr};
+    MadeSource made;
+    made.source = std::make_unique<templates::EmbeddedSource>(options_of(*embedded));
+    return made;
   }
   Common common{.place = place, .network = settings.network};
   if (const auto* ipc = std::get_if<BitcoinIpcSource>(&settings.source)) {
@@ -76,13 +103,20 @@ Result<MadeSource> make_source(const SourceSettings& settings, const SourcePlace
   }
   templates::BitcoinNodes::Options options;
   options.blocks.journal_folder = journal_folder(place.data_dir);
+  std::vector<std::shared_ptr<declaration::BlockChecker>> checkers;
   for (const FurtherNode& node : nodes_of(settings.source)) {
     ADIT_TRY(Node made, std::visit([&](const auto& one) { return node_of(one, common); }, node));
+    if (auto checker = std::visit([](const auto& at) { return checker_of(at); }, made.at))
+      checkers.push_back(std::move(checker));
     options.nodes.push_back(std::move(made));
   }
   auto nodes = std::make_unique<templates::BitcoinNodes>(std::move(options));
   auto further = [nodes = nodes.get()] { return nodes->further(); };
-  return MadeSource{std::move(nodes), std::move(further)};
+  auto submit = [nodes = nodes.get()](const bitcoin::Hash256& hash, std::uint32_t height,
+                                      ledger::BlockSubmitter::Assemble assemble) {
+    return nodes->blocks().submit(hash, height, std::move(assemble));
+  };
+  return MadeSource{std::move(nodes), std::move(further), std::move(checkers), std::move(submit)};
 }
 
 }  // namespace adit::config

@@ -96,6 +96,13 @@ TEST_F(SecretCopies, WritingAnAuthorityKeyAndReadingItLeavesNone) {
   EXPECT_EQ(g_copies, 0);
 }
 
+TEST_F(SecretCopies, ReadingATokenLeavesNone) {
+  const std::string path = folder_.path() / "monitoring.token";
+  ASSERT_TRUE(write_node_key(path, secret_, false)) << "a node's key has the characters of a token";
+  ASSERT_TRUE(take_token(path, true));
+  EXPECT_EQ(g_copies, 0);
+}
+
 TEST_F(SecretCopies, AKeyWithASlipLeavesNone) {
   const std::string path = folder_.path() / "authority.key";
   ASSERT_TRUE(write_authority_key(path, secret_, false));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/number.h"
+#include "bitcoin/consensus.h"
 #include "bitcoin/tx.h"
 #include "upstream/url.h"
 
@@ -47,7 +48,6 @@ std::optional<std::uint32_t> read_nbits(Table& table) {
 /// `instead`, the key that names the file itself, is told if there is no home folder.
 std::string file_of_node(Table& table, const std::string& data_dir, bitcoin::Network network, std::string_view file,
                          std::string_view instead) {
-  const std::string_view folder = network == bitcoin::Network::kMainnet ? "" : bitcoin::network_name(network);
   const std::string home = home_folder();
   if (data_dir.empty() && home.empty()) {
     table.report(Severity::kBlocker, "data_dir",
@@ -55,21 +55,7 @@ std::string file_of_node(Table& table, const std::string& data_dir, bitcoin::Net
                      std::string(file) + " by `" + std::string(instead) + "`");
   }
   const std::string base = data_dir.empty() ? home + "/.bitcoin" : data_dir;
-  return (std::filesystem::path(base) / folder / file).string();
-}
-
-std::uint16_t default_rpc_port(bitcoin::Network network) {
-  switch (network) {
-    case bitcoin::Network::kMainnet:
-      return 8332;
-    case bitcoin::Network::kTestnet4:
-      return 48332;
-    case bitcoin::Network::kSignet:
-      return 38332;
-    case bitcoin::Network::kRegtest:
-      break;
-  }
-  return 18443;
+  return network_folder(base, network) + "/" + std::string(file);
 }
 
 // http://HOST[:PORT][/]
@@ -97,6 +83,8 @@ std::optional<net::TcpConfig> read_rpc_url(Table& table, std::optional<bitcoin::
   return *node;
 }
 
+bool read_empty_first(Table& table) { return table.boolean("empty_template_first").value_or(false); }
+
 /// One node: the table of BitcoinRpc, or one of [[nodes]].
 BitcoinRpcNode read_rpc(Table& table, std::optional<bitcoin::Network> network) {
   BitcoinRpcNode source;
@@ -105,6 +93,7 @@ BitcoinRpcNode read_rpc(Table& table, std::optional<bitcoin::Network> network) {
   source.password = table.secret("password").value_or("");
   source.password_file = read_path(table, "password_file").value_or("");
   source.cookie_file = read_path(table, "cookie_file").value_or("");
+  source.empty_first = read_empty_first(table);
   const std::string data_dir = read_path(table, "data_dir").value_or("");
 
   const bool password = table.has("password") || table.has("password_file");
@@ -160,6 +149,7 @@ BitcoinIpcSource read_ipc(Table& table, std::optional<bitcoin::Network> network)
     source.socket = file_of_node(table, data_dir, *network, "node.sock", "socket");
   }
   check_socket(table, socket ? "socket" : data_dir.empty() ? "network" : "data_dir", source.socket);
+  source.empty_first = read_empty_first(table);
   if (const auto sat = table.integer<std::uint64_t>("fee_threshold"))
     source.fee_threshold_sat = std::min(*sat, bitcoin::kMaxMoneySat);
   if (const auto seconds = table.integer<std::uint8_t>("min_interval")) source.min_interval = std::chrono::seconds(*seconds);
@@ -236,7 +226,7 @@ FurtherNode read_node(Table& table, std::optional<bitcoin::Network> network) {
   const auto templates = table.boolean("templates");
   const bool by_ipc = table.has("socket");
   if (by_ipc) {
-    BitcoinIpcNode ipc{read_path(table, "socket").value_or(""), templates.value_or(true)};
+    BitcoinIpcNode ipc{read_path(table, "socket").value_or(""), templates.value_or(true), read_empty_first(table)};
     check_socket(table, "socket", ipc.socket);
     if (table.text("url")) {
       table.report(Severity::kError, "url", "`socket` and `url` are both given: list the node twice to have it both ways");
@@ -278,6 +268,24 @@ std::vector<FurtherNode> read_nodes(Table& root, std::optional<bitcoin::Network>
 }
 
 }  // namespace
+
+std::uint16_t default_rpc_port(bitcoin::Network network) {
+  switch (network) {
+    case bitcoin::Network::kMainnet:
+      return 8332;
+    case bitcoin::Network::kTestnet4:
+      return 48332;
+    case bitcoin::Network::kSignet:
+      return 38332;
+    case bitcoin::Network::kRegtest:
+      break;
+  }
+  return 18443;
+}
+
+std::string network_folder(const std::string& data_dir, bitcoin::Network network) {
+  return network == bitcoin::Network::kMainnet ? data_dir : data_dir + "/" + std::string(bitcoin::network_name(network));
+}
 
 SourceSettings read_source(Table& root) {
   SourceSettings out;

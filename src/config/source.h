@@ -29,12 +29,14 @@ struct BitcoinRpcNode {
   std::string password;       ///< A secret; empty if there is a password_file.
   std::string password_file;  ///< Read when the role starts.
   bool templates = true;      ///< False: it takes found blocks alone.
+  bool empty_first = false;   ///< On a new tip a template without transactions comes first, and then the full one.
 };
 
 /// A Bitcoin node by IPC.
 struct BitcoinIpcNode {
-  std::string socket;     ///< Its node.sock.
-  bool templates = true;  ///< As BitcoinRpcNode::templates.
+  std::string socket;        ///< Its node.sock.
+  bool templates = true;     ///< As BitcoinRpcNode::templates.
+  bool empty_first = false;  ///< As BitcoinRpcNode::empty_first.
 };
 
 /// A Stratum V2 template provider, over TCP or iroh.
@@ -64,6 +66,12 @@ struct Sv2TpSource : Sv2TpNode {
 };
 
 using TemplateSource = std::variant<EmbeddedSource, BitcoinRpcSource, BitcoinIpcSource, Sv2TpSource>;
+
+/// Where Bitcoin Core listens for JSON-RPC on that network, unless it is told otherwise.
+std::uint16_t default_rpc_port(bitcoin::Network network);
+
+/// The folder of that network in a data directory of Bitcoin Core's.
+std::string network_folder(const std::string& data_dir, bitcoin::Network network);
 
 struct SourceSettings {
   TemplateSource source;

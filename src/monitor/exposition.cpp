@@ -1,18 +1,14 @@
 #include "monitor/exposition.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <string_view>
 #include <utility>
 
+#include "monitor/rejections.h"
+
 namespace adit::monitor {
 namespace {
-
-/// SRI's, in each of its roles: they are there from the start, with 0, so that a panel is never empty.
-constexpr std::array<std::string_view, 8> kRejectionCodes = {
-    "invalid-channel-id", "invalid-share",   "stale-share",         "invalid-job-id",
-    "difficulty-too-low", "duplicate-share", "bad-extranonce-size", "invalid-non-rollable-version-bit"};
 
 /// More than the name, the value and the fixed labels of one sample take.
 constexpr std::size_t kSampleBytes = 160;
@@ -27,17 +23,28 @@ std::size_t label_bytes(std::string_view text) {
   return bytes;
 }
 
+void add_lanes(Families& out, const Snapshot& snapshot) {
+  Family& lanes = out.gauge("adit_connection_lanes", "Streams that carry the open connections that are listed, by transport");
+  for (const std::string_view transport : {"tcp", "iroh"}) {
+    std::uint64_t count = 0;
+    for (const ConnectionSample& connection : snapshot.connections) {
+      if (connection.transport == transport) count += connection.lanes;
+    }
+    lanes.add(count, {{"transport", std::string(transport)}});
+  }
+}
+
 }  // namespace
 
 void Exposition::add_side(Families& out, const SideSample& side, bool clients, Instant now) {
   const std::string name = clients ? "sv2_client" : "sv2_server";
   const std::string of = clients ? " of channels with clients" : " of channels with the server";
-  if (clients) out.gauge("sv2_clients_total", "Connected clients").add(static_cast<double>(side.connections));
+  if (clients) out.gauge("sv2_clients_total", "Connected clients").add(side.connections);
   Family& types = out.gauge(name + "_channels", "Number" + of + " by type");
-  types.add(static_cast<double>(side.standard_channels), {{"channel_type", "standard"}});
-  types.add(static_cast<double>(side.extended_channels), {{"channel_type", "extended"}});
+  types.add(side.standard_channels, {{"channel_type", "standard"}});
+  types.add(side.extended_channels, {{"channel_type", "extended"}});
   out.gauge(name + "_hashrate_total", "Declared hashes per second" + of + ", in sum").add(side.hashrate_hps);
-  out.gauge(name + "_blocks_found_total", "Blocks found since the start").add(static_cast<double>(side.blocks_found));
+  out.gauge(name + "_blocks_found_total", "Blocks found since the start").add(side.blocks_found);
 
   std::vector<SeriesBudget::Candidate> candidates;
   candidates.reserve(side.channels.size());
@@ -60,8 +67,8 @@ void Exposition::add_side(Families& out, const SideSample& side, bool clients, I
     if (clients) labels.emplace_back("client_id", std::to_string(channel.client_id));
     labels.emplace_back("channel_id", std::to_string(channel.channel_id));
     labels.emplace_back("user_identity", channel.user_identity);
-    hashrate.add(channel.hashrate_hps, labels);
-    accepted.add(static_cast<double>(channel.shares_accepted), labels);
+    if (channel.hashrate_known) hashrate.add(channel.hashrate_hps, labels);
+    accepted.add(channel.shares_accepted, labels);
     if (clients) {
       out.gauge("sv2_client_channel_share_work_total", "Sum of the difficulties of accepted shares" + of)
           .add(channel.share_work, labels);
@@ -70,7 +77,7 @@ void Exposition::add_side(Families& out, const SideSample& side, bool clients, I
     with_code.emplace_back("error_code", "");
     const auto add_code = [&](std::string_view code, std::uint64_t count) {
       with_code.back().second = code;
-      rejected.add(static_cast<double>(count), with_code);
+      rejected.add(count, with_code);
     };
     for (const std::string_view code : kRejectionCodes) add_code(code, 0);
     for (const auto& [code, count] : channel.shares_rejected) add_code(code, count);
@@ -78,7 +85,7 @@ void Exposition::add_side(Families& out, const SideSample& side, bool clients, I
   const std::uint64_t all = side.standard_channels + side.extended_channels;
   const auto shown = static_cast<std::uint64_t>(std::ranges::count(chosen, true));
   out.gauge("adit_monitor_left_out", "Open channels, or workers, that have no series of their own")
-      .add(static_cast<double>(all > shown ? all - shown : 0), {{"of", clients ? "client-channels" : "server-channels"}});
+      .add(all > shown ? all - shown : 0, {{"of", clients ? "client-channels" : "server-channels"}});
 }
 
 void Exposition::add_workers(Families& out, const SideSample& side, Instant now) {
@@ -138,23 +145,24 @@ void Exposition::add_workers(Families& out, const SideSample& side, Instant now)
     worker.seen = std::move(of_name.by_client);
     const Labels labels = {{"worker", name}};
     hashrate.add(of_name.hashrate_hps, labels);
-    accepted.add(static_cast<double>(worker.total.accepted), labels);
-    rejected.add(static_cast<double>(worker.total.rejected), labels);
+    accepted.add(worker.total.accepted, labels);
+    rejected.add(worker.total.rejected, labels);
     work.add(worker.total.work, labels);
   }
   newest_client_ = newest;
   all_workers_listed_ = side.worker_list.size() == side.workers;
-  out.gauge("adit_workers", "Workers that clients name, here or not").add(static_cast<double>(side.workers));
+  out.gauge("adit_workers", "Workers that clients name, here or not").add(side.workers);
   out.gauge("adit_monitor_left_out", "Open channels, or workers, that have no series of their own")
-      .add(static_cast<double>(side.workers > shown ? side.workers - shown : 0), {{"of", "workers"}});
+      .add(side.workers > shown ? side.workers - shown : 0, {{"of", "workers"}});
 }
 
 void Exposition::update(const Snapshot& snapshot, Instant now) {
   Families out;
   // What is always there comes first: if ever something must be left out, it is of the rest.
   out.append(snapshot.families);
+  add_lanes(out, snapshot);
   if (snapshot.sv1) {
-    out.gauge("sv1_clients_total", "Connected Stratum V1 miners").add(static_cast<double>(snapshot.sv1->clients));
+    out.gauge("sv1_clients_total", "Connected Stratum V1 miners").add(snapshot.sv1->clients);
     out.gauge("sv1_hashrate_total", "Hashes per second of Stratum V1 miners, in sum").add(snapshot.sv1->hashrate_hps);
   }
   if (snapshot.server) add_side(out, *snapshot.server, false, now);
@@ -163,7 +171,7 @@ void Exposition::update(const Snapshot& snapshot, Instant now) {
   std::size_t left_out = 0;
   body_ = out.text(kMaxBytes - 2 * kReservedBytes, left_out);
   Families last;
-  last.gauge("adit_monitor_samples_left_out", "Samples that this scrape had no room for").add(static_cast<double>(left_out));
+  last.gauge("adit_monitor_samples_left_out", "Samples that this scrape had no room for").add(left_out);
   std::size_t none = 0;
   body_ += last.text(kReservedBytes, none);
 }

@@ -113,6 +113,16 @@ TEST(Exposition, ChannelsThatLookTheSameAreOneSeries) {
   EXPECT_EQ(metrics.value("sv2_server_shares_accepted_total{channel_id=\"1\",user_identity=\"rig\xef\xbf\xbd\"}"), 2);
 }
 
+TEST(Exposition, LanesAreCountedByTransport) {
+  Snapshot snapshot;
+  snapshot.connections = {{.client_id = 1, .transport = "iroh", .lanes = 4},
+                          {.client_id = 2, .transport = "iroh", .lanes = 2},
+                          {.client_id = 3, .transport = "tcp"}};
+  const auto metrics = read(snapshot);
+  EXPECT_EQ(metrics.value(R"(adit_connection_lanes{transport="iroh"})"), 6);
+  EXPECT_EQ(metrics.value(R"(adit_connection_lanes{transport="tcp"})"), 1);
+}
+
 TEST(Exposition, HealthIsAGaugeAndAStateOfAClosedList) {
   Exposition exposition;
   const std::string text = exposition.text(1, {.readiness = Readiness::kNodeAway, .message = "no node", .work_age = 90s});

@@ -1,6 +1,7 @@
 // Metric families of Prometheus, each under its name, and the text that a scrape reads.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -35,6 +36,7 @@ class Family {
   /// Adds `value` to the sample with these labels, which is 0 until then: two names that look the same once they are written
   /// are counted together, and no two samples ever have equal labels. All samples of a family must have the same label names.
   void add(double value, const Labels& labels = {});
+  void add(std::integral auto count, const Labels& labels = {}) { add(static_cast<double>(count), labels); }
   void add(const Histogram& value, const Labels& labels = {});
 
   [[nodiscard]] std::size_t size() const { return samples_.size(); }

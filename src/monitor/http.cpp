@@ -80,6 +80,15 @@ std::optional<RequestReader::Next> RequestReader::next() {
                   .host = {},
                   .keep_alive = message.keep_alive(),
                   .http11 = message.version() >= kHttp11};
+  const auto field = [&message](auto name) {
+    const auto value = message[name];
+    return std::string(value.data(), value.size());
+  };
+  request.authorization = field(http::field::authorization);
+  request.accept = field(http::field::accept);
+  request.accept_encoding = field(http::field::accept_encoding);
+  request.if_none_match = field(http::field::if_none_match);
+  request.last_event_id = field("Last-Event-ID");
   const auto hosts = message.count(http::field::host);
   if (hosts != 0) {
     const auto host = message[http::field::host];

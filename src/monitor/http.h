@@ -17,12 +17,17 @@ namespace adit::monitor {
 
 /// What a client asks for. Its texts are the client's words.
 struct Request {
-  std::string method;               ///< "GET".
-  std::string path;                 ///< Before '?', as sent: percent signs are not resolved.
-  std::string query;                ///< Behind '?'; empty: none.
-  std::optional<std::string> host;  ///< The Host header; a request of HTTP/1.0 may have none.
-  bool keep_alive = true;           ///< Its connection may carry another request.
-  bool http11 = true;               ///< Else 1.0, which knows no chunks.
+  std::string method{};               ///< "GET".
+  std::string path{};                 ///< Before '?', as sent: percent signs are not resolved.
+  std::string query{};                ///< Behind '?'; empty: none.
+  std::optional<std::string> host{};  ///< The Host header; a request of HTTP/1.0 may have none.
+  std::string authorization{};        ///< Header fields as sent, empty where there are none: Authorization,
+  std::string accept{};               ///< Accept,
+  std::string accept_encoding{};      ///< Accept-Encoding,
+  std::string if_none_match{};        ///< If-None-Match,
+  std::string last_event_id{};        ///< and Last-Event-ID, which a browser sends when it comes back to a stream of events.
+  bool keep_alive = true;             ///< Its connection may carry another request.
+  bool http11 = true;                 ///< Else 1.0, which knows no chunks.
 };
 
 /// A body that comes in pieces for as long as the client stays, such as events. Used on the monitor's thread alone.

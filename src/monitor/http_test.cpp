@@ -49,6 +49,14 @@ TEST(RequestReader, ReadsRequestsOneAfterTheOtherInAnyPieces) {
   }
 }
 
+TEST(RequestReader, HandsOverTheAuthorizationAsItWasSent) {
+  const auto all = read("GET / HTTP/1.1\r\nHost: a\r\nauthorization:  Bearer x y \r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_EQ(all.size(), 2u);
+  ASSERT_TRUE(all[0].request && all[1].request);
+  EXPECT_EQ(all[0].request->authorization, "Bearer x y");
+  EXPECT_EQ(all[1].request->authorization, "");
+}
+
 TEST(RequestReader, RefusesWhatItMustNotGuessAt) {
   const auto status = [](std::string_view bytes) -> unsigned {
     const auto all = read(bytes);

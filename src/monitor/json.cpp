@@ -17,6 +17,8 @@ value number(double number) {
 
 boost::json::string text(std::string_view bytes) { return boost::json::string(log::utf8(bytes)); }
 
+value text_or_null(std::string_view bytes) { return bytes.empty() ? value(nullptr) : value(text(bytes)); }
+
 object error(std::string_view sentence) { return {{"error", text(sentence)}}; }
 
 }  // namespace adit::monitor::json

@@ -19,6 +19,9 @@ value number(double number);
 /// `bytes` as a string: each byte that is not part of valid UTF-8 becomes U+FFFD.
 boost::json::string text(std::string_view bytes);
 
+/// Likewise; null if there are none.
+value text_or_null(std::string_view bytes);
+
 /// {"error": sentence}: how each route says what went wrong.
 object error(std::string_view sentence);
 

@@ -45,57 +45,63 @@ Histogram histogram(const net::RoundTrips& trips) {
           .sum = trips.sum};
 }
 
-void add_hosts(Families& families, const net::HostCounters& hosts) {
+void add_hosts(Families& families, const net::HostCounters& hosts, std::string_view prefix) {
+  const auto named = [&](std::string_view name) { return std::string(prefix).append(name); };
   const auto by_transport = [&](Family& family, auto member, const Labels& more = {}) {
     for (const auto transport : kTransports) {
       Labels labels{{"transport", std::string(net::to_string(transport))}};
       labels.insert(labels.end(), more.begin(), more.end());
-      family.add(static_cast<double>(hosts[static_cast<std::size_t>(transport)].*member), labels);
+      family.add(hosts[static_cast<std::size_t>(transport)].*member, labels);
     }
   };
   using Counted = net::TransportCounters;
-  by_transport(families.gauge("adit_connections", "Open connections by transport"), &Counted::open);
-  by_transport(families.counter("adit_connections_opened_total", "Connections past their handshake"), &Counted::opened);
-  by_transport(families.counter("adit_handshakes_failed_total", "Connections that failed their handshake"),
+  by_transport(families.gauge(named("connections"), "Open connections by transport"), &Counted::open);
+  by_transport(families.counter(named("connections_opened_total"), "Connections past their handshake"), &Counted::opened);
+  by_transport(families.counter(named("handshakes_failed_total"), "Connections that failed their handshake"),
                &Counted::handshakes_failed);
-  auto& cut = families.counter("adit_connections_cut_total", "Connections cut off, by reason");
+  auto& cut = families.counter(named("connections_cut_total"), "Connections cut off, by reason");
   by_transport(cut, &Counted::protocol_errors, {{"reason", "protocol"}});
   by_transport(cut, &Counted::slow_readers, {{"reason", "slow-reader"}});
   by_transport(cut, &Counted::idle, {{"reason", "idle"}});
   by_transport(cut, &Counted::dead, {{"reason", "dead"}});
-  by_transport(families.gauge("adit_connections_degraded", "Open connections that are degraded"), &Counted::degraded);
-  by_transport(families.counter("adit_goodbyes_total", "Connections ended by a Goodbye that was acknowledged"),
+  by_transport(families.gauge(named("connections_degraded"), "Open connections that are degraded"), &Counted::degraded);
+  by_transport(families.counter(named("goodbyes_total"), "Connections ended by a Goodbye that was acknowledged"),
                &Counted::goodbyes);
-  auto& bytes = families.counter("adit_connection_bytes_total", "Bytes of connections that have ended");
+  auto& bytes = families.counter(named("connection_bytes_total"), "Bytes of connections that have ended");
   by_transport(bytes, &Counted::bytes_sent, {{"direction", "sent"}});
   by_transport(bytes, &Counted::bytes_received, {{"direction", "received"}});
   for (const auto transport : kTransports) {
-    families.histogram("adit_connection_rtt_seconds", "Round trip as the carrier knew it at a connection's end")
+    families.histogram(named("connection_rtt_seconds"), "Round trip as the carrier knew it at a connection's end")
         .add(histogram(hosts[static_cast<std::size_t>(transport)].round_trips),
              {{"transport", std::string(net::to_string(transport))}});
   }
 }
 
-void add_admission(Families& families, const net::Admission::Counts& counts, std::uint64_t failed_accepts) {
-  families.counter("adit_connections_refused_total", "Connections that admission turned away")
-      .add(static_cast<double>(counts.refused));
-  families.counter("adit_connections_displaced_total", "Connections whose place another one was given")
-      .add(static_cast<double>(counts.displaced));
-  families.gauge("adit_connections_proven", "Connections on which work was accepted lately")
-      .add(static_cast<double>(counts.proven));
-  families.gauge("adit_handshakes", "Handshakes under way").add(static_cast<double>(counts.handshakes));
-  families.counter("adit_accepts_failed_total", "Times that a connection could not be taken for want of descriptors or memory")
-      .add(static_cast<double>(failed_accepts));
+void add_admission(Families& families, const net::Admission::Counts& counts, std::uint64_t failed_accepts,
+                   std::string_view prefix) {
+  const auto named = [&](std::string_view name) { return std::string(prefix).append(name); };
+  families.counter(named("connections_refused_total"), "Connections that admission turned away").add(counts.refused);
+  families.counter(named("connections_displaced_total"), "Connections whose place another one was given").add(counts.displaced);
+  families.gauge(named("connections_proven"), "Connections on which work was accepted lately").add(counts.proven);
+  families.gauge(named("handshakes"), "Handshakes under way").add(counts.handshakes);
+  families
+      .counter(named("accepts_failed_total"), "Times that a connection could not be taken for want of descriptors or memory")
+      .add(failed_accepts);
+}
+
+void add_unread(Families& families, const net::Backlog::Counts& counts) {
+  families.gauge("adit_unread_bytes", "Bytes that wait for peers to read them").add(counts.bytes);
+  families.counter("adit_unread_cut_total", "Connections cut off since too much waited for their source, or for all")
+      .add(counts.cut);
 }
 
 void add_carrier(Families& families, const net::IrohCarrier* iroh) {
   if (iroh == nullptr) return;
   const auto counts = iroh->counts();
   const auto count = [&families](std::string_view name, std::string_view help, std::uint64_t value) {
-    families.counter(name, help).add(static_cast<double>(value));
+    families.counter(name, help).add(value);
   };
-  families.gauge("adit_iroh_direct_connections", "Connections whose data goes directly")
-      .add(static_cast<double>(counts.direct));
+  families.gauge("adit_iroh_direct_connections", "Connections whose data goes directly").add(counts.direct);
   count("adit_iroh_path_changes_total", "Times that a connection's data began to take another path", counts.path_changes);
   count("adit_iroh_attempts_refused_total", "Connection attempts that were turned away", counts.refused);
   count("adit_iroh_attempts_validated_total", "Connection attempts that first had to prove their address", counts.validated);

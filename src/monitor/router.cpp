@@ -51,6 +51,7 @@ std::variant<Router::Match, Response> Router::find(const Request& request) const
     std::string all;
     std::string_view last;
     for (const Route& route : routes_) {
+      if (!route.listed || route.pattern.find('{') != std::string_view::npos) continue;
       if (std::exchange(last, route.pattern) != route.pattern) all.append(all.empty() ? "" : ", ").append(route.pattern);
     }
     return refuse(404, "there is no such page; there are " + all);

@@ -22,9 +22,10 @@ struct Call {
 };
 
 struct Route {
-  std::string_view method;       ///< "GET"; a GET answers HEAD as well.
-  std::string_view pattern;      ///< "/api/v1/clients/{id}": a part in braces stands for one part of a path, whatever it is.
-  std::string_view description;  ///< For people, in the list of all routes.
+  std::string_view method;         ///< "GET"; a GET answers HEAD as well.
+  std::string_view pattern;        ///< "/api/v1/clients/{id}": a part in braces stands for one part of a path, whatever it is.
+  std::string_view description{};  ///< For people, in the list of all routes.
+  bool listed = true;              ///< False: a part of a page, of no interest by itself.
   bool needs_snapshot = false;
   /// Asked for by any name of this machine. Else by its addresses, localhost and names that are configured: a page of somebody
   /// else's, whose own name is made to point here (DNS rebinding), is not to read what this serves.

@@ -28,8 +28,14 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "log/limited.h"
 #include "log/log.h"
+#include "log/warnings.h"
+#include "monitor/alerts.h"
 #include "monitor/api.h"
+#include "monitor/history_keeper.h"
+#include "monitor/machine.h"
+#include "monitor/webhook.h"
 #include "net/admission.h"
 
 namespace adit::monitor {
@@ -108,11 +114,24 @@ class Server::State {
   State(const Options& options, Role& role)
       : options_(options),
         role_(role),
+        alerts_(options.alerts),
         places_(options.places),
         spare_(options.spare_descriptors),
         acceptor_(context_),
         arrived_(context_, options.first_deadline),
-        api_({.hosts = options.hosts, .silent_after = options.silent_after}, now_from_system()) {}
+        api_({.hosts = options.hosts,
+              .access = options.access,
+              .silent_after = options.silent_after,
+              .identity = options.identity,
+              .tells_alerts = options.webhook.has_value(),
+              .muted_alerts = options.alerts.muted,
+              .warnings = log::warnings},
+             now_from_system()) {
+    if (options.history_file.empty()) return;
+    keeper_.emplace(HistoryKeeper::Options{.path = options.history_file}, [this](History::Part past) {
+      asio::post(context_, [this, part = std::move(past)]() mutable { api_.on_past(std::move(part), now_from_system()); });
+    });
+  }
 
   Result<> listen() {
     const std::string name = options_.address.host + ":" + std::to_string(options_.address.port);
@@ -136,8 +155,17 @@ class Server::State {
                 "cannot listen on monitoring_address " + name + ": " + error.message());
   }
 
+  Result<> prepare_webhook() {
+    if (!options_.webhook) return {};
+    ADIT_TRY(webhook_, Webhook::start(*options_.webhook));
+    return {};
+  }
+
   void run() {
+    // What is in the file is posted before the first snapshot.
+    if (keeper_) keeper_->start();
     spawn(accept(*this));
+    spawn(watch(*this));
     serving_ = std::thread([this] { context_.run(); });
     collecting_ = std::jthread([this](const std::stop_token& stop) { collect(stop); });
   }
@@ -148,10 +176,15 @@ class Server::State {
     context_.stop();
     serving_.join();
     collecting_.join();
+    if (keeper_) keeper_->close(api_.history());
     // Nobody else runs here any more. What waits for them is destroyed with the loop.
     error_code ignored;
     acceptor_.close(ignored);
     for (const auto& [id, connection] : open_) connection->cut_off();
+  }
+
+  void set_entrances(std::vector<Entrance> entrances) {
+    asio::post(context_, [this, given = std::move(entrances)]() mutable { api_.on_entrances(std::move(given)); });
   }
 
   [[nodiscard]] const tcp::endpoint& bound() const { return bound_; }
@@ -194,6 +227,16 @@ class Server::State {
     });
   }
 
+  /// So that a role that hangs is told of when it does, by whoever serves.
+  static asio::awaitable<void> watch(State& self) {
+    asio::steady_timer next(self.context_);
+    while (true) {
+      next.expires_after(kTick);
+      if (const auto [error] = co_await next.async_wait(kTuple); error) co_return;
+      self.api_.tick(now_from_system());
+    }
+  }
+
   static asio::awaitable<void> accept(State& self) {
     while (true) {
       // Without a descriptor the system refuses to accept even where nobody has come: a spare one is given for somebody only.
@@ -226,6 +269,15 @@ class Server::State {
     log::warn("monitor.accept_failed", {{"error", error.message()}});
   }
 
+  /// A client that gave no token has not been asked for one yet: only a wrong one is worth a line.
+  void note_refusal(const Connection& connection, const Request& request, const Response& response) {
+    if (response.status != 401 || request.authorization.empty()) return;
+    error_code error;
+    const auto peer = connection.socket.remote_endpoint(error);
+    refusals_.write_at(now_from_system().instant, log::Level::kWarn, "monitor.token_refused",
+                       {{"peer", error ? "" : text_of(peer)}});
+  }
+
   static asio::awaitable<void> serve(State& self, std::unique_ptr<Connection> given) {
     const auto owned = std::move(given);
     Connection& connection = *owned;
@@ -238,6 +290,7 @@ class Server::State {
       // It expires once; from then on nobody waits.
       if (request && self.api_.must_wait(*request)) co_await self.arrived_.async_wait(kTuple);
       Response response = request ? self.api_.answer(*request, now_from_system()) : std::move(next->refusal);
+      if (request) self.note_refusal(connection, *request, response);
       const bool whole = !request || request->method != "HEAD";
       if (response.stream && whole && !connection.begin_stream()) {
         response = refuse(503, "as many as there is room for are being sent events already");
@@ -329,21 +382,46 @@ class Server::State {
     std::unique_lock lock(mutex);
     std::optional<Instant> due;
     while (!stop.stop_requested()) {
-      asio::post(context_, [this, health = role_.health()]() mutable { api_.on_health(std::move(health), now_from_system()); });
+      const Health last_health = role_.health();
+      asio::post(context_, [this, health = last_health]() mutable { api_.on_health(std::move(health), now_from_system()); });
       const Instant now = now_from_system().instant;
       if (!due || now >= *due) {
         due = now + options_.refresh;
-        asio::post(context_, [this, taken = std::make_shared<const Snapshot>(role_.snapshot())]() mutable {
+        auto snapshot = std::make_shared<Snapshot>(role_.snapshot());
+        const MachineSample machine = look_at_machine(options_.data_dir);
+        add_process(snapshot->families, machine);
+        snapshot->families.gauge("adit_build_info", "1, of this version and role")
+            .add(1, {{"version", options_.identity.version}, {"role", options_.identity.role}});
+        look_for_alerts(*snapshot, last_health, machine);
+        asio::post(context_, [this, taken = std::move(snapshot)]() mutable {
           api_.on_snapshot(std::move(taken), options_.refresh, now_from_system());
           arrived_.cancel();
+          if (keeper_) keeper_->offer(api_.history(), now_from_system().instant);
         });
       }
       never.wait_for(lock, stop, std::min(kTick, options_.refresh), [] { return false; });
     }
   }
 
+  /// On the thread that asks the role.
+  void look_for_alerts(const Snapshot& snapshot, const Health& health, const MachineSample& machine) {
+    for (const Alert& alert : alerts_.look(snapshot, health, machine, now_from_system())) {
+      if (!webhook_) continue;
+      log::write(alert.over || alert.kind == AlertKind::kBlock ? log::Level::kInfo : log::Level::kWarn, "monitor.alert",
+                 {{"kind", to_string(alert.kind)},
+                  {"about", alert.about},
+                  {"message", alert.text},
+                  {"since", to_u32(alert.since)},
+                  {"over", alert.over}});
+      webhook_->send(alert);
+    }
+    asio::post(context_, [this, active = alerts_.active()]() mutable { api_.on_alerts(std::move(active)); });
+  }
+
   Options options_;
   Role& role_;
+  Alerts alerts_;
+  std::unique_ptr<Webhook> webhook_;  ///< Null: nobody is told.
   // Before the loop, whose end gives connections back.
   Places places_;
   SpareDescriptors spare_;
@@ -354,6 +432,8 @@ class Server::State {
   asio::steady_timer arrived_;  ///< Until the first snapshot is here, or has been waited for long enough.
   Api api_;
   Instant complained_at_{};
+  std::optional<HistoryKeeper> keeper_;
+  log::Limited refusals_{"monitor.more_tokens_refused"};
   std::thread serving_;
   std::jthread collecting_;
 };
@@ -364,11 +444,19 @@ Server::~Server() { stop(); }
 Result<std::unique_ptr<Server>> Server::start(const Options& options, Role& role) {
   auto state = std::make_unique<State>(options, role);
   ADIT_CHECK(state->listen());
+  ADIT_CHECK(state->prepare_webhook());
   state->run();
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
+Result<> Server::check(const WebhookConfig& webhook) {
+  ADIT_CHECK(webhook_host(webhook.url));
+  return {};
+}
+
 void Server::stop() { state_->stop(); }
+
+void Server::set_entrances(std::vector<Entrance> entrances) { state_->set_entrances(std::move(entrances)); }
 
 std::uint16_t Server::port() const { return state_->bound().port(); }
 

@@ -5,12 +5,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
+#include "monitor/access.h"
+#include "monitor/alert_rules.h"
 #include "monitor/health.h"
+#include "monitor/identity.h"
 #include "monitor/places.h"
 #include "monitor/snapshot.h"
 #include "net/error.h"
@@ -29,8 +33,9 @@ class Role {
   virtual Health health() = 0;
 };
 
-/// Two threads: one serves, the other asks the role, so that no request costs a shard anything and a role that hangs is still
-/// reported. Bounded in connections, in time and in the size of what is read.
+/// One thread serves, and another asks the role, so that no request costs a shard anything and a role that hangs is still
+/// reported. A third keeps the history, if there is a file for it. Bounded in connections, in time and in the size of what is
+/// read.
 class Server {
  public:
   struct Options {
@@ -39,19 +44,29 @@ class Server {
     /// Names by which this machine is asked for its pages and its JSON, besides its IP addresses and localhost
     /// (Route::any_host).
     std::vector<std::string> hosts{};
+    Access access{};  ///< Api::Options::access.
     Places::Limits places{};
     std::size_t max_header_bytes = 8192;
     Duration request_deadline = std::chrono::seconds(10);  ///< To send a whole request, and to take the whole answer.
     Duration idle_deadline = std::chrono::seconds(75);     ///< Between two requests of one connection.
     Duration first_deadline = std::chrono::seconds(2);     ///< How long a request waits for the first snapshot.
     Duration silent_after = std::chrono::seconds(10);      ///< Api::Options::silent_after.
+    Identity identity{};                                   ///< Likewise.
+    /// The history is kept in this file over restarts (HistoryKeeper), which one server at a time may have; empty: in memory.
+    std::string history_file{};
+    AlertRules alerts{};                     ///< What is an alert: the page shows those,
+    std::optional<WebhookConfig> webhook{};  ///< and this is told; absent: nobody is.
+    std::string data_dir{};                  ///< Whose disk is looked at for alerts; empty: none.
     /// Kept open for connections that come when the process has run out of them.
     std::size_t spare_descriptors = 8;
   };
 
   /// Listens and serves. `role` must outlive stop(). Errors: kAddressInUse, kConfiguration (no IP address, or none of this
-  /// machine), kInternal.
+  /// machine; a webhook that is no URL), kInternal.
   static Result<std::unique_ptr<Server>> start(const Options& options, Role& role);
+
+  /// Whether start() would take the webhook. Errors: as webhook_host.
+  static Result<> check(const WebhookConfig& webhook);
 
   ~Server();  ///< As stop().
   Server(const Server&) = delete;
@@ -59,6 +74,9 @@ class Server {
 
   /// Cuts connections off and joins the threads: after what the role is being asked, if it is. Idempotent.
   void stop();
+
+  /// How others reach the role. Any thread; before stop().
+  void set_entrances(std::vector<Entrance> entrances);
 
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::string address() const;  ///< "ip:port" as bound.

@@ -14,22 +14,23 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/write.hpp>
+#include <boost/json/parse.hpp>
 
+#include "base/bytes.h"
 #include "base/eventually_testing.h"
 #include "base/no_descriptors_testing.h"
+#include "base/sha256.h"
+#include "base/temporary_folder_testing.h"
+#include "log/log_testing.h"
+#include "monitor/client_testing.h"
+#include "monitor/webhook_testing.h"
 
 namespace adit::monitor {
 namespace {
 
 using namespace std::chrono_literals;
-using boost::asio::ip::tcp;
+using test::Client;
+using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
@@ -74,43 +75,6 @@ class FakeRole final : public Role {
   Health verdict{.readiness = Readiness::kReady};
 };
 
-// A connection of its own, so that tests can misbehave on it.
-class Client {
- public:
-  Client() : socket_(context_, tcp::v4()) {}
-  explicit Client(std::uint16_t port, const char* from = "127.0.0.1") : Client() {
-    // All of 127.0.0.0/8 is this machine: a source of its own for each.
-    socket_.bind({boost::asio::ip::make_address(from), 0});
-    connect(port);
-  }
-  void connect(std::uint16_t port) { socket_.connect({boost::asio::ip::make_address("127.0.0.1"), port}); }
-  bool send(std::string_view text) {
-    boost::system::error_code error;
-    boost::asio::write(socket_, boost::asio::buffer(text), error);
-    return !error;
-  }
-  // Until the server closes.
-  std::string rest() {
-    boost::system::error_code ignored;
-    boost::asio::read(socket_, boost::asio::dynamic_buffer(buffer_), ignored);
-    return std::exchange(buffer_, {});
-  }
-  // Up to and including `end`; what there was, if the server closes before.
-  std::string until(std::string_view end) {
-    boost::system::error_code error;
-    const std::size_t size = boost::asio::read_until(socket_, boost::asio::dynamic_buffer(buffer_), end, error);
-    if (error) return std::exchange(buffer_, {});
-    std::string out = buffer_.substr(0, size);
-    buffer_.erase(0, size);
-    return out;
-  }
-
- private:
-  boost::asio::io_context context_;
-  tcp::socket socket_;
-  std::string buffer_;
-};
-
 class MonitorServer : public testing::Test {
  protected:
   void start(Server::Options options = {}) {
@@ -123,10 +87,7 @@ class MonitorServer : public testing::Test {
 
   [[nodiscard]] std::string get(std::string_view target, std::string_view method = "GET",
                                 std::string_view host = "127.0.0.1:9090") const {
-    Client client(server_->port());
-    client.send(std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: " + std::string(host) +
-                "\r\nConnection: close\r\n\r\n");
-    return client.rest();
+    return test::ask(server_->port(), target, method, host);
   }
 
   FakeRole role_;
@@ -134,13 +95,17 @@ class MonitorServer : public testing::Test {
 };
 
 TEST_F(MonitorServer, ServesMetricsHealthAndLists) {
-  start();
+  Server::Options options;
+  options.identity = {.role = "pool", .version = "1.2.3"};
+  start(std::move(options));
   EXPECT_EQ(server_->address(), "127.0.0.1:" + std::to_string(server_->port()));
   const std::string metrics = get("/metrics");
   EXPECT_THAT(metrics, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(metrics, HasSubstr("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
   EXPECT_THAT(metrics, HasSubstr("\nsv2_clients_total 2\n"));
   EXPECT_THAT(metrics, HasSubstr("\nadit_ready 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nadit_build_info{version=\"1.2.3\",role=\"pool\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nprocess_resident_memory_bytes "));
   const std::string health = get("/api/v1/health?x=1");
   EXPECT_THAT(health, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(health, HasSubstr("{\"status\":\"ok\",\"timestamp\":"));
@@ -156,6 +121,36 @@ TEST_F(MonitorServer, ListsAreJsonThatAPeerCannotForgeAndThatNoFigureBreaks) {
   EXPECT_THAT(workers,
               EndsWith("{\"total\":1,\"workers\":[{\"client_id\":1,\"worker\":\"a\\\"},{\\\"\\n\",\"hashrate_hps\":null,"
                        "\"shares_accepted\":2,\"shares_rejected\":0,\"share_work\":0}]}"));
+}
+
+TEST_F(MonitorServer, TellsAWebhookWhatIsWrongAndThatItIsOver) {
+  test::Receiver receiver({200});
+  AlertRules rules;
+  rules.patience = Duration::zero();
+  Server::Options options;
+  options.refresh = 5ms;
+  options.alerts = rules;
+  options.webhook = {.url = receiver.url(), .name = "pool on farm"};
+  options.data_dir = "/";
+  start(std::move(options));
+  role_.say({.readiness = Readiness::kNodeAway, .message = "the node does not answer"});
+  ASSERT_TRUE(receiver.wait_for(1));
+  EXPECT_THAT(receiver.requests()[0], AllOf(HasSubstr("\"kind\":\"node\""), HasSubstr("the node does not answer"),
+                                            HasSubstr("pool on farm"), HasSubstr("\"over\":false")));
+  EXPECT_TRUE(eventually([&] { return get("/api/v1/alerts").find("the node does not answer") != std::string::npos; }));
+  role_.say({.readiness = Readiness::kReady});
+  ASSERT_TRUE(receiver.wait_for(2));
+  EXPECT_THAT(receiver.requests()[1], HasSubstr("\"over\":true"));
+  EXPECT_TRUE(eventually([&] { return get("/api/v1/alerts").find("{\"alerts\":[],\"told\":true,") != std::string::npos; }));
+}
+
+TEST_F(MonitorServer, AWebhookThatIsNoUrlStopsTheStart) {
+  Server::Options options;
+  options.address = {"127.0.0.1", 0};
+  options.webhook = {.url = "example.com"};
+  const auto started = Server::start(options, role_);
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().message(), HasSubstr("https://"));
 }
 
 TEST_F(MonitorServer, AnythingElseIs404WithAJsonErrorAndOtherMethodsAre405) {
@@ -320,6 +315,44 @@ TEST_F(MonitorServer, PagesAreServedUnderAddressesLocalhostAndConfiguredNamesAnd
   EXPECT_THAT(old.rest(), StartsWith("HTTP/1.1 200 ")) << "no browser leaves Host out";
 }
 
+TEST_F(MonitorServer, ATokenIsAskedForAndAConnectionGoesOnAfterARefusal) {
+  start({.access = Access(sha256(as_bytes("0123456789abcdef")))});
+  Client client(server_->port());
+  client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const std::string head = client.until("\r\n\r\n");
+  EXPECT_THAT(head, StartsWith("HTTP/1.1 401 Unauthorized\r\n"));
+  EXPECT_THAT(head, HasSubstr("\r\nWWW-Authenticate: Basic realm=\"adit\", charset=\"UTF-8\"\r\n"));
+  (void)client.until("}");
+  client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer 0123456789abcdef\r\n\r\n");
+  EXPECT_THAT(client.until("\r\n\r\n"), StartsWith("HTTP/1.1 200 OK\r\n"));
+  Client page(server_->port());  // As a browser that its user has told the token.
+  page.send("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic OjAxMjM0NTY3ODlhYmNkZWY=\r\n\r\n");
+  EXPECT_THAT(page.until("\n\n"), HasSubstr("event: health\n"));
+  Client large(server_->port());
+  large.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + std::string(9000, 'x'));
+  EXPECT_THAT(large.rest(), StartsWith("HTTP/1.1 431 "));
+}
+
+TEST_F(MonitorServer, WrongTokensAreLoggedFiveASecondAndNeverShown) {
+  log::test::Captured log;
+  start({.access = Access(sha256(as_bytes("0123456789abcdef")))});
+  EXPECT_THAT(get("/metrics"), StartsWith("HTTP/1.1 401 "));
+  Client client(server_->port());
+  constexpr std::size_t kTries = 200;
+  for (std::size_t i = 0; i < kTries; ++i) {
+    client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer not-the-token\r\n\r\n");
+    EXPECT_THAT(client.until("}"), StartsWith("HTTP/1.1 401 "));
+  }
+  server_->stop();
+  const auto lines = log.lines("monitor.token_refused");
+  EXPECT_GE(lines.size(), 1u) << "and none for the first, which gave no token";
+  EXPECT_LT(lines.size(), kTries);
+  for (const std::string& line : lines) {
+    EXPECT_THAT(line, HasSubstr("peer=127.0.0.1:"));
+    EXPECT_THAT(line, Not(HasSubstr("not-the-token")));
+  }
+}
+
 TEST_F(MonitorServer, EventsSayWhatHealthIsAndEachChangeOfIt) {
   start({.refresh = 5ms});
   Client client(server_->port());
@@ -392,6 +425,29 @@ TEST_F(MonitorServer, AnAddressThatIsNotOursIsAConfigurationError) {
   EXPECT_TRUE(Server::start(options, role_).error().is(net::Errc::kConfiguration));
   options.address.host = "192.0.2.1";
   EXPECT_TRUE(Server::start(options, role_).error().is(net::Errc::kConfiguration));
+}
+
+TEST_F(MonitorServer, ARestartShowsThePast) {
+  const TemporaryFolder folder;
+  const Server::Options options = {.refresh = 5ms, .history_file = (folder.path() / "history.sqlite").string()};
+  start(options);
+  const auto points = [&] {
+    const std::string answer = get("/api/v1/history?span=6h");
+    return boost::json::parse(std::string_view(answer).substr(answer.find("\r\n\r\n") + 4)).as_object();
+  };
+  ASSERT_TRUE(eventually([&] { return !points().at("at").as_array().empty() && !points().at("marks").as_array().empty(); }));
+  const auto before = points();
+  server_.reset();
+  // Nothing new comes.
+  role_.be_stuck(true);
+  start(options);
+  const auto after = points();
+  EXPECT_EQ(after.at("at").at(0).as_int64() / 10, before.at("at").at(0).as_int64() / 10);
+  EXPECT_EQ(after.at("marks").at(0), before.at("marks").at(0));
+  EXPECT_EQ(after.at("id"), 0);
+  role_.be_stuck(false);
+  EXPECT_TRUE(eventually([&] { return points().at("id") != 0; }));
+  EXPECT_EQ(points().at("at").at(0).as_int64() / 10, before.at("at").at(0).as_int64() / 10);
 }
 
 TEST_F(MonitorServer, StoppingWaitsForWhatTheRoleIsAsked) {
