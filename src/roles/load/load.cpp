@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <ctime>
+#include <functional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -17,6 +19,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "net/dial.h"
+#include "net/tcp.h"
+#include "roles/load/sv1_session.h"
 #include "upstream/url.h"
 
 namespace adit::load {
@@ -45,12 +49,55 @@ Duration own_cpu() {
 
 /// The connections of one shard. Everything but the constructor and the counts runs on the shard's thread.
 class Load::Part final : public net::ServicePart {
+  /// A connection and what is said on it.
   struct Peer {
-    Peer(std::unique_ptr<net::NetworkConnection> to, const SessionOptions& options, Meter& meter, std::uint32_t number)
-        : connection(std::move(to)), session(options, meter, connection->metadata().lanes > 1, number) {}
+    virtual ~Peer() = default;
+    /// Finds and sends up to so many shares; returns how many.
+    virtual std::size_t submit(std::size_t limit, Instant at) = 0;
+    virtual void close() = 0;
+    bool alive = true;
+  };
+
+  struct Sv2Peer final : Peer {
+    Sv2Peer(Part& owner, std::unique_ptr<net::NetworkConnection> to, std::uint32_t number)
+        : part(owner),
+          connection(std::move(to)),
+          session(part.options_.session, part.meter_, connection->metadata().lanes > 1, number) {}
+    std::size_t submit(std::size_t limit, Instant at) override {
+      part.out_.clear();
+      const std::size_t sent = session.submit(limit, at, part.out_);
+      connection->send(part.out_);
+      return sent;
+    }
+    void close() override { connection->close(net::CloseCode::kShutdown); }
+
+    Part& part;
     std::unique_ptr<net::NetworkConnection> connection;
     Session session;
-    bool alive = true;
+  };
+
+  struct Sv1Peer final : Peer {
+    Sv1Peer(Part& part, std::unique_ptr<net::ByteStream> to, std::uint32_t number)
+        : stream(std::move(to)), session(part.options_.session, part.meter_, number) {}
+    std::size_t submit(std::size_t limit, Instant at) override {
+      const std::size_t sent = session.submit(limit, at);
+      flush();
+      return sent;
+    }
+    void close() override { stream->close(net::CloseCode::kShutdown); }
+    /// What the stream does not take now goes with what follows an answer: shares without one are bounded. An error is met by
+    /// the next read.
+    void flush() {
+      std::string& output = session.output();
+      while (!output.empty()) {
+        const auto taken = stream->try_write(as_bytes(output));
+        if (!taken) return;
+        output.erase(0, *taken);
+      }
+    }
+
+    std::unique_ptr<net::ByteStream> stream;
+    Sv1Session session;
   };
 
  public:
@@ -69,6 +116,7 @@ class Load::Part final : public net::ServicePart {
   void begin_shares() {
     meter_ = Meter{};
     lost_ = 0;
+    left_ = options_.shares == SIZE_MAX ? SIZE_MAX : options_.shares * peers_.size() / options_.connections;
     submitting_ = true;
     ++turn_;
     if (options_.flood) {
@@ -89,10 +137,16 @@ class Load::Part final : public net::ServicePart {
     return {.meter = std::move(meter_), .connections = ready_ - lost_ever_, .lost = lost_, .last_loss = last_loss_};
   }
 
+  [[nodiscard]] bool is_through() const {
+    std::uint64_t answered = meter_.accepted;
+    for (const auto& [code, count] : meter_.rejected) answered += count;
+    return left_ == 0 && answered == meter_.submitted;
+  }
+
   void close() {
     submitting_ = false;
     wanted_ = 0;
-    for (const auto& peer : peers_) peer->connection->close(net::CloseCode::kShutdown);
+    for (const auto& peer : peers_) peer->close();
   }
 
   /// Connections that have work. Any thread.
@@ -111,21 +165,40 @@ class Load::Part final : public net::ServicePart {
   static asio::awaitable<void> open_some(std::shared_ptr<Part> part) {
     while (part->dialled_ < part->wanted_) {
       ++part->dialled_;
-      auto connection = co_await net::dial(part->shard(), part->options_.pool, wire::Protocol::kMining,
-                                           {.name = upstream::to_url(part->options_.pool),
-                                            .connect_deadline = kNoProgress,
-                                            .handshake_deadline = kNoProgress,
-                                            .iroh = part->options_.iroh});
-      if (!connection) co_return part->give_up(std::move(connection.error()));
-      if (part->wanted_ == 0) co_return;  // closed meanwhile
-      const auto number = part->first_number_ + static_cast<std::uint32_t>(part->peers_.size());
-      auto& peer = part->peers_.emplace_back(
-          std::make_unique<Peer>(std::move(*connection), part->options_.session, part->meter_, number));
-      part->shard().spawn(serve(part, *peer));
+      const bool sv1 = part->options_.pool.dialect == net::Dialect::kStratumV1;
+      auto connected = sv1 ? co_await dial_sv1(part) : co_await dial_sv2(part);
+      if (!connected) co_return part->give_up(std::move(connected.error()));
     }
   }
 
-  static asio::awaitable<void> serve(std::shared_ptr<Part> part, Peer& peer) {
+  /// Nothing is done where the part was closed meanwhile.
+  static asio::awaitable<Result<void>> dial_sv2(std::shared_ptr<Part> part) {
+    const LoadOptions& options = part->options_;
+    ADIT_CO_TRY(auto connection, co_await net::dial(part->shard(), options.pool, wire::Protocol::kMining,
+                                                    {.name = upstream::to_url(options.pool),
+                                                     .connect_deadline = kNoProgress,
+                                                     .handshake_deadline = kNoProgress,
+                                                     .iroh = options.iroh}));
+    if (part->wanted_ == 0) co_return Result<void>{};
+    auto peer = std::make_unique<Sv2Peer>(*part, std::move(connection), part->next_number());
+    part->shard().spawn(serve_sv2(part, *peer));
+    part->peers_.push_back(std::move(peer));
+    co_return Result<void>{};
+  }
+
+  static asio::awaitable<Result<void>> dial_sv1(std::shared_ptr<Part> part) {
+    const auto& to = std::get<net::TcpConfig>(part->options_.pool.transport);
+    ADIT_CO_TRY(auto stream, co_await net::dial_tcp(part->shard(), to, kNoProgress));
+    if (part->wanted_ == 0) co_return Result<void>{};
+    auto peer = std::make_unique<Sv1Peer>(*part, std::move(stream), part->next_number());
+    part->shard().spawn(serve_sv1(part, *peer));
+    part->peers_.push_back(std::move(peer));
+    co_return Result<void>{};
+  }
+
+  [[nodiscard]] std::uint32_t next_number() const { return first_number_ + static_cast<std::uint32_t>(peers_.size()); }
+
+  static asio::awaitable<void> serve_sv2(std::shared_ptr<Part> part, Sv2Peer& peer) {
     part->out_.clear();
     const auto [host, port] = net::host_and_port(part->options_.pool.transport);
     peer.session.start(host, port, now_from_system(), part->out_);
@@ -137,18 +210,44 @@ class Load::Part final : public net::ServicePart {
       wire::FrameBuffer& out = part->out_;
       out.clear();
       if (auto handled = peer.session.on_frames(*batch, at, out); !handled) co_return part->lose(peer, ready, handled.error());
-      if (part->submitting_ && part->options_.flood) peer.session.submit(part->options_.session.in_flight, at.instant, out);
+      if (part->floods()) part->left_ -= peer.session.submit(part->at_most(), at.instant, out);
       peer.connection->send(out);
-      if (!ready && peer.session.ready()) {
-        ready = true;
-        ++part->ready_;
-      }
+      part->count_ready(ready, peer.session.ready());
     }
+  }
+
+  static asio::awaitable<void> serve_sv1(std::shared_ptr<Part> part, Sv1Peer& peer) {
+    peer.session.start();
+    peer.flush();
+    for (bool ready = false;;) {
+      const auto read = peer.stream->try_read(part->read_buffer_);
+      if (read) {
+        const Now at = now_from_system();
+        const auto bytes = Bytes(part->read_buffer_).first(*read);
+        if (auto heard = peer.session.receive(bytes, at); !heard) co_return part->lose(peer, ready, heard.error());
+        if (part->floods()) part->left_ -= peer.session.submit(part->at_most(), at.instant);
+        peer.flush();
+        part->count_ready(ready, peer.session.ready());
+        continue;
+      }
+      if (!read.error().is(net::Errc::kWouldBlock)) co_return part->lose(peer, ready, read.error());
+      if (auto waited = co_await peer.stream->wait_readable(); !waited) co_return part->lose(peer, ready, waited.error());
+    }
+  }
+
+  [[nodiscard]] bool floods() const { return submitting_ && options_.flood; }
+  /// Shares that one peer may submit at once.
+  [[nodiscard]] std::size_t at_most() const { return std::min(options_.session.in_flight, left_); }
+
+  void count_ready(bool& was, bool is) {
+    if (was || !is) return;
+    was = true;
+    ++ready_;
   }
 
   void lose(Peer& peer, bool was_ready, const Error& error) {
     peer.alive = false;
-    peer.connection->close(net::CloseCode::kShutdown);
+    peer.close();
     if (wanted_ == 0) return;  // we close
     if (!was_ready) return give_up(error);
     ++lost_;
@@ -167,7 +266,7 @@ class Load::Part final : public net::ServicePart {
 
   static asio::awaitable<void> flood(std::shared_ptr<Part> part, unsigned turn) {
     for (std::size_t i = 0; i < part->peers_.size() && part->submits_in(turn); ++i) {
-      part->submit(*part->peers_[i], part->options_.session.in_flight);
+      part->submit(*part->peers_[i], part->at_most());
       if (i % kPeersPerTurn == kPeersPerTurn - 1) co_await asio::post(part->shard().context(), asio::use_awaitable);
     }
   }
@@ -188,17 +287,15 @@ class Load::Part final : public net::ServicePart {
         part->meter_.held_back += static_cast<std::uint64_t>(due - most);
         due = most;
       }
-      for (; due >= 1 && part->submits_in(turn); due -= 1, ++next) {
+      for (; due >= 1 && part->left_ > 0 && part->submits_in(turn); due -= 1, ++next) {
         if (part->submit(*part->peers_[next % part->peers_.size()], 1) == 0) ++part->meter_.held_back;
       }
     }
   }
 
   std::size_t submit(Peer& peer, std::size_t limit) {
-    if (!peer.alive) return 0;
-    out_.clear();
-    const std::size_t sent = peer.session.submit(limit, now(), out_);
-    peer.connection->send(out_);
+    const std::size_t sent = peer.alive ? peer.submit(limit, now()) : 0;
+    left_ -= sent;
     return sent;
   }
 
@@ -207,9 +304,11 @@ class Load::Part final : public net::ServicePart {
   std::uint32_t first_number_;
   std::size_t dialled_ = 0;
   std::vector<std::unique_ptr<Peer>> peers_;
-  wire::FrameBuffer out_;  ///< Of one batch.
+  wire::FrameBuffer out_;                              ///< Of one batch.
+  std::array<std::uint8_t, 16 * 1024> read_buffer_{};  ///< Of one read by Stratum V1; used up before anything waits.
   Meter meter_;
   bool submitting_ = false;
+  std::size_t left_ = 0;       ///< Shares that may still be submitted.
   unsigned turn_ = 0;          ///< Of begin() and finish().
   std::size_t lost_ = 0;       ///< Since begin().
   std::size_t lost_ever_ = 0;  ///< Of those that were ready.
@@ -287,6 +386,10 @@ Result<void> Load::begin() {
     return true;
   });
   return {};
+}
+
+bool Load::is_through() {
+  return std::ranges::all_of(service_.ask([](Part& part) { return part.is_through(); }), std::identity());
 }
 
 Result<Measured> Load::finish() {

@@ -1,4 +1,5 @@
-// A load on any Stratum V2 pool: many connections from one machine, each with a channel, and shares on them if wanted.
+// A load on any Stratum V2 pool, or on whatever takes miners of Stratum V1: many connections from one machine, and shares on
+// them if wanted.
 #pragma once
 
 #include <cstddef>
@@ -21,14 +22,15 @@
 namespace adit::load {
 
 struct LoadOptions {
-  net::Peer pool;
+  net::Peer pool;                    ///< Its dialect is that of the load; Stratum V1 is carried by TCP alone.
   net::IrohCarrier* iroh = nullptr;  ///< Needed for an iroh pool; outlives the load.
   std::size_t connections = 1000;
   std::size_t dialling = 64;  ///< At once, over all shards: below the accept backlog of 128 that pools have.
   SessionOptions session;
-  bool flood = false;        ///< Each connection submits whenever its in_flight allows.
-  double rate = 0;           ///< Else: shares per second over all connections; 0: none, tips alone are listened to.
-  std::optional<pid_t> pid;  ///< The pool's process, if it runs here and is to be measured.
+  bool flood = false;             ///< Each connection submits whenever its in_flight allows.
+  double rate = 0;                ///< Else: shares per second over all connections; 0: none, tips alone are listened to.
+  std::size_t shares = SIZE_MAX;  ///< After so many between begin() and finish() no more are submitted.
+  std::optional<pid_t> pid;       ///< The pool's process, if it runs here and is to be measured.
 };
 
 /// What it cost the pool to take all connections in, each up to its first work.
@@ -65,6 +67,9 @@ class Load {
 
   /// Shares from now on, if there are to be any.
   Result<void> begin();
+
+  /// Whether all that LoadOptions::shares allows has been submitted and answered. Between begin() and finish().
+  [[nodiscard]] bool is_through();
 
   /// Counts up to now, and no more shares. Error: kProcess.
   Result<Measured> finish();

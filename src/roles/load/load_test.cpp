@@ -40,6 +40,7 @@ class LoadTest : public testing::Test {
     source_.emplace(chain(new_tip_every));
     pool::ServerOptions options;
     options.listen = net::TcpConfig{"127.0.0.1", 0};
+    options.sv1_listen = net::TcpConfig{"127.0.0.1", 0};
     options.authority_secret = authority_secret();
     options.jobs = {.payout_script = {0x51}, .pool_signature = "load"};
     // So that a hash rate near 0 means the easiest target there is.
@@ -70,7 +71,7 @@ class LoadTest : public testing::Test {
     for (int tries = 0; tries < 2400; ++tries) {
       std::this_thread::sleep_for(50ms);
       const auto stats = server_->stats();
-      if (stats.pool.shares_accepted >= enough && stats.jobs >= tips) break;
+      if (stats.miners.shares_accepted >= enough && stats.jobs >= tips) break;
     }
     auto measured = load.finish();
     EXPECT_TRUE(measured);
@@ -93,7 +94,7 @@ TEST_F(LoadTest, AFloodOfRealSharesIsAcceptedAndAcknowledged) {
     const auto opened = load.open();
     ASSERT_TRUE(opened) << opened.error().message();
     EXPECT_GT(*opened->pool_cpu, 0s);
-    const auto before = server_->stats().pool;
+    const auto before = server_->stats().miners;
     EXPECT_EQ(extended ? before.extended_channels : before.standard_channels, kConnections);
     const Measured measured = measure(load, before.shares_accepted + 20'000, 0);
     EXPECT_GT(measured.meter.accepted, 1'000U);
@@ -102,8 +103,40 @@ TEST_F(LoadTest, AFloodOfRealSharesIsAcceptedAndAcknowledged) {
     EXPECT_EQ(measured.connections, kConnections);
     EXPECT_GT(measured.meter.acknowledged.count(), 0U);
     EXPECT_GT(*measured.pool_cpu, 0s);
-    EXPECT_EQ(server_->stats().pool.blocks_found, 0U) << "a load's shares are no blocks";
+    EXPECT_EQ(server_->stats().miners.blocks_found, 0U) << "a load's shares are no blocks";
   }
+}
+
+TEST_F(LoadTest, MinersOfStratumV1SubmitTheirFirstShareAndThenAsManyAsAreAnswered) {
+  start_pool();
+  LoadOptions wanted = options();
+  wanted.pool = {.dialect = net::Dialect::kStratumV1, .transport = net::TcpConfig{"127.0.0.1", server_->sv1_port()}};
+  wanted.flood = true;
+  Load load(load_shards_, std::move(wanted));
+  const auto opened = load.open();
+  ASSERT_TRUE(opened) << opened.error().message();
+  EXPECT_GE(server_->stats().miners.shares_accepted, kConnections);
+  const Measured measured = measure(load, kConnections + 5'000, 0);
+  EXPECT_GT(measured.meter.accepted, 1'000U);
+  EXPECT_TRUE(measured.meter.rejected.empty());
+  EXPECT_EQ(measured.connections, kConnections);
+  EXPECT_EQ(measured.lost, 0U);
+  EXPECT_GT(measured.meter.acknowledged.count(), 0U);
+}
+
+TEST_F(LoadTest, NoMoreSharesAreSubmittedThanInAll) {
+  start_pool();
+  LoadOptions wanted = options();
+  wanted.flood = true;
+  wanted.shares = 700;
+  Load load(load_shards_, std::move(wanted));
+  ASSERT_TRUE(load.open());
+  ASSERT_TRUE(load.begin());
+  EXPECT_TRUE(eventually([&] { return load.is_through(); }));
+  const auto measured = load.finish();
+  ASSERT_TRUE(measured);
+  EXPECT_EQ(measured->meter.submitted, 700U);
+  EXPECT_EQ(measured->meter.accepted, 700U);
 }
 
 TEST_F(LoadTest, PacedSharesComeNoFasterThanAsked) {
@@ -139,11 +172,11 @@ TEST_F(LoadTest, BegunAgainAtOnceItPacesAsItDidAtFirst) {
     ASSERT_TRUE(load.begin());
     ASSERT_TRUE(load.finish());
   }
-  const auto before = server_->stats().pool.shares_accepted;
+  const auto before = server_->stats().miners.shares_accepted;
   const auto begun = std::chrono::steady_clock::now();
   ASSERT_TRUE(load.begin());
   ASSERT_TRUE(eventually(
-      [&] { return std::chrono::steady_clock::now() - begun >= 500ms && server_->stats().pool.shares_accepted > before; }));
+      [&] { return std::chrono::steady_clock::now() - begun >= 500ms && server_->stats().miners.shares_accepted > before; }));
   const auto measured = load.finish();
   ASSERT_TRUE(measured);
   EXPECT_GT(measured->meter.submitted, 0U);

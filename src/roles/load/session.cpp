@@ -57,27 +57,10 @@ void Session::on_job(const channels::ClientJob& job) {
   const Bytes extranonce = Bytes(zeros).first(client_.channel()->extranonce_size());
   const channels::Share share{.job_id = job.id, .ntime = job.ntime, .version = job.rules.version};
   const auto header = channels::share_header(job.rules, share, job.merkle_root(extranonce));
-  const std::span<const std::uint8_t, bitcoin::kHeaderSize> bytes(header);
-  search_.emplace(Search{.midstate = bitcoin::HeaderMidstate(bytes.first<64>()),
-                         .target = job.target,
-                         .network_target = job.rules.network_target,
+  search_.emplace(Search{.shares = ShareSearch(header, job.target, job.rules.network_target),
                          .job_id = job.id,
                          .ntime = job.ntime,
                          .version = job.rules.version});
-  std::ranges::copy(bytes.last<16>(), search_->tail.begin());
-}
-
-std::optional<std::uint32_t> Session::find_nonce() {
-  Search& search = *search_;
-  const bool blocks_only = search.target <= search.network_target;
-  for (std::uint32_t tries = 0; tries < kMaxTries; ++tries) {
-    const std::uint32_t nonce = search.next_nonce++;
-    store_le(search.tail.data() + 12, nonce);
-    const auto hash = bitcoin::U256::from_le(search.midstate.hash(search.tail));
-    if (hash <= search.target && (hash > search.network_target || blocks_only)) return nonce;
-  }
-  ++meter_.not_found;
-  return std::nullopt;
 }
 
 std::size_t Session::submit(std::size_t limit, Instant now, wire::FrameBuffer& out) {
@@ -85,8 +68,11 @@ std::size_t Session::submit(std::size_t limit, Instant now, wire::FrameBuffer& o
   const std::array<std::uint8_t, 32> extranonce{};
   std::size_t sent = 0;
   for (; sent < limit && client_.shares().unanswered() < in_flight_; ++sent) {
-    const auto nonce = find_nonce();
-    if (!nonce) break;
+    const auto nonce = search_->shares.next();
+    if (!nonce) {
+      ++meter_.not_found;
+      break;
+    }
     client_.submit({.job_id = search_->job_id,
                     .nonce = *nonce,
                     .ntime = search_->ntime,

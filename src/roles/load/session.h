@@ -1,7 +1,6 @@
 // One connection of `adit load` as an engine: opens a channel, keeps its work, finds shares, counts the answers. No I/O.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -11,11 +10,10 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "bitcoin/hash.h"
-#include "bitcoin/u256.h"
 #include "channels/client.h"
 #include "mining/channel_client.h"
 #include "roles/load/meter.h"
+#include "roles/load/search.h"
 #include "session/client_side.h"
 #include "wire/frame.h"
 
@@ -44,13 +42,9 @@ struct SessionOptions {
   }
 };
 
-/// One channel on one connection. Its shares are real: each is hashed, meets its job's target, and is no block (where the
-/// network's target leaves room for that), so that a load on a test network moves no tip.
+/// One channel on one connection.
 class Session final : private mining::ChannelClientHandler {
  public:
-  /// Hashes tried for one share before giving up.
-  static constexpr std::uint32_t kMaxTries = 1 << 16;
-
   /// `options` and `meter` outlive the session. `lanes`: the connection has lanes. `number`: of the connection, in what the
   /// meter keeps of tips.
   Session(const SessionOptions& options, Meter& meter, bool lanes = false, std::uint32_t number = 0);
@@ -70,23 +64,18 @@ class Session final : private mining::ChannelClientHandler {
   std::size_t submit(std::size_t limit, Instant now, wire::FrameBuffer& out);
 
  private:
-  /// The header that is searched, nonce after nonce.
+  /// What is searched, and what its shares carry.
   struct Search {
-    bitcoin::HeaderMidstate midstate;
-    std::array<std::uint8_t, 16> tail{};  ///< The header's last bytes, the nonce being the last four.
-    bitcoin::U256 target;
-    bitcoin::U256 network_target;
+    ShareSearch shares;
     std::uint32_t job_id = 0;
     std::uint32_t ntime = 0;
     std::uint32_t version = 0;
-    std::uint32_t next_nonce = 0;
   };
 
   void on_job(const channels::ClientJob& job) override;
   void on_tip(const wire::SetNewPrevHash& message) override;
   void on_accepted(std::uint64_t shares, std::optional<Duration> round_trip) override;
   void on_rejected(std::string_view code) override { meter_.on_rejected(code); }
-  std::optional<std::uint32_t> find_nonce();
 
   const std::size_t in_flight_;
   Meter& meter_;

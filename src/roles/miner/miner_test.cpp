@@ -56,7 +56,7 @@ struct Pool {
     options.chain.nbits = 0x1d00ffff;  // No share is a block.
     return options;
   }
-  [[nodiscard]] std::uint64_t shares() const { return server->stats().pool.shares_accepted; }
+  [[nodiscard]] std::uint64_t shares() const { return server->stats().miners.shares_accepted; }
   [[nodiscard]] net::Peer upstream(std::uint8_t seed = 7) const {
     return {.transport = net::TcpConfig{"127.0.0.1", server->tcp_port()}, .authority = authority(seed)};
   }
@@ -105,7 +105,7 @@ TEST_F(MinerTest, WithoutTheExtensionTheChannelIsClosedAndTheConnectionFinished)
   mine({pool.upstream()}, false);
   ASSERT_TRUE(eventually([&] { return pool.shares() >= 10; }));
   stop();
-  EXPECT_TRUE(eventually([&] { return pool.server->stats().pool.sessions == 0; }));
+  EXPECT_TRUE(eventually([&] { return pool.server->stats().miners.sessions == 0; }));
   const auto stats = pool.server->stats().over(net::Transport::kTcp);
   EXPECT_EQ(stats.goodbyes, 0u);
   EXPECT_EQ(stats.protocol_errors, 0u);
@@ -123,7 +123,7 @@ TEST_F(MinerTest, ItFallsBackToTheNextPoolAndReturnsToTheBetterOne) {
   ASSERT_TRUE(eventually([&] { return second.shares() > 0; })) << "the other takes over";
   first.emplace(port);
   ASSERT_TRUE(eventually([&] { return first->shares() > 0; })) << "the better one is used again";
-  EXPECT_TRUE(eventually([&] { return second.server->stats().pool.sessions == 0; })) << "and the other is left";
+  EXPECT_TRUE(eventually([&] { return second.server->stats().miners.sessions == 0; })) << "and the other is left";
   EXPECT_EQ(second.server->stats().over(net::Transport::kTcp).goodbyes, 1u);
 }
 
@@ -132,7 +132,7 @@ TEST_F(MinerTest, APoolUnderAnotherAuthorityIsPassedOver) {
   Pool honest;
   mine({impostor.upstream(9), honest.upstream()});
   ASSERT_TRUE(eventually([&] { return honest.shares() > 0; }));
-  EXPECT_EQ(impostor.server->stats().pool.standard_channels, 0u);
+  EXPECT_EQ(impostor.server->stats().miners.standard_channels, 0u);
   EXPECT_EQ(impostor.shares(), 0u);
 }
 

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/sha256.h"
-#include "bitcoin/merkle.h"
+#include "mining/sv1_work.h"
 
 namespace adit::miner {
 
@@ -50,18 +49,7 @@ void Sv1Session::on_work(std::shared_ptr<const sv1::Work> work) {
     extranonce2[i] = static_cast<std::uint8_t>(work_id_ >> (8 * i));
   extranonce2_ = sv1::Extranonce(Bytes(extranonce2).first(size));
 
-  const sv1::Notify& job = work_->job;
-  const Sha256Digest inner = Sha256()
-                                 .update(job.coinbase1)
-                                 .update(work_->extranonce1.bytes())
-                                 .update(extranonce2_.bytes())
-                                 .update(job.coinbase2)
-                                 .finish();
-  const channels::HeaderRules rules{.version = job.version, .prev_hash = job.prev_hash, .nbits = job.nbits};
-  const channels::Share start{.ntime = job.ntime, .version = job.version};
-  handler_.on_work({.id = work_id_,
-                    .header = channels::share_header(rules, start, bitcoin::fold_merkle_path(sha256(inner), job.merkle_path)),
-                    .target_le = work_->target.to_le()});
+  handler_.on_work({.id = work_id_, .header = mining::header_of(*work_, extranonce2_), .target_le = work_->target.to_le()});
 }
 
 void Sv1Session::on_solution(const Solution& solution) {

@@ -9,11 +9,6 @@ namespace {
 using config::Severity;
 using config::Table;
 
-// Features of SRI's pool that are not here yet. A key leaves this list with the commit that brings its feature.
-constexpr config::NotYet kNotYet[] = {
-    {"jds", "the job declaration server is not here yet: the pool starts without it, and job declarators cannot connect"},
-};
-
 constexpr std::size_t kMaxSignature = 40;  // A coinbase's script holds 100 bytes: height, tags and extranonce share them.
 
 // The network of a source that does not name one is anybody's guess: any network's address will do. The embedded chain is none
@@ -43,20 +38,53 @@ void read_payout(Table& root, PoolConfig& out) {
 
 void read_solo(Table& root, PoolConfig& out) {
   out.solo = root.boolean("solo").value_or(true);
+  out.pay_by_identity = root.boolean("pay_by_identity").value_or(true);
   out.solo_fee_percent = root.integer<unsigned>("solo_fee_percent", 0, channels::kMostFeePercent).value_or(0);
-  if (!out.solo && out.solo_fee_percent != 0) {
+  const std::string_view no_solo = !out.pay_by_identity ? "pay_by_identity = false" : out.solo ? "" : "solo = false";
+  if (!no_solo.empty() && out.solo_fee_percent != 0) {
     root.report(Severity::kError, "solo_fee_percent",
-                "`solo_fee_percent` is a fee on what `solo = false` does not grant: remove one");
+                "`solo_fee_percent` is a fee on what `" + std::string(no_solo) + "` does not grant: remove one");
+  }
+  if (!out.pay_by_identity && root.has("solo") && out.solo) {
+    root.report(
+        Severity::kError, "pay_by_identity",
+        "`pay_by_identity = false` pays every block to `coinbase_reward_script`, `solo = true` pays miners: remove one");
+  }
+  out.solo = out.solo && out.pay_by_identity;
+}
+
+// What is required of a peer is offered to it.
+void offer_required(std::vector<std::uint16_t>& supported, const std::vector<std::uint16_t>& required) {
+  for (const std::uint16_t extension : required) {
+    if (std::ranges::find(supported, extension) == supported.end()) supported.push_back(extension);
   }
 }
 
-void read_jds(Table& root) {
+/// Whether a node of the source can say whether a block would be valid. A template provider cannot.
+bool judges_blocks(const TemplateSource& source) {
+  const auto nodes = config::nodes_of(source);
+  return std::ranges::any_of(nodes, [](const FurtherNode& node) { return !std::holds_alternative<Sv2TpNode>(node); });
+}
+
+std::optional<JdsConfig> read_jds(Table& root, const PoolConfig& pool) {
   auto jds = root.table("jds");
-  if (!jds) return;
-  jds->require("listen_address", "where the job declaration server listens");
-  (void)config::read_listen_address(*jds, "listen_address");
-  (void)jds->integers<std::uint16_t>("supported_extensions");
-  (void)jds->integers<std::uint16_t>("required_extensions");
+  if (!jds) return std::nullopt;
+  JdsConfig out;
+  // Where there is an iroh endpoint, declarators may come over that alone.
+  if (!pool.iroh.enabled || !pool.iroh.node.listens)
+    jds->require("listen_address", "where job declarators connect, such as \"0.0.0.0:3334\"");
+  out.listen_address = config::read_listen_address(*jds, "listen_address");
+  out.supported_extensions = config::read_extensions(*jds, "supported_extensions", Severity::kNotYet);
+  out.required_extensions = config::read_extensions(*jds, "required_extensions", Severity::kBlocker);
+  offer_required(out.supported_extensions, out.required_extensions);
+  out.allow_coinbase_only = jds->boolean("allow_coinbase_only").value_or(false);
+  out.min_pool_percent = jds->integer<unsigned>("min_pool_percent", 0, 100).value_or(100);
+  if (!judges_blocks(pool.source)) {
+    root.report(Severity::kError, "jds",
+                "`[jds]` needs a Bitcoin node that says whether a declared block would be valid: add one by JSON-RPC or IPC to "
+                "[[nodes]], `templates = false` if it is for that alone");
+  }
+  return out;
 }
 
 std::chrono::seconds read_stale_work(Table& root) {
@@ -89,7 +117,13 @@ config::Loaded<PoolConfig> read(config::Document document) {
   read_solo(root, out);
   static_cast<config::ListenSettings&>(out) = config::read_listening(
       root, work, "this pool to its miners", "the IP address and port on which miners connect, such as \"0.0.0.0:3333\"");
-  out.monitoring = config::read_monitoring(root);
+  out.sv1_address = config::read_listen_address(root, "sv1_address");
+  out.sv1 = root.boolean("sv1").value_or(false);
+  if (out.sv1 && !out.listen_address) {
+    root.report(Severity::kError, "sv1", "`sv1` is about `listen_address`, which is not there: give an `sv1_address` instead");
+  }
+  out.data_dir = config::read_data_dir(root, "pool");
+  out.monitoring = config::read_monitoring(root, out.data_dir);
 
   out.pool_signature = root.text("pool_signature").value_or("Adit");
   if (out.pool_signature.size() > kMaxSignature || !is_plain_text(out.pool_signature)) {
@@ -103,18 +137,11 @@ config::Loaded<PoolConfig> read(config::Document document) {
   if (const auto jobs = root.integer<std::uint32_t>("max_past_jobs", 0, 1000); jobs && *jobs != 0) out.max_past_jobs = *jobs;
   out.stale_work = read_stale_work(root);
   out.threads = root.integer<unsigned>("threads", 0, 256).value_or(0);
-  out.data_dir = config::read_data_dir(root, "pool");
   out.log_file = config::read_path(root, "log_file").value_or("");
   out.supported_extensions = config::read_extensions(root, "supported_extensions", Severity::kNotYet);
   out.required_extensions = config::read_extensions(root, "required_extensions", Severity::kBlocker);
-  // What is required of a peer is offered to it.
-  for (const std::uint16_t extension : out.required_extensions) {
-    if (std::ranges::find(out.supported_extensions, extension) == out.supported_extensions.end()) {
-      out.supported_extensions.push_back(extension);
-    }
-  }
-  read_jds(root);
-  config::report_not_yet(root, kNotYet);
+  offer_required(out.supported_extensions, out.required_extensions);
+  out.jds = read_jds(root, out);
   loaded.findings = document.finish();
   return loaded;
 }

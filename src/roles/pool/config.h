@@ -27,14 +27,28 @@ using config::Sv2TpNode;
 using config::Sv2TpSource;
 using config::TemplateSource;
 
+/// [jds]: miners choose the transactions of their blocks themselves.
+struct JdsConfig {
+  std::optional<net::TcpConfig> listen_address;     ///< Absent: over the pool's iroh endpoint alone.
+  std::vector<std::uint16_t> supported_extensions;  ///< That a client may ask for.
+  std::vector<std::uint16_t> required_extensions;   ///< That a client must ask for; supported ones.
+  bool allow_coinbase_only = false;                 ///< Clients that show no transactions are served too.
+  unsigned min_pool_percent = 100;                  ///< Of a declared block's revenue, that goes to the pool's output at least.
+};
+
 struct PoolConfig : config::ListenSettings {
+  std::optional<net::TcpConfig>
+      sv1_address;   ///< Where Stratum V1 miners connect. Port 0: the system's choice. Absent: nowhere.
+  bool sv1 = false;  ///< They may connect at listen_address, too.
   config::MonitoringSettings monitoring;
 
   TemplateSource source;
   std::optional<bitcoin::Network> network;  ///< Absent: the source does not say.
   std::vector<std::uint8_t> payout_script;  ///< Of coinbase_reward_script.
   std::string pool_signature;               ///< The pool's tag in the coinbase.
-  bool solo = true;               ///< A miner whose identity asks for it is paid by its own script (channels/payout.h).
+  bool solo = true;  ///< A miner whose identity asks for it is paid by its own script (channels/payout.h).
+  /// False: a miner's identity is a name and nothing else, and every block pays `payout_script`.
+  bool pay_by_identity = true;
   unsigned solo_fee_percent = 0;  ///< The pool's part of that, at most channels::kMostFeePercent.
 
   double min_difficulty = channels::kDefaultMinDifficulty;  ///< The least that a share may have, whatever a client declares.
@@ -45,6 +59,8 @@ struct PoolConfig : config::ListenSettings {
 
   std::vector<std::uint16_t> supported_extensions;  ///< That a peer may ask for: 0x0001 (always there) and 0x0002.
   std::vector<std::uint16_t> required_extensions;   ///< That a peer must ask for before it opens a channel; supported ones.
+
+  std::optional<JdsConfig> jds;
 
   std::chrono::seconds stale_work{300};  ///< Without templates for so long the pool lets go of its miners; 0: never.
 

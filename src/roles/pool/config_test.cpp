@@ -5,20 +5,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/keys.h"
+#include "config/without_home_testing.h"
 
 namespace adit::pool {
 namespace {
 
 using config::Severity;
+using config::WithoutHome;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -63,6 +62,18 @@ TEST(PoolConfig, TheSmallestOneStartsAPoolOnTheEmbeddedChain) {
   EXPECT_EQ(loaded.config.max_past_jobs, 16u);
   EXPECT_FALSE(loaded.config.iroh.enabled);
   EXPECT_FALSE(loaded.config.data_dir.empty());
+}
+
+TEST(PoolConfig, TheUdpPortIsTheNumberOfTheTcpPort) {
+  const auto at = [](const std::string& listen, const std::string& iroh) {
+    return load(with("listen_address", listen) + "[iroh]\n" + iroh).config.iroh.udp_addresses();
+  };
+  EXPECT_THAT(at("listen_address = \"127.0.0.1:3333\"", ""), ElementsAre("0.0.0.0:3333", "[::]:3333"));
+  EXPECT_THAT(at("", ""), ElementsAre("0.0.0.0:4433", "[::]:4433")) << "it is reached over iroh alone";
+  EXPECT_THAT(at("listen_address = \"127.0.0.1:3333\"", "bind_addresses = [\"1.2.3.4:5\"]"), ElementsAre("1.2.3.4:5"));
+  EXPECT_THAT(at("listen_address = \"127.0.0.1:3333\"", "listen = false"), IsEmpty());
+  EXPECT_THAT(at("listen_address = \"127.0.0.1:3333\"", "relay_only = true\nrelay = \"https://r.example\""), IsEmpty());
+  EXPECT_THAT(at("listen_address = \"127.0.0.1:0\"", ""), IsEmpty()) << "the system chooses";
 }
 
 TEST(PoolConfig, ReadsSrisKeys) {
@@ -112,6 +123,17 @@ TEST(PoolConfig, TheLeastDifficultyHasAKeyAndADefaultThatTheWeakestMinerMeets) {
   EXPECT_EQ(load("min_difficulty = 0.001\n" + std::string(kSmallest)).config.min_difficulty, 0.001);
   EXPECT_THAT(texts(load("min_difficulty = 0\n" + std::string(kSmallest)), Severity::kError),
               ElementsAre(StartsWith("pool.toml:1: `min_difficulty` must be a number from ")));
+}
+
+TEST(PoolConfig, Sv1MinersHaveAPortOfTheirOwnOrThatForStratumV2) {
+  EXPECT_EQ(load(std::string(kSmallest)).config.sv1_address, std::nullopt);
+  EXPECT_FALSE(load(std::string(kSmallest)).config.sv1);
+  const auto both = load("sv1_address = \"127.0.0.1:3334\"\nsv1 = true\n" + std::string(kSmallest));
+  EXPECT_TRUE(both.may_start());
+  EXPECT_EQ(both.config.sv1_address, (net::TcpConfig{"127.0.0.1", 3334}));
+  EXPECT_TRUE(both.config.sv1);
+  EXPECT_THAT(texts(load("sv1 = true\n" + with("listen_address", "") + "[iroh]\nlisten = true\n"), Severity::kError),
+              ElementsAre(HasSubstr("give an `sv1_address` instead")));
 }
 
 TEST(PoolConfig, TrustedProxiesAreAddressesAndRanges) {
@@ -207,8 +229,14 @@ TEST(PoolConfig, MinersArePaidByTheirOwnScriptsUnlessThatIsSwitchedOff) {
   ASSERT_TRUE(fee.may_start());
   EXPECT_EQ(fee.config.solo_fee_percent, 2u);
   EXPECT_FALSE(load("solo = false\n" + std::string(kSmallest)).config.solo);
+  EXPECT_TRUE(plain.config.pay_by_identity);
+  const auto names = load("pay_by_identity = false\n" + std::string(kSmallest));
+  ASSERT_TRUE(names.may_start());
+  EXPECT_FALSE(names.config.pay_by_identity);
+  EXPECT_FALSE(names.config.solo);
   for (const auto* bad : {"solo_fee_percent = 11\n", "solo_fee_percent = -1\n", "solo_fee_percent = 1.5\n",
-                          "solo = false\nsolo_fee_percent = 1\n", "solo = \"yes\"\n"}) {
+                          "solo = false\nsolo_fee_percent = 1\n", "pay_by_identity = false\nsolo_fee_percent = 1\n",
+                          "pay_by_identity = false\nsolo = true\n", "solo = \"yes\"\n"}) {
     EXPECT_FALSE(load(bad + std::string(kSmallest)).may_start()) << bad;
   }
 }
@@ -237,30 +265,6 @@ TEST(PoolConfig, ThePayoutIsWhatWalletsPrint) {
                     Severity::kError),
               ElementsAre(HasSubstr("one for each index")));
 }
-
-class WithoutHome : public testing::Test {
- protected:
-  // NOLINTBEGIN(concurrency-mt-unsafe): no other thread runs
-  void SetUp() override {
-    for (const char* name : kNames) {
-      const char* const value = std::getenv(name);
-      before_.emplace_back(value == nullptr ? std::optional<std::string>() : value);
-      ::unsetenv(name);
-    }
-  }
-  void TearDown() override {
-    for (std::size_t i = 0; i < before_.size(); ++i) {
-      ::unsetenv(kNames[i]);
-      if (before_[i]) ::setenv(kNames[i], before_[i]->c_str(), 1);
-    }
-  }
-  static void set(const char* name, const char* value) { ::setenv(name, value, 1); }
-  // NOLINTEND(concurrency-mt-unsafe)
-
- private:
-  static constexpr std::array kNames = {"HOME", "STATE_DIRECTORY", "XDG_STATE_HOME"};
-  std::vector<std::optional<std::string>> before_;
-};
 
 // A systemd unit of the system's: data_dir was "./.local/state/adit/pool", in the folder /.
 TEST_F(WithoutHome, ItIsSaidThatHomeIsNotSetAndWhatToDo) {
@@ -409,13 +413,15 @@ TEST(PoolConfig, ATemplateProviderIsOneOfSeveralNodes) {
 }
 
 TEST(PoolConfig, SrisKeysOfANodeByIpcAreRead) {
-  const auto loaded = load_ipc("version = 31\ndata_dir = \"/data\"\nfee_threshold = 250\nmin_interval = 7\n");
+  const auto loaded =
+      load_ipc("version = 31\ndata_dir = \"/data\"\nfee_threshold = 250\nmin_interval = 7\nempty_template_first = true\n");
   EXPECT_THAT(loaded.findings, IsEmpty());
   EXPECT_EQ(loaded.config.network, bitcoin::Network::kRegtest);
   const auto& source = std::get<BitcoinIpcSource>(loaded.config.source);
   EXPECT_EQ(source.socket, "/data/regtest/node.sock");
   EXPECT_EQ(source.fee_threshold_sat, 250u);
   EXPECT_EQ(source.min_interval, std::chrono::seconds(7));
+  EXPECT_TRUE(source.empty_first);
   EXPECT_TRUE(source.templates);
   EXPECT_THAT(source.further, IsEmpty());
 
@@ -425,6 +431,7 @@ TEST(PoolConfig, SrisKeysOfANodeByIpcAreRead) {
   const auto& least = std::get<BitcoinIpcSource>(mainnet.config.source);
   EXPECT_EQ(least.fee_threshold_sat, 100u);
   EXPECT_EQ(least.min_interval, std::chrono::seconds(5));
+  EXPECT_FALSE(least.empty_first);
 }
 
 TEST(PoolConfig, ANodesSocketMayBeNamedOrLiesWhereBitcoinCoreHasItsData) {
@@ -466,12 +473,47 @@ TEST(PoolConfig, NodesByIpcAndByRpcStandInOneList) {
 }
 
 TEST(PoolConfig, FeaturesThatAreNotHereYetAreListedEach) {
-  const auto loaded =
-      load("supported_extensions = [0x0002, 0x0003]\n" + std::string(kSmallest) + "[jds]\nlisten_address = \"0.0.0.0:3334\"\n");
+  const auto loaded = load("supported_extensions = [0x0002, 0x0003]\n" + std::string(kSmallest));
   EXPECT_TRUE(loaded.may_start());
-  EXPECT_THAT(texts(loaded, Severity::kNotYet), ElementsAre(StartsWith("pool.toml:1: `supported_extensions`: extension 0x0003"),
-                                                            StartsWith("pool.toml:6: `jds`")));
+  EXPECT_THAT(texts(loaded, Severity::kNotYet),
+              ElementsAre(StartsWith("pool.toml:1: `supported_extensions`: extension 0x0003")));
   EXPECT_THAT(loaded.config.supported_extensions, ElementsAre(0x0002)) << "what is here is offered";
+}
+
+TEST(PoolConfig, JobDeclarationHasSrisKeysAndOurs) {
+  EXPECT_FALSE(load_ipc("").config.jds);
+  const auto loaded = load_ipc(R"(
+[jds]
+listen_address = "0.0.0.0:3334"
+supported_extensions = [0x0001]
+required_extensions = []
+)");
+  ASSERT_TRUE(loaded.may_start());
+  EXPECT_THAT(texts(loaded, Severity::kNotYet), IsEmpty());
+  ASSERT_TRUE(loaded.config.jds);
+  EXPECT_EQ(loaded.config.jds->listen_address, (net::TcpConfig{"0.0.0.0", 3334}));
+  EXPECT_FALSE(loaded.config.jds->allow_coinbase_only);
+  EXPECT_EQ(loaded.config.jds->min_pool_percent, 100u);
+  const auto ours =
+      load_ipc("[jds]\nlisten_address = \"0.0.0.0:3334\"\nallow_coinbase_only = true\nmin_pool_percent = 90\n").config.jds;
+  ASSERT_TRUE(ours);
+  EXPECT_TRUE(ours->allow_coinbase_only);
+  EXPECT_EQ(ours->min_pool_percent, 90u);
+  EXPECT_THAT(texts(load_ipc("[jds]\nlisten_address = \"0.0.0.0:3334\"\nmin_pool_percent = 101\n"), Severity::kError),
+              ElementsAre(HasSubstr("min_pool_percent")));
+}
+
+TEST(PoolConfig, JobDeclarationListensOnAPortOrOverIroh) {
+  EXPECT_THAT(texts(load_ipc("[jds]\n"), Severity::kError), ElementsAre(HasSubstr("missing key `listen_address` in [jds]")));
+  const auto over_iroh = load_ipc("[jds]\n[iroh]\n");
+  EXPECT_THAT(texts(over_iroh, Severity::kError), IsEmpty());
+  ASSERT_TRUE(over_iroh.config.jds);
+  EXPECT_FALSE(over_iroh.config.jds->listen_address);
+}
+
+TEST(PoolConfig, JobDeclarationNeedsANodeThatJudgesBlocks) {
+  EXPECT_THAT(texts(load(std::string(kSmallest) + "[jds]\nlisten_address = \"0.0.0.0:3334\"\n"), Severity::kError),
+              ElementsAre(HasSubstr("needs a Bitcoin node that says whether a declared block would be valid")));
 }
 
 TEST(PoolConfig, ARequiredExtensionIsOfferedAndOneThatIsNotHereStopsTheStart) {
@@ -632,7 +674,7 @@ TEST_F(PoolKeys, ThePublicKeyMustBelongToTheFilesSecret) {
   EXPECT_THAT(wrong.error().message(), HasSubstr("does not belong"));
 }
 
-TEST_F(PoolKeys, TheExampleKeyInAFileIsTakenOnRegtestOnly) {
+TEST_F(PoolKeys, TheExampleKeyInAFileIsTakenWhereTheChainMayBeWorthNothing) {
   const std::string path = folder_ + "/authority";
   auto secret = noise::parse_secret_key("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n");
   ASSERT_TRUE(secret.has_value());
@@ -641,7 +683,12 @@ TEST_F(PoolKeys, TheExampleKeyInAFileIsTakenOnRegtestOnly) {
   config.authority.secret_key_file = path;
   config.network = bitcoin::Network::kRegtest;
   EXPECT_TRUE(load_authority(config).has_value());
+  // There the work says whether the chain is somebody's own.
   config.network = bitcoin::Network::kSignet;
+  EXPECT_TRUE(load_authority(config).has_value());
+  config.network.reset();
+  EXPECT_TRUE(load_authority(config).has_value());
+  config.network = bitcoin::Network::kTestnet4;
   ASSERT_FALSE(load_authority(config).has_value());
   EXPECT_THAT(load_authority(config).error().message(), HasSubstr("SRI's published example key"));
 }

@@ -1,12 +1,12 @@
 #include "roles/pool/metrics.h"
 
-#include <array>
 #include <string>
+#include <string_view>
 #include <utility>
-#include <vector>
 
-#include "channels/share.h"
+#include "declaration/server_session.h"
 #include "log/log.h"
+#include "monitor/mining_samples.h"
 #include "monitor/net_samples.h"
 #include "monitor/source_samples.h"
 
@@ -15,30 +15,42 @@ namespace {
 
 using monitor::Families;
 
-template <class Number>
-double as_double(Number number) {
-  return static_cast<double>(number);
+void add_declarator(Families& out, const ServerStats& stats) {
+  constexpr std::string_view kListeners = "adit_jds_";
+  monitor::add_hosts(out, stats.declared->transports, kListeners);
+  monitor::add_admission(out, stats.declarator_admission, stats.declarator_failed_accepts, kListeners);
+  const declaration::ServerCounters& counts = stats.declared->declarator;
+  out.gauge("adit_jds_clients", "Job declarators that are connected").add(counts.clients);
+  out.counter("adit_jds_tokens_total", "Tokens that were allocated").add(counts.tokens_allocated);
+  out.counter("adit_jds_jobs_declared_total", "Declared jobs that were accepted").add(counts.jobs_declared);
+  out.counter("adit_jds_declare_seconds_total", "Time from the declaration of accepted jobs to their acceptance, added up")
+      .add(std::chrono::duration<double>(counts.jobs_time).count());
+  auto& refused = out.counter("adit_jds_jobs_refused_total", "Declared jobs that were refused, by error code");
+  for (std::size_t i = 0; i < counts.jobs_refused.size(); ++i) {
+    const auto code = declaration::declare_error_code(static_cast<declaration::DeclareRefusal>(i));
+    refused.add(counts.jobs_refused[i], {{"error_code", std::string(code)}});
+  }
+  out.counter("adit_jds_transactions_declared_total", "Transactions in declared jobs").add(counts.transactions_declared);
+  out.counter("adit_jds_transactions_missing_total", "Transactions in declared jobs that were not known and were asked for")
+      .add(counts.transactions_missing);
+  out.gauge("adit_jds_known_bytes", "Bytes that known transactions take, by shard").add(counts.known_bytes);
+  out.counter("adit_jds_custom_jobs_total", "Declared jobs that a miner was given").add(counts.custom_jobs);
+  out.counter("adit_jds_custom_jobs_refused_total", "Custom jobs that were not as declared").add(counts.custom_jobs_refused);
+  out.counter("adit_jds_solutions_total", "Blocks that a job declarator handed over").add(counts.solutions);
+  out.counter("adit_jds_solutions_refused_total", "Solutions of job declarators that were no block")
+      .add(counts.solutions_refused);
 }
 
 void add_families(Families& out, const ServerStats& stats) {
-  monitor::add_hosts(out, stats.transports);
-  monitor::add_admission(out, stats.admission, stats.failed_accepts);
-  out.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
-  auto& channels_refused = out.counter("adit_channels_refused_total", "Channels that were not opened, by error code");
-  for (std::size_t i = 0; i < stats.pool.opens_refused.size(); ++i) {
-    channels_refused.add(as_double(stats.pool.opens_refused[i]),
-                         {{"error_code", std::string(mining::open_error_code(static_cast<mining::OpenRefusal>(i)))}});
-  }
+  downstream::add_miners(out, stats, stats.admission, stats.failed_accepts, stats.silent_shards);
   out.gauge("adit_work_stale", "1 while there have been no templates for so long that miners are sent away, else 0")
       .add(stats.work_is_stale ? 1 : 0);
   out.counter("adit_channels_closed_without_work_total", "Channels that were closed because there was no work")
-      .add(as_double(stats.pool.channels_closed));
-  out.gauge("adit_payouts", "Different payouts of open channels, by shard and beside the pool's own")
-      .add(as_double(stats.pool.payouts));
-  out.counter("adit_sessions_cut_off_total", "Sessions ended because their peer only cost")
-      .add(as_double(stats.pool.sessions_cut_off));
+      .add(stats.miners.channels_closed);
+  out.gauge("adit_payouts", "Different payouts of open channels, by shard and beside the pool's own").add(stats.miners.payouts);
+  if (stats.declared) add_declarator(out, stats);
   monitor::add_source(out, stats.source);
-  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(as_double(log::lost()));
+  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
 }
 
 }  // namespace
@@ -57,46 +69,11 @@ ServerStats Metrics::look() {
 monitor::Snapshot Metrics::snapshot() {
   const ServerStats stats = look();
   monitor::Snapshot out;
-  auto& clients = out.clients.emplace();
-  clients.connections = stats.over(net::Transport::kTcp).open + stats.over(net::Transport::kIroh).open;
-  clients.blocks_found = stats.pool.blocks_found;
-  clients.standard_channels = stats.pool.standard_channels;
-  clients.extended_channels = stats.pool.extended_channels;
-  const Connections connections = server_.connections();
-  clients.hashrate_hps = connections.hash_rate_hps;
-  clients.workers = connections.workers;
-  for (const ConnectionInfo& connection : connections.listed) {
-    out.connections.push_back(monitor::connection_sample(connection.metadata, connection.id, connection.channels_total));
-    for (const auto& channel : connection.channels) {
-      monitor::ChannelSample& sample = clients.channels.emplace_back();
-      sample.client_id = connection.id;
-      sample.channel_id = channel.id;
-      sample.extended = channel.kind == channels::ChannelKind::kExtended;
-      sample.user_identity = channel.user_identity;
-      sample.hashrate_hps = channel.hash_rate_hps;
-      sample.shares_accepted = channel.stats.accepted;
-      sample.share_work = channel.stats.work_sum.difficulty();
-      for (std::size_t verdict = 0; verdict < channel.stats.rejected.size(); ++verdict) {
-        if (const auto count = channel.stats.rejected[verdict]; count != 0) {
-          sample.shares_rejected[std::string(channels::share_error_code(static_cast<channels::ShareVerdict>(verdict)))] +=
-              count;
-        }
-      }
-    }
-    for (const auto& worker : connection.workers) {
-      clients.worker_list.push_back({.client_id = connection.id,
-                                     .worker = worker.name,
-                                     .hashrate_hps = worker.hash_rate_hps,
-                                     .shares_accepted = worker.shares_accepted,
-                                     .shares_rejected = worker.shares_rejected,
-                                     .share_work = worker.work_sum.difficulty()});
-    }
-  }
+  monitor::add_clients(out, stats.miners, server_.connections(), stats.connected(), measured_);
+  auto& work = out.work.emplace(monitor::work_sample(stats.source, network_));
+  if (work.reward_sat) work.coinbase = stats.coinbase;
+  work.own_payouts = stats.miners.payouts;
   add_families(out.families, stats);
-  const double work = stats.pool.work_sum.difficulty();
-  out.families.counter("adit_client_share_work_total", "Sum of the difficulties of all accepted shares").add(work);
-  out.families.gauge("adit_client_hashrate_measured", "Hashes per second that accepted shares prove, of the last ten minutes")
-      .add(measured_.look(work, now_from_system().instant));
   monitor::add_carrier(out.families, iroh_);
   return out;
 }
@@ -121,13 +98,13 @@ monitor::Health Metrics::health() {
 
 void log_stats(log::Level level, const ServerStats& stats) {
   log::write(level, "pool.stats",
-             {{"shares_accepted", stats.pool.shares_accepted},
-              {"shares_rejected", stats.pool.shares_rejected_total()},
-              {"blocks_found", stats.pool.blocks_found},
+             {{"shares_accepted", stats.miners.shares_accepted},
+              {"shares_rejected", stats.miners.shares_rejected_total()},
+              {"blocks_found", stats.miners.blocks_found},
               {"blocks_accepted", stats.source.blocks_accepted},
               {"connections_tcp", stats.over(net::Transport::kTcp).open},
               {"connections_iroh", stats.over(net::Transport::kIroh).open},
-              {"channels", stats.pool.standard_channels + stats.pool.extended_channels},
+              {"channels", stats.miners.standard_channels + stats.miners.extended_channels},
               {"height", stats.source.height}});
 }
 

@@ -1,6 +1,9 @@
 // A pool as its monitor and its log show it.
 #pragma once
 
+#include <optional>
+
+#include "bitcoin/address.h"
 #include "log/log.h"
 #include "monitor/health.h"
 #include "monitor/rate.h"
@@ -15,8 +18,11 @@ namespace adit::pool {
 /// What the monitor shows of a pool.
 class Metrics final : public monitor::Role {
  public:
-  /// `iroh` is the carrier that the pool listens on, if any. Both must outlive this.
-  explicit Metrics(const PoolServer& server, const net::IrohCarrier* iroh = nullptr) : server_(server), iroh_(iroh) {}
+  /// `iroh` is the carrier that the pool listens on, if any. Both must outlive this. `network`: whose blocks are mined, where
+  /// the configuration says.
+  explicit Metrics(const PoolServer& server, const net::IrohCarrier* iroh = nullptr,
+                   std::optional<bitcoin::Network> network = std::nullopt)
+      : server_(server), iroh_(iroh), network_(network) {}
 
   /// Asks every shard; on any thread but a shard's.
   monitor::Snapshot snapshot() override;
@@ -28,6 +34,7 @@ class Metrics final : public monitor::Role {
 
   const PoolServer& server_;
   const net::IrohCarrier* iroh_;
+  std::optional<bitcoin::Network> network_;
   Totals complete_;  ///< The last to which every shard gave its part.
   monitor::MeasuredRate measured_;
 };

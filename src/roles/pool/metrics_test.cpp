@@ -58,16 +58,23 @@ max_connections = 9
   shards.start();
   const auto source = make_source(loaded.config, shards[0], nullptr);
   ASSERT_TRUE(source);
-  ServerOptions options = server_options(loaded.config, *authority);
+  ServerOptions options = server_options(loaded.config, *authority, *source);
   EXPECT_EQ(options.server_id, 7);
   EXPECT_EQ(options.session.channel.share_batch_size, 3u);
   EXPECT_EQ(options.health.dead_after, 5s);
   EXPECT_EQ(options.admission.max_connections, 9u);
   {
-    PoolServer server(shards, **source, std::move(options));
+    PoolServer server(shards, *source->source, std::move(options));
     ASSERT_TRUE(server.start());
-    Metrics metrics(server);
+    Metrics metrics(server, nullptr, loaded.config.network);
     ASSERT_TRUE(eventually([&] { return metrics.health().ready(); }));
+    const auto work = metrics.snapshot().work;
+    ASSERT_TRUE(work && work->coinbase);
+    EXPECT_EQ(work->reward_sat, 5'000'000'000u);
+    EXPECT_EQ(work->fees_sat, 0u) << "the embedded chain has no transactions";
+    EXPECT_EQ(*work->coinbase,
+              (std::vector<bitcoin::TxOutput>{{.value_sat = 5'000'000'000, .script = loaded.config.payout_script}}));
+    EXPECT_GT(work->difficulty, 0);
     const PrometheusText text = text_of(metrics.snapshot());
     EXPECT_EQ(text.value("sv2_clients_total"), 0);
     EXPECT_EQ(text.value("adit_template_height"), 1);

@@ -128,7 +128,7 @@ coinbase_reward_script = "addr()t" + kPool +
                                      "pool.toml", {});
     for (const auto& finding : loaded.findings) ADD_FAILURE() << finding.text();
     shards_.start();
-    server_ = std::make_unique<PoolServer>(shards_, source_, server_options(loaded.config, authority()));
+    server_ = std::make_unique<PoolServer>(shards_, source_, server_options(loaded.config, authority(), {}));
     ASSERT_TRUE(server_->start());
   }
   ~PoolPayouts() override {

@@ -4,19 +4,20 @@
 #include <array>
 #include <atomic>
 #include <random>
-#include <ranges>
 #include <string>
 #include <utility>
 
-#include "base/clock_agreement.h"
 #include "base/hex.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/tx.h"
-#include "log/limited.h"
+#include "downstream/entrance.h"
+#include "downstream/miners.h"
 #include "log/log.h"
+#include "mining/example_key.h"
 #include "net/frame_host.h"
 #include "net/service.h"
 #include "net/ticker.h"
+#include "roles/pool/declarator_part.h"
 
 namespace adit::pool {
 namespace {
@@ -36,20 +37,61 @@ templates::CoinbaseConstraints constraints_of(const channels::PayoutPolicy& payo
 /// Jobs and payouts have one script of the pool's.
 ServerOptions consistent(ServerOptions options) {
   options.session.payouts.pool_script = options.jobs.payout_script;
+  if (options.declarator) options.declarator->session.payouts = options.session.payouts;
   return options;
 }
 
-session::ServerOptions serving_of(const ServerOptions& options) {
-  auto mining = mining::ServerSession::offer(options.session);
-  mining.supported_extensions = options.supported_extensions;
-  mining.required_extensions = options.required_extensions;
-  return {.offers = {std::move(mining)}, .setup_timeout = options.setup_timeout};
+/// What is served over the pool's iroh endpoint.
+std::vector<wire::Protocol> protocols_of(const ServerOptions& options) {
+  std::vector protocols{wire::Protocol::kMining};
+  if (options.declarator) protocols.push_back(wire::Protocol::kJobDeclaration);
+  return protocols;
 }
 
-/// What the budgets of a connection's source are counted by.
-std::string source_of(const net::ConnectionMetadata& metadata) {
-  return net::source_key(metadata.source.empty() ? metadata.peer : metadata.source);
-}
+/// Job declaration beside the pool: its declarator, its own TCP port, and what its parts share.
+struct Declaring {
+  Declaring(const ServerOptions& pool, DeclaratorOptions given)
+      : listen(listening_of(pool, given)),
+        listeners("jds", {wire::Protocol::kJobDeclaration}, listen),
+        declarator(std::make_shared<Declarator>(std::move(given))) {}
+
+  static net::ListenOptions listening_of(const ServerOptions& pool, const DeclaratorOptions& given) {
+    net::ListenOptions listen;
+    listen.listen = given.listen;
+    listen.trusted_proxies = pool.trusted_proxies;
+    listen.authority_secret = pool.authority_secret.copy();
+    listen.certificate_validity = pool.certificate_validity;
+    listen.admission = pool.admission;
+    listen.admission.max_connections = std::max<std::size_t>(1, pool.admission.max_connections / kPartOfPlaces);
+    listen.admission.max_handshakes = std::max<std::size_t>(1, pool.admission.max_handshakes / kPartOfPlaces);
+    listen.health = pool.health;
+    listen.handshake_deadline = pool.handshake_deadline;
+    return listen;
+  }
+
+  /// `pool`: the pool's listeners, whose endpoint it shares. Connections of each have numbers of their own, since SRI's tools
+  /// count those that mine.
+  [[nodiscard]] DeclaratorPart::Shared shared(net::Listeners& pool, Duration setup_timeout) {
+    const DeclaratorOptions& options = declarator->options();
+    auto host = std::make_shared<net::FrameHostOptions>(listeners.host_options());
+    host->max_queued_bytes = options.max_queued_bytes;
+    host->max_payload = options.max_payload;
+    auto offer = declaration::ServerSession::offer(options.session);
+    offer.supported_extensions = options.supported_extensions;
+    offer.required_extensions = options.required_extensions;
+    return {.declarator = declarator,
+            .host = std::move(host),
+            .admission = listeners.admission(),
+            .endpoint_id = pool.endpoint_id(),
+            .serving = {.offers = {std::move(offer)}, .setup_timeout = setup_timeout}};
+  }
+
+  /// Of the pool's places: a client of job declaration stands for a whole farm.
+  static constexpr std::size_t kPartOfPlaces = 10;
+  const net::ListenOptions listen;
+  net::Listeners listeners;
+  const std::shared_ptr<Declarator> declarator;
+};
 
 /// Whether there is work that is worth mining on.
 struct Work {
@@ -73,16 +115,23 @@ struct PoolServer::Core {
   Core(net::Shards& all, templates::TemplateSource& templates, ServerOptions given)
       : source(templates),
         options(consistent(std::move(given))),
-        serving(serving_of(options)),
-        listeners("pool", {wire::Protocol::kMining}, options),
+        entrance("pool", protocols_of(options), options),
         factory(salted(options.jobs)),
-        service(all) {}
+        service(all) {
+    if (!options.declarator) return;
+    declaring.emplace(options, *options.declarator);
+    declared.emplace(declaring->shared(entrance.listeners(), options.setup_timeout));
+  }
 
-  std::shared_ptr<const net::FrameHostOptions> host_options() {
-    auto host = std::make_shared<net::FrameHostOptions>(listeners.host_options());
-    host->max_queued_bytes = options.max_queued_bytes;
-    host->max_payload = options.max_payload;
-    return host;
+  /// On the source's thread.
+  Result<channels::JobPtr> make_job(templates::TemplatePtr block_template, UnixTime now) {
+    if (options.worthless_chains_only && !mining::is_worthless_chain(block_template->nbits, block_template->height)) {
+      return fail(
+          session::Errc::kConfiguration,
+          "the authority key is SRI's published example, whose secret everybody has, and this chain is neither regtest nor a "
+          "signet of your own: anybody could pose as this pool; make a key with `adit keys authority --out FILE`");
+    }
+    return factory.make(std::move(block_template), now);
   }
 
   /// On the source's thread: a template came of which a job could be made, or not, and why.
@@ -97,17 +146,21 @@ struct PoolServer::Core {
     judge_work(status.not_ready_since.value_or(now), work.unusable);
   }
 
+  /// On the source's thread: what is declared from now on is on this template's tip. Miners had it first.
+  void declare_on(const bitcoin::TemplatePtr& made);
+
   /// Tells every part when that changes.
   void judge_work(Instant since, std::string unusable);
 
   templates::TemplateSource& source;
   const ServerOptions options;
-  const session::ServerOptions serving;
-  net::Listeners listeners;
-  channels::JobFactory factory;                   ///< On the source's thread.
-  bool source_ready = false;                      ///< Likewise.
-  Work work;                                      ///< Likewise.
-  std::atomic<std::uint64_t> channels_closed{0};  ///< Since the work became stale.
+  downstream::Entrance entrance;
+  std::optional<Declaring> declaring;              ///< Absent without job declaration.
+  std::optional<DeclaratorPart::Shared> declared;  ///< Likewise.
+  channels::JobFactory factory;                    ///< On the source's thread.
+  bool source_ready = false;                       ///< Likewise.
+  Work work;                                       ///< Likewise.
+  std::atomic<std::uint64_t> channels_closed{0};   ///< Since the work became stale.
   std::atomic<std::uint64_t> jobs{0};
   std::atomic<bool> stop_called{false};
   std::atomic<bool> stopped{false};  ///< `last` holds.
@@ -116,47 +169,44 @@ struct PoolServer::Core {
 };
 
 /// The pool on one shard.
-class PoolServer::Part final : public net::ServicePart, private net::FrameHostRole, private mining::ServerEvents {
+class PoolServer::Part final : public net::ServicePart, private downstream::MinersRole {
  public:
   Part(const std::shared_ptr<Core>& core, net::Shard& shard, std::shared_ptr<const net::FrameHostOptions> host)
       : net::ServicePart(shard),
         core_(core),
-        mining_(core->options.session,
-                {.server_id = core->options.server_id,
-                 .shard = static_cast<std::uint16_t>(shard.index()),
-                 .first_index = std::random_device{}()},
-                *this, core->options.max_past_jobs),
-        host_(*this, std::move(host), core->listeners.admission(), core->listeners.endpoint_id(), *this),
+        backlog_(downstream::Miners::new_backlog(core->options)),
+        declaring_(make_declaring()),
+        policy_(policy_of(core->options.session)),
+        miners_(*this, core->entrance, policy_, std::move(host), backlog_, *this),
         watch_(core->options.stale_work) {}
 
   /// `place`: a carrier that asks admission itself has one already.
   void take(net::Link link, net::IrohCarrier::Place place = nullptr) {
-    host_.take(std::move(link), core_->serving, std::move(place));
+    if (link.protocol == wire::Protocol::kJobDeclaration && declaring_)
+      return declaring_->take(std::move(link), std::move(place));
+    miners_.take(std::move(link), std::move(place));
   }
 
-  /// A job for everybody: groups have it before anything else is done on this shard, single channels by turns.
-  void set_job(channels::JobPtr job) {
-    mining_.set_job(std::move(job));
-    give_jobs();
+  void take_sv1(std::unique_ptr<net::ByteStream> stream) { miners_.take_sv1(std::move(stream)); }
+
+  void set_job(channels::JobPtr job) { miners_.set_job(std::move(job)); }
+
+  /// A connection of job declaration's own port.
+  void take_declaring(net::Link link) { declaring_->take(std::move(link), nullptr); }
+  void set_template(const bitcoin::TemplatePtr& made) { declaring_->set_template(made); }
+  void know(const declaration::DeclaredJobPtr& job, const DeclaratorPart::Transactions& transactions) {
+    declaring_->know(job, transactions);
   }
 
-  /// What waited for that block is acknowledged. Most blocks are another shard's.
-  void on_block_kept(const bitcoin::Hash256& hash) { mining_.on_block_kept(hash); }
+  void on_block_kept(const bitcoin::Hash256& hash) { miners_.on_block_kept(hash); }
 
-  [[nodiscard]] Connections list(const mining::ListLimits& limits) const {
-    std::vector<const mining::ServerSession*> sessions;
-    sessions.reserve(sessions_.size());
-    for (const Session* session : sessions_) sessions.push_back(session);
-    auto listed = mining::list_sessions(sessions, limits, now_from_system().instant);
-    Connections all{.listed = {}, .hash_rate_hps = listed.hash_rate_hps, .workers = listed.workers};
-    for (std::size_t i = 0; i < listed.listed.size(); ++i) {
-      const auto& connection = sessions_[i]->connection;
-      all.listed.push_back({std::move(listed.listed[i]), connection.id(), connection.metadata()});
-    }
-    return all;
+  [[nodiscard]] monitor::MiningConnections list(const mining::ListLimits& limits) const { return miners_.list(limits); }
+
+  [[nodiscard]] Totals counters() const {
+    Totals totals{miners_.counts()};
+    if (declaring_) totals.declared = declaring_->counters();
+    return totals;
   }
-
-  [[nodiscard]] Totals counters() const { return {mining_.counters(), host_.counters()}; }
 
   void on_work(const Work& work) {
     unusable_ = work.unusable;
@@ -175,46 +225,37 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
   [[nodiscard]] Answer answer() const { return {counters(), unusable_, work_is_stale_}; }
 
  private:
-  /// One connection that is set up, in the part's list as long as it lives.
-  struct Session final : mining::ServerSession {
-    Session(Part& at, net::HostedConnection& peer, std::uint32_t flags)
-        : ServerSession(at.mining_, flags, now_from_system().instant, source_of(peer.metadata())),
-          part(at),
-          connection(peer),
-          place(at.sessions_.size()) {
-      part.sessions_.push_back(this);
-    }
-    ~Session() override {
-      part.sessions_[place] = part.sessions_.back();
-      part.sessions_[place]->place = place;
-      part.sessions_.pop_back();
-    }
-    Session(const Session&) = delete;
-    Session& operator=(const Session&) = delete;
-
-    Part& part;
-    net::HostedConnection& connection;
-    std::size_t place;  ///< In the part's list.
-  };
-
   void begin() override {
     watch_.lost(now_from_system().instant);  // Until the first template.
     ticker_.emplace(shard(), core_->options.tick, [this] {
-      host_.tick();
-      refusals_.tick();
-      times_.tick();
+      miners_.tick(now_from_system());
+      if (declaring_) declaring_->tick();
       look_at_work(now_from_system());
     });
   }
   void drain(const session::ShutdownBehavior& behavior) override {
     ticker_.reset();
-    host_.drain(behavior);
+    miners_.drain(behavior);
+    if (declaring_) declaring_->drain(behavior);
   }
-  void cut_off() override { host_.cut_off(); }
+  void cut_off() override {
+    miners_.cut_off();
+    if (declaring_) declaring_->cut_off();
+  }
 
-  std::unique_ptr<session::ProtocolServer> serve(const session::AcceptedSetup& setup,
-                                                 net::HostedConnection& connection) override {
-    return std::make_unique<Session>(*this, connection, setup.flags);
+  std::unique_ptr<DeclaratorPart> make_declaring() {
+    if (!core_->declared) return nullptr;
+    return std::make_unique<DeclaratorPart>(
+        *this, *core_->declared,
+        [this](const declaration::DeclaredJobPtr& job, const DeclaratorPart::Transactions& transactions,
+               std::function<void()> done) {
+          core_->service.broadcast([job, transactions](Part& part) { part.know(job, transactions); }, shard(), std::move(done));
+        },
+        backlog_);
+  }
+  [[nodiscard]] mining::ServerPolicy policy_of(mining::ServerPolicy policy) {
+    if (declaring_) policy.custom_jobs = &declaring_->jobs();
+    return policy;
   }
 
   /// One part tells of what concerns them all.
@@ -226,15 +267,15 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
     take_opens(!stale_since);
     if (!stale_since) return;
     if (just_now && is_first()) tell_of_stale_work();
-    const auto& counters = mining_.counters();
+    const auto& counters = miners_.counters();
     const std::size_t open = counters.standard_channels + counters.extended_channels;
     const std::size_t due = watch_.to_close(open, *stale_since, now.instant, core_->options.tick);
-    core_->channels_closed += mining_.close_channels(due, "no-work", now);
+    core_->channels_closed += miners_.close_channels(due, "no-work", now);
   }
 
   void take_opens(bool taken) {
     work_is_stale_ = !taken;
-    mining_.refuse_opens(work_is_stale_);
+    miners_.refuse_opens(work_is_stale_);
   }
 
   void tell_of_stale_work() const {
@@ -248,69 +289,45 @@ class PoolServer::Part final : public net::ServicePart, private net::FrameHostRo
                                 " s, so that miners turn to their next pool"}});
   }
 
-  /// One slice at a time, with whatever else there is to do on this shard between them.
-  void give_jobs() {
-    if (!mining_.give_jobs() || std::exchange(giving_jobs_, true)) return;
-    shard().post([this, alive = shared_from_this()] {
-      giving_jobs_ = false;
-      give_jobs();
-    });
-  }
-
-  void on_job(mining::ServerSession& session, const wire::FrameBuffer& frames) override {
-    auto& connection = static_cast<Session&>(session).connection;
-    if (!connection.leaving()) connection.send(frames);
-  }
-
-  void on_channel_refused(const mining::ServerSession& session, mining::OpenRefusal refusal, std::string_view user_identity,
-                          std::string_view reason) override {
-    refusals_.warn("pool.channel_refused", {{"peer", static_cast<const Session&>(session).connection.metadata().peer},
-                                            {"user_identity", user_identity},
-                                            {"error_code", mining::open_error_code(refusal)},
-                                            {"message", reason}});
-  }
-
-  void on_time_refused(const mining::ServerSession& session, std::chrono::seconds ahead,
-                       std::string_view user_identity) override {
-    const std::string peer = static_cast<const Session&>(session).connection.metadata().peer;
-    times_.warn("pool.share_time_refused", {{"peer", peer},
-                                            {"user_identity", user_identity},
-                                            {"seconds", ahead.count()},
-                                            {"message", describe_clock("a miner behind " + peer, ahead)}});
-  }
-
-  void on_answers(mining::ServerSession& session, const wire::FrameBuffer& frames) override {
-    auto& connection = static_cast<Session&>(session).connection;
-    connection.send(frames);
-    if (session.settled()) connection.settle();
-  }
-
   bool on_block_found(const mining::ServerSession&, const mining::BlockFound& block) override {
     log::info("pool.block_found", {{"hash", to_hex_reversed(block.hash)},
                                    {"height", block.block_template->height},
                                    {"channel", block.channel_id},
                                    {"user_identity", block.user_identity},
                                    {"pool_percent", block.payout == nullptr ? 100 : block.payout->pool_percent}});
-    // The source knows the template as long as somebody holds it, as the job does here.
-    if (auto handed = core_->source.submit(block.block_template->id, block.solution); !handed) {
+    if (auto handed = submit(block); !handed) {
       log::error("pool.block_lost", {{"hash", to_hex_reversed(block.hash)}, {"message", handed.error().message()}});
       return false;  // The share is work all the same.
     }
     return true;
   }
 
-  const std::shared_ptr<Core> core_;  ///< First, so that it is gone last.
-  mining::ServerShard mining_;
-  std::vector<Session*> sessions_;
-  net::FrameHost host_;
+  [[nodiscard]] Result<> submit(const mining::BlockFound& block) const {
+    // The source knows the template as long as somebody holds it, as the job does here.
+    if (!block.is_custom) return core_->source.submit(block.block_template->id, block.solution);
+    return core_->options.declarator->submit_block(block.hash, block.block_template->height,
+                                                   [declared = block.block_template, solution = block.solution] {
+                                                     return declaration::DeclaredJobs::assemble(declared, solution);
+                                                   });
+  }
+
+  const std::shared_ptr<Core> core_;                 ///< First, so that it is gone last.
+  const std::shared_ptr<net::Backlog> backlog_;      ///< Of all hosts of the shard.
+  const std::unique_ptr<DeclaratorPart> declaring_;  ///< Null without job declaration.
+  const mining::ServerPolicy policy_;
+  downstream::Miners miners_;
   std::optional<net::Ticker> ticker_;
-  log::Limited refusals_{"pool.more_channels_refused"};
-  log::Limited times_{"pool.more_share_times_refused"};
   WorkWatch watch_;
   std::string unusable_;  ///< As Work::unusable.
   bool work_is_stale_ = false;
-  bool giving_jobs_ = false;  ///< The next slice is posted.
 };
+
+void PoolServer::Core::declare_on(const bitcoin::TemplatePtr& made) {
+  declaring->declarator->on_template(made, source, [this](const DeclaratorPart::Transactions& transactions) {
+    service.post([transactions](Part& part) { part.know(nullptr, transactions); });
+  });
+  service.post([made](Part& part) { part.set_template(made); });
+}
 
 void PoolServer::Core::judge_work(Instant since, std::string unusable) {
   const bool has_work = source_ready && unusable.empty();
@@ -335,10 +352,19 @@ PoolServer::~PoolServer() {
 
 Result<void> PoolServer::start() {
   auto& core = *core_;
-  ADIT_CHECK(core.listeners.bind(core.service.shards()));
-  core.service.start([&, host = core.host_options()](net::Shard& shard) { return std::make_shared<Part>(core_, shard, host); });
+  ADIT_CHECK(core.entrance.bind(core.service.shards()));
+  if (core.declaring) {
+    if (core.declaring->listen.listen) ADIT_CHECK(core.declaring->listeners.bind(core.service.shards()));
+    core.declaring->declarator->start();
+  }
+  core.service.start(
+      [&, host = core.entrance.host_options()](net::Shard& shard) { return std::make_shared<Part>(core_, shard, host); });
 
-  ADIT_CHECK(core.listeners.start(core.service));
+  ADIT_CHECK(core.entrance.start(core.service));
+  if (core.declaring)
+    ADIT_CHECK(core.declaring->listeners.start(core.service, [](Part& part, net::Link link, const net::IrohCarrier::Place&) {
+      part.take_declaring(std::move(link));
+    }));
 
   // The source outlives this server and may keep what it calls.
   templates::SourceEvents events;
@@ -346,11 +372,12 @@ Result<void> PoolServer::start() {
     const auto alive = weak.lock();
     if (!alive) return;
     const Now now = now_from_system();
-    auto job = alive->factory.make(std::move(block_template), now.unix_time);
+    auto job = alive->make_job(std::move(block_template), now.unix_time);
     alive->on_templates(job, now.instant);
     if (!job) return log::error("pool.template_unusable", {{"message", job.error().message()}});
     ++alive->jobs;
     alive->service.post([job = *job](Part& part) { part.set_job(job); });
+    if (alive->declaring) alive->declare_on((*job)->block_template);
   };
   events.on_block_kept = [weak = std::weak_ptr(core_)](const bitcoin::Hash256& hash) {
     if (const auto alive = weak.lock()) alive->service.post([hash](Part& part) { part.on_block_kept(hash); });
@@ -378,15 +405,22 @@ Result<void> PoolServer::start() {
 void PoolServer::stop(session::ShutdownBehavior behavior) {
   auto& core = *core_;
   if (core.stop_called.exchange(true)) return;
-  core.listeners.stop();
+  core.entrance.stop();
+  if (core.declaring) core.declaring->listeners.stop();
   core.service.stop(behavior);
+  if (core.declaring) core.declaring->declarator->stop();
   for (const auto& counters : core.service.ask([](const Part& part) { return part.counters(); })) core.last.add(counters);
   core.source.stop();
   core.stopped = true;
 }
 
-std::uint16_t PoolServer::tcp_port() const { return core_->listeners.tcp_port(); }
-std::string PoolServer::tcp_address() const { return core_->listeners.tcp_address(); }
+std::uint16_t PoolServer::tcp_port() const { return core_->entrance.listeners().tcp_port(); }
+std::uint16_t PoolServer::declarator_tcp_port() const {
+  return core_->declaring ? core_->declaring->listeners.tcp_port() : std::uint16_t{0};
+}
+std::string PoolServer::tcp_address() const { return core_->entrance.listeners().tcp_address(); }
+std::uint16_t PoolServer::sv1_port() const { return core_->entrance.sv1_port(); }
+std::string PoolServer::sv1_address() const { return core_->entrance.sv1_address(); }
 
 ServerStats PoolServer::stats() const {
   ServerStats stats;
@@ -402,21 +436,25 @@ ServerStats PoolServer::stats() const {
     }
     stats.silent_shards = core_->service.shards().size() - answers.size();
   }
-  stats.admission = core_->listeners.admission().counts();
-  stats.failed_accepts = core_->listeners.failed_accepts();
+  stats.admission = core_->entrance.listeners().admission().counts();
+  stats.failed_accepts = core_->entrance.failed_accepts();
+  if (core_->declaring) {
+    stats.declarator_admission = core_->declaring->listeners.admission().counts();
+    stats.declarator_failed_accepts = core_->declaring->listeners.failed_accepts();
+  }
   stats.jobs = core_->jobs;
   stats.source = status_with(core_->source.status(), unusable);
+  for (const auto& output : core_->options.session.payouts.outputs(nullptr, stats.source.coinbase_value_sat).all())
+    stats.coinbase.push_back({.value_sat = output.value_sat, .script = {output.script.begin(), output.script.end()}});
   return stats;
 }
 
-Connections PoolServer::connections(const mining::ListLimits& limits) const {
-  Connections all;
+monitor::MiningConnections PoolServer::connections(const mining::ListLimits& limits) const {
+  monitor::MiningConnections all;
   if (core_->stopped) return all;
-  for (auto& of_shard : core_->service.ask([limits](const Part& part) { return part.list(limits); })) {
-    std::ranges::move(of_shard.listed, std::back_inserter(all.listed));
-    all.hash_rate_hps += of_shard.hash_rate_hps;
-    all.workers += of_shard.workers;
-  }
+  for (auto& of_shard : core_->service.ask([limits](const Part& part) { return part.list(limits); }))
+    all.add(std::move(of_shard));
+  for (auto& one : all.listed) one.kind = monitor::kUnknownClient;  // As SRI's pool says of every client.
   return all;
 }
 

@@ -13,9 +13,11 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "channels/job.h"
-#include "mining/server_session.h"
-#include "net/listeners.h"
+#include "downstream/entrance.h"
+#include "downstream/miners.h"
+#include "monitor/mining_samples.h"
 #include "net/shards.h"
+#include "roles/pool/declarator.h"
 #include "roles/pool/stats.h"
 #include "roles/pool/work_watch.h"
 #include "session/adit_extension.h"
@@ -24,18 +26,12 @@
 
 namespace adit::pool {
 
-struct ServerOptions : net::ListenOptions {
-  mining::ServerPolicy session;
-  std::vector<std::uint16_t> supported_extensions;    ///< That a client may ask for, beside 0x0001 and 0x4AD1.
-  std::vector<std::uint16_t> required_extensions;     ///< Without these a client may open no channel.
-  Duration setup_timeout = std::chrono::seconds(10);  ///< From a connection to its SetupConnection.
+struct ServerOptions : downstream::MinersOptions {
   channels::JobFactory::Config jobs;  ///< Its payout_script is that of session.payouts too, whatever stands there.
-  std::uint16_t server_id = 0;        ///< Part of every extranonce: pools on one chain that pay one script must differ in it.
-  std::size_t max_past_jobs = channels::kMaxPastJobs;
+  /// The authority's key is one whose secret everybody has: work of a chain that is worth something is not given to miners.
+  bool worthless_chains_only = false;
   StaleWorkPolicy stale_work;
-  Duration tick = std::chrono::seconds(1);  ///< How often sessions look at their deadlines, late acknowledgements and vardiff.
-  std::size_t max_queued_bytes = 2 << 20;   ///< Unsent bytes of one connection; more: it is cut off. See net::FramedOptions.
-  std::uint32_t max_payload = 128 * 1024;   ///< Of one frame from a miner: SetCustomMiningJob's two fields of 64 KiB at most.
+  std::optional<DeclaratorOptions> declarator{};  ///< Absent: miners cannot choose their own transactions.
 };
 
 /// Runs on `shards`, beside whatever else does. Every function may be called on any thread but a shard's.
@@ -60,12 +56,17 @@ class PoolServer {
   /// Of the TCP listener; 0 without one.
   [[nodiscard]] std::uint16_t tcp_port() const;
   [[nodiscard]] std::string tcp_address() const;  ///< "ip:port" as bound; empty without one.
+  /// Likewise, of the listener for SV1 miners.
+  [[nodiscard]] std::uint16_t sv1_port() const;
+  [[nodiscard]] std::string sv1_address() const;
+  /// Likewise, of job declaration.
+  [[nodiscard]] std::uint16_t declarator_tcp_port() const;
 
   /// Asks every shard; after stop() what they counted last.
   [[nodiscard]] ServerStats stats() const;
 
   /// Asks every shard.
-  [[nodiscard]] Connections connections(const mining::ListLimits& limits = {}) const;
+  [[nodiscard]] monitor::MiningConnections connections(const mining::ListLimits& limits = {}) const;
 
  private:
   struct Core;

@@ -313,10 +313,10 @@ TEST_F(Server, AFoundBlockBecomesTheTipAndEveryMinerHearsOfIt) {
   }
   EXPECT_TRUE(eventually([&] { return source_.status().blocks_accepted == 1; }));
   const auto stats = server_->stats();
-  EXPECT_EQ(stats.pool.shares_accepted, 7u);
-  EXPECT_EQ(stats.pool.blocks_found, 1u);
-  EXPECT_EQ(stats.pool.sessions, 6u);
-  EXPECT_EQ(stats.pool.standard_channels, 6u);
+  EXPECT_EQ(stats.miners.shares_accepted, 7u);
+  EXPECT_EQ(stats.miners.blocks_found, 1u);
+  EXPECT_EQ(stats.miners.sessions, 6u);
+  EXPECT_EQ(stats.miners.standard_channels, 6u);
   EXPECT_EQ(stats.over(net::Transport::kTcp).open, 6u);
   EXPECT_EQ(stats.admission.connections, 6u);
   EXPECT_EQ(stats.admission.handshakes, 0u);
@@ -408,10 +408,11 @@ class Fickle final : public templates::TemplateSource {
     away_.reset();
     events_.on_status(chain_.status());
   }
-  void give(std::uint32_t nbits) {
+  void give(std::uint32_t nbits, std::uint32_t height = 1) {
     const std::lock_guard lock(mutex_);
     auto changed = std::make_shared<templates::Template>(*newest_);
     changed->nbits = nbits;
+    changed->height = height;
     events_.on_template(std::move(changed), true);
   }
 
@@ -465,17 +466,17 @@ TEST_F(StaleWork, MinersAreSentAwayWhenTheNodeIsAwayForLongAndTakenAgainWhenItIs
   }
   auto stats = server_->stats();
   EXPECT_TRUE(stats.work_is_stale);
-  EXPECT_EQ(stats.pool.channels_closed, 6u);
-  EXPECT_EQ(stats.pool.standard_channels, 0u);
-  EXPECT_EQ(stats.pool.sessions, 6u) << "the connections are theirs to end";
+  EXPECT_EQ(stats.miners.channels_closed, 6u);
+  EXPECT_EQ(stats.miners.standard_channels, 0u);
+  EXPECT_EQ(stats.miners.sessions, 6u) << "the connections are theirs to end";
   EXPECT_EQ(refused_at(add_miner()), "no-work");
-  EXPECT_EQ(server_->stats().pool.opens_refused[static_cast<std::size_t>(mining::OpenRefusal::kNoWork)], 1u);
+  EXPECT_EQ(server_->stats().miners.opens_refused[static_cast<std::size_t>(mining::OpenRefusal::kNoWork)], 1u);
 
   node_.come_back();
   EXPECT_TRUE(eventually([&] { return mine(add_miner()).empty(); }));
   stats = server_->stats();
   EXPECT_FALSE(stats.work_is_stale);
-  EXPECT_EQ(stats.pool.channels_closed, 6u);
+  EXPECT_EQ(stats.miners.channels_closed, 6u);
 }
 
 TEST_F(StaleWork, TemplatesOfWhichNoJobCanBeMadeAreNoWork) {
@@ -485,7 +486,7 @@ TEST_F(StaleWork, TemplatesOfWhichNoJobCanBeMadeAreNoWork) {
   auto stats = server_->stats();
   EXPECT_EQ(stats.source.state, templates::SourceState::kMisconfigured) << "at once";
   EXPECT_THAT(stats.source.message, HasSubstr("no job can be made of the node's templates: "));
-  EXPECT_TRUE(eventually([&] { return server_->stats().pool.channels_closed == 1; }));
+  EXPECT_TRUE(eventually([&] { return server_->stats().miners.channels_closed == 1; }));
   node_.give(0x207fffff);
   stats = server_->stats();
   EXPECT_EQ(stats.source.state, templates::SourceState::kReady);
@@ -509,7 +510,7 @@ TEST_F(Server, BothListenersServeOnePool) {
   const auto stats = server_->stats();
   EXPECT_EQ(stats.over(net::Transport::kTcp).open, 1u);
   EXPECT_EQ(stats.over(net::Transport::kIroh).open, 1u);
-  EXPECT_EQ(stats.pool.shares_accepted, 2u);
+  EXPECT_EQ(stats.miners.shares_accepted, 2u);
 
   std::set<net::Transport> transports;
   for (const auto& info : server_->connections().listed) {
@@ -598,7 +599,7 @@ TEST_F(Server, SilenceAfterEachStepIsCutOffAndTheHealthyMinerGoesOn) {
   EXPECT_GE(after.handshakes_failed, before.handshakes_failed + 1);
   EXPECT_GE(after.idle, before.idle + 2);
   // The peer may hear of the end before its session is released.
-  EXPECT_TRUE(eventually([&] { return server_->stats().pool.sessions == 1; }));
+  EXPECT_TRUE(eventually([&] { return server_->stats().miners.sessions == 1; }));
 }
 
 TEST_F(Server, AMessageThatBreaksTheProtocolEndsThatConnectionAlone) {
@@ -650,7 +651,7 @@ TEST_F(Server, AStopAcknowledgesWhatWasAccepted) {
     co_return "";
   });
   ASSERT_EQ(opened, "");
-  ASSERT_TRUE(eventually([&] { return server_->stats().pool.shares_accepted == 3; }));
+  ASSERT_TRUE(eventually([&] { return server_->stats().miners.shares_accepted == 3; }));
   EXPECT_EQ(miner.accepted(), 0u);
   auto stopping = std::async(std::launch::async, [&] { server_->stop(10s); });
   const auto end = on(shards_[0], [&]() -> asio::awaitable<std::string> {
@@ -661,7 +662,7 @@ TEST_F(Server, AStopAcknowledgesWhatWasAccepted) {
   stopping.get();
   EXPECT_EQ(end, "end_of_stream");
   EXPECT_EQ(miner.accepted(), 3u);
-  EXPECT_EQ(server_->stats().pool.shares_accepted, 3u);
+  EXPECT_EQ(server_->stats().miners.shares_accepted, 3u);
   const auto tasks = [&](unsigned index) {
     std::promise<std::size_t> count;
     shards_[index].post([&] { count.set_value(shards_[index].tasks()); });
@@ -686,6 +687,23 @@ TEST_F(Server, APortInUseStopsTheStart) {
   const auto started = server_->start();
   ASSERT_FALSE(started);
   EXPECT_TRUE(started.error().is(net::Errc::kAddressInUse));
+}
+
+TEST_F(Server, UnderAKeyThatEverybodyHasNoWorkIsGivenOfAChainThatIsWorthSomething) {
+  options_.worthless_chains_only = true;
+  Fickle node;
+  server_ = std::make_unique<PoolServer>(shards_, node, std::move(options_));
+  ASSERT_TRUE(server_->start());
+  ASSERT_TRUE(eventually([&] { return server_->stats().jobs > 0; })) << "on regtest";
+  node.give(0x1b00d7bf, 32'767);
+  EXPECT_EQ(server_->stats().source.state, templates::SourceState::kReady)
+      << "a short chain is of somebody's own, however hard";
+  const auto jobs = server_->stats().jobs;
+  node.give(0x1b00d7bf, 32'768);
+  EXPECT_EQ(server_->stats().source.state, templates::SourceState::kMisconfigured);
+  EXPECT_THAT(server_->stats().source.message, HasSubstr("anybody could pose as this pool"));
+  EXPECT_EQ(server_->stats().jobs, jobs);
+  server_.reset();
 }
 
 }  // namespace

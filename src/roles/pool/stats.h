@@ -2,24 +2,37 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "bitcoin/template.h"
+#include "declaration/server_session.h"
+#include "downstream/miners.h"
 #include "mining/session_list.h"
 #include "net/admission.h"
 #include "net/frame_host.h"
-#include "net/metadata.h"
 #include "template/source.h"
 
 namespace adit::pool {
 
-/// What one shard has counted, or all of them together.
-struct Totals {
-  mining::ServerCounters pool;
+/// What job declaration has counted.
+struct DeclaratorTotals {
+  declaration::ServerCounters declarator;
   net::HostCounters transports{};  ///< By net::Transport.
 
-  void add(const Totals& others) {
-    mining::add(pool, others.pool);
+  void add(const DeclaratorTotals& others) {
+    declaration::add(declarator, others.declarator);
     net::add(transports, others.transports);
+  }
+};
+
+/// What one shard has counted, or all of them together.
+struct Totals : downstream::MinersCounts {
+  std::optional<DeclaratorTotals> declared{};  ///< Absent without job declaration.
+
+  void add(const Totals& others) {
+    MinersCounts::add(others);
+    if (others.declared) (declared ? *declared : declared.emplace()).add(*others.declared);
   }
 };
 
@@ -27,27 +40,15 @@ struct Totals {
 struct ServerStats : Totals {
   std::size_t silent_shards = 0;  ///< That did not answer in time: their part of the totals is missing.
   net::Admission::Counts admission;
-  std::uint64_t failed_accepts = 0;  ///< Over TCP, for want of descriptors or memory; they were tried again.
-  std::uint64_t jobs = 0;            ///< Made from templates so far.
+  std::uint64_t failed_accepts = 0;             ///< Over TCP, for want of descriptors or memory; they were tried again.
+  net::Admission::Counts declarator_admission;  ///< Of job declaration's own port, as the next one.
+  std::uint64_t declarator_failed_accepts = 0;
+  std::uint64_t jobs = 0;  ///< Made from templates so far.
   /// Of the templates, and of the blocks handed to the chain. Misconfigured, too, while no job can be made of its templates.
   templates::SourceStatus source;
+  /// The outputs that pay of the newest template's jobs, but of channels that are paid by their own scripts.
+  std::vector<bitcoin::TxOutput> coinbase{};
   bool work_is_stale = false;  ///< No channel is opened and those that are open are closed: StaleWorkPolicy.
-
-  [[nodiscard]] const net::TransportCounters& over(net::Transport transport) const {
-    return transports[static_cast<std::size_t>(transport)];
-  }
-};
-
-/// One connection, for a list of them.
-struct ConnectionInfo : mining::SessionInfo {
-  std::uint32_t id = 0;  ///< Of this connection alone, in the life of the server.
-  net::ConnectionMetadata metadata;
-};
-
-struct Connections {
-  std::vector<ConnectionInfo> listed;
-  double hash_rate_hps = 0;  ///< Nominal, of all channels, listed or not.
-  std::size_t workers = 0;   ///< Of all connections.
 };
 
 }  // namespace adit::pool

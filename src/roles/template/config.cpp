@@ -19,10 +19,10 @@ config::Loaded<ProviderConfig> read(config::Document document) {
   static_cast<config::ListenSettings&>(out) =
       config::read_listening(root, out.work, "this provider to its clients",
                              "the IP address and port on which pools and job declarators connect, such as \"0.0.0.0:8442\"");
-  out.monitoring = config::read_monitoring(root);
+  out.data_dir = config::read_data_dir(root, "template");
+  out.monitoring = config::read_monitoring(root, out.data_dir);
   out.max_constraint_classes = root.integer<unsigned>("max_constraint_classes", 1, 64).value_or(8);
   out.threads = root.integer<unsigned>("threads", 0, 256).value_or(0);
-  out.data_dir = config::read_data_dir(root, "template");
   out.log_file = config::read_path(root, "log_file").value_or("");
   loaded.findings = document.finish();
   return loaded;
@@ -40,7 +40,14 @@ config::Loaded<ProviderConfig> parse_config(std::string_view toml, const std::st
 }
 
 Result<noise::AuthorityKeyPair> load_authority(const ProviderConfig& config) {
-  return config::load_authority(config.authority, config.work.network);
+  auto pair = config::load_authority(config.authority, config.work.network);
+  if (pair && config::is_example_key(pair->public_key()) && config.work.network != bitcoin::Network::kRegtest) {
+    return fail(
+        config::KeyErrc::kNoKey,
+        "this is SRI's published example key, which everybody has, and a template provider takes it on regtest only; make your "
+        "own with `adit keys authority --out FILE`");
+  }
+  return pair;
 }
 
 Result<config::NodeKey> load_or_make_node_key(const ProviderConfig& config) {

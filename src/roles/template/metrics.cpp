@@ -6,27 +6,22 @@
 namespace adit::provider {
 namespace {
 
-template <class Number>
-double as_double(Number number) {
-  return static_cast<double>(number);
-}
-
 void add_families(monitor::Families& out, const ServerStats& stats) {
   monitor::add_hosts(out, stats.hosts);
   monitor::add_admission(out, stats.admission, stats.failed_accepts);
-  out.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
-  out.gauge("adit_template_clients", "Clients that are set up").add(as_double(stats.clients));
-  out.gauge("adit_template_classes", "Kinds of coinbase constraints for which templates are built")
-      .add(as_double(stats.classes));
-  out.counter("adit_templates_sent_total", "Templates sent, to each client").add(as_double(stats.sessions.templates_sent));
+  monitor::add_unread(out, stats.unread);
+  out.gauge("adit_shards_silent", "Shards that do not answer").add(stats.silent_shards);
+  out.gauge("adit_template_clients", "Clients that are set up").add(stats.clients);
+  out.gauge("adit_template_classes", "Kinds of coinbase constraints for which templates are built").add(stats.classes);
+  out.counter("adit_templates_sent_total", "Templates sent, to each client").add(stats.sessions.templates_sent);
   auto& transactions = out.counter("adit_template_transactions_total", "Requests for transaction data, by their answer");
-  transactions.add(as_double(stats.sessions.transactions_sent), {{"answer", "sent"}});
-  transactions.add(as_double(stats.sessions.transactions_refused), {{"answer", "refused"}});
+  transactions.add(stats.sessions.transactions_sent, {{"answer", "sent"}});
+  transactions.add(stats.sessions.transactions_refused, {{"answer", "refused"}});
   auto& solutions = out.counter("adit_template_solutions_total", "Solutions of clients: handed to the nodes, or of no use");
-  solutions.add(as_double(stats.sessions.solutions), {{"answer", "taken"}});
-  solutions.add(as_double(stats.sessions.solutions_refused), {{"answer", "refused"}});
+  solutions.add(stats.sessions.solutions, {{"answer", "taken"}});
+  solutions.add(stats.sessions.solutions_refused, {{"answer", "refused"}});
   monitor::add_source(out, stats.source);
-  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(as_double(log::lost()));
+  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
 }
 
 }  // namespace
@@ -44,7 +39,9 @@ ServerStats Metrics::look() {
 
 monitor::Snapshot Metrics::snapshot() {
   monitor::Snapshot out;
-  add_families(out.families, look());
+  const ServerStats stats = look();
+  out.work = monitor::work_sample(stats.source, network_);
+  add_families(out.families, stats);
   for (const ConnectionInfo& connection : server_.connections())
     out.connections.push_back(monitor::connection_sample(connection.metadata, connection.id, 0));
   monitor::add_carrier(out.families, iroh_);

@@ -1,6 +1,9 @@
 // A template provider as its monitor and its log show it.
 #pragma once
 
+#include <optional>
+
+#include "bitcoin/address.h"
 #include "log/log.h"
 #include "monitor/health.h"
 #include "monitor/server.h"
@@ -13,8 +16,11 @@ namespace adit::provider {
 /// What the monitor shows of a template provider.
 class Metrics final : public monitor::Role {
  public:
-  /// `iroh` is the carrier that the provider listens on, if any. Both must outlive this.
-  explicit Metrics(const TemplateServer& server, const net::IrohCarrier* iroh = nullptr) : server_(server), iroh_(iroh) {}
+  /// `iroh` is the carrier that the provider listens on, if any. Both must outlive this. `network`: whose blocks are mined,
+  /// where the configuration says.
+  explicit Metrics(const TemplateServer& server, const net::IrohCarrier* iroh = nullptr,
+                   std::optional<bitcoin::Network> network = std::nullopt)
+      : server_(server), iroh_(iroh), network_(network) {}
 
   /// Asks every shard; on any thread but a shard's.
   monitor::Snapshot snapshot() override;
@@ -26,6 +32,7 @@ class Metrics final : public monitor::Role {
 
   const TemplateServer& server_;
   const net::IrohCarrier* iroh_;
+  std::optional<bitcoin::Network> network_;
   Totals complete_;  ///< The last to which every shard gave its part.
 };
 

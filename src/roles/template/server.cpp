@@ -92,7 +92,9 @@ class TemplateServer::Part final : public net::ServicePart, private net::FrameHo
   struct Answer : Totals {
     std::size_t clients = 0;
   };
-  [[nodiscard]] Answer answer() const { return {{engine_.counters(), host_.counters()}, engine_.clients()}; }
+  [[nodiscard]] Answer answer() const {
+    return {{engine_.counters(), host_.counters(), host_.backlog().counts()}, engine_.clients()};
+  }
 
   /// At most kMaxListed of them.
   [[nodiscard]] std::vector<ConnectionInfo> connections() const {

@@ -9,6 +9,8 @@
 #include <optional>
 
 #include "base/eventually_testing.h"
+#include "base/file.h"
+#include "base/hex.h"
 #include "base/temporary_folder_testing.h"
 #include "bitcoin/test_data.h"
 #include "template/bitcoin_nodes.h"
@@ -19,8 +21,10 @@
 namespace adit::provider {
 namespace {
 
+using bitcoin::Hash256;
 using templates::BlockVerdict;
 using templates::test::Sink;
+using testing::ElementsAre;
 using testing::SizeIs;
 
 noise::Secret authority_secret() {
@@ -137,11 +141,12 @@ class TemplateServerOnANode : public testing::Test {
   }
 
   /// A pool that takes its work from the provider, and whose blocks go to `others` too.
-  std::unique_ptr<templates::BitcoinNodes> pool(std::vector<std::uint16_t> others = {}) {
+  std::unique_ptr<templates::BitcoinNodes> pool(std::vector<std::uint16_t> others = {}, const std::string& solutions = {}) {
     templates::Sv2Config config;
     config.provider = {.transport = net::TcpConfig{"127.0.0.1", server->tcp_port()},
                        .authority = noise::AuthorityKeyPair::from_secret(authority_secret())->public_key()};
     config.shard = &shards[1];
+    config.solution_folder = solutions;
     templates::BitcoinNodes::Options options;
     options.nodes.push_back({.at = std::move(config)});
     for (const std::uint16_t port : others) options.nodes.push_back({.at = rpc(port), .templates = false});
@@ -198,6 +203,39 @@ TEST_F(TemplateServerOnANode, ABlockIsNotLostWithItsProvider) {
   EXPECT_EQ(sink.seen().results[0].node, "127.0.0.1:" + std::to_string(other.port()));
   EXPECT_THAT(sink.seen().kept, SizeIs(1));
   miners->stop();
+}
+
+TEST_F(TemplateServerOnANode, ASolutionWhoseEffectWasNotSeenIsSentAgainByTheNextRun) {
+  const std::string solutions = folder.path() / "found-solutions";
+  const auto kept = [&] { return FileSystem::real().list(solutions).value_or(std::vector<std::string>()); };
+  // The node takes no block, so that none has an effect.
+  node.misbehave([](const templates::test::TestNode::Request& request) -> std::optional<std::string> {
+    if (request.method != "submitblock") return std::nullopt;
+    return templates::test::http(503, "Work queue depth exceeded");
+  });
+  Hash256 found{};
+  {
+    Sink sink;
+    const auto first_run = pool({}, solutions);
+    ASSERT_TRUE(first_run->start(sink.events()));
+    ASSERT_TRUE(sink.wait_for([](const auto& seen) { return !seen.templates.empty(); }));
+    const auto work = sink.seen().templates[0].first;
+    const auto solution = templates::test::solution(*work);
+    found = bitcoin::solved_header(*work, solution)->hash();
+    ASSERT_TRUE(first_run->submit(work->id, solution));
+    ASSERT_TRUE(eventually([&] { return kept().size() == 1 && server->stats().sessions.solutions == 1; }));
+    first_run->stop();
+  }
+  EXPECT_THAT(kept(), ElementsAre("1-" + to_hex_reversed(found) + ".solution"));
+  Sink sink;
+  const auto second_run = pool({}, solutions);
+  ASSERT_TRUE(second_run->start(sink.events()));
+  ASSERT_TRUE(eventually([&] { return server->stats().sessions.solutions == 2; })) << "sent again by what only knows the file";
+  node.behave();
+  ASSERT_TRUE(sink.wait_for(
+      [&](const auto& seen) { return !seen.templates.empty() && seen.templates.back().first->prev_hash == found; }));
+  EXPECT_TRUE(eventually([&] { return kept().empty(); })) << "its effect was seen";
+  second_run->stop();
 }
 
 TEST_F(TemplateServerOnANode, ClientsWithOtherConstraintsHaveASourceOfTheirOwnWhoseBlocksGoToTheSameNode) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "net/admission.h"
+#include "net/backlog.h"
 #include "net/frame_host.h"
 #include "net/metadata.h"
 #include "template/source.h"
@@ -16,11 +17,13 @@ namespace adit::provider {
 /// What one shard has counted, or all of them together.
 struct Totals {
   templates::Sv2ServerCounters sessions;
-  net::HostCounters hosts{};  ///< By net::Transport.
+  net::HostCounters hosts{};      ///< By net::Transport.
+  net::Backlog::Counts unread{};  ///< What clients have not read.
 
   void add(const Totals& others) {
     templates::add(sessions, others.sessions);
     net::add(hosts, others.hosts);
+    unread.add(others.unread);
   }
 };
 

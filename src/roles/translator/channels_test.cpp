@@ -12,9 +12,9 @@ class ChannelRationTest : public TranslatorTest {
  protected:
   void SetUp() override { rationed({}); }
   void rationed(Ration ration) {
-    make({.miners =
-              {.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .keepalive = Duration::zero(), .work_timeout = seconds(600)},
-          .ration = ration});
+    make(
+        {.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1, .keepalive = Duration::zero(), .work_timeout = seconds(600)},
+         .ration = ration});
   }
   /// Answers every open that was sent by a channel with a job; how many there were.
   std::size_t answer_opens() {
@@ -83,12 +83,23 @@ TEST_F(ChannelRationTest, AKeptChannelIsClosedWhenNobodyComes) {
   EXPECT_EQ(translator->counters().channels, 0u);
 }
 
-TEST_F(ChannelRationTest, KeptChannelsAreClosedAtTheEnd) {
+TEST_F(ChannelRationTest, KeptChannelsAreClosedAtTheEndIfAnAcknowledgementIsDue) {
+  upstream_up();
+  auto& one = mining(2);
+  EXPECT_EQ(submit(one, 1), 0);
+  EXPECT_EQ(next<wire::SubmitSharesExtended>().channel_id, 2u);
+  leave(one);
+  translator->close_kept(now);
+  pump();
+  EXPECT_EQ(next<wire::CloseChannel>().channel_id, 2u);
+}
+
+TEST_F(ChannelRationTest, WhereNoAcknowledgementIsDueTheEndOfTheConnectionSaysAsMuch) {
   upstream_up();
   leave(mining(2));
   translator->close_kept(now);
   pump();
-  EXPECT_EQ(next<wire::CloseChannel>().channel_id, 2u);
+  EXPECT_TRUE(sent.empty());
 }
 
 TEST_F(ChannelRationTest, AKeptChannelThatTheUpstreamClosesIsGone) {

@@ -36,7 +36,7 @@ void read_difficulty(Table& root, TranslatorConfig& out) {
   auto table = root.table("downstream_difficulty_config");
   if (!table) return;
   table->require("min_individual_miner_hashrate", "hashes per second of the weakest miner, such as 1e12 for 1 TH/s");
-  out.min_individual_miner_hashrate_hps = table->number("min_individual_miner_hashrate", 1, 1e24).value_or(0);
+  out.min_individual_miner_hashrate_hps = table->number("min_individual_miner_hashrate", 1e-3, 1e24).value_or(0);
   out.shares_per_minute = static_cast<float>(table->number("shares_per_minute", 0.01, 6000).value_or(6));
   out.enable_vardiff = table->boolean("enable_vardiff").value_or(true);
   out.job_keepalive_interval = std::chrono::seconds(table->integer<std::uint16_t>("job_keepalive_interval_secs").value_or(60));
@@ -66,7 +66,8 @@ config::Loaded<TranslatorConfig> read(config::Document document) {
   if (auto telemetry = root.table("miner_telemetry")) (void)telemetry->texts("cidrs");
   read_difficulty(root, out);
 
-  out.monitoring = config::read_monitoring(root);
+  out.data_dir = config::find_data_dir(root, "translator");
+  out.monitoring = config::read_monitoring(root, out.data_dir);
   out.miner_work_timeout =
       std::chrono::seconds(root.integer<std::uint32_t>("miner_work_timeout_secs", 10, 86'400).value_or(180));
   out.threads = root.integer<unsigned>("threads", 0, 256).value_or(0);

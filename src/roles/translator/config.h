@@ -33,6 +33,7 @@ struct TranslatorConfig {
   std::chrono::seconds miner_work_timeout{180};     ///< A miner without work for so long is sent away.
 
   config::MonitoringSettings monitoring;
+  std::string data_dir;  ///< Where the monitor keeps its history; empty: in memory.
   unsigned threads = 0;  ///< Shards; 0: one for each CPU.
   std::string log_file;  ///< Empty: standard error only.
 };

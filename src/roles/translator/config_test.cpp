@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/without_home_testing.h"
+
 namespace adit::translator {
 namespace {
 
@@ -51,7 +53,35 @@ TEST(TranslatorConfig, TheSmallestOneStarts) {
   EXPECT_FALSE(loaded.config.iroh.enabled);
 }
 
-TEST(TranslatorConfig, ReadsSrisKeys) {
+TEST(TranslatorConfig, TheLeastMinerMayHaveLessThanAHashASecondButNotNone) {
+  const auto with = [](const std::string& rate) {
+    return load(
+        "downstream_address = \"127.0.0.1\"\ndownstream_port = 0\ndownstream_difficulty_config = { "
+        "min_individual_miner_hashrate = " +
+        rate + " }\n" + upstream());
+  };
+  EXPECT_EQ(with("0.25").config.min_individual_miner_hashrate_hps, 0.25);
+  EXPECT_TRUE(with("0.25").may_start());
+  EXPECT_FALSE(with("0").may_start());
+}
+
+using TranslatorWithoutHome = config::WithoutHome;
+
+TEST_F(TranslatorWithoutHome, AFolderIsUsedWhereThereIsOneAndNotAskedFor) {
+  const auto data_dir = [](const std::string& key = "") {
+    const auto loaded = load(key + base() + upstream());
+    EXPECT_TRUE(loaded.may_start());
+    return loaded.config.data_dir;
+  };
+  EXPECT_EQ(data_dir(), "");
+  EXPECT_EQ(data_dir("data_dir = \"/x\"\n"), "/x");
+  set("HOME", "/home/a");
+  EXPECT_EQ(data_dir(), "/home/a/.local/state/adit/translator");
+  set("STATE_DIRECTORY", "/var/lib/adit");
+  EXPECT_EQ(data_dir(), "/var/lib/adit");
+}
+
+TEST(TranslatorConfig, ReadsSrisKeysAndKeepsATokenInItsFolder) {
   const auto loaded = load(R"(
 downstream_address = "0.0.0.0"
 downstream_port = 34255
@@ -66,6 +96,7 @@ required_extensions = []
 max_past_jobs = 3
 monitoring_address = "0.0.0.0:9092"
 monitoring_cache_refresh_secs = 15
+data_dir = "/state"
 [miner_telemetry]
 cidrs = ["192.168.1.0/24"]
 [downstream_difficulty_config]
@@ -81,6 +112,8 @@ job_keepalive_interval_secs = 0
   EXPECT_FALSE(loaded.config.enable_vardiff);
   EXPECT_EQ(loaded.config.job_keepalive_interval, std::chrono::seconds(0));
   EXPECT_EQ(loaded.config.log_file, "./tproxy.log");
+  EXPECT_EQ(loaded.config.monitoring.token_file, "/state/monitoring.token");
+  EXPECT_THAT(texts(loaded, Severity::kWarning), ElementsAre(HasSubstr("clients must give a token")));
 }
 
 TEST(TranslatorConfig, TrustedProxiesAreAddressesAndRanges) {

@@ -49,7 +49,7 @@ TEST_F(TranslatorTest, AQuietMinerGetsItsJobAgainWithALaterTime) {
   ASSERT_EQ(quiet.works.size(), 2u);
   EXPECT_FALSE(quiet.works[1]->job.clean_jobs);
   EXPECT_EQ(quiet.works[1]->job.ntime, quiet.works[0]->job.ntime + 60);
-  EXPECT_NE(quiet.works[1]->job.job_id, quiet.works[0]->job.job_id);
+  EXPECT_EQ(quiet.works[1]->job.job_id, quiet.works[0]->job.job_id + "#2") << "as SRI names it";
   EXPECT_EQ(submit(quiet, 1), 0);
   EXPECT_EQ(next<wire::SubmitSharesExtended>().job_id, 102u);
   EXPECT_EQ(submit(quiet, 1, 0, 0), 0) << "the first one is still good";
@@ -99,10 +99,45 @@ TEST_F(TranslatorTest, AFastMinerIsMadeHarderAndTheUpstreamIsTold) {
 }
 
 TEST_F(TranslatorTest, HoweverFastNoMinerIsMadeHarderThanTheUpstreamAsks) {
-  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e18, .shares_per_minute = 1}});
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e9, .shares_per_minute = 1}});
   upstream_up();
   auto& test = mining(2, bitcoin::target_from_difficulty(0.5));
-  EXPECT_EQ(test.works.back()->difficulty, 0.5);
+  EXPECT_EQ(test.works.back()->difficulty, 0.5) << "28 times as easy as is wanted";
+}
+
+// The suite of SRI's has upstreams that take every hash, whatever they were asked for.
+TEST_F(TranslatorTest, AnUpstreamThatTakesFarEasierSharesThanItWasAskedToIsNotFlooded) {
+  make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e12, .shares_per_minute = 6}});
+  upstream_up();
+  auto& test = mining(2, kAnyHash);
+  EXPECT_EQ(test.works.back()->difficulty, 32) << "2,328 are wanted; a 64th of that is 36";
+}
+
+TEST_F(TranslatorTest, AnOpenAsksForNoEasierSharesThanThoseOfTheLeastMiner) {
+  upstream_up();
+  connect();
+  EXPECT_EQ(next<wire::OpenExtendedMiningChannel>().max_target, bitcoin::target_from_hash_rate(1e6, 6).to_le());
+  make({.miners = {.min_hash_rate_hps = 0.5, .shares_per_minute = 6}});
+  upstream_up();
+  connect();
+  EXPECT_EQ(next<wire::OpenExtendedMiningChannel>().max_target, bitcoin::target_from_hash_rate(0.5, 6).to_le());
+  make({.miners = {.vardiff = false}});
+  upstream_up();
+  connect();
+  EXPECT_EQ(next<wire::OpenExtendedMiningChannel>().max_target, kAnyHash.to_le()) << "what the pool likes";
+}
+
+TEST_F(TranslatorTest, AChannelWhoseMinerFindsNothingAsksForEasierShares) {
+  upstream_up();
+  mining(2, bitcoin::target_from_hash_rate(1e6, 6));
+  for (int second = 0; second < 178; ++second) EXPECT_TRUE(tick());
+  EXPECT_TRUE(sent.empty());
+  for (int second = 0; second < 4; ++second) EXPECT_TRUE(tick());
+  const auto update = next<wire::UpdateChannel>();
+  EXPECT_EQ(update.maximum_target, kAnyHash.to_le());
+  EXPECT_EQ(update.nominal_hash_rate, 1e6f);
+  for (int second = 0; second < 60; ++second) EXPECT_TRUE(tick());
+  EXPECT_TRUE(sent.empty()) << "once";
 }
 
 // Audit H1: each suggestion went up as the hash rate of all miners.

@@ -2,98 +2,88 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <string>
 #include <utility>
 
+#include "base/hex.h"
+#include "monitor/mining_samples.h"
 #include "monitor/net_samples.h"
+#include "monitor/source_samples.h"
+#include "monitor/uplink_samples.h"
 
 namespace adit::translator {
 namespace {
 
 using monitor::Families;
 
-std::uint64_t rejected(const Counters& counters) {
-  std::uint64_t total = 0;
-  for (const auto& [code, count] : counters.rejected_upstream) total += count;
-  return total;
-}
-
 std::uint64_t ready(const ServerStats& stats) {
   return static_cast<std::uint64_t>(std::ranges::count(stats.upstreams, true, &upstream::UplinkStatus::ready));
 }
 
-template <class Number>
-double as_double(Number number) {
-  return static_cast<double>(number);
-}
-
-std::string text_of(net::Transport transport) { return std::string(net::to_string(transport)); }
+/// A name and its labels but for the user's name, with room to spare.
+constexpr std::size_t kSampleBytes = 100;
+constexpr std::size_t kMaxUserBytes = 128;
 
 void add_shares(Families& out, const ServerStats& stats) {
   const Counters& counters = stats.counters;
-  out.gauge("adit_upstreams_ready", "Upstream connections that are set up").add(as_double(ready(stats)));
-  out.counter("adit_upstream_shares_submitted_total", "Shares sent to the upstream").add(as_double(counters.shares_submitted));
+  out.counter("adit_upstream_shares_submitted_total", "Shares sent to the upstream").add(counters.shares_submitted);
   auto& rejected_above = out.counter("adit_upstream_shares_rejected_total", "Shares that the upstream refused, by error code");
-  for (const auto& [code, count] : counters.rejected_upstream) rejected_above.add(as_double(count), {{"error_code", code}});
+  for (const auto& [code, count] : counters.rejected_upstream) rejected_above.add(count, {{"error_code", code}});
   auto& rejected_here = out.counter("adit_miner_shares_rejected_total", "Shares refused to miners here, by SV1 code");
-  for (const auto& [code, count] : counters.rejected_local)
-    rejected_here.add(as_double(count), {{"code", std::to_string(code)}});
+  for (const auto& [code, count] : counters.rejected_local) rejected_here.add(count, {{"code", std::to_string(code)}});
   out.counter("adit_miner_shares_orphaned_total", "Shares for jobs of an upstream that had been left")
-      .add(as_double(counters.shares_orphaned));
+      .add(counters.shares_orphaned);
   out.counter("adit_miner_shares_local_total",
               "Shares accepted here and not sent up, as they were easier than the upstream asks")
-      .add(as_double(counters.shares_local));
+      .add(counters.shares_local);
   monitor::add_admission(out, stats.admission, stats.failed_accepts);
-  out.counter("adit_slow_miners_cut_total", "Miners cut off because they did not read").add(as_double(stats.slow_readers));
+  out.counter("adit_slow_miners_cut_total", "Miners cut off because they did not read").add(stats.slow_readers);
+  monitor::add_unread(out, stats.unread);
 }
 
-/// One per shard.
-void add_uplinks(Families& out, const std::vector<upstream::UplinkStatus>& uplinks) {
-  const auto by_shard = [&](monitor::Family& family, auto member) {
-    for (std::size_t i = 0; i < uplinks.size(); ++i) family.add(as_double(uplinks[i].*member), {{"shard", std::to_string(i)}});
-  };
-  const auto by_transport = [&](monitor::Family& family, auto value) {
-    for (std::size_t i = 0; i < uplinks.size(); ++i) {
-      for (const auto transport : {net::Transport::kTcp, net::Transport::kIroh}) {
-        family.add(value(uplinks[i], static_cast<std::size_t>(transport)),
-                   {{"shard", std::to_string(i)}, {"transport", text_of(transport)}});
-      }
-    }
-  };
-  using Status = upstream::UplinkStatus;
-  by_shard(out.counter("adit_upstream_connects_total", "Times that an upstream became ready"), &Status::connects);
-  by_shard(out.counter("adit_upstream_fallbacks_total", "Times that another upstream than the last became ready"),
-           &Status::fallbacks);
-  by_shard(out.counter("adit_upstream_goodbyes_total", "Endings in which every Goodbye was acknowledged"), &Status::goodbyes);
-  by_shard(out.counter("adit_upstream_path_changes_total", "Times that a connection's data began to take another path"),
-           &Status::path_changes);
-  by_shard(out.counter("adit_upstream_shares_unanswered_total", "Shares whose connection ended before the answer"),
-           &Status::shares_unanswered);
-  by_transport(out.counter("adit_upstream_degraded_total", "Times that an upstream connection became degraded"),
-               [](const Status& status, std::size_t transport) { return as_double(status.degraded[transport]); });
-  by_transport(out.counter("adit_upstream_dead_total", "Upstream connections that were found dead"),
-               [](const Status& status, std::size_t transport) { return as_double(status.dead[transport]); });
-  auto& rtt = out.gauge("adit_upstream_rtt_seconds", "Round trip to the upstream, as the carrier estimates it");
-  auto& health = out.gauge("adit_upstream_health", "Of the upstream in use: 0 healthy, 1 degraded for that reason");
-  for (std::size_t i = 0; i < uplinks.size(); ++i) {
-    const auto& metadata = uplinks[i].metadata;
-    if (!uplinks[i].ready || !metadata) continue;
-    const std::string shard = std::to_string(i);
-    if (metadata->path_rtt) {
-      rtt.add(std::chrono::duration<double>(*metadata->path_rtt).count(),
-              {{"shard", shard},
-               {"transport", text_of(metadata->transport)},
-               {"path", std::string(net::to_string(metadata->path))}});
-    }
-    health.add(metadata->health.state == net::HealthState::kHealthy ? 0 : 1,
-               {{"shard", shard},
-                {"transport", text_of(metadata->transport)},
-                {"reason", std::string(net::to_string(metadata->health.reason))}});
-  }
-  auto& round_trips = out.histogram("adit_upstream_round_trip_seconds", "Round trips of Ping and of SetupConnection");
-  by_transport(round_trips,
-               [](const Status& status, std::size_t transport) { return monitor::histogram(status.round_trips[transport]); });
+/// What is rationed: channels, and what the upstream is told.
+void add_rations(Families& out, const Counters& counters) {
+  out.gauge("adit_miners_ready", "Miners that have subscribed and authorized").add(counters.ready_miners);
+  out.gauge("adit_miners_waiting", "Miners without a channel: there is no upstream, or none is left for them")
+      .add(counters.waiting_miners);
+  out.gauge("adit_upstream_channels_kept", "Channels that wait for the next miner").add(counters.kept_channels);
+  out.gauge("adit_upstream_hashrate_declared", "Hashes per second that upstreams were told of last").add(counters.declared_hps);
+}
+
+monitor::ChannelSample sample_of(const ChannelInfo& channel, bool declares) {
+  monitor::ChannelSample out;
+  out.channel_id = channel.channel_id;
+  out.extended = true;
+  out.user_identity = channel.user_identity;
+  out.hashrate_hps = channel.declared_hps;
+  out.hashrate_known = declares;
+  if (channel.proven_hps > 0) out.proven_hps = channel.proven_hps;
+  out.target_hex = channel.target.to_hex();
+  out.extranonce_prefix_hex = to_hex(channel.extranonce_prefix);
+  out.extranonce_prefix_size = channel.extranonce_prefix.size();
+  out.extranonce_size = channel.extranonce_size;
+  monitor::add_account(out, channel.account);
+  out.version_rolling = channel.version_rolling;
+  return out;
+}
+
+monitor::Sv1ClientSample sample_of(const MinerInfo& miner) {
+  monitor::Sv1ClientSample out{.client_id = static_cast<std::uint32_t>(miner.number),
+                               .channel_id = miner.channel_id,
+                               .peer = miner.peer,
+                               .user = miner.user,
+                               .names = {.user_agent = miner.user_agent},
+                               .hashrate_hps = miner.hash_rate_hps,
+                               .steady = miner.steady,
+                               .target_hex = miner.target.to_hex(),
+                               .extranonce1_hex = miner.extranonce1_hex,
+                               .extranonce2_size = miner.extranonce2_size,
+                               .version_mask = miner.version_mask,
+                               .shares_accepted = miner.shares_accepted + miner.shares_local,
+                               .shares_rejected = miner.rejected,
+                               .best_difficulty = miner.best_difficulty};
+  if (miner.last_share_age) out.last_share_seconds = std::chrono::duration<double>(*miner.last_share_age).count();
+  return out;
 }
 
 }  // namespace
@@ -129,7 +119,7 @@ void log_stats(log::Level level, const ServerStats& stats) {
               {"channels", stats.counters.channels},
               {"shares_submitted", stats.counters.shares_submitted},
               {"shares_accepted", stats.counters.shares_accepted},
-              {"shares_rejected", rejected(stats.counters)},
+              {"shares_rejected", monitor::sum(stats.counters.rejected_upstream)},
               {"blocks_found", stats.counters.blocks_found},
               {"upstreams_ready", ready(stats)}});
 }
@@ -177,6 +167,7 @@ ServerStats Metrics::look() {
     stats.counters = complete_.counters;
     stats.upstreams = complete_.upstreams;
     stats.slow_readers = complete_.slow_readers;
+    stats.unread = complete_.unread;
   }
   return stats;
 }
@@ -186,6 +177,36 @@ monitor::Health Metrics::health() {
   return health_of(stats, work_age_.look(stats.counters.jobs, now_from_system().instant));
 }
 
+void MinerSeries::add(monitor::Families& out, const std::vector<MinerInfo>& miners, std::size_t connected, Instant now) {
+  std::vector<monitor::SeriesBudget::Candidate> candidates;
+  candidates.reserve(miners.size());
+  for (const MinerInfo& miner : miners) {
+    candidates.push_back({.key = std::to_string(miner.number),
+                          .group = miner.number,
+                          .weight = static_cast<double>(miner.shares_accepted),
+                          .bytes = 3 * (kSampleBytes + 2 * kMaxUserBytes)});
+  }
+  const auto chosen = budget_.choose(candidates, now);
+  if (miners.empty()) return;
+  auto& sent = out.counter("adit_sv1_miner_shares_submitted_total", "Shares of a miner that were sent to the upstream");
+  auto& local =
+      out.counter("adit_sv1_miner_shares_local_total",
+                  "Shares of a miner that were accepted here and not sent up, as they were easier than the upstream asks");
+  auto& hashrate = out.gauge("adit_sv1_miner_hashrate", "Hashes per second that a miner's shares prove");
+  std::size_t shown = 0;
+  for (std::size_t i = 0; i < miners.size(); ++i) {
+    if (!chosen[i]) continue;
+    ++shown;
+    const MinerInfo& miner = miners[i];
+    const monitor::Labels labels = {{"miner", std::to_string(miner.number)}, {"user", miner.user.substr(0, kMaxUserBytes)}};
+    sent.add(miner.shares_submitted, labels);
+    local.add(miner.shares_local, labels);
+    hashrate.add(miner.hash_rate_hps, labels);
+  }
+  out.gauge("adit_sv1_miners_left_out", "Miners that have no series of their own")
+      .add(connected > shown ? connected - shown : 0);
+}
+
 monitor::Snapshot Metrics::snapshot() {
   const ServerStats stats = look();
   monitor::Snapshot out;
@@ -193,39 +214,32 @@ monitor::Snapshot Metrics::snapshot() {
   auto& server = out.server.emplace();
   server.connections = ready(stats);
   server.blocks_found = stats.counters.blocks_found;
-  // Several miners may have one channel. Ids are those of one upstream connection, and each shard has one; miners are numbered
-  // over the shards by turns.
-  std::map<std::pair<std::uint64_t, std::uint32_t>, std::size_t> places;
-  for (const MinerInfo& miner : server_.miners()) {
-    if (!miner.channel_id) continue;
-    const std::uint64_t shard = miner.number % std::max<std::size_t>(stats.upstreams.size(), 1);
-    const auto [place, is_new] = places.try_emplace({shard, *miner.channel_id}, server.channels.size());
-    if (is_new) {
-      server.channels.push_back(
-          {.channel_id = *miner.channel_id, .extended = true, .user_identity = miner.channel_identity, .shares_rejected = {}});
-    }
-    monitor::ChannelSample& sample = server.channels[place->second];
-    sample.hashrate_hps += miner.hash_rate_hps;
-    sample.shares_accepted += miner.shares_accepted;
-    server.hashrate_hps += miner.hash_rate_hps;
-  }
-  server.extended_channels = server.channels.size();
-  for (const upstream::UplinkStatus& status : stats.upstreams) {
-    if (status.ready && status.metadata)
-      out.connections.push_back(monitor::connection_sample(*status.metadata, 0, stats.counters.channels));
-  }
+  server.shares_accepted = stats.counters.shares_accepted;
+  server.shares_rejected = stats.counters.rejected_upstream;
+  const ChannelList channels = server_.channels();
+  // As SRI: the sum of what is known.
+  server.hashrate_hps = channels.declares ? stats.counters.declared_hps : 0;
+  server.extended_channels = channels.total;
+  for (const ChannelInfo& channel : channels.listed) server.channels.push_back(sample_of(channel, channels.declares));
+  const std::vector<MinerInfo> miners = server_.miners();
+  for (const MinerInfo& miner : miners) out.sv1->list.push_back(sample_of(miner));
+  auto& work_sample = out.work.emplace();
+  work_sample.pieces = stats.counters.jobs;
+  work_sample.difficulty = monitor::difficulty_of(stats.counters.nbits);
+  monitor::add_uplinks(out, stats.upstreams, stats.counters.channels);
   add_shares(out.families, stats);
-  const auto work = as_double(stats.counters.work_sum);
+  add_rations(out.families, stats.counters);
+  miners_.add(out.families, miners, stats.counters.miners, now_from_system().instant);
+  const auto work = static_cast<double>(stats.counters.work_sum);
+  server.measured_hps = measured_.look(work, now_from_system().instant);
   out.families.counter("adit_upstream_share_work_total", "Sum of the difficulties of the shares that upstreams acknowledged")
       .add(work);
   out.families
       .gauge("adit_upstream_hashrate_measured", "Hashes per second that acknowledged shares prove, of the last ten minutes")
-      .add(measured_.look(work, now_from_system().instant));
-  add_uplinks(out.families, stats.upstreams);
-  out.families.gauge("adit_shards_silent", "Shards that do not answer").add(as_double(stats.silent_shards));
+      .add(server.measured_hps);
+  out.families.gauge("adit_shards_silent", "Shards that do not answer").add(stats.silent_shards);
   monitor::add_carrier(out.families, iroh_);
-  out.families.counter("adit_log_events_lost_total", "Log events lost because their reader stalled")
-      .add(as_double(log::lost()));
+  out.families.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
   return out;
 }
 

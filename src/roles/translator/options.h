@@ -51,6 +51,7 @@ struct Counters : mining::Sv1Counters {
   std::uint64_t unknown_channel_messages = 0;    ///< Upstream messages for channels that are not (or no longer) ours.
   std::uint64_t unknown_extension_messages = 0;  ///< Upstream messages of extensions that we do not know.
   std::uint64_t jobs = 0;                        ///< NewExtendedMiningJob received.
+  std::uint32_t nbits = 0;                       ///< Of the newest SetNewPrevHash; 0 before the first.
 };
 
 }  // namespace adit::translator

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/hex.h"
 #include "log/limited.h"
 #include "log/log.h"
 #include "net/descriptors.h"
@@ -37,6 +38,7 @@ void add(Counters& sum, const Counters& part) {
   sum.unknown_channel_messages += part.unknown_channel_messages;
   sum.unknown_extension_messages += part.unknown_extension_messages;
   sum.jobs += part.jobs;
+  if (part.nbits != 0) sum.nbits = part.nbits;  // Whichever: shards are on one chain.
 }
 
 /// What one shard tells of itself.
@@ -44,6 +46,7 @@ struct PartStats {
   Counters counters;
   upstream::UplinkStatus upstream;
   std::uint64_t slow_readers = 0;
+  net::Backlog::Counts unread;
 };
 
 ServerStats sum_of(std::vector<PartStats> parts) {
@@ -52,6 +55,7 @@ ServerStats sum_of(std::vector<PartStats> parts) {
     add(stats.counters, part.counters);
     stats.upstreams.push_back(std::move(part.upstream));
     stats.slow_readers += part.slow_readers;
+    stats.unread.add(part.unread);
   }
   return stats;
 }
@@ -84,13 +88,17 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
                 {.name = "translator",
                  .max_queued_bytes = core_->options.max_queued_bytes,
                  .stalled_deadline = core_->options.stalled_deadline},
-                core_->admission, *this) {}
+                core_->admission, *this,
+                std::make_shared<net::Backlog>(
+                    core_->options.backlog.value_or(net::BacklogBounds::above(core_->options.max_queued_bytes)))) {}
 
   void take(std::unique_ptr<net::ByteStream> stream) { miners_.take(std::move(stream)); }
 
   [[nodiscard]] std::vector<MinerInfo> list(std::size_t limit) const {
     std::vector<MinerInfo> infos;
+    const Instant now = now_from_system().instant;
     for (const auto& [number, miner] : translator_.miners() | std::views::take(limit)) {
+      const auto& subscription = miner->server().subscription();
       infos.push_back({.number = number,
                        .peer = miner->peer(),
                        .user = miner->server().user(),
@@ -102,13 +110,47 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
                        .shares_submitted = miner->shares_submitted(),
                        .shares_local = miner->shares_local(),
                        .shares_accepted = miner->shares_accepted(),
-                       .shares_rejected = miner->shares_rejected()});
+                       .shares_rejected = miner->shares_rejected(),
+                       .rejected = miner->rejected(),
+                       .best_difficulty = miner->best_difficulty(),
+                       .last_share_age = miner->last_share_at() ? std::optional(now - *miner->last_share_at()) : std::nullopt,
+                       .target = miner->told_target(),
+                       .steady = miner->steady(),
+                       .extranonce1_hex = subscription ? to_hex(subscription->extranonce1.bytes()) : std::string(),
+                       .extranonce2_size = subscription ? subscription->extranonce2_size : 0,
+                       .version_mask = miner->server().version_mask()});
     }
     return infos;
   }
 
+  [[nodiscard]] ChannelList channels(std::size_t limit) const {
+    ChannelList out;
+    for (const auto& link : translator_.channels()) {
+      if (!link->channel) continue;
+      ++out.total;
+      if (out.listed.size() >= limit) continue;
+      const channels::ClientChannel& channel = *link->channel;
+      const Bytes prefix = channel.extranonce_prefix();
+      const channels::ClientJob* const job = channel.current();
+      out.listed.push_back({.channel_id = channel.id(),
+                            .user_identity = link->user_identity,
+                            .declared_hps = link->declared_hps,
+                            .proven_hps = link->hash_rate_hps(),
+                            .target = channel.target(),
+                            .extranonce_prefix = {prefix.begin(), prefix.end()},
+                            .extranonce_size = channel.extranonce_size(),
+                            .version_rolling = job != nullptr && job->rules.version_mask != 0,
+                            .account = link->account,
+                            .miners = link->members.size()});
+    }
+    return out;
+  }
+
   [[nodiscard]] PartStats stats() const {
-    PartStats stats{.counters = translator_.counters(), .upstream = uplink_->status(), .slow_readers = miners_.slow_readers()};
+    PartStats stats{.counters = translator_.counters(),
+                    .upstream = uplink_->status(),
+                    .slow_readers = miners_.slow_readers(),
+                    .unread = miners_.backlog().counts()};
     stats.counters.shares_accepted += role_.late_accepted();
     stats.counters.work_sum += role_.late_work();
     return stats;
@@ -174,7 +216,8 @@ class TranslatorServer::Part final : public net::ServicePart, private net::LineH
     by_connection_.erase(found);
     translator_.remove_miner(miner, now);
   }
-  void flush() override {
+  void flush(std::uint64_t /*connection*/) override { flush(); }
+  void flush() {
     uplink_->send();
     send_to_miners();
   }
@@ -303,6 +346,17 @@ std::vector<MinerInfo> TranslatorServer::miners(std::size_t limit) const {
   if (core_->stopped) return all;
   for (auto& of_shard : core_->service.ask([limit](const Part& part) { return part.list(limit); })) {
     std::ranges::move(of_shard, std::back_inserter(all));
+  }
+  return all;
+}
+
+ChannelList TranslatorServer::channels(std::size_t limit) const {
+  ChannelList all;
+  all.declares = core_->options.translator.miners.vardiff;
+  if (core_->stopped) return all;
+  for (auto& of_shard : core_->service.ask([limit](const Part& part) { return part.channels(limit); })) {
+    std::ranges::move(of_shard.listed, std::back_inserter(all.listed));
+    all.total += of_shard.total;
   }
   return all;
 }

@@ -131,6 +131,26 @@ TEST_F(TranslatorServerTest, ACrowdThatComesAndGoesLeavesFewLinesInTheLog) {
   EXPECT_LE(lines, 5U * (static_cast<std::size_t>(seconds) + 1));
 }
 
+// sv2-ui names the pool in use by these sentences in its container's log.
+TEST_F(TranslatorServerTest, TheLogNamesThePoolInUseAsProgramsAroundSrisTranslatorReadIt) {
+  log::test::Captured log;
+  Pool pool(1);
+  start({{.peer = {.transport = net::TcpConfig{"127.0.0.1", 1}}, .user_identity = "x"}, pool.target()});
+  TestMiner miner(server->port());
+  ASSERT_TRUE(miner.has_work());
+  const auto target = pool.target();
+  const auto [host, port] = net::host_and_port(target.peer.transport);
+  const std::string at = std::string(host) + ":" + std::to_string(port);
+  const auto dials = log.lines("translator.dial");
+  ASSERT_EQ(dials.size(), 1U) << "nothing listens at the first";
+  EXPECT_NE(dials[0].find("Trying upstream 2 of 2: " + at), std::string::npos) << dials[0];
+  const auto set_up = log.lines("translator.set_up");
+  ASSERT_EQ(set_up.size(), 1U);
+  EXPECT_NE(set_up[0].find("Trying upstream 2 of 2: " + at + "; Connected to upstream at " + at + "; SetupConnectionSuccess("),
+            std::string::npos)
+      << set_up[0];
+}
+
 TEST_F(TranslatorServerTest, MinersStayThroughTheLossOfAPoolAndMineForTheNext) {
   auto first = std::make_unique<Pool>(1);
   Pool second(2);
@@ -167,7 +187,7 @@ TEST_F(TranslatorServerTest, ThePreferredPoolIsReturnedToWhenItIsBackAndEverySha
   EXPECT_EQ(miner.find_block(), 0);
   std::uint64_t counted = 0;
   for (int round = 0; round < 3; ++round) {
-    counted += first->server().stats().pool.shares_accepted;
+    counted += first->server().stats().miners.shares_accepted;
     first.reset();
     ASSERT_TRUE(eventually([&] {
       miner.pump();
@@ -186,7 +206,7 @@ TEST_F(TranslatorServerTest, ThePreferredPoolIsReturnedToWhenItIsBackAndEverySha
   }
   EXPECT_FALSE(miner.ended()) << "the miner stayed connected all the while";
   ASSERT_TRUE(eventually([&] {
-    counted = first->server().stats().pool.shares_accepted;
+    counted = first->server().stats().miners.shares_accepted;
     return server->stats().counters.shares_accepted >= 7;
   }));
   const auto stats = server->stats();
@@ -374,8 +394,8 @@ TEST_F(TranslatorServerTest, AReconnectToWhoeverHoldsAnotherKeyIsNotBelieved) {
   TestMiner miner(server->port());
   ASSERT_TRUE(miner.has_work());
   EXPECT_EQ(miner.find_block(), 0);
-  EXPECT_EQ(impostor->stats().pool.shares_accepted, 0u);
-  EXPECT_EQ(impostor->stats().pool.sessions, 0u);
+  EXPECT_EQ(impostor->stats().miners.shares_accepted, 0u);
+  EXPECT_EQ(impostor->stats().miners.sessions, 0u);
   EXPECT_TRUE(eventually([&] { return pool.height() == 1; })) << "the block went to the pool that holds the key";
   impostor->stop(1s);
   impostor.reset();

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitcoin/coinbase.h"
 #include "roles/translator/translator_testing.h"
 
 namespace adit::translator {
@@ -246,7 +247,29 @@ TEST_F(TranslatorTest, AnExampleKeyIsMinedUnderOnRegtestAlone) {
   EXPECT_TRUE(tip(2, 5, 7, 0x207fffff));
   EXPECT_EQ(test.works.size(), 1u);
   EXPECT_TRUE(job(2, 6));
-  EXPECT_EQ(code_of(tip(2, 6, 8, 0x1e0377ae)), "configuration") << "signet, at a later tip";
+  EXPECT_EQ(code_of(tip(2, 6, 8, 0x1e0377ad)), "configuration") << "the public signet, at a later tip";
+  EXPECT_EQ(test.works.size(), 1u);
+}
+
+TEST_F(TranslatorTest, UnderAnExampleKeyAShortChainIsMinedHoweverHardUntilAJobIsOfALongerOne) {
+  const auto coinbase_at = [](std::uint32_t height) {
+    std::vector<std::uint8_t> prefix = {2, 0, 0, 0, 1};
+    prefix.insert(prefix.end(), 32, 0);
+    prefix.insert(prefix.end(), 4, 0xff);
+    const auto push = bitcoin::height_push(height);
+    prefix.push_back(static_cast<std::uint8_t>(push.size() + 6 + 16));  // Then the whole extranonce.
+    prefix.insert(prefix.end(), push.begin(), push.end());
+    return prefix;
+  };
+  upstream_up(0, true);
+  auto& test = connect();
+  open_success(2);
+  coinbase1 = coinbase_at(32'767);
+  EXPECT_TRUE(job(2, 5));
+  EXPECT_TRUE(tip(2, 5));
+  ASSERT_EQ(test.works.size(), 1u);
+  coinbase1 = coinbase_at(32'768);
+  EXPECT_EQ(code_of(job(2, 6, 1'700'000'000)), "configuration") << "a job of the same tip";
   EXPECT_EQ(test.works.size(), 1u);
 }
 

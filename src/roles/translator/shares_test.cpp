@@ -1,6 +1,11 @@
 // The translator's engine: what it takes from its miners, what it sends up, how that is answered.
 #include "roles/translator/translator.h"
 
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "roles/translator/translator_testing.h"
@@ -154,6 +159,32 @@ TEST_F(TranslatorTest, TheUpstreamsVerdictsAreCountedByCode) {
   counters = translator->counters();
   EXPECT_LE(counters.rejected_upstream.size(), 33u) << "codes are the upstream's words: bounded";
   EXPECT_GE(counters.rejected_upstream.at("other"), 60u);
+}
+
+TEST_F(TranslatorTest, AChannelAndAMinerHaveAnAccountOfTheirShares) {
+  upstream_up();
+  auto& test = mining(2);
+  const auto account = [&]() -> const mining::UpstreamAccount& { return translator->channels().front()->account; };
+  EXPECT_EQ(test.miner->last_share_at(), std::nullopt);
+  for (std::uint32_t nonce = 0; nonce < 4; ++nonce) EXPECT_EQ(submit(test, nonce), 0);
+  EXPECT_EQ(submit(test, 0), 22) << "a duplicate is ours to refuse: the channel hears nothing of it";
+  EXPECT_EQ(account().submitted, 4u);
+  EXPECT_EQ(account().acknowledged, 0u);
+  EXPECT_GT(account().validated_work, 0);
+  EXPECT_GT(account().best_difficulty, 0);
+  EXPECT_EQ(test.miner->best_difficulty(), account().best_difficulty);
+  EXPECT_EQ(test.miner->last_share_at(), now.instant);
+  EXPECT_TRUE(upstream(wire::SubmitSharesSuccess{
+      .channel_id = 2, .last_sequence_number = 2, .new_submits_accepted_count = 2, .new_shares_sum = 7}));
+  EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .sequence_number = 3, .error_code = "stale-share"}));
+  EXPECT_TRUE(upstream(wire::SubmitSharesError{.channel_id = 2, .sequence_number = 4, .error_code = "made-up"}));
+  EXPECT_EQ(account().acknowledged, 2u);
+  EXPECT_EQ(account().acknowledged_work, 7u);
+  const std::map<std::string, std::uint64_t, std::less<>> of_channel = {{"stale-share", 1}, {"unknown", 1}};
+  EXPECT_EQ(account().rejected, of_channel) << "words of the upstream's own have one name";
+  const std::map<std::string, std::uint64_t, std::less<>> of_miner = {
+      {"duplicate-share", 1}, {"stale-share", 1}, {"unknown", 1}};
+  EXPECT_EQ(test.miner->rejected(), of_miner);
 }
 
 TEST_F(TranslatorTest, ABlockIsSentWhateverTheTargetIs) {

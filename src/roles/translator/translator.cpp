@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "channels/payout.h"
-#include "mining/example_key.h"
 #include "session/dispatch.h"
 #include "wire/messages.h"
 #include "wire/tlv.h"
@@ -20,6 +19,8 @@ constexpr std::size_t kMaxExtranonce = 32;
 constexpr Duration kDeclareEvery = std::chrono::seconds(10);
 constexpr double kDeclareStep = 4;
 constexpr double kWorthDeclaring = 1.5;
+/// A channel whose miners have found no share for so long has weaker miners than `min_hash_rate_hps` says.
+constexpr Duration kWeakAfter = std::chrono::minutes(3);
 /// SV2 05 §5.3.3: the code of an upstream that has no channel left.
 constexpr std::string_view kCapacityExhausted = "channel-capacity-exhausted";
 // Ours: the pool has had no templates for minutes.
@@ -126,7 +127,8 @@ void Translator::open_for(Miner& miner) {
   message.request_id = link.request_id;
   message.user_identity = link.user_identity;
   message.nominal_hash_rate = static_cast<float>(link.declared_hps);
-  message.max_target = bitcoin::U256::max().to_le();
+  message.max_target = mining::max_target(options_.miners).to_le();
+  link.bounded = options_.miners.vardiff;
   message.min_extranonce_size = static_cast<std::uint16_t>(extranonce_wanted(options_));
   if (!output_.push(message)) {
     drop(link);
@@ -196,6 +198,9 @@ void Translator::close_and_drop(Sv1Channel& link, std::string_view reason) {
 }
 
 void Translator::close_kept(const Now& now) {
+  // Closing a channel is how the acknowledgement of its shares is had. Where none is due the end of the connection says as
+  // much, and SRI's programs, which wait for ever for frames that nobody takes, are sent none while they end too.
+  if (shares_.unanswered() == 0) return;
   shared_.now = now;
   const auto kept = std::exchange(kept_, {});
   for (Sv1Channel* link : kept) close_and_drop(*link, "the translator stops");
@@ -248,14 +253,21 @@ void Translator::drop(Sv1Channel& link) {
 
 void Translator::update(Sv1Channel& link) {
   if (!link.channel || shared_.now.instant - link.declared_at < kDeclareEvery) return;
+  // Its miners are weaker than the least one was said to be: easier shares than that one's will do.
+  const bool weaker =
+      link.bounded && !link.members.empty() && link.hash_rate_hps() == 0 && shared_.now.instant - link.open_sent >= kWeakAfter;
   const double least = options_.miners.min_hash_rate_hps;
   double next = std::max(link.hash_rate_hps(), least);
   if (!link.members.empty()) next = std::clamp(next, link.declared_hps / kDeclareStep, link.declared_hps * kDeclareStep);
-  if (next < link.declared_hps * kWorthDeclaring && next > link.declared_hps / kWorthDeclaring) return;
+  if (weaker) {
+    link.bounded = false;
+  } else if (next < link.declared_hps * kWorthDeclaring && next > link.declared_hps / kWorthDeclaring) {
+    return;
+  }
   wire::UpdateChannel message;
   message.channel_id = link.channel->id();
   message.nominal_hash_rate = static_cast<float>(next);
-  message.maximum_target = bitcoin::U256::max().to_le();
+  message.maximum_target = (link.bounded ? mining::max_target(options_.miners) : bitcoin::U256::max()).to_le();
   output_.push(message);
   link.declared_hps = next;
   link.declared_at = shared_.now.instant;
@@ -283,7 +295,8 @@ void Translator::on_upstream_ready(std::string user_identity, const session::Agr
   shared_.now = now;
   user_identity_ = std::move(user_identity);
   agreement_ = &agreement;
-  regtest_only_ = regtest_only;
+  example_key_.reset();
+  if (regtest_only) example_key_.emplace();
   shared_.version_mask = (agreement.flags & wire::kRequiresFixedVersion) != 0 ? 0 : sv1::kVersionRollingMask;
   events_.on_upstream_ready();
   for (auto& [number, miner] : miners_) {
@@ -328,7 +341,8 @@ Result<void> Translator::on_frame(const wire::FrameView& frame) {
   return {};
 }
 
-void Translator::on_share(Miner& miner, const channels::Share& share, std::string_view worker, bool block) {
+std::optional<sv1::Reject> Translator::on_share(Miner& miner, const channels::Share& share, std::string_view worker,
+                                                bool block) {
   wire::SubmitSharesExtended message;
   message.channel_id = miner.channel()->id();
   message.sequence_number = shares_.submit(message.channel_id, shared_.now.instant, miner.number());
@@ -344,6 +358,7 @@ void Translator::on_share(Miner& miner, const channels::Share& share, std::strin
   }
   output_.push(message, fields_.bytes());
   events_.on_share_submitted(miner, block);
+  return std::nullopt;
 }
 
 Result<void> Translator::handle(const wire::OpenExtendedMiningChannelSuccess& message) {
@@ -399,6 +414,7 @@ Result<void> Translator::handle(const wire::NewExtendedMiningJob& message) {
   const auto work = channels::copy_work(message);
   if (const auto usable = channels::check_work(*work); !usable && !links.empty())
     return fail(session::Errc::kProtocol, "job " + std::to_string(message.job_id) + ": " + usable.error().message());
+  if (example_key_) ADIT_CHECK(example_key_->on_job(work->coinbase_prefix));
   if (!links.empty()) ADIT_CHECK(check_payout(*work, *links.front()->channel));
   const bool for_one = by_channel_.contains(message.channel_id);
   for (Sv1Channel* link : links) {
@@ -437,7 +453,7 @@ Result<void> Translator::check_payout(const channels::ExtendedWork& work, const 
 }
 
 Result<void> Translator::handle(const wire::SetNewPrevHash& message) {
-  if (regtest_only_) ADIT_CHECK(mining::check_example_key(message.nbits));
+  if (example_key_) ADIT_CHECK(example_key_->on_tip(message.nbits));
   const bool for_one = by_channel_.contains(message.channel_id);
   bool known = false;
   const auto links = addressed_by(message.channel_id);
@@ -466,6 +482,7 @@ Result<void> Translator::handle(const wire::SetNewPrevHash& message) {
                 "SetNewPrevHash names job " + std::to_string(message.job_id) + ", which no channel of the group was given");
   }
   std::erase_if(group_jobs_, [&](const GroupJob& job) { return job.group_id == message.channel_id; });
+  totals_.nbits = message.nbits;
   events_.on_job(message.job_id, true);
   return {};
 }
@@ -524,6 +541,10 @@ Result<void> Translator::handle(const wire::CloseChannel& message) {
 Result<void> Translator::handle(const wire::SubmitSharesSuccess& message) {
   totals_.shares_accepted += message.new_submits_accepted_count;
   totals_.work_sum += message.new_shares_sum;
+  if (Sv1Channel* const link = by_channel(message.channel_id)) {
+    link->account.acknowledged += message.new_submits_accepted_count;
+    link->account.acknowledged_work += message.new_shares_sum;
+  }
   shares_.on_answer(message, shared_.now.instant, [&](const auto& share) {
     if (Miner* const miner = by_number(share.tag)) miner->count_accepted();
   });
@@ -535,11 +556,12 @@ Result<void> Translator::handle(const wire::SubmitSharesError& message) {
   auto& rejected = totals_.rejected_upstream;
   if (!rejected.contains(code) && rejected.size() >= kMaxErrorCodes) code = "other";
   ++rejected[code];
+  if (Sv1Channel* const link = by_channel(message.channel_id)) mining::count_rejection(link->account.rejected, code);
   Miner* refused = nullptr;
   shares_.on_answer(message, shared_.now.instant, [&](const auto& share) {
     Miner* const miner = by_number(share.tag);
     if (miner == nullptr) return;
-    miner->count_rejected(message.error_code.view() == kStaleShare);
+    miner->count_rejected(message.error_code.view() == kStaleShare, message.error_code.view());
     events_.on_share_rejected(*miner, message.error_code.view());
     if (miner->verdicts().refuses() && miner->ended().empty()) refused = miner;
   });

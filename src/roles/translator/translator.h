@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "channels/client.h"
+#include "mining/example_key.h"
 #include "mining/sv1_miner.h"
 #include "roles/translator/options.h"
 #include "session/client_setup.h"
@@ -74,8 +76,8 @@ class Translator final : public mining::Sv1Owner {
   /// pattern
   /// ("sri/...") stays as it is; else ".minerN" is put behind it where each miner has a channel of its own, and for the channel
   /// of all miners ".translator-proxy" replaces what stands from its first dot on. `agreement` is valid until on_upstream_lost.
-  /// `regtest_only`: the upstream's authority key is one whose secret everybody has, so it is believed on regtest alone
-  /// (kConfiguration elsewhere, before any miner gets its work).
+  /// `regtest_only`: the upstream's authority key is one whose secret everybody has, so it is believed on a chain that is worth
+  /// nothing alone (mining/example_key.h; kConfiguration elsewhere, before any miner gets its work).
   void on_upstream_ready(std::string user_identity, const session::Agreement& agreement, const Now& now,
                          bool regtest_only = false);
   /// Errors (session::Errc kProtocol, kRefused, kConfiguration): send what is queued, close the connection, call
@@ -89,13 +91,15 @@ class Translator final : public mining::Sv1Owner {
   /// About once a second: vardiff, keepalive, deadlines. Errors: session::Errc::kTimedOut, as on_upstream_frames.
   Result<void> on_tick(const Now& now);
 
-  /// Closes the channels that are kept for miners to come.
+  /// Closes the channels that are kept for miners to come, if an acknowledgement of shares is due.
   void close_kept(const Now& now);
 
   /// Whether a channel with that id is open, for a miner or kept for one.
   [[nodiscard]] bool has_channel(std::uint32_t channel_id) const { return by_channel_.contains(channel_id); }
 
   [[nodiscard]] Counters counters() const;
+  /// Those that are open, or being opened, for miners or kept for one.
+  [[nodiscard]] const std::vector<std::unique_ptr<Sv1Channel>>& channels() const { return links_; }
 
  private:
   /// The miners of one source that have a channel.
@@ -118,7 +122,7 @@ class Translator final : public mining::Sv1Owner {
   // Sv1Owner
   Result<std::uint16_t> on_subscribe(Miner& miner) override;
   void on_ready(Miner& miner) override;
-  void on_share(Miner& miner, const channels::Share& share, std::string_view worker, bool block) override;
+  std::optional<sv1::Reject> on_share(Miner& miner, const channels::Share& share, std::string_view worker, bool block) override;
   void on_worker_refused(Miner& miner, std::string_view worker) override { events_.on_worker_refused(miner, worker); }
   void on_proven(Miner& miner) override;
   void on_touched(Miner& miner) override;
@@ -178,7 +182,7 @@ class Translator final : public mining::Sv1Owner {
   const session::Agreement* agreement_ = nullptr;  ///< With the upstream; null: there is none.
   session::StratumV2StreamHandler shares_;         ///< Tagged with their miners' numbers.
   std::string user_identity_;
-  bool regtest_only_ = false;
+  std::optional<mining::ExampleKeyGuard> example_key_;  ///< Where the upstream's key is one whose secret everybody has.
   std::uint32_t next_request_id_ = 1;
   std::vector<GroupJob> group_jobs_;  ///< Oldest first.
   std::vector<std::unique_ptr<Sv1Channel>> links_;

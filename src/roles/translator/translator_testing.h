@@ -46,7 +46,10 @@ class TestMiner : public sv1::ClientHandler {
 /// The translator between test miners and an upstream that the test plays.
 class TranslatorTest : public testing::Test, public TranslatorEvents {
  protected:
-  void make(Options options) { translator.emplace(options, *this); }
+  void make(Options options) {
+    miners.clear();  // They are of the translator before.
+    translator.emplace(options, *this);
+  }
   void SetUp() override { make({.miners = {.extranonce2_size = 4, .min_hash_rate_hps = 1e6, .shares_per_minute = 6}}); }
 
   // ---- Miners.
