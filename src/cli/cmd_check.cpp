@@ -3,14 +3,20 @@
 #include <CLI/Validators.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <memory>
+#include <string>
+#include <variant>
+#include <vector>
 
+#include "cli/any_config.h"
 #include "cli/command.h"
 #include "cli/start_checks.h"
-#include "roles/pool/config.h"
-#include "roles/template/config.h"
-#include "roles/translator/config.h"
+#include "net/error.h"
+#ifdef ADIT_HAS_IROH
+#include "cli/relay_config.h"
+#endif
 
 namespace adit::cli {
 namespace {
@@ -22,26 +28,6 @@ struct Options {
   std::string file;
   std::string role;
 };
-
-// Tells by the keys that only one of them has; empty if that does not decide.
-std::string guess_role(const std::string& file) {
-  auto document = config::Document::open(file, "ADIT_CHECK", {});
-  if (!document.readable()) return "";
-  const config::Table root = document.root();
-  const auto any = [&root](std::initializer_list<const char*> keys) {
-    return std::ranges::any_of(keys, [&root](const char* key) { return root.has(key); });
-  };
-  // A pool's file has all keys of a template provider's but one, and more.
-  const bool gives_work = any({"template_provider_type", "authority_secret_key", "authority_secret_key_file"});
-  const bool provider = any({"max_constraint_classes"});
-  const bool pool = any({"coinbase_reward_script", "pool_signature", "shares_per_minute", "share_batch_size", "server_id",
-                         "min_difficulty", "stale_work_secs", "jds"});
-  const bool translator = any({"downstream_address", "downstream_port", "downstream_difficulty_config", "upstreams"});
-  if (pool + provider + translator > 1 || (translator && gives_work)) return "";
-  if (translator) return "translator";
-  if (pool) return "pool";
-  return gives_work || provider ? "template" : "";
-}
 
 void print(const Finding& finding) {
   if (finding.severity == Severity::kError) {
@@ -57,36 +43,39 @@ std::string count(const std::vector<Finding>& findings, Severity severity, const
   return number == 0 ? "" : "; " + std::to_string(number) + " " + (number == 1 ? one : many);
 }
 
+/// Whether the keys are those of `adit relay`, whose file holds its options.
+bool is_for_relay(const Options& options) {
+  if (!options.role.empty()) return options.role == "relay";
+  auto document = config::Document::open(options.file, "ADIT_CHECK", {});
+  if (!document.readable()) return false;
+  const config::Table root = document.root();
+  return std::ranges::any_of(std::array{"http", "https", "quic", "cert-file", "max-clients"},
+                             [&root](const char* key) { return root.has(key); });
+}
+
+#ifdef ADIT_HAS_IROH
+int check_relay(const std::string& file) {
+  const auto loaded = load_relay(file);
+  for (const Finding& finding : loaded.findings) print(finding);
+  std::printf("%s: %s for `adit relay`\n", file.c_str(), loaded.valid() ? "valid" : "not valid");
+  return loaded.valid() ? kOk : kUsage;
+}
+#else
+int check_relay(const std::string&) {
+  return give_up("check", Error(net::Errc::kUnsupported, "this build of adit has no iroh, and so no relay"), kUsage);
+}
+#endif
+
 int run(const Options& options) {
-  std::string role = options.role.empty() ? guess_role(options.file) : options.role;
-  const config::Environment environment = config::environment_of_process();
-  std::vector<Finding> findings;
-  bool valid = false;
-  if (role.empty()) {
-    // Which role does not matter to what makes a file unreadable.
-    auto document = config::Document::open(options.file, "ADIT_CHECK", {});
-    if (document.readable()) {
-      std::fprintf(stderr, "adit check: %s could be the configuration of several roles, or of none: say which by --role\n",
-                   options.file.c_str());
-      return kUsage;
-    }
-    for (const Finding& finding : document.finish()) print(finding);
-    return kUsage;
-  }
-  const auto look = [&](auto loaded) {
-    valid = loaded.valid();
-    findings = std::move(loaded.findings);
-    if (valid) look_at_start(loaded.config, options.file, findings);
-  };
-  if (role == "pool") {
-    look(pool::load_config(options.file, environment));
-  } else if (role == "template") {
-    look(provider::load_config(options.file, environment));
-  } else {
-    look(translator::load_config(options.file, environment));
-  }
+  if (is_for_relay(options)) return check_relay(options.file);
+  AnyLoaded loaded = load_any(options.file, options.role, config::environment_of_process());
+  std::vector<Finding>& findings = loaded.findings;
+  const std::string& role = loaded.role;
+  const bool valid = loaded.valid();
+  if (valid) std::visit([&](const auto& config) { look_at_start(config, options.file, findings); }, loaded.config);
   for (const Finding& finding : findings) print(finding);
   if (!valid) {
+    if (role.empty()) return kUsage;
     std::printf("%s: not valid for `adit %s`\n", options.file.c_str(), role.c_str());
     return kUsage;
   }
@@ -104,7 +93,7 @@ Command add_check(CLI::App& app) {
   auto options = std::make_shared<Options>();
   check->add_option("-c,--config,FILE", options->file, "Configuration file")->required();
   check->add_option("--role", options->role, "Whose configuration it is, if its keys do not tell")
-      ->check(CLI::IsMember({"pool", "template", "translator"}));
+      ->check(CLI::IsMember({"pool", "template", "translator", "jd-client", "relay"}));
   check->footer("Exit code 0: the file is valid, even if something it lists stops the role's start. 2: it is not.");
   return {check, [options](const Global&) { return run(*options); }};
 }

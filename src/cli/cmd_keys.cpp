@@ -42,6 +42,16 @@ int make_node(const Options& options) {
   return kOk;
 }
 
+int make_token(const Options& options) {
+  if (auto written = config::write_token(options.out, options.force); !written) {
+    return give_up("keys token", written.error(), kFailure);
+  }
+  std::fprintf(stderr,
+               "%s holds a token: name the file by `monitoring_token_file`, and give the token to those who may look.\n",
+               options.out.c_str());
+  return kOk;
+}
+
 int show(const Options& options) {
   auto authority = config::read_authority_key(options.show_file);
   if (authority) {
@@ -75,10 +85,12 @@ Command add_keys(CLI::App& app) {
   };
   auto* authority = add_maker("authority", "A pool's authority key, which signs its certificates; prints the public key");
   auto* node = add_maker("node", "An iroh node key; prints the endpoint id");
+  auto* token = add_maker("token", "A token that a role's monitor asks for");
   auto* shown = keys->add_subcommand("show", "Print the public key, or the endpoint id, of a key file");
   shown->add_option("FILE", options->show_file)->required();
   return {keys, [=](const Global&) {
             if (authority->parsed()) return make_authority(*options);
+            if (token->parsed()) return make_token(*options);
             return node->parsed() ? make_node(*options) : show(*options);
           }};
 }

@@ -1,4 +1,4 @@
-// `adit load`: what a Stratum V2 pool, ours or another's, does with many connections and many shares.
+// `adit load`: what a pool or a translator, ours or another's, does with many connections and many shares.
 #include <CLI/Option.hpp>
 
 #include <boost/json/array.hpp>
@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "cli/serve.h"
 #include "config/keys.h"
 #include "roles/load/load.h"
+#include "roles/load/search.h"
 #include "upstream/url.h"
 
 namespace adit::cli {
@@ -25,6 +27,7 @@ namespace json = boost::json;
 
 constexpr std::string_view kName = "load";
 constexpr Duration kSettle = std::chrono::seconds(1);  // Between the opening and the measuring: what the opening left to do.
+constexpr Duration kLook = std::chrono::milliseconds(20);
 constexpr Duration kGoodbye = std::chrono::seconds(3);
 
 struct Options {
@@ -36,12 +39,18 @@ struct Options {
   double nominal_hash_rate_hps = 1e-3;
   bool flood = false;
   double rate = 0;
+  std::optional<std::size_t> shares;
   std::size_t in_flight = 32;
   std::string run_for = "10s";
   unsigned threads = 1;
   pid_t pid = 0;
   bool json = false;
   IrohDialling dialling;
+
+  [[nodiscard]] std::string_view channels() const {
+    if (upstream::scheme_of(url) == "stratum+tcp") return "sv1";
+    return extended ? "extended" : "standard";
+  }
 };
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -109,7 +118,7 @@ std::string Report::as_json() const {
   return json::serialize(json::object{
       {"url", options.url},
       {"connections", options.connections},
-      {"channels", options.extended ? "extended" : "standard"},
+      {"channels", std::string(options.channels())},
       {"open", json::object{{"seconds", seconds(opened.taken)},
                             {"pool_cpu_us_per_connection", optional_number(has_pid, open_cpu_us())},
                             {"pool_memory_kib_per_connection", optional_number(has_pid, memory_kib())}}},
@@ -133,8 +142,8 @@ std::string Report::as_json() const {
 
 void Report::print() const {
   const bool has_pid = measured.pool_cpu.has_value();
-  std::printf("connections        %zu with %s channels, all with work after %.2f s\n", options.connections,
-              options.extended ? "extended" : "standard", seconds(opened.taken));
+  std::printf("connections        %zu (channels: %s), all with work after %.2f s\n", options.connections,
+              std::string(options.channels()).c_str(), seconds(opened.taken));
   if (has_pid) {
     std::printf("                   %.0f us of the pool's CPU and %.1f KiB of its memory each\n", open_cpu_us(), memory_kib());
   }
@@ -155,7 +164,7 @@ void Report::print() const {
     }
     if (measured.meter.not_found > 0) {
       std::printf("not found          %llu: %u hashes held no share, the pool's target is too hard for a load\n",
-                  static_cast<unsigned long long>(measured.meter.not_found), load::Session::kMaxTries);
+                  static_cast<unsigned long long>(measured.meter.not_found), load::ShareSearch::kMaxTries);
     }
   } else if (has_pid && !tips.empty()) {
     std::printf("tips               %.1f us of the pool's CPU for each connection and tip, all else that it did included\n",
@@ -170,9 +179,8 @@ void Report::print() const {
 int run(const Global& global, const Options& options) {
   auto pool = upstream::parse_url(options.url);
   if (!pool) return give_up(kName, pool.error(), kUsage);
-  if (pool->dialect != net::Dialect::kStratumV2)
-    return give_up(kName, Error(net::Errc::kConfiguration, "a Stratum V2 URL is needed: stratum2+tcp://HOST:PORT/AUTHORITY"),
-                   kUsage);
+  if (pool->dialect == net::Dialect::kStratumV1 && options.extended)
+    return give_up("load: --extended", Error(net::Errc::kConfiguration, "a miner of Stratum V1 has no channel"), kUsage);
   const auto run_for = parse_duration(options.run_for);
   if (!run_for) return give_up("load: --for", run_for.error(), kUsage);
   prepare_process();
@@ -196,13 +204,18 @@ int run(const Global& global, const Options& options) {
                       .in_flight = options.in_flight};
     wanted.flood = options.flood;
     wanted.rate = options.rate;
+    if (options.shares) wanted.shares = *options.shares;
     if (options.pid != 0) wanted.pid = options.pid;
     load::Load load(shards, std::move(wanted));
     const auto opened = load.open();
     if (!opened) return give_up(kName, opened.error(), exit_code_of(opened.error()));
     std::this_thread::sleep_for(kSettle);
     if (const auto begun = load.begin(); !begun) return give_up(kName, begun.error(), kFailure);
-    wait_for_signal(*run_for, [] { return true; }, *run_for);
+    if (options.shares) {
+      wait_for_signal(kLook, [&] { return !load.is_through(); }, *run_for);
+    } else {
+      wait_for_signal(*run_for, [] { return true; }, *run_for);
+    }
     const auto measured = load.finish();
     if (!measured) return give_up(kName, measured.error(), kFailure);
     const Report report{.options = options, .opened = *opened, .measured = *measured};
@@ -220,11 +233,12 @@ int run(const Global& global, const Options& options) {
 }  // namespace
 
 Command add_load(CLI::App& app) {
-  auto* load =
-      app.add_subcommand("load", "Put a pool under load: many Stratum V2 connections, real shares, and what they cost");
+  auto* load = app.add_subcommand(
+      "load", "Put a pool or a translator under load: many connections of Stratum V2 or V1, real shares, and what they cost");
   auto options = std::make_shared<Options>();
-  load->add_option("URL", options->url,
-                   "stratum2+tcp://HOST:PORT/AUTHORITY or stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT")
+  load->add_option(
+          "URL", options->url,
+          "stratum2+tcp://HOST:PORT/AUTHORITY, stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT or stratum+tcp://HOST:PORT")
       ->required();
   load->add_option("--connections", options->connections, "How many, each with one channel")
       ->check(CLI::Range(1, 1'000'000))
@@ -242,6 +256,8 @@ Command add_load(CLI::App& app) {
   load->add_option("--rate", options->rate, "Submit so many shares per second over all connections")
       ->check(CLI::PositiveNumber)
       ->excludes(flood);
+  load->add_option("--shares", options->shares, "Submit so many in all, and end once they are answered")
+      ->check(CLI::PositiveNumber);
   load->add_option("--in-flight", options->in_flight,
                    "Shares of one connection without an answer; more than the pool's acknowledgement batch")
       ->check(CLI::Range(1, 100'000))

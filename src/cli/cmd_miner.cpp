@@ -23,12 +23,14 @@ constexpr Duration kLastWords = std::chrono::seconds(2);
 
 struct Options {
   std::vector<std::string> urls;
+  bool benchmark = false;
   std::string user = "adit";
   unsigned threads = 1;
   double nominal_hash_rate_hps = 0;
   bool extended = false;
   bool goodbye = false;
   std::string run_for;
+  std::string longest_retry = "30s";
   IrohDialling dialling;
   std::string log_file;
 };
@@ -41,6 +43,13 @@ void log_stats(const miner::MinerStats& now, const miner::MinerStats& before, Du
 }
 
 int run(const Global& global, const Options& options) {
+  if (options.benchmark) {
+    std::printf("%.0f\n", miner::measure_hash_rate(options.threads));
+    return kOk;
+  }
+  if (options.urls.empty()) {
+    return give_up(kName, Error(net::Errc::kConfiguration, "name the pool to mine on: adit miner URL (see --help)"), kUsage);
+  }
   std::vector<net::Peer> pools;
   for (const auto& url : options.urls) {
     auto pool = upstream::parse_url(url);
@@ -57,6 +66,8 @@ int run(const Global& global, const Options& options) {
     if (!run_for) return give_up("miner: --for", run_for.error(), kUsage);
     limit = *run_for;
   }
+  const auto longest_retry = parse_duration(options.longest_retry);
+  if (!longest_retry) return give_up("miner: --longest-retry", longest_retry.error(), kUsage);
   prepare_process();
   if (auto started = start_log(global, options.log_file); !started) return give_up(kName, started.error(), kUsage);
 
@@ -81,6 +92,7 @@ int run(const Global& global, const Options& options) {
                       .extended = options.extended,
                       .regtest_only = regtest_only,
                       .goodbye = options.goodbye,
+                      .longest_retry = *longest_retry,
                       .iroh = iroh.get()},
                      shards[0]);
   shards.start();
@@ -112,11 +124,12 @@ int run(const Global& global, const Options& options) {
 Command add_miner(CLI::App& app) {
   auto* miner = app.add_subcommand("miner", "Mine on the CPU, over Stratum V1 or V2");
   auto options = std::make_shared<Options>();
-  miner
-      ->add_option("URL", options->urls,
-                   "One pool, or several in order of preference (Stratum V2): stratum2+tcp://HOST:PORT/AUTHORITY, "
-                   "stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT or stratum+tcp://HOST:PORT")
-      ->required();
+  auto* urls =
+      miner->add_option("URL", options->urls,
+                        "One pool, or several in order of preference (Stratum V2): stratum2+tcp://HOST:PORT/AUTHORITY, "
+                        "stratum2+iroh://ENDPOINT_ID/AUTHORITY?addr=IP:PORT or stratum+tcp://HOST:PORT");
+  miner->add_flag("--benchmark", options->benchmark, "Print how many hashes a second these threads make, and end")
+      ->excludes(urls);
   miner->add_option("--user", options->user, "User identity, or worker name")->capture_default_str();
   miner->add_option("--threads", options->threads, "Hashing threads")->check(CLI::Range(1, 256))->capture_default_str();
   miner
@@ -128,6 +141,8 @@ Command add_miner(CLI::App& app) {
   miner->add_flag("--goodbye", options->goodbye,
                   "Stratum V2 over TCP: end by a Goodbye where the pool knows it, as is done over iroh anyhow");
   miner->add_option("--for", options->run_for, "End by itself after this long (20s, 5m)");
+  miner->add_option("--longest-retry", options->longest_retry, "Wait at most this long between two dials of one pool (1s, 2m)")
+      ->capture_default_str();
   add_iroh_options(*miner, options->dialling);
   miner->add_option("-f,--log-file", options->log_file, "Write the log to this file too");
   return {miner, [options](const Global& global) { return run(global, *options); }};

@@ -3,37 +3,24 @@
 #include <CLI/Validators.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
-#include <functional>
-#include <future>
 #include <memory>
 #include <vector>
 
 #include "cli/command.h"
 #include "cli/ping_node.h"
+#include "cli/ping_peer.h"
 #include "cli/serve.h"
-#include "net/deadline.h"
-#include "net/dial.h"
 #include "net/health.h"
-#include "net/ticker.h"
-#include "session/client_side.h"
-#include "template/sv2_client.h"
 #include "upstream/url.h"
 
 namespace adit::cli {
 namespace {
 
-namespace asio = net::asio;
-
 constexpr std::string_view kName = "ping";
 constexpr std::string_view kTemplates = "templates";
-constexpr auto kLookEvery = std::chrono::seconds(1);
-/// Less would call a busy machine dead.
-constexpr Duration kLeastDeadAfter = std::chrono::seconds(5);
-constexpr auto kPause = std::chrono::milliseconds(200);
-/// A pool without extension negotiation ignores the question.
-constexpr Duration kExtensionDeadline = std::chrono::seconds(2);
 
 struct Options {
   std::string url;
@@ -53,136 +40,26 @@ std::string utc(UnixTime time) {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts)};
 }
 
-/// What a template provider gave.
-struct Work final : templates::Sv2ClientEvents {
-  templates::TemplatePtr first;
-  Duration template_after{};  ///< From the constraints to the template.
-  std::optional<Result<templates::TemplateSource::Transactions>> transactions;
-  Duration transactions_after{};
-
-  templates::TemplateId next_template_id() override { return 1; }
-  void on_template(templates::TemplatePtr made, bool) override {
-    if (first == nullptr) first = std::move(made);
-  }
-  void on_block_result(const templates::BlockResult&) override {}
-};
-
-/// What was found out; printed as far as it got.
-struct Report {
-  net::ConnectionMetadata metadata;
-  Duration reached{};
-  Duration setup{};
-  bool extension = false;
-  std::vector<Duration> round_trips;
-  std::optional<std::chrono::milliseconds> clock;
-  std::optional<net::Health> health;
-  Work work;
-};
-
-Result<void> ignore(std::span<const wire::FrameView>, wire::FrameBuffer&) { return {}; }
-
-/// Reads until `done()`; `take` gets the frames of the protocol. Errors: those of receive, of the session and of `take`;
-/// kTimedOut.
-template <class Done, class Take = decltype(&ignore)>
-asio::awaitable<Result<void>> until(net::Shard& shard, net::NetworkConnection& connection, session::ClientSide& side,
-                                    Duration deadline, Done done, Take take = &ignore) {
-  const net::Deadline limit(shard.context(), connection, deadline);
-  wire::FrameBuffer out;
-  while (!done()) {
-    const auto batch = co_await connection.receive();
-    if (!batch) {
-      if (limit.passed()) co_return fail(net::Errc::kTimedOut, "no answer in time");
-      co_return fail(batch.error());
-    }
-    out.clear();
-    ADIT_CO_CHECK(side.on_frames(*batch, now_from_system(), out, [&](auto frames) { return take(frames, out); }, [] {}));
-    if (!out.empty()) connection.send(out);
-  }
-  co_return Result<void>();
+void print_clock(std::string_view whose, double ahead, double tolerance) {
+  if (std::abs(ahead) < tolerance)
+    std::printf("  clock         %s agrees with ours\n", std::string(whose).c_str());
+  else
+    std::printf("  clock         %s is %.0f s %s\n", std::string(whose).c_str(), std::abs(ahead),
+                ahead > 0 ? "ahead of ours" : "behind ours");
 }
 
-/// Takes a template and its transactions as a pool would.
-asio::awaitable<Result<void>> ask_for_work(net::Shard& shard, net::NetworkConnection& connection, session::ClientSide& side,
-                                           Duration deadline, Work& work) {
-  templates::Sv2Client client({.first_template_deadline = deadline, .transactions_deadline = deadline}, work);
-  const auto take = [&client](std::span<const wire::FrameView> frames, wire::FrameBuffer& out) {
-    return client.on_frames(frames, now_from_system(), out);
-  };
-  Instant asked = now_from_system().instant;
-  wire::FrameBuffer out;
-  client.begin("", now_from_system(), out);
-  connection.send(out);
-  ADIT_CO_CHECK(co_await until(shard, connection, side, deadline, [&] { return work.first != nullptr; }, take));
-  work.template_after = now_from_system().instant - asked;
-  asked = now_from_system().instant;
-  out.clear();
-  client.transactions(work.first->id, now_from_system(), out, [&work](auto found) { work.transactions = std::move(found); });
-  connection.send(out);
-  ADIT_CO_CHECK(co_await until(shard, connection, side, deadline, [&] { return work.transactions.has_value(); }, take));
-  work.transactions_after = now_from_system().instant - asked;
-  co_return Result<void>();
+void print(const std::vector<Duration>& round_trips) {
+  const auto [least, most] = std::ranges::minmax(round_trips);
+  Duration sum{};
+  for (const Duration one : round_trips) sum += one;
+  std::printf("  round trips   %zu, %.2f / %.2f / %.2f ms (least / mean / most)\n", round_trips.size(), ms(least),
+              ms(sum) / static_cast<double>(round_trips.size()), ms(most));
 }
 
-asio::awaitable<Result<void>> ask(net::Shard& shard, net::Peer peer, net::IrohCarrier* iroh, Options options, Report& report) {
-  const Duration deadline = std::chrono::seconds(options.deadline_s);
-  const bool for_templates = options.protocol == kTemplates;
-  const auto protocol = for_templates ? wire::Protocol::kTemplateDistribution : wire::Protocol::kMining;
-  auto begun = now_from_system().instant;
-  ADIT_CO_TRY(
-      const auto connection,
-      co_await net::dial(
-          shard, peer, protocol,
-          {.name = upstream::to_url(peer), .connect_deadline = deadline, .handshake_deadline = deadline, .iroh = iroh}));
-  report.reached = now_from_system().instant - begun;
-  report.metadata = connection->metadata();
-
-  session::ClientSide side({.protocol = protocol, .program = "ping"}, report.metadata.lanes > 1, /*ask_for_adit=*/true);
-  auto& extension = side.extension();
-  const auto [host, port] = net::host_and_port(peer.transport);
-  wire::FrameBuffer out;
-  side.start(host, port, now_from_system(), out);
-  begun = now_from_system().instant;
-  connection->send(out);
-  ADIT_CO_CHECK(co_await until(shard, *connection, side, deadline, [&] { return side.ready(); }));
-  report.setup = now_from_system().instant - begun;
-  // A peer that does not know the question may not answer, or end the connection over it: neither is a fault.
-  const auto negotiated =
-      co_await until(shard, *connection, side, kExtensionDeadline, [&] { return !side.setup().unanswered(); });
-  report.extension = negotiated && extension.agreed();
-  // Dead is a peer that leaves the deadline unused, whatever the steps before took.
-  net::HealthMonitor monitor({.dead_after = std::max(deadline, kLeastDeadAfter)}, now_from_system().instant);
-  const auto look = [&] { report.health = monitor.look(now_from_system().instant, connection->figures()); };
-  const net::Ticker ticker(shard, kLookEvery, look);
-  for (unsigned i = 0; report.extension && i < options.count; ++i) {
-    if (i != 0) co_await net::sleep_for(kPause);
-    out.clear();
-    (void)extension.ping(now_from_system(), out);
-    connection->send(out);
-    monitor.on_ping(now_from_system().instant);
-    std::optional<Duration> round_trip;
-    ADIT_CO_CHECK(co_await until(shard, *connection, side, deadline,
-                                 [&] { return (round_trip = extension.take_round_trip()).has_value(); }));
-    monitor.on_frames(now_from_system().instant);
-    monitor.on_round_trip(*round_trip);
-    report.round_trips.push_back(*round_trip);
-    report.clock = extension.clock_difference();
-  }
-  if (for_templates) ADIT_CO_CHECK(co_await ask_for_work(shard, *connection, side, deadline, report.work));
-  look();
-  report.metadata = connection->metadata();  // the path may have become direct meanwhile
-  co_await connection->drain(std::chrono::seconds(1));
-  co_return Result<void>();
-}
-
-asio::awaitable<void> ask_and_tell(net::Shard& shard, net::Peer peer, net::IrohCarrier* iroh, Options options, Report& report,
-                                   std::promise<Result<void>>& told) {
-  told.set_value(co_await ask(shard, std::move(peer), iroh, std::move(options), report));
-}
-
-void print(const Work& work) {
-  if (work.first == nullptr) return;
-  std::printf("  template      for block %u, %llu sat, in %.1f ms\n", work.first->height,
-              static_cast<unsigned long long>(work.first->coinbase_value_sat), ms(work.template_after));
+void print_work(const PeerReport& work) {
+  if (work.work == nullptr) return;
+  std::printf("  template      for block %u, %llu sat, in %.1f ms\n", work.work->height,
+              static_cast<unsigned long long>(work.work->coinbase_value_sat), ms(work.work_after));
   if (!work.transactions) return;
   if (!*work.transactions) {
     std::printf("  transactions  not given: %s\n", work.transactions->error().message().c_str());
@@ -194,7 +71,7 @@ void print(const Work& work) {
               ms(work.transactions_after));
 }
 
-void print(const Options& options, const net::Peer& peer, const Report& report) {
+void print(const Options& options, const PeerReport& report) {
   const auto& metadata = report.metadata;
   std::printf("%s\n", options.url.c_str());
   std::printf("  reached       %s %s, %s, in %.1f ms with its handshakes\n",
@@ -214,15 +91,11 @@ void print(const Options& options, const net::Peer& peer, const Report& report) 
   }
   if (report.setup != Duration::zero()) std::printf("  setup         answered in %.1f ms\n", ms(report.setup));
   if (!report.round_trips.empty()) {
-    const auto [least, most] = std::ranges::minmax(report.round_trips);
-    Duration sum{};
-    for (const Duration one : report.round_trips) sum += one;
-    std::printf("  round trips   %zu, %.2f / %.2f / %.2f ms (least / mean / most)\n", report.round_trips.size(), ms(least),
-                ms(sum) / static_cast<double>(report.round_trips.size()), ms(most));
+    print(report.round_trips);
   } else if (report.setup != Duration::zero()) {
     std::printf("  round trips   the peer knows no Ping (extension 0x4ad1); SetupConnection's is above\n");
   }
-  print(report.work);
+  print_work(report);
   if (metadata.path_rtt) std::printf("  path          %.2f ms, as the carrier estimates it\n", ms(*metadata.path_rtt));
   if (metadata.figures) {
     std::printf("  packets       %llu sent, %llu lost on the way\n",
@@ -234,17 +107,32 @@ void print(const Options& options, const net::Peer& peer, const Report& report) 
                 std::string(net::to_words(report.health->reason)).c_str(),
                 report.extension ? "" : ", as far as its host's answers tell");
   }
-  if (report.clock) {
-    // Both clocks are told in whole seconds.
-    const double seconds = std::chrono::duration<double>(*report.clock).count();
-    if (std::abs(seconds) < 1.5)
-      std::printf("  clock         the peer's agrees with ours\n");
-    else
-      std::printf("  clock         the peer's is %.0f s %s\n", std::abs(seconds),
-                  seconds > 0 ? "ahead of ours" : "behind ours");
-  }
-  (void)peer;
+  // Both clocks are told in whole seconds.
+  if (report.clock) print_clock("the peer's", std::chrono::duration<double>(*report.clock).count(), 1.5);
   std::fflush(stdout);
+}
+
+void print(const IpcReport& report) {
+  if (report.reached == Duration::zero()) return;
+  std::printf("  reached       the mining interface of Bitcoin Core %s, in %.1f ms\n", report.has_rpc ? "31.99 or later" : "31",
+              ms(report.reached));
+  if (report.chain) {
+    std::printf("  chain         %s, block %lld of %lld\n", report.chain->chain.c_str(),
+                static_cast<long long>(report.chain->blocks.value_or(0)),
+                static_cast<long long>(report.chain->headers.value_or(0)));
+  } else if (!report.has_rpc) {
+    std::printf("  chain         %s\n", report.is_test_chain ? "a test network" : "mainnet");
+  }
+  if (report.is_downloading)
+    std::printf("  download      the node has not caught up with the chain: a pool on mainnet or testnet waits for that\n");
+  if (!report.template_after) return;
+  std::printf("  template      for block %u, %llu sat, in %.1f ms\n", report.height,
+              static_cast<unsigned long long>(report.value_sat), ms(*report.template_after));
+  if (report.block_after)
+    std::printf("  transactions  %zu, %zu bytes, in %.1f ms\n", report.transactions, report.block_bytes,
+                ms(*report.block_after));
+  print_clock("the node's", static_cast<double>(report.clock_ahead.count()), 2.5);
+  if (!report.round_trips.empty()) print(report.round_trips);
 }
 
 /// A Bitcoin node's IPC socket, as Bitcoin Core's own options write it.
@@ -252,8 +140,11 @@ constexpr std::string_view kSocketScheme = "unix:";
 
 int run(const Options& options) {
   if (options.url.starts_with(kSocketScheme)) {
-    const auto pinged =
-        ping_node(options.url.substr(kSocketScheme.size()), options.count, std::chrono::seconds(options.deadline_s));
+    IpcReport report;
+    const auto pinged = ping_node(options.url.substr(kSocketScheme.size()),
+                                  {.count = options.count, .deadline = std::chrono::seconds(options.deadline_s)}, report);
+    std::printf("%s\n", options.url.c_str());
+    print(report);
     std::fflush(stdout);
     return pinged ? kOk : give_up(kName, pinged.error(), exit_code_of(pinged.error()));
   }
@@ -268,12 +159,15 @@ int run(const Options& options) {
     iroh = std::move(*started);
   }
   shards.start();
-  Report report;
-  std::promise<Result<void>> promise;
-  auto ended = promise.get_future();
-  shards[0].post([&] { shards[0].spawn(ask_and_tell(shards[0], *peer, iroh.get(), options, report, promise)); });
-  const auto result = ended.get();
-  if (report.reached != Duration::zero()) print(options, *peer, report);
+  PeerReport report;
+  const auto result =
+      ping_peer(shards, *peer, iroh.get(),
+                {.protocol = options.protocol == kTemplates ? wire::Protocol::kTemplateDistribution : wire::Protocol::kMining,
+                 .count = options.count,
+                 .deadline = std::chrono::seconds(options.deadline_s),
+                 .transactions = true},
+                report);
+  if (report.reached != Duration::zero()) print(options, report);
   iroh.reset();
   shards.stop(std::chrono::seconds(2));
   if (result) return kOk;

@@ -4,9 +4,11 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/entrances.h"
+#include "cli/run_role.h"
 #include "cli/serve.h"
 #include "config/iroh.h"
 #include "config/keys.h"
@@ -38,17 +40,28 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
   const auto source = pool::make_source(config, shards[0], iroh.get());
   if (!source) return give_up(kName, source.error(), exit_code_of(source.error()));
-  pool::ServerOptions options = pool::server_options(config, authority);
+  pool::ServerOptions options = pool::server_options(config, authority, *source);
   const net::IrohCarrier* const entrance = options.iroh = config.iroh.node.listens ? iroh.get() : nullptr;
-  pool::PoolServer server(shards, **source, std::move(options));
+  pool::PoolServer server(shards, *source->source, std::move(options));
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
-  pool::Metrics metrics(server, iroh.get());
-  const auto monitor = start_monitor(config.monitoring, metrics);
+  pool::Metrics metrics(server, iroh.get(), config.network);
+  const auto monitor = start_monitor(config.monitoring, kName, metrics, config.data_dir);
   if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
-  announce(kName, "Miners and translators connect to",
-           entrances(config.listen_address, server.tcp_port(), config.iroh.node, entrance, authority.public_key()),
-           authority.public_key(), global.log.format == log::Format::kLogfmt);
+  const bool for_people = global.log.format == log::Format::kLogfmt;
+  std::vector<net::TcpConfig> sv1;
+  if (config.sv1_address) sv1.push_back({config.sv1_address->host, server.sv1_port()});
+  if (config.sv1) sv1.push_back({config.listen_address->host, server.tcp_port()});
+  announce_sv1(kName, sv1, for_people);
+  const auto ways = entrances(config.listen_address, server.tcp_port(), config.iroh.node, entrance, authority.public_key());
+  announce(kName, kToMiners, ways, authority.public_key(), for_people);
+  if (config.jds) {
+    announce(
+        "jds", "Job declarators connect to",
+        entrances(config.jds->listen_address, server.declarator_tcp_port(), config.iroh.node, entrance, authority.public_key()),
+        authority.public_key(), false);
+  }
+  show(*monitor, ways, authority.public_key(), sv1);
 
   std::uint32_t height = 0;
   const auto tell = [&](log::Level level) {
@@ -66,18 +79,17 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   return kOk;
 }
 
-int run(const Global& global, const Options& options) {
-  auto loaded = pool::load_config(options.config, config::environment_of_process());
+}  // namespace
+
+int run_pool(const Global& global, const config::Loaded<pool::PoolConfig>& loaded, const std::string& log_file) {
   if (!may_start(loaded.findings)) return kUsage;
   const auto authority = pool::load_authority(loaded.config);
   if (!authority) return give_up(kName, authority.error(), exit_code_of(authority.error()));
   if (auto made = make_data_dir(loaded.config.data_dir); !made) return give_up(kName, made.error(), kFailure);
-  if (auto begun = begin_role(global, options.log_file, loaded.config.log_file, loaded.findings); !begun)
+  if (auto begun = begin_role(global, log_file, loaded.config.log_file, loaded.findings); !begun)
     return give_up(kName, begun.error(), kUsage);
   return serve(global, loaded.config, *authority);
 }
-
-}  // namespace
 
 Command add_pool(CLI::App& app) {
   auto* pool = app.add_subcommand("pool", "Run a pool: Stratum V2 over TCP and iroh, work from a node or an embedded chain");
@@ -85,7 +97,9 @@ Command add_pool(CLI::App& app) {
   pool->add_option("-c,--config", options->config, "Configuration file; POOL__* environment variables lie over it")
       ->capture_default_str();
   pool->add_option("-f,--log-file", options->log_file, "Write the log to this file too");
-  return {pool, [options](const Global& global) { return run(global, *options); }};
+  return {pool, [options](const Global& global) {
+            return run_pool(global, pool::load_config(options->config, config::environment_of_process()), options->log_file);
+          }};
 }
 
 }  // namespace adit::cli

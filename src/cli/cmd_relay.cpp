@@ -4,11 +4,13 @@
 
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "cli/command.h"
 #include "cli/serve.h"
 
 #ifdef ADIT_HAS_IROH
+#include "cli/relay_config.h"
 #include "net/iroh/relay_server.h"
 #endif
 
@@ -17,12 +19,37 @@ namespace adit::cli {
 #ifdef ADIT_HAS_IROH
 namespace {
 
-struct Options {
-  net::RelayServerConfig server;
-  std::string log_file;
+struct Options : RelayOptions {
+  std::string config;
   bool dev = false;
-  unsigned threads = 2;
 };
+
+/// What the file says, but for what was given as an option. False: the file is wrong, which was said.
+bool take_file(const CLI::App& command, Options& options) {
+  if (options.config.empty()) return true;
+  auto loaded = load_relay(options.config);
+  if (!may_start(loaded.findings)) return false;
+  RelayOptions& file = loaded.config;
+  const auto take = [&command](const char* option, auto& value, auto& of_file) {
+    if (command.count(option) == 0) value = std::move(of_file);
+  };
+  net::RelayServerConfig& server = options.server;
+  take("--http", server.http, file.server.http);
+  take("--https", server.https, file.server.https);
+  take("--cert-file", server.cert_file, file.server.cert_file);
+  take("--key-file", server.key_file, file.server.key_file);
+  take("--quic", server.quic, file.server.quic);
+  take("--metrics", server.metrics, file.server.metrics);
+  take("--token", server.tokens, file.server.tokens);
+  take("--max-clients", server.max_clients, file.server.max_clients);
+  take("--max-clients-per-source", server.max_clients_per_source, file.server.max_clients_per_source);
+  take("--accepts-per-second", server.accepts_per_second, file.server.accepts_per_second);
+  take("--client-bytes-per-second", server.client_bytes_per_second, file.server.client_bytes_per_second);
+  take("--client-burst-bytes", server.client_burst_bytes, file.server.client_burst_bytes);
+  take("--threads", options.threads, file.threads);
+  take("--log-file", options.log_file, file.log_file);
+  return true;
+}
 
 /// What goes into a configuration of a pool or translator, with a name in place of the wildcard address.
 std::string url(const char* scheme, const std::string& bound) {
@@ -81,8 +108,7 @@ Command add_relay([[maybe_unused]] CLI::App& app) {
       "Run an iroh relay of your own: peers behind NATs find each other through it, and talk through it where they must");
   auto options = std::make_shared<Options>();
   auto& server = options->server;
-  command->set_config("-c,--config", "", "TOML file with these options as keys, e.g. http = \"0.0.0.0:80\"");
-  command->allow_config_extras(CLI::config_extras_mode::error);
+  command->add_option("-c,--config", options->config, "TOML file with these options as keys, e.g. http = \"0.0.0.0:80\"");
   command->add_option("--http", server.http, "ip:port of plain HTTP; with TLS it only answers probes")->capture_default_str();
   auto* https = command->add_option("--https", server.https, "ip:port of HTTPS, usually 0.0.0.0:443");
   auto* cert = command->add_option("--cert-file", server.cert_file, "PEM file of the certificate chain");
@@ -95,6 +121,10 @@ Command add_relay([[maybe_unused]] CLI::App& app) {
       ->add_option("--token", server.tokens, "Clients must show one of these (env ADIT_RELAY_TOKEN); none: everyone may use it")
       ->envname("ADIT_RELAY_TOKEN");
   command->add_option("--max-clients", server.max_clients, "At a time; 0: no bound")->capture_default_str();
+  command
+      ->add_option("--max-clients-per-source", server.max_clients_per_source,
+                   "Connections of one IPv4 address, or one /64 of IPv6, at a time; 0: no bound, as behind a proxy")
+      ->capture_default_str();
   command->add_option("--accepts-per-second", server.accepts_per_second, "Connections of clients; 0: no bound")
       ->capture_default_str();
   command->add_option("--client-bytes-per-second", server.client_bytes_per_second, "That one client may send; 0: no bound")
@@ -104,7 +134,7 @@ Command add_relay([[maybe_unused]] CLI::App& app) {
   command->add_option("--threads", options->threads)->check(CLI::Range(1u, 64u))->capture_default_str();
   command->add_flag("--dev", options->dev, "Plain HTTP on 127.0.0.1:3340 and nothing else");
   command->add_option("--log-file,-f", options->log_file, "Log there too");
-  return {command, [=](const Global& global) { return relay(global, *options); }};
+  return {command, [=](const Global& global) { return take_file(*command, *options) ? relay(global, *options) : kUsage; }};
 #else
   // Without iroh there is nothing to relay, and the command is not listed.
   return {};

@@ -43,12 +43,12 @@ int serve(const Global& global, const provider::ProviderConfig& config, const no
   provider::TemplateServer server(shards, *made->source, made->further, std::move(options));
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
-  provider::Metrics metrics(server, iroh.get());
-  const auto monitor = start_monitor(config.monitoring, metrics);
+  provider::Metrics metrics(server, iroh.get(), config.work.network);
+  const auto monitor = start_monitor(config.monitoring, kName, metrics, config.data_dir);
   if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
-  announce(kEvents, "Pools and job declarators take templates from",
-           entrances(config.listen_address, server.tcp_port(), config.iroh.node, entrance, authority.public_key()),
-           authority.public_key(), global.log.format == log::Format::kLogfmt);
+  const auto ways = entrances(config.listen_address, server.tcp_port(), config.iroh.node, entrance, authority.public_key());
+  announce(kEvents, kToClients, ways, authority.public_key(), global.log.format == log::Format::kLogfmt);
+  show(*monitor, ways, authority.public_key());
 
   std::uint32_t height = 0;
   const auto tell = [&](log::Level level) {

@@ -33,9 +33,11 @@ struct Command {
   std::function<int(const Global&)> run;
 };
 
+Command add_solo(CLI::App& app);
 Command add_pool(CLI::App& app);
 Command add_template(CLI::App& app);
 Command add_translator(CLI::App& app);
+Command add_jd_client(CLI::App& app);
 Command add_miner(CLI::App& app);
 Command add_load(CLI::App& app);
 Command add_demo(CLI::App& app);
@@ -43,6 +45,9 @@ Command add_relay(CLI::App& app);  ///< Empty in a build without iroh.
 Command add_keys(CLI::App& app);
 Command add_check(CLI::App& app);
 Command add_ping(CLI::App& app);
+Command add_doctor(CLI::App& app);
+Command add_url(CLI::App& app);
+Command add_init(CLI::App& app);
 
 /// Prints "adit NAME: message" to standard error and returns `code`.
 int give_up(std::string_view name, const Error& error, int code);

@@ -5,10 +5,15 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "cli/command.h"
 
@@ -16,8 +21,19 @@ namespace {
 
 using namespace adit;
 
+/// Started under the name of one of SRI's programs, `adit` is that role: what starts those can start this one in their place.
+std::string_view role_of(std::string_view program) {
+  const std::string_view name = program.substr(program.rfind('/') + 1);
+  if (name == "pool_sv2") return "pool";
+  if (name == "translator_sv2") return "translator";
+  if (name == "jd_client_sv2") return "jd-client";
+  return {};
+}
+
 int run(int argc, char** argv) {
-  CLI::App app("Stratum V2 over TCP and over iroh: pool, template provider, translator and miner in one binary", "adit");
+  CLI::App app(
+      "Stratum V2 over TCP and over iroh: pool, job declarator client, template provider, translator and miner in one binary",
+      "adit");
   app.set_version_flag("--version", "adit " ADIT_VERSION);
   app.require_subcommand(1);
   std::string level = "info";
@@ -26,14 +42,18 @@ int run(int argc, char** argv) {
   app.add_option("--log-format", format, "logfmt or json")->check(CLI::IsMember({"logfmt", "json"}))->capture_default_str();
 
   const std::vector<cli::Command> commands = {
-      cli::add_demo(app), cli::add_pool(app), cli::add_template(app), cli::add_translator(app), cli::add_miner(app),
-      cli::add_load(app), cli::add_ping(app), cli::add_relay(app),    cli::add_keys(app),       cli::add_check(app)};
-  if (argc == 1) {
+      cli::add_demo(app),       cli::add_solo(app),  cli::add_pool(app), cli::add_template(app), cli::add_jd_client(app),
+      cli::add_translator(app), cli::add_miner(app), cli::add_load(app), cli::add_ping(app),     cli::add_relay(app),
+      cli::add_keys(app),       cli::add_check(app), cli::add_url(app),  cli::add_init(app),     cli::add_doctor(app)};
+  if (argc == 1 && role_of(argv[0]).empty()) {
     std::fputs(app.help().c_str(), stderr);
     return cli::kUsage;
   }
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments(argv + 1, argv + argc);
+    if (const std::string_view role = role_of(argv[0]); !role.empty()) arguments.insert(arguments.begin(), std::string(role));
+    std::ranges::reverse(arguments);  // As CLI11 takes them.
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? cli::kOk : cli::kUsage;
   }

@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -89,6 +91,8 @@ Result<> make_data_dir(const std::string& path) {
   return {};
 }
 
+std::string_view program_version() { return ADIT_VERSION; }
+
 unsigned shard_count(unsigned configured) {
   return configured != 0 ? configured : std::max(1u, std::thread::hardware_concurrency());
 }
@@ -154,11 +158,43 @@ std::vector<std::string> reachable_hosts(const std::string& host) {
   return hosts;
 }
 
-Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringSettings& settings, monitor::Role& role) {
+Result<monitor::WebhookConfig> webhook_of(const config::MonitoringSettings::Alerts& alerts) {
+  monitor::WebhookConfig webhook = alerts.webhook;
+  if (!alerts.webhook_file.empty()) {
+    ADIT_TRY(webhook.url, config::read_secret_file(alerts.webhook_file));
+  }
+  ADIT_CHECK(monitor::Server::check(webhook));
+  return webhook;
+}
+
+Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringSettings& settings, std::string_view name,
+                                                       monitor::Role& role, const std::string& data_dir) {
   if (!settings.address) return nullptr;
+  monitor::Access access;
+  if (!settings.token_file.empty()) {
+    ADIT_TRY(const auto token, config::take_token(settings.token_file, settings.makes_token));
+    access = monitor::Access(token);
+  }
+  std::array<char, HOST_NAME_MAX + 1> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
+  std::optional<monitor::WebhookConfig> webhook;
+  if (settings.alerts) {
+    ADIT_TRY(webhook, webhook_of(*settings.alerts));
+    webhook->name = std::string(name) + (host[0] == '\0' ? "" : " on " + std::string(host.data()));
+  }
   ADIT_TRY(auto monitor,
-           monitor::Server::start({.address = *settings.address, .refresh = settings.refresh, .hosts = settings.hosts}, role));
-  log::info("monitor.listening", {{"address", monitor->address()}});
+           monitor::Server::start({.address = *settings.address,
+                                   .refresh = settings.refresh,
+                                   .hosts = settings.hosts,
+                                   .access = access,
+                                   .identity = {.role = std::string(name), .version = ADIT_VERSION, .host_name = host.data()},
+                                   .history_file = data_dir.empty() ? "" : data_dir + "/history.sqlite",
+                                   .alerts = settings.alerts ? settings.alerts->rules : monitor::AlertRules(),
+                                   .webhook = std::move(webhook),
+                                   .data_dir = data_dir},
+                                  role));
+  log::info("monitor.listening", {{"address", monitor->address()}, {"url", "http://" + monitor->address() + "/"}});
+  if (!settings.token_file.empty()) log::info("monitor.token_asked_for", {{"file", settings.token_file}});
   return monitor;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,9 @@ Result<> begin_role(const Global& global, const std::string& log_option, const s
 /// Makes the folder of a role's state where it is missing. Error: ledger's kJournal.
 Result<> make_data_dir(const std::string& path);
 
+/// The version of this program.
+std::string_view program_version();
+
 /// How many shards `configured` means (0: one for each CPU).
 unsigned shard_count(unsigned configured);
 
@@ -64,8 +68,14 @@ std::string home_relay(const net::IrohCarrier& iroh, const net::IrohNodeConfig& 
 /// machine (loopback's only if there are no others).
 std::vector<std::string> reachable_hosts(const std::string& host);
 
-/// The role's monitor, if it is to have one. `role` outlives it. Errors: those of monitor::Server::start.
-Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringSettings& settings, monitor::Role& role);
+/// The webhook of [alerts], its URL read from its file if it stands in one. Errors: those of config::read_secret_file and
+/// monitor::Server::check.
+Result<monitor::WebhookConfig> webhook_of(const config::MonitoringSettings::Alerts& alerts);
+
+/// The role's monitor, if it is to have one. `name`: "pool". Its history is kept in `data_dir`, unless that is empty. `role`
+/// outlives it. Errors: those of config::take_token, webhook_of and monitor::Server::start.
+Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringSettings& settings, std::string_view name,
+                                                       monitor::Role& role, const std::string& data_dir);
 
 /// `text` as a QR code of half blocks, in UTF-8; empty if it is too long for one.
 std::string qr_code(const std::string& text);

@@ -1,13 +1,12 @@
 #include "cli/start_checks.h"
 
 #include <fcntl.h>
-#include <netdb.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -17,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "cli/serve.h"
 #include "config/keys.h"
 #include "config/make_source.h"
 #ifdef ADIT_HAS_IPC
@@ -24,6 +24,7 @@
 #endif
 #include "net/shards.h"
 #include "net/tcp.h"
+#include "net/udp.h"
 #include "template/embedded.h"
 
 namespace adit::cli {
@@ -36,8 +37,8 @@ using config::Severity;
 /// Collects what is found about one file.
 class Look {
  public:
-  Look(std::string_view role, const std::string& file, std::vector<Finding>& findings)
-      : role_(role), file_(file), findings_(findings) {
+  Look(std::string_view role, const std::string& file, std::vector<Finding>& findings, StartScope scope)
+      : role_(role), file_(file), findings_(findings), scope_(scope) {
     shards_.start();
   }
   ~Look() {
@@ -47,6 +48,7 @@ class Look {
   Look(const Look&) = delete;
   Look& operator=(const Look&) = delete;
 
+  [[nodiscard]] bool at_all() const { return scope_ == StartScope::kAll; }
   void block(std::string message) { findings_.push_back({Severity::kBlocker, file_, std::move(message)}); }
   /// The role would start and wait for `whom`.
   void would_wait(std::string_view whom, const std::string& why) {
@@ -60,6 +62,7 @@ class Look {
 
   /// Kept until the end, so that two keys with one address are found.
   void at_listener(std::string_view key, const net::TcpConfig& address) {
+    if (!at_all()) return;
     auto listener = net::TcpListener::bind(shards_[0], address, std::chrono::seconds(10));
     if (listener) {
       listeners_.push_back(std::move(*listener));
@@ -106,54 +109,53 @@ class Look {
 
   /// "ip:port" over UDP.
   void at_udp_address(std::string_view key, const std::string& text) {
-    const auto complain = [&](std::string_view why) {
-      block("`" + std::string(key) + "`: cannot use UDP " + text + ": " + std::string(why));
-    };
-    const std::size_t colon = text.rfind(':');
-    std::string host = text.substr(0, colon);
-    if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
-    addrinfo wanted{};
-    wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-    wanted.ai_socktype = SOCK_DGRAM;
-    addrinfo* found = nullptr;
-    if (::getaddrinfo(host.c_str(), text.substr(colon + 1).c_str(), &wanted, &found) != 0) {
-      return complain("it must be an IP address of this machine and a port");
+    if (!at_all()) return;
+    auto bound = net::bind_udp(text);
+    if (bound) {
+      sockets_.push_back(std::move(*bound));
+    } else {
+      block("`" + std::string(key) + "`: " + bound.error().message());
     }
-    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> address(found, &::freeaddrinfo);
-    Fd socket(::socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!socket.ok()) return complain(std::generic_category().message(errno));
-    constexpr int kYes = 1;
-    // IPv4 has an address of its own beside it.
-    if (address->ai_family == AF_INET6) (void)::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &kYes, sizeof kYes);
-    if (::bind(socket.get(), address->ai_addr, address->ai_addrlen) != 0) {
-      return complain(std::generic_category().message(errno));
-    }
-    sockets_.push_back(std::move(socket));
   }
 
   /// What a role needs beside its own port. `node_key`: where its key is unless [iroh] names another file; empty: in none.
   void at_shared(const config::IrohSettings& iroh, const config::MonitoringSettings& monitoring, const std::string& log_file,
                  const std::string& node_key) {
-    if (monitoring.address) at_listener("monitoring_address", *monitoring.address);
+    struct stat info{};
+    if (monitoring.address) {
+      at_listener("monitoring_address", *monitoring.address);
+      const std::string& token = monitoring.token_file;
+      const bool is_here = !monitoring.makes_token || ::lstat(token.c_str(), &info) == 0;
+      if (!token.empty() && is_here) block_on(config::read_token(token));
+      if (monitoring.alerts) block_on(webhook_of(*monitoring.alerts));
+    }
     at_log_file(log_file);
     if (!iroh.enabled) return;
 #ifndef ADIT_HAS_IROH
     block("this build of adit has no iroh (ADIT_IROH=OFF): remove [iroh] and the upstreams over iroh, or use another build");
 #endif
-    struct stat info{};
     if (!iroh.secret_key_file.empty()) {
-      block_on(config::take_node_key(iroh.secret_key_file));
+      at_node_key(iroh.secret_key_file);
     } else if (!node_key.empty() && ::lstat(node_key.c_str(), &info) == 0) {
-      block_on(config::take_node_key(node_key));
+      at_node_key(node_key);
     }
     for (const std::string& address : iroh.node.bind) at_udp_address("bind_addresses", address);
     at_file_to_read("relay_ca_file", iroh.node.relay_ca_file);
   }
 
  private:
+  void at_node_key(const std::string& path) {
+    if (at_all()) {
+      block_on(config::take_node_key(path));
+    } else {
+      block_on(config::read_node_key(path));
+    }
+  }
+
   const std::string_view role_;
   const std::string& file_;
   std::vector<Finding>& findings_;
+  const StartScope scope_;
   net::Shards shards_{1};
   std::vector<std::unique_ptr<net::TcpListener>> listeners_;
   std::vector<Fd> sockets_;
@@ -211,36 +213,55 @@ void look_at_source(const config::TemplateSource& source, const std::string& dat
   if (const auto* embedded = std::get_if<config::EmbeddedSource>(&source)) {
     return look.block_on(templates::EmbeddedSource::check(config::options_of(*embedded)));
   }
+  if (!look.at_all()) return;
   for (const config::FurtherNode& node : config::nodes_of(source)) {
     std::visit([&](const auto& one) { look_at_node(one, look); }, node);
   }
   look_at_journal(data_dir, look);
 }
 
+/// What roles that serve Stratum V2 have in common. `listeners`: by their keys; absent: there is none.
+template <class Config>
+void look_at_server(const Config& config, const config::TemplateSource& source,
+                    std::initializer_list<std::pair<std::string_view, std::optional<net::TcpConfig>>> listeners, Look& look) {
+  // A key that stands in the configuration itself was judged with it.
+  if (!config.authority.secret_key_file.empty()) look.block_on(load_authority(config));
+  if (!config.data_dir.empty()) look.at_folder("data_dir", config.data_dir);
+  for (const auto& [key, address] : listeners) {
+    if (address) look.at_listener(key, *address);
+  }
+  look.at_shared(config.iroh, config.monitoring, config.log_file, config.data_dir + "/node.key");
+  look_at_source(source, config.data_dir, look);
+}
+
 }  // namespace
 
-void look_at_start(const pool::PoolConfig& config, const std::string& file, std::vector<Finding>& findings) {
-  Look look("pool", file, findings);
-  // A key that stands in the configuration itself was judged with it.
-  if (!config.authority.secret_key_file.empty()) look.block_on(pool::load_authority(config));
-  if (!config.data_dir.empty()) look.at_folder("data_dir", config.data_dir);
-  if (config.listen_address) look.at_listener("listen_address", *config.listen_address);
-  look.at_shared(config.iroh, config.monitoring, config.log_file, config.data_dir + "/node.key");
-  look_at_source(config.source, config.data_dir, look);
+void look_at_start(const pool::PoolConfig& config, const std::string& file, std::vector<Finding>& findings, StartScope scope) {
+  Look look("pool", file, findings, scope);
+  const auto jds = config.jds ? config.jds->listen_address : std::nullopt;
+  look_at_server(config, config.source,
+                 {{"listen_address", config.listen_address}, {"sv1_address", config.sv1_address}, {"jds.listen_address", jds}},
+                 look);
 }
 
-void look_at_start(const provider::ProviderConfig& config, const std::string& file, std::vector<Finding>& findings) {
-  Look look("template provider", file, findings);
-  if (!config.authority.secret_key_file.empty()) look.block_on(provider::load_authority(config));
-  if (!config.data_dir.empty()) look.at_folder("data_dir", config.data_dir);
-  if (config.listen_address) look.at_listener("listen_address", *config.listen_address);
-  look.at_shared(config.iroh, config.monitoring, config.log_file, config.data_dir + "/node.key");
-  look_at_source(config.work.source, config.data_dir, look);
+void look_at_start(const provider::ProviderConfig& config, const std::string& file, std::vector<Finding>& findings,
+                   StartScope scope) {
+  Look look("template provider", file, findings, scope);
+  look_at_server(config, config.work.source, {{"listen_address", config.listen_address}}, look);
 }
 
-void look_at_start(const translator::TranslatorConfig& config, const std::string& file, std::vector<Finding>& findings) {
-  Look look("translator", file, findings);
+void look_at_start(const jd_client::JdClientConfig& config, const std::string& file, std::vector<Finding>& findings,
+                   StartScope scope) {
+  Look look("job declarator client", file, findings, scope);
+  look_at_server(config, config.work.source,
+                 {{"listening_address", config.listen_address}, {"sv1_address", config.sv1_address}}, look);
+}
+
+void look_at_start(const translator::TranslatorConfig& config, const std::string& file, std::vector<Finding>& findings,
+                   StartScope scope) {
+  Look look("translator", file, findings, scope);
   look.at_listener("downstream_address", config.downstream);
+  if (config.monitoring.makes_token) look.at_folder("data_dir", folder_of(config.monitoring.token_file));
   look.at_shared(config.iroh, config.monitoring, config.log_file, "");
 }
 

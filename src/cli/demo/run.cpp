@@ -38,6 +38,8 @@ share_batch_size = 1
 server_id = 1
 data_dir = "pool"
 threads = 1
+monitoring_address = "127.0.0.1:0"
+monitoring_cache_refresh_secs = 1
 
 [template_provider_type.Embedded]
 nbits = "1e07ffff"
@@ -46,7 +48,10 @@ nbits = "1e07ffff"
 constexpr const char* kTranslatorConfig = R"toml(downstream_address = "127.0.0.1"
 downstream_port = 0
 downstream_extranonce2_size = 4
+data_dir = "translator"
 threads = 1
+monitoring_address = "127.0.0.1:0"
+monitoring_cache_refresh_secs = 1
 
 [downstream_difficulty_config]
 min_individual_miner_hashrate = 1_000_000.0
@@ -174,6 +179,7 @@ class Demo {
     if (!child(Part::kTranslator) && !view_.pool_url().empty()) {
       std::string text = std::string(kTranslatorConfig) + kTransportConfig;
       replace(text, "@URL@", view_.pool_url());
+      replace(text, "\"translator\"", "\"" + workspace_.file("translator") + "\"");
       if (!workspace_.write("translator.toml", text)) return fail_with("cannot write into " + workspace_.file(""));
       start(Part::kTranslator, {"translator", "-c", workspace_.file("translator.toml")});
     }

@@ -1,6 +1,7 @@
 #include "cli/demo/view.h"
 
 #include <cstdio>
+#include <utility>
 
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
@@ -16,6 +17,9 @@ constexpr std::string_view kRed = "\x1b[31m";
 constexpr std::string_view kYellow = "\x1b[33m";
 constexpr std::string_view kDim = "\x1b[2m";
 constexpr std::string_view kReset = "\x1b[0m";
+
+/// Seconds.
+constexpr double kBetweenSummaries = 5;
 
 std::string_view name_of(Part part) {
   switch (part) {
@@ -95,20 +99,26 @@ std::optional<std::string> DemoView::on_log(Part part, double elapsed_s, std::st
     if (text(event, "transport") == transport_) pool_url_ = url;
     return show("listening: " + url);
   }
+  if (name == "monitor.listening") return show("open in a browser: " + text(event, "url"), kGreen);
   if (name == "pool.tip") {
     summary_.height = number(event, "height") - 1;
-    return show("new work at height " + text(event, "height"));
+    if (std::exchange(tip_shown_, true)) return std::nullopt;
+    return show("work for block " + text(event, "height") + " of an empty chain");
   }
   if (name == "pool.stats") {
     summary_.shares_accepted = number(event, "shares_accepted");
     summary_.shares_rejected = number(event, "shares_rejected");
     summary_.blocks_found = number(event, "blocks_found");
-    if (summary_.shares_accepted == shown_accepted_) return std::nullopt;
+    if (summary_.shares_accepted == shown_accepted_ || elapsed_s - shown_at_ < kBetweenSummaries) return std::nullopt;
     shown_accepted_ = summary_.shares_accepted;
+    shown_at_ = elapsed_s;
     return show("shares accepted " + text(event, "shares_accepted") + ", rejected " + text(event, "shares_rejected") +
                 ", blocks " + text(event, "blocks_found"));
   }
-  if (name == "pool.block_found") return show("BLOCK " + text(event, "height") + "  " + text(event, "hash"), kGreen);
+  if (name == "pool.block_found") {
+    if (std::exchange(block_shown_, true)) return std::nullopt;
+    return show("BLOCK " + text(event, "height") + "  " + text(event, "hash") + ": the next ones are counted", kGreen);
+  }
 
   if (name == "translator.listening") {
     translator_address_ = text(event, "address");

@@ -55,6 +55,9 @@ class DemoView {
   std::string translator_address_;
   DemoSummary summary_;
   std::uint64_t shown_accepted_ = 0;
+  double shown_at_ = -1e9;    ///< When the counts were shown last, in seconds after the start.
+  bool tip_shown_ = false;    ///< The first work was shown: what comes after it is counted.
+  bool block_shown_ = false;  ///< Likewise the first block.
 };
 
 }  // namespace adit::cli

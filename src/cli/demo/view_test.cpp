@@ -1,5 +1,7 @@
 #include "cli/demo/view.h"
 
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace adit::cli {
@@ -34,6 +36,38 @@ TEST(DemoView, SummarizesWhatThePoolCountedAndHowItWasReached) {
       view.summary().json(),
       R"({"shares_accepted":12,"shares_rejected":1,"blocks_found":7,"height":7,"upstream":{"transport":"iroh","alpn":"adit/sv2/1","lanes":2,"path":"direct","rtt_us":170}})");
   EXPECT_NE(view.closing().find("iroh on 2 lanes (adit/sv2/1), direct path"), std::string::npos) << view.closing();
+}
+
+TEST(DemoView, ShowsWhereItsPagesAre) {
+  DemoView view(false, "iroh");
+  const auto row =
+      view.on_log(Part::kTranslator, 0,
+                  R"({"level":"info","event":"monitor.listening","address":"127.0.0.1:7","url":"http://127.0.0.1:7/"})");
+  ASSERT_TRUE(row);
+  EXPECT_NE(row->find("translator  open in a browser: http://127.0.0.1:7/"), std::string::npos) << *row;
+}
+
+TEST(DemoView, ShowsTheFirstBlockAndThenCountsEachFewSeconds) {
+  DemoView view(false, "iroh");
+  const auto stats = [&](double at, int accepted) {
+    return view
+        .on_log(Part::kPool, at,
+                R"({"level":"debug","event":"pool.stats","shares_rejected":0,"blocks_found":1,"shares_accepted":)" +
+                    std::to_string(accepted) + "}")
+        .has_value();
+  };
+  const auto block = [&] {
+    return view.on_log(Part::kPool, 1, R"({"level":"info","event":"pool.block_found","height":1,"hash":"00"})").has_value();
+  };
+  EXPECT_TRUE(block());
+  EXPECT_FALSE(block());
+  EXPECT_TRUE(view.on_log(Part::kPool, 1, R"({"level":"debug","event":"pool.tip","height":1})"));
+  EXPECT_FALSE(view.on_log(Part::kPool, 1, R"({"level":"debug","event":"pool.tip","height":2})"));
+  EXPECT_EQ(view.summary().height, 1u);
+  EXPECT_TRUE(stats(1, 5));
+  EXPECT_FALSE(stats(2, 6)) << "so soon";
+  EXPECT_TRUE(stats(6, 7));
+  EXPECT_FALSE(stats(20, 7)) << "nothing new";
 }
 
 TEST(DemoView, ShowsWarningsWholeAndNothingOfDebugItDoesNotKnow) {

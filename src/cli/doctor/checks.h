@@ -1,0 +1,48 @@
+// The fifteen checks of `adit doctor`. Engines: they judge facts, and look at nothing else.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/doctor/facts.h"
+
+namespace adit::cli::doctor {
+
+enum class Status { kOk, kWarning, kFailure };
+std::string_view to_string(Status status);
+
+/// One sentence of a check.
+struct Outcome {
+  Status status = Status::kOk;
+  std::string message;  ///< Without a full stop; never a secret.
+  std::string cure{};   ///< What to do; empty where the message says it, or nothing is wrong.
+};
+
+struct Check {
+  std::string_view name;
+  std::vector<Outcome> (*look)(const Facts& facts);  ///< At least one outcome.
+};
+
+/// In the order of their numbers, from 1.
+extern const std::array<Check, 15> kChecks;
+
+struct Report {
+  struct Entry {
+    std::string_view name;
+    std::vector<Outcome> outcomes;
+    [[nodiscard]] Status status() const;  ///< The worst of them.
+  };
+  std::vector<Entry> entries;           ///< Of kChecks.
+  [[nodiscard]] Status status() const;  ///< The worst of all.
+};
+
+Report examine(const Facts& facts);
+
+/// For people: a line for each outcome.
+std::string to_text(const Report& report);
+/// {"status", "checks": [{"number", "name", "status", "findings": [{"status", "message", "cure"}]}]}
+std::string to_json(const Report& report);
+
+}  // namespace adit::cli::doctor

@@ -1,0 +1,532 @@
+#include "cli/doctor/gather.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "base/hex.h"
+#include "base/text.h"
+#include "cli/doctor/http_probe.h"
+#include "cli/doctor/machine.h"
+#include "cli/find_node.h"
+#include "cli/made_config.h"
+#include "cli/ping_node.h"
+#include "cli/ping_peer.h"
+#include "cli/serve.h"
+#include "cli/start_checks.h"
+#include "config/iroh.h"
+#include "config/keys.h"
+#include "config/make_source.h"
+#ifdef ADIT_HAS_IPC
+#include "ipc/error.h"
+#endif
+#include "net/shards.h"
+#include "net/tcp.h"
+#include "template/error.h"
+#include "template/node_info.h"
+#include "template/rpc_config.h"
+#include "template/rpc_line.h"
+#include "upstream/url.h"
+
+namespace adit::cli::doctor {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+/// The witness program of the public key whose secret is 1, which the examples pay (BIP173's own example).
+constexpr std::string_view kExampleScript = "0014751e76e8199196d454941c45d1b3a323f1433bd6";
+constexpr std::size_t kMaxTemplate = 64 << 20;
+constexpr Duration kPublicAddressAfter = std::chrono::seconds(3);
+
+/// What the checks need to know of a configuration, whatever its role.
+struct Setup {
+  std::optional<config::TemplateSource> source;
+  std::optional<bitcoin::Network> network;
+  std::vector<std::uint8_t> payout_script;
+  std::vector<std::string> secret_files;
+  std::string data_dir;
+  std::string node_key_file;
+  std::vector<std::pair<std::string, std::optional<net::TcpConfig>>> listeners;  ///< For others, by key.
+  const config::MonitoringSettings* monitoring = nullptr;
+  const config::IrohSettings* iroh = nullptr;
+  struct Upstream {
+    net::Peer peer;
+    std::string user;  ///< Empty: a declarator, where no channel is opened.
+  };
+  std::vector<Upstream> upstreams;
+};
+
+template <class Config>
+void take_server(const Config& config, Setup& setup) {
+  setup.data_dir = config.data_dir;
+  if (!config.authority.secret_key_file.empty()) setup.secret_files.push_back(config.authority.secret_key_file);
+  setup.node_key_file = config.iroh.secret_key_file.empty() ? config.data_dir + "/node.key" : config.iroh.secret_key_file;
+  if (config.iroh.enabled) setup.secret_files.push_back(setup.node_key_file);
+}
+
+template <class Config>
+void take_shared(const Config& config, Setup& setup) {
+  setup.monitoring = &config.monitoring;
+  setup.iroh = &config.iroh;
+  if (!config.monitoring.token_file.empty()) setup.secret_files.push_back(config.monitoring.token_file);
+}
+
+void take_source(const config::TemplateSource& source, std::optional<bitcoin::Network> network, Setup& setup) {
+  setup.source = source;
+  setup.network = network;
+  for (const auto& node : config::nodes_of(source)) {
+    const auto* const rpc = std::get_if<config::BitcoinRpcNode>(&node);
+    if (rpc != nullptr && !rpc->password_file.empty()) setup.secret_files.push_back(rpc->password_file);
+  }
+}
+
+Setup setup_of(const pool::PoolConfig& config) {
+  Setup setup;
+  take_server(config, setup);
+  take_shared(config, setup);
+  take_source(config.source, config.network, setup);
+  setup.payout_script = config.payout_script;
+  setup.listeners = {{"listen_address", config.listen_address},
+                     {"sv1_address", config.sv1_address},
+                     {"jds.listen_address", config.jds ? config.jds->listen_address : std::nullopt}};
+  return setup;
+}
+
+Setup setup_of(const provider::ProviderConfig& config) {
+  Setup setup;
+  take_server(config, setup);
+  take_shared(config, setup);
+  take_source(config.work.source, config.work.network, setup);
+  setup.listeners = {{"listen_address", config.listen_address}};
+  return setup;
+}
+
+Setup setup_of(const jd_client::JdClientConfig& config) {
+  Setup setup;
+  take_server(config, setup);
+  take_shared(config, setup);
+  take_source(config.work.source, config.work.network, setup);
+  setup.payout_script = config.payout_script;
+  setup.listeners = {{"listening_address", config.listen_address}, {"sv1_address", config.sv1_address}};
+  for (const auto& upstream : config.upstreams) setup.upstreams.push_back({upstream.pool, upstream.user_identity});
+  return setup;
+}
+
+Setup setup_of(const translator::TranslatorConfig& config) {
+  Setup setup;
+  take_shared(config, setup);
+  setup.node_key_file = config.iroh.secret_key_file;
+  setup.listeners = {{"downstream_address", config.downstream}};
+  for (const auto& upstream : config.upstreams) setup.upstreams.push_back({upstream.peer, upstream.user_identity});
+  return setup;
+}
+
+NodeFault fault_of(const Error& error) {
+  using templates::Errc;
+  const auto is_one_of = [&error](std::initializer_list<Errc> codes) {
+    return std::ranges::any_of(codes, [&error](Errc code) { return error.is(code); });
+  };
+  if (is_one_of({Errc::kUnreachable, Errc::kTimedOut})) return NodeFault::kAway;
+  if (is_one_of({Errc::kUnauthorized, Errc::kNoCookie, Errc::kUnreadable})) return NodeFault::kAccess;
+  if (is_one_of({Errc::kWarmingUp, Errc::kInitialDownload, Errc::kNoPeers, Errc::kBusy})) return NodeFault::kState;
+  if (error.is(Errc::kWrongNetwork)) return NodeFault::kNetwork;
+#ifdef ADIT_HAS_IPC
+  if (error.is(ipc::Errc::kForbidden)) return NodeFault::kAccess;
+  if (error.is(ipc::Errc::kNoSocket) || error.is(ipc::Errc::kNotListening) || error.is(ipc::Errc::kTimedOut))
+    return NodeFault::kAway;
+#endif
+  return NodeFault::kOther;
+}
+
+void set_fault(NodeFacts& node, const Error& error) {
+  if (node.fault != NodeFault::kNone) return;
+  node.fault = fault_of(error);
+  node.message = error.message();
+}
+
+/// Whether a chain gives work whatever its peers and its download are: it may have no other miner.
+bool is_own_chain(std::string_view chain) { return chain == "regtest" || chain == "signet"; }
+
+bool is_true(const json::value& value, std::string_view key) {
+  const json::object* const object = value.if_object();
+  const json::value* const found = object == nullptr ? nullptr : object->if_contains(key);
+  return found != nullptr && found->is_bool() && found->get_bool();
+}
+
+/// What a block on this template may still weigh.
+std::optional<std::int64_t> weight_left(const json::value& made) {
+  const auto limit = templates::integer_in(made, "weightlimit");
+  const json::object* const object = made.if_object();
+  const json::value* const list = object == nullptr ? nullptr : object->if_contains("transactions");
+  if (!limit || list == nullptr || !list->is_array()) return std::nullopt;
+  std::int64_t left = *limit;
+  for (const json::value& one : list->get_array()) left -= templates::integer_in(one, "weight").value_or(0);
+  return left;
+}
+
+asio::awaitable<void> ask_rpc(std::shared_ptr<templates::RpcLine> line, std::optional<bitcoin::Network> network,
+                              Duration deadline, NodeFacts& node, std::optional<std::chrono::seconds>& clock) {
+  const auto info = co_await line->call("getblockchaininfo", {}, {.deadline = deadline});
+  if (!info) co_return set_fault(node, info.error());
+  const auto chain = templates::parse_chain_info(*info);
+  if (!chain) co_return set_fault(node, chain.error());
+  node.blocks = chain->blocks;
+  node.headers = chain->headers;
+  node.is_test_chain = is_own_chain(chain->chain);
+  node.is_downloading = (is_true(*info, "initialblockdownload") && !node.is_test_chain) || templates::is_behind(*chain);
+  node.is_pruned = is_true(*info, "pruned");
+  if (const auto right = templates::check_network(*chain, network); !right) co_return set_fault(node, right.error());
+  if (const auto net = co_await line->call("getnetworkinfo", {}, {.deadline = deadline}); net) {
+    node.peers = templates::integer_in(*net, "connections");
+    node.takes_transactions = templates::relay_caution(*net).empty();
+  }
+  json::array rules{"segwit"};
+  if (chain->chain == "signet") rules.push_back("signet");
+  json::array params;
+  params.push_back(json::object{{"rules", std::move(rules)}});
+  const Instant asked = now_from_system().instant;
+  const auto made =
+      co_await line->call("getblocktemplate", std::move(params), {.deadline = deadline, .max_answer = kMaxTemplate});
+  if (!made) {
+    // What its state explains is said once.
+    if (!node.is_downloading && node.peers != 0) set_fault(node, made.error());
+    co_return;
+  }
+  node.template_after = now_from_system().instant - asked;
+  node.template_height = static_cast<std::uint32_t>(templates::integer_in(*made, "height").value_or(0));
+  node.template_value_sat = static_cast<std::uint64_t>(templates::integer_in(*made, "coinbasevalue").value_or(0));
+  node.weight_left = weight_left(*made);
+  // On a test chain its clock may be that of the tip.
+  const auto time = templates::integer_in(*made, "curtime");
+  if (time && network == bitcoin::Network::kMainnet)
+    clock = std::chrono::seconds(*time - std::int64_t{to_u32(now_from_system().unix_time)});
+}
+
+class Gathering {
+ public:
+  Gathering(AnyLoaded* loaded, const config::Environment& environment, Duration deadline)
+      : loaded_(loaded), environment_(environment), deadline_(deadline) {}
+  ~Gathering() {
+    iroh_.reset();
+    shards_.stop(std::chrono::seconds(2));
+  }
+  Gathering(const Gathering&) = delete;
+  Gathering& operator=(const Gathering&) = delete;
+
+  Facts run() {
+    shards_.start();
+    look_at_machine();
+    look_at_config();
+    if (loaded_ != nullptr && loaded_->valid()) {
+      setup_ = std::visit([](const auto& config) { return setup_of(config); }, loaded_->config);
+      look_at_ports();
+      look_at_start_of_role();
+      look_at_files();
+      look_at_payout();
+      look_at_iroh();
+      look_at_nodes();
+      look_at_upstreams();
+      look_at_running();
+    } else if (loaded_ == nullptr) {
+      look_for_node();
+    }
+    return std::move(facts_);
+  }
+
+ private:
+  void look_at_machine() {
+    facts_.clock.synchronized = is_clock_set();
+    facts_.reach = look_at_reach();
+    facts_.limits = look_at_limits();
+    facts_.build.version = program_version();
+#ifndef ADIT_HAS_IROH
+    facts_.build.has_iroh = false;
+#endif
+#ifndef ADIT_HAS_IPC
+    facts_.build.has_ipc = false;
+#endif
+  }
+
+  void look_at_config() {
+    if (loaded_ == nullptr) return;
+    ConfigFacts& config = facts_.config;
+    config.file = loaded_->file;
+    config.role = loaded_->role;
+    config.findings = loaded_->findings;
+    const std::string prefix = lower_case(std::string(environment_prefix(loaded_->role)) + "__");
+    for (const auto& [name, value] : environment_) {
+      if (!loaded_->role.empty() && lower_case(name).starts_with(prefix)) config.variables.push_back(name);
+    }
+  }
+
+  void add_port(const std::string& key, const net::TcpConfig& at, bool is_for_others) {
+    PortFacts port{.key = key,
+                   .address = upstream::host_port(at),
+                   .port = at.port,
+                   .is_loopback = at.host.starts_with("127.") || at.host == "::1",
+                   .is_for_others = is_for_others && !(setup_.iroh->enabled && setup_.iroh->node.listens),
+                   .problem = {},
+                   .holder = who_listens(at.port)};
+    if (!port.holder) {
+      const auto listener = net::TcpListener::bind(shards_[0], at, std::chrono::seconds(10));
+      if (!listener) port.problem = listener.error().message();
+    }
+    if (port.holder && port.holder->program == "adit") is_running_ = true;
+    facts_.ports.push_back(std::move(port));
+  }
+
+  void look_at_ports() {
+    for (const auto& [key, at] : setup_.listeners) {
+      if (at) add_port(key, *at, true);
+    }
+    if (setup_.monitoring->address) add_port("monitoring_address", *setup_.monitoring->address, false);
+  }
+
+  void look_at_start_of_role() {
+    std::visit(
+        [this](const auto& config) { look_at_start(config, loaded_->file, facts_.config.findings, StartScope::kKeysAndFiles); },
+        loaded_->config);
+  }
+
+  void look_at_files() {
+    for (const std::string& path : setup_.secret_files) {
+      if (const auto mode = mode_of(path)) facts_.secrets.push_back({path, *mode});
+    }
+    facts_.folder = look_at_folder(setup_.data_dir);
+    if (is_running_ || setup_.node_key_file.empty() || !mode_of(setup_.node_key_file)) return;
+    const auto taken = config::take_node_key(setup_.node_key_file);
+    if (!taken && taken.error().is(config::KeyErrc::kInUse)) facts_.build.key_holder = setup_.node_key_file;
+  }
+
+  void look_at_payout() {
+    facts_.payout = {.script_hex = to_hex(setup_.payout_script),
+                     .is_example = to_hex(setup_.payout_script) == kExampleScript,
+                     .is_valuable = setup_.network != bitcoin::Network::kRegtest};
+  }
+
+  /// An endpoint of its own that only dials, through the relays of the configuration.
+  void look_at_iroh() {
+    const config::IrohSettings& iroh = *setup_.iroh;
+    facts_.nat.is_used = facts_.build.needs_iroh = iroh.enabled;
+    facts_.reach.listens_over_iroh = iroh.enabled && iroh.node.listens;
+    facts_.reach.has_external_addrs = !iroh.node.external_addrs.empty();
+    if (!iroh.enabled) return;
+    facts_.nat.asks_router = iroh.node.portmap;
+    facts_.nat.has_ipv6 = has_global_ipv6();
+    facts_.nat.has_relay = iroh.node.relay_mode != net::IrohRelays::kNone;
+    for (const net::IrohRelay& relay : iroh.node.relays) look_at_relay(relay);
+#ifdef ADIT_HAS_IROH
+    net::IrohNodeConfig node = iroh.node;
+    node.listens = false;
+    node.bind.clear();
+    node.external_addrs.clear();
+    node.accept = {};
+    auto started = config::start_iroh(shards_, std::move(node), {config::generate_node_key(), {}});
+    if (!started) {
+      facts_.nat.problem = started.error().message();
+      return;
+    }
+    iroh_ = std::move(*started);
+    const bool connected = facts_.nat.has_relay && !home_relay_within(deadline_).empty();
+    for (RelayFacts& relay : facts_.relays) relay.took_us = connected;
+    if (connected) wait_for_public_address();
+#endif
+  }
+
+  void look_at_relay(const net::IrohRelay& relay) {
+    RelayFacts facts{.url = relay.url, .udp_port = relay.quic_port, .has_token = !relay.auth_token.empty()};
+    const HttpAnswer answer = http_get(relay.url, "/ping", setup_.iroh->node.relay_ca_file, "", deadline_);
+    facts.problem = answer.problem;
+    facts.answered = answer.after;
+    facts.certificate_days = answer.certificate_days;
+    if (relay.quic_port != 0) facts.udp = quic_answers(host_of(relay.url), relay.quic_port, std::chrono::seconds(2));
+    facts_.relays.push_back(std::move(facts));
+  }
+
+  std::string home_relay_within(Duration patience) {
+    constexpr auto kTurn = std::chrono::milliseconds(100);
+    for (Duration waited{}; waited < patience; waited += kTurn) {
+      if (std::string relay = iroh_->home_relay(); !relay.empty()) return relay;
+      std::this_thread::sleep_for(kTurn);
+    }
+    return "";
+  }
+
+  void wait_for_public_address() {
+    constexpr auto kTurn = std::chrono::milliseconds(100);
+    for (Duration waited{}; waited < kPublicAddressAfter && facts_.nat.seen.empty(); waited += kTurn) {
+      for (const std::string& address : iroh_->local_addresses()) {
+        const auto at = upstream::parse_host_port(address);
+        if (at && !is_own_address(at->host)) facts_.nat.seen.push_back(address);
+      }
+      if (facts_.nat.seen.empty()) std::this_thread::sleep_for(kTurn);
+    }
+  }
+
+  void look_at_nodes() {
+    if (!setup_.source) return;
+    for (const config::FurtherNode& node : config::nodes_of(*setup_.source)) {
+      facts_.nodes.push_back(std::visit([this](const auto& one) { return ask(one); }, node));
+    }
+  }
+
+  NodeFacts ask(const config::BitcoinRpcNode& rpc) {
+    NodeFacts node{.name = upstream::host_port(rpc.node)};
+    const HttpAnswer there = http_get("http://" + node.name, "/", "", "", deadline_);
+    if (there.status == 0 && there.problem == "nothing listens there") {
+      node.fault = NodeFault::kAway;
+      node.message = "nothing listens at " + node.name + ": is bitcoind running with server=1?";
+      return node;
+    }
+    const auto config = config::rpc_config(rpc, setup_.network);
+    if (!config) {
+      node.fault = NodeFault::kAccess;
+      node.message = config.error().message();
+      return node;
+    }
+    asio::io_context context;
+    std::optional<std::chrono::seconds> clock;
+    const auto line = templates::RpcLine::make(context.get_executor(), *config);
+    asio::co_spawn(context, ask_rpc(line, setup_.network, deadline_, node, clock), asio::detached);
+    context.run();
+    if (clock) facts_.clock.others.push_back({"the node at " + node.name, *clock});
+    return node;
+  }
+
+  NodeFacts ask(const config::BitcoinIpcNode& ipc) {
+    NodeFacts node{.name = ipc.socket};
+    facts_.build.needs_ipc = true;
+    IpcReport report;
+    const auto asked = ping_node(ipc.socket, {.count = 0, .deadline = deadline_, .block = false}, report);
+    if (report.chain) {
+      node.blocks = report.chain->blocks;
+      node.headers = report.chain->headers;
+      node.is_test_chain = is_own_chain(report.chain->chain);
+      if (const auto right = templates::check_network(*report.chain, setup_.network); !right) set_fault(node, right.error());
+    } else {
+      node.is_test_chain = report.is_test_chain;
+      if (report.reached != Duration::zero() && setup_.network &&
+          report.is_test_chain != (setup_.network != bitcoin::Network::kMainnet)) {
+        node.fault = NodeFault::kNetwork;
+        node.message = "the node at " + ipc.socket + " is on " + (report.is_test_chain ? "a test network" : "mainnet") +
+                       ", but the configuration is for " + std::string(bitcoin::network_name(*setup_.network));
+      }
+    }
+    node.is_downloading = report.is_downloading && !node.is_test_chain;
+    node.template_after = report.template_after;
+    node.template_height = report.height;
+    node.template_value_sat = report.value_sat;
+    if (!asked) set_fault(node, asked.error());
+    return node;
+  }
+
+  NodeFacts ask(const config::Sv2TpNode& sv2) {
+    NodeFacts node{.name = upstream::to_url(sv2.provider)};
+    PeerReport report;
+    const auto asked =
+        ping_peer(shards_, sv2.provider, iroh_.get(),
+                  {.protocol = wire::Protocol::kTemplateDistribution, .count = 1, .deadline = deadline_}, report);
+    note_clock("the template provider " + node.name, report);
+    if (report.work != nullptr) {
+      node.template_after = report.work_after;
+      node.template_height = report.work->height;
+      node.template_value_sat = report.work->coinbase_value_sat;
+    }
+    if (!asked) {
+      node.fault = report.reached == Duration::zero() ? NodeFault::kAway : NodeFault::kOther;
+      node.message = asked.error().message();
+    }
+    return node;
+  }
+
+  void note_clock(std::string whose, const PeerReport& report) {
+    if (report.clock)
+      facts_.clock.others.push_back({std::move(whose), std::chrono::round<std::chrono::seconds>(*report.clock)});
+  }
+
+  void look_at_upstreams() {
+    for (const Setup::Upstream& upstream : setup_.upstreams) {
+      UpstreamFacts facts{.url = upstream::to_url(upstream.peer), .user = upstream.user};
+      const auto* const over = std::get_if<net::IrohConfig>(&upstream.peer.transport);
+      facts.relay_unused = over != nullptr && over->relay_url && setup_.iroh->node.relay_mode == net::IrohRelays::kNone;
+      PeerReport report;
+      const auto asked =
+          ping_peer(shards_, upstream.peer, iroh_.get(), {.count = 2, .deadline = deadline_, .user = upstream.user}, report);
+      note_clock("the pool " + facts.url, report);
+      if (!asked) facts.message = asked.error().message();
+      facts.is_proved = !report.metadata.authority_key.empty();
+      facts.path = std::string(net::to_string(report.metadata.transport)) +
+                   (over == nullptr ? "" : " " + std::string(net::to_string(report.metadata.path)));
+      if (!report.round_trips.empty()) {
+        facts.round_trip = report.round_trips.front();
+      } else if (report.setup != Duration::zero()) {
+        facts.round_trip = report.setup;
+      }
+      facts.stage = report.user_accepted                 ? UpstreamStage::kAccepted
+                    : report.setup != Duration::zero()   ? UpstreamStage::kUserRefused
+                    : report.reached != Duration::zero() ? UpstreamStage::kNotSetUp
+                                                         : UpstreamStage::kNotReached;
+      facts_.upstreams.push_back(std::move(facts));
+    }
+  }
+
+  /// The version that the running role's monitor names.
+  void look_at_running() {
+    const auto& monitoring = *setup_.monitoring;
+    if (!is_running_ || !monitoring.address) return;
+    std::string token;
+    if (!monitoring.token_file.empty()) token = config::read_secret_file(monitoring.token_file).value_or("");
+    net::TcpConfig at = *monitoring.address;
+    if (at.host == "0.0.0.0") at.host = "127.0.0.1";
+    if (at.host == "::") at.host = "::1";
+    const HttpAnswer answer = http_get("http://" + upstream::host_port(at), "/api/v1/status", "", token, deadline_);
+    boost::system::error_code error;
+    const json::value status = json::parse(answer.body, error);
+    if (error || !status.is_object()) return;
+    const json::value* const version = status.get_object().if_contains("version");
+    if (version != nullptr && version->is_string()) facts_.build.running_version = std::string(version->get_string());
+  }
+
+  void look_for_node() {
+    using enum bitcoin::Network;
+    constexpr std::array kAll = {kMainnet, kTestnet4, kSignet, kRegtest};
+    const NodeSearch search = find_node(kAll, usual_node_folders(), 0);
+    if (search.found) {
+      facts_.node_hints.push_back("a Bitcoin node of this machine answers on " +
+                                  std::string(bitcoin::network_name(search.found->network)) + " at " +
+                                  node_text(*search.found));
+    }
+    for (const std::string& obstacle : search.obstacles) facts_.node_hints.push_back(obstacle);
+    if (facts_.node_hints.empty()) facts_.node_hints.emplace_back("no Bitcoin node of this machine is in the usual places");
+  }
+
+  AnyLoaded* const loaded_;
+  const config::Environment& environment_;
+  const Duration deadline_;
+  Facts facts_;
+  Setup setup_;
+  bool is_running_ = false;
+  net::Shards shards_{1};
+  std::unique_ptr<net::IrohCarrier> iroh_;
+};
+
+}  // namespace
+
+Facts gather(AnyLoaded* loaded, const config::Environment& environment, Duration deadline) {
+  return Gathering(loaded, environment, deadline).run();
+}
+
+}  // namespace adit::cli::doctor

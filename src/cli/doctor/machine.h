@@ -1,0 +1,34 @@
+// What this machine says of itself: files, ports, limits, addresses. Nothing is changed but one file that is made and removed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/doctor/facts.h"
+
+namespace adit::cli::doctor {
+
+/// Whether something disciplines the kernel's clock.
+bool is_clock_set();
+
+/// Permission bits; absent: there is no such file.
+std::optional<unsigned> mode_of(const std::string& path);
+
+/// Whether a file can be written and synced there.
+FolderFacts look_at_folder(const std::string& path);
+
+/// Which program listens at that TCP port of any address of this machine. `program` is "adit" under any of its names.
+std::optional<PortFacts::Holder> who_listens(std::uint16_t port);
+
+/// Addresses, the multicast name, and whether this is a container.
+ReachFacts look_at_reach();
+
+/// Whether an address without its port is one of this machine's interfaces.
+bool is_own_address(const std::string& ip);
+bool has_global_ipv6();
+
+LimitFacts look_at_limits();
+
+}  // namespace adit::cli::doctor
