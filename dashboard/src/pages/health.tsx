@@ -1,0 +1,125 @@
+import { signal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { type Alerts, get, type Warning } from '../api';
+import { count, duration, plural } from '../format';
+import { Figure, Marks, Time } from '../parts';
+import { age, marks, status } from '../state';
+import { alertWords, stateWords } from '../words';
+
+const alerts = signal<Alerts | null>(null);
+const warnings = signal<Warning[]>([]);
+const failure = signal('');
+
+async function load(): Promise<void> {
+  try {
+    const [active, logged] = await Promise.all([get<Alerts>('/api/v1/alerts'), get<{ warnings: Warning[] }>('/api/v1/warnings')]);
+    alerts.value = active;
+    warnings.value = logged.warnings;
+    failure.value = '';
+  } catch (error) {
+    failure.value = error instanceof Error ? error.message : String(error);
+  }
+}
+
+function ActiveAlerts({ answer, now }: { answer: Alerts; now: number }) {
+  return (
+    <>
+      {answer.alerts.length === 0 ? <p class="empty">None now.</p> : null}
+      <ul class="plain">
+        {answer.alerts.map((alert) => (
+          <li key={`${alert.kind} ${alert.about}`} class={alert.muted ? undefined : 'warn'}>
+            <strong>{alertWords(alert.kind)}</strong>: {alert.text}, for {duration(now - alert.since)}, since <Time at={alert.since} now={now} />
+            {alert.muted ? ' (muted)' : ''}
+          </li>
+        ))}
+      </ul>
+      <p class="note">
+        {answer.told ? 'A webhook is told of them' : 'Nobody is told of them: [alerts] in the configuration names a webhook'}
+        {answer.muted.length === 0 ? '.' : `; muted: ${answer.muted.map((kind) => alertWords(kind).toLowerCase()).join(', ')}.`}
+      </p>
+    </>
+  );
+}
+
+function Warnings({ list, now }: { list: Warning[]; now: number }) {
+  if (list.length === 0) return <p class="empty">None since the start.</p>;
+  return (
+    <ul class="plain">
+      {list.map((warning) => (
+        <li key={warning.event} class={warning.level === 'error' ? 'bad' : undefined}>
+          <Time at={warning.at} now={now} /> {warning.message ?? ''} <code>{warning.event}</code>
+          {warning.count > 1 ? ` ${count(warning.count)} times` : ''}
+          {warning.fields === '' ? null : <span class="note name">{warning.fields}</span>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export function Health() {
+  const now = status.value;
+  // With each status: alerts are looked for when the role is.
+  useEffect(() => void load(), [now?.at, now?.health.state]);
+  if (now === null) return null;
+  const { health } = now;
+  const changes = marks.value.filter((mark) => mark.kind !== 'tip' && mark.kind !== 'block').slice(-20).reverse();
+  const clocks = (now.work?.nodes ?? []).filter((node) => Math.abs(node.clock_ahead_seconds ?? 0) >= 10);
+  return (
+    <>
+      <dl class="figures">
+        <Figure label="State" note={health.message}>
+          {stateWords(health.state)}
+        </Figure>
+        <Figure label="For">{duration(now.at - health.since + age.value)}</Figure>
+        <Figure label="Connections not healthy">{count(now.connections?.degraded ?? 0)}</Figure>
+        <Figure label="By a relay">{count(now.connections?.relayed ?? 0)}</Figure>
+      </dl>
+      <section aria-labelledby="checks">
+        <h2 id="checks">What to look at</h2>
+        <ul class="plain">
+          {health.ready ? null : (
+            <li class="bad">
+              {stateWords(health.state)}. {health.message ?? ''}
+            </li>
+          )}
+          {health.ready && health.message !== null ? <li class="warn">{health.message}</li> : null}
+          {(now.upstreams ?? [])
+            .filter((upstream) => !upstream.ready)
+            .map((upstream) => (
+              <li key={upstream.url} class="bad">
+                Not connected to {upstream.url || 'a pool'}
+                {upstream.error ? `: ${upstream.error}` : ''}
+              </li>
+            ))}
+          {clocks.map((node) => (
+            <li key={node.name} class="warn">
+              The clock of node {node.name} and this machine’s differ by {plural(Math.abs(node.clock_ahead_seconds ?? 0), 'second')}: one of
+              them is wrong.
+            </li>
+          ))}
+          {(now.connections?.degraded ?? 0) > 0 ? (
+            <li class="warn">
+              {plural(now.connections?.degraded ?? 0, 'connection is', 'connections are')} slow or lossy: “Connections” says which.
+            </li>
+          ) : null}
+          {health.ready && health.message === null && clocks.length === 0 && (now.connections?.degraded ?? 0) === 0 ? (
+            <li class="good">Nothing: it works.</li>
+          ) : null}
+        </ul>
+      </section>
+      <section aria-labelledby="alerts">
+        <h2 id="alerts">Alerts</h2>
+        {alerts.value === null ? null : <ActiveAlerts answer={alerts.value} now={now.at} />}
+      </section>
+      <section aria-labelledby="warnings">
+        <h2 id="warnings">Last warnings</h2>
+        <Warnings list={warnings.value} now={now.at} />
+      </section>
+      {failure.value === '' ? null : <p role="alert">{failure.value}</p>}
+      <section aria-labelledby="changes">
+        <h2 id="changes">Changes</h2>
+        <Marks marks={changes} now={now.at} empty="None." />
+      </section>
+    </>
+  );
+}
