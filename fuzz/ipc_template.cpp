@@ -10,6 +10,7 @@
 #include "base/require_testing.h"
 #include "bitcoin/block.h"
 #include "bitcoin/coinbase.h"
+#include "bitcoin/consensus.h"
 #include "bitcoin/tx.h"
 #include "ipc/template_reader.h"
 #include "template/ipc_template.h"

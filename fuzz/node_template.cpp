@@ -8,6 +8,7 @@
 
 #include "base/require_testing.h"
 #include "bitcoin/coinbase.h"
+#include "bitcoin/consensus.h"
 #include "bitcoin/merkle.h"
 #include "bitcoin/tx.h"
 #include "template/block_template.h"

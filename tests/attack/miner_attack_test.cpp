@@ -9,9 +9,11 @@
 
 #include <array>
 #include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "net/shards.h"
 #include "roles/miner/miner.h"
@@ -114,12 +116,7 @@ class HostilePool : public testing::Test {
  protected:
   void SetUp() override {
     shards_.start();
-    miner_.emplace(miner::MinerConfig{.pools = {{.dialect = net::Dialect::kStratumV1,
-                                                 .transport = net::TcpConfig{"127.0.0.1", pool_.port}}},
-                                      .user = "m",
-                                      .nominal_hash_rate_hps = 1e6,
-                                      .longest_retry = 50ms},
-                   shards_[0]);
+    miner_.emplace(config(pool_.port), shards_[0]);
     miner_->start();
     ASSERT_TRUE(pool_.accept());
   }
@@ -127,6 +124,7 @@ class HostilePool : public testing::Test {
     miner_->stop();
     shards_.stop(5s);
     miner_.reset();
+    newcomers_.clear();
   }
   /// The miner is connected and mines what it is given.
   void expect_mining(std::string_view job_id) {
@@ -135,8 +133,31 @@ class HostilePool : public testing::Test {
     EXPECT_TRUE(pool_.hears("\"m\",\"" + std::string(job_id) + "\""));
   }
 
+  /// Another miner comes to the same shard while this one's pool plays its games: it connects to an honest pool, has a share
+  /// taken, and hears of a tip, which it mines on.
+  void a_newcomer_mines() {
+    FakePool honest;
+    auto& newcomer = newcomers_.emplace_back(std::make_unique<miner::Miner>(config(honest.port), shards_[0]));
+    newcomer->start();
+    ASSERT_TRUE(honest.accept());
+    ASSERT_TRUE(honest.say(kOpening));
+    ASSERT_TRUE(honest.say(notify("new1")));
+    EXPECT_TRUE(honest.hears("\"m\",\"new1\""));
+    ASSERT_TRUE(honest.say(notify("new2")));
+    EXPECT_TRUE(honest.hears("\"m\",\"new2\""));
+    newcomer->stop();
+  }
+
+  static miner::MinerConfig config(std::uint16_t port) {
+    return {.pools = {{.dialect = net::Dialect::kStratumV1, .transport = net::TcpConfig{"127.0.0.1", port}}},
+            .user = "m",
+            .nominal_hash_rate_hps = 1e6,
+            .longest_retry = 50ms};
+  }
+
   net::Shards shards_{1};
   FakePool pool_;
+  std::vector<std::unique_ptr<miner::Miner>> newcomers_;  ///< Gone after the shard has stopped.
   std::optional<miner::Miner> miner_;
 };
 
@@ -153,12 +174,15 @@ TEST_F(HostilePool, AClientReconnectLeadsNowhere) {
                         std::string(3000, 'h') +
                         "\"]}\n"
                         "{\"id\":null,\"method\":\"client.reconnect\",\"params\":[]}\n"));
+  a_newcomer_mines();
   ASSERT_TRUE(pool_.say(notify("bb")));
   EXPECT_TRUE(pool_.hears("\"m\",\"bb\"")) << "it mines on, on the connection that it has";
   EXPECT_FALSE(thief.accept(200ms));
 }
 
 TEST_F(HostilePool, AHugeLineIsLeftAndTheMinerComesBack) {
+  pool_.say(std::string(4 << 10, 'x'));
+  a_newcomer_mines();
   pool_.say(std::string(4 << 20, 'x'));
   EXPECT_TRUE(pool_.is_left());
   ASSERT_TRUE(pool_.accept()) << "it dials again";
@@ -193,6 +217,7 @@ TEST_F(HostilePool, BogusWorkIsLeftAndTheMinerComesBack) {
     if (line.find("\"id\":2") == std::string::npos) pool_.say(kOpening);
     pool_.say(line + "\n");
     EXPECT_TRUE(pool_.is_left()) << line.substr(0, 80);
+    if (&line == &bogus[7]) a_newcomer_mines();
   }
   ASSERT_TRUE(pool_.accept());
   expect_mining("dd");
@@ -201,6 +226,7 @@ TEST_F(HostilePool, BogusWorkIsLeftAndTheMinerComesBack) {
 TEST_F(HostilePool, WorkOfExtremesIsMined) {
   ASSERT_TRUE(pool_.say(kOpening));
   ASSERT_TRUE(pool_.say("{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[1e300]}\n" + notify("x")));
+  a_newcomer_mines();
   ASSERT_TRUE(
       pool_.say("{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[1e-300]}\n"
                 "{\"id\":null,\"method\":\"mining.set_extranonce\",\"params\":[\"" +
@@ -216,6 +242,7 @@ TEST_F(HostilePool, AnswersToNothingAndUnknownCallsAreIgnored) {
                 "{\"id\":3,\"result\":false,\"error\":[24,\"again\",null]}\n"
                 "{\"id\":5,\"method\":\"client.show_message\",\"params\":[\"" +
                 std::string(10000, '!') + "\"]}\n{\"id\":6,\"method\":\"client.get_version\",\"params\":[]}\n"));
+  a_newcomer_mines();
   EXPECT_TRUE(pool_.hears("{\"id\":6,\"result\":\"adit\""));
 }
 

@@ -37,11 +37,21 @@ struct Frame {
   [[nodiscard]] wire::FrameView view() const { return {header, Bytes(payload)}; }
 };
 
+/// How much the systems of both ends buffer for a connection. Little: segments of 536 bytes keep the sender's buffer small too.
+enum class Buffers : std::uint8_t { kUsual, kSmall };
+
 /// One TCP connection to loopback. Nothing throws; what failed is told by the return value.
 class Peer {
  public:
   /// `from`: its own address, of 127.0.0.0/8; 0: 127.0.0.1.
-  explicit Peer(std::uint16_t port, std::uint32_t from = 0) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Peer(std::uint16_t port, std::uint32_t from = 0, Buffers buffers = Buffers::kUsual)
+      : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    if (buffers == Buffers::kSmall) {
+      const int segment = 536;
+      const int room = 4096;
+      ::setsockopt(fd_, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+      ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    }
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
@@ -161,7 +171,8 @@ class Peer {
 /// A peer that mines: one connection, one extended or standard channel that follows what it is sent.
 class Miner {
  public:
-  Miner(std::uint16_t port, noise::PublicKey authority, std::uint32_t from = 0) : peer(port, from), authority_(authority) {}
+  Miner(std::uint16_t port, noise::PublicKey authority, std::uint32_t from = 0, Buffers buffers = Buffers::kUsual)
+      : peer(port, from, buffers), authority_(authority) {}
 
   /// Connects and opens a channel on which one of `hashes_per_share` hashes is a share. "" or what went wrong.
   std::string start(std::string user, bool extended, float hashes_per_share, std::uint32_t flags = 0) {

@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "bitcoin/coinbase.h"
 #include "channels/channel_testing.h"
 #include "roles/pool/server.h"
 
@@ -42,6 +43,8 @@ class ScriptedSource final : public templates::TemplateSource {
   void publish(std::uint8_t tip) {
     static const std::uint32_t present = to_u32(now_from_system().unix_time);
     auto made = std::make_shared<bitcoin::Template>(*channels::testing::make_template(++id_, tip));
+    made->height = 900'000U + tip;  // A public chain's.
+    made->coinbase_script_prefix = bitcoin::height_push(made->height);
     made->current_time = present;
     made->min_ntime = made->current_time - 600;
     events_.on_template(std::move(made), true);

@@ -116,7 +116,7 @@ TEST_F(Attack, AShareIsPaidOnceOnWhateverChannelAndConnectionItIsHandedIn) {
       a_newcomer_mines();
     }
   });
-  EXPECT_EQ(pool_->server->stats().pool.shares_accepted, mined_ + newcomers_shares_ + 2);
+  EXPECT_EQ(pool_->server->stats().miners.shares_accepted, mined_ + newcomers_shares_ + 2);
 }
 
 TEST_F(Attack, SharesOfATipThatComesBackOrOfTheProcessBeforeAreNotPaidAgain) {
@@ -362,8 +362,8 @@ TEST_F(Attack, AfterADamagedOrRepeatedRecordTheConnectionIsDeadWhateverFollows) 
     }
   });
   // At most the record before the repeated one counted, which was good; nothing after either was read.
-  EXPECT_LE(pool_->server->stats().pool.shares_accepted, mined_ + newcomers_shares_ + 1);
-  EXPECT_EQ(pool_->server->stats().pool.shares_rejected_total(), late_);
+  EXPECT_LE(pool_->server->stats().miners.shares_accepted, mined_ + newcomers_shares_ + 1);
+  EXPECT_EQ(pool_->server->stats().miners.shares_rejected_total(), late_);
 }
 
 // 9: who is who.
@@ -505,7 +505,7 @@ TEST_F(Attack, RefusedChannelsAreToldInFewLines) {
     ++lines;
   EXPECT_GE(lines, 1u);
   EXPECT_LE(lines, 100u) << "five a second";
-  EXPECT_EQ(pool_->server->stats().pool.opens_refused[static_cast<std::size_t>(mining::OpenRefusal::kUserIdentity)], 200u);
+  EXPECT_EQ(pool_->server->stats().miners.opens_refused[static_cast<std::size_t>(mining::OpenRefusal::kUserIdentity)], 200u);
 }
 
 TEST_F(Attack, PeersThatOnlyCostAreCutOffAndWhoWorksAtTheSameAddressIsNot) {
@@ -521,7 +521,7 @@ TEST_F(Attack, PeersThatOnlyCostAreCutOffAndWhoWorksAtTheSameAddressIsNot) {
     }
   });
   EXPECT_LT(answered, 100'000u);
-  EXPECT_EQ(pool_->server->stats().pool.sessions_cut_off, 3u);
+  EXPECT_EQ(pool_->server->stats().miners.sessions_cut_off, 3u);
 }
 
 TEST_F(Attack, EveryChannelHasItsSetNewPrevHashBeforeTheLoopTurnsAgain) {
@@ -565,8 +565,54 @@ TEST_F(Attack, EveryChannelHasItsSetNewPrevHashBeforeTheLoopTurnsAgain) {
       const auto extended = frame.view().as<wire::NewExtendedMiningJob>();
       return (standard && standard->min_ntime) || (extended && extended->min_ntime);
     })) << "further work comes after";
+  }
+  EXPECT_EQ(newcomer_mines(one, 3), "");
+  for (auto& miner : miners) {
+    EXPECT_TRUE(hears_tip(*miner, 3));
     miner->peer.close();
   }
+}
+
+// 15: peers that do not read.
+
+// audit.md L13: each was bounded, and their number was not.
+TEST_F(Attack, ManyThatDoNotReadAreHeldInSumAndWhoReadsAtTheSameAddressStays) {
+  constexpr std::size_t kBound = 256 * 1024;
+  start([](pool::ServerOptions& options) {
+    options.backlog = net::BacklogBounds{.per_source = kBound, .in_all = 8 * kBound};
+    options.max_past_jobs = 1000;  // What comes often here is new work on the same tip.
+  });
+  constexpr std::uint32_t kFrom = 0x7f000b0b;  // 127.0.11.11
+  std::vector<std::unique_ptr<Miner>> silent;
+  for (int i = 0; i < 60; ++i) {
+    auto& miner = silent.emplace_back(std::make_unique<Miner>(pool_->server->tcp_port(), authority(), kFrom, Buffers::kSmall));
+    ASSERT_EQ(miner->start("silent", true, kHard), "");
+  }
+  Miner neighbour(pool_->server->tcp_port(), authority(), kFrom);
+  ASSERT_EQ(neighbour.start("neighbour", true, kEasy), "");
+  const auto unread = [&] { return pool_->server->stats().unread.bytes; };
+  const auto cut = [&] { return pool_->server->stats().unread.cut; };
+  std::size_t most = 0;
+  beside_healthy([&] {
+    // Each job is some hundred bytes for each of them.
+    for (int i = 0; i < 5000 && cut() < 30; ++i) {
+      pool_->source.publish(tip_);
+      most = std::max(most, unread());
+      if (i % 20 == 0) {
+        const auto answer = neighbour.submit(neighbour.mine());
+        EXPECT_TRUE(answer == "accepted" || (i % 100 == 20 && answer == "stale-share")) << answer;
+      }
+      if (i % 100 == 0) a_newcomer_mines();
+    }
+  });
+  EXPECT_GE(cut(), 30u);
+  EXPECT_EQ(pool_->server->stats().over(net::Transport::kTcp).slow_readers, cut());
+  EXPECT_GT(most, kBound / 2);
+  EXPECT_LE(most, 2 * kBound) << "on two shards";
+  auto answer = neighbour.submit(neighbour.mine());
+  if (answer == "stale-share") answer = neighbour.submit(neighbour.mine());  // It had not heard of the last tip yet.
+  EXPECT_EQ(answer, "accepted");
+  neighbour.peer.close();
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Class 19 of the attacks, and slow and idle peers: abusive Stratum V1 miners beside a healthy one, on one translator over real
-// sockets. The healthy one submits all the while, and every share of its is accepted by the pool behind.
+// sockets, or at the pool's own port for them. The healthy one submits all the while, and the pool accepts every share of its.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -145,23 +145,15 @@ translator::UpstreamTarget target_of(const Pool& pool) {
           .user_identity = "farm"};
 }
 
-class Sv1Attack : public testing::TestWithParam<bool> {
+/// Where SV1 miners come in: at a translator with a channel for each, or with one for all, or at the pool, at a port of
+/// their own or at that for Stratum V2.
+enum class Door { kOneEach, kAggregated, kPool, kSv2Port };
+
+class Sv1Attack : public testing::TestWithParam<Door> {
  protected:
   void SetUp() override {
-    shards_.start();
-    translator::ServerOptions options;
-    options.listen = {"127.0.0.1", 0};
-    options.upstreams = {target_of(pool_)};
-    options.translator.aggregate = GetParam();
-    options.translator.miners.min_hash_rate_hps = 1;
-    options.translator.miners.shares_per_minute = 6;
-    options.translator.miners.vardiff = false;
-    options.translator.miners.handshake_timeout = 10s;
-    options.max_queued_bytes = 64 * 1024;
-    options.stalled_deadline = 5s;
-    server_.emplace(shards_, std::move(options));
-    ASSERT_TRUE(server_->start());
-    healthy_.emplace(server_->port());
+    if (GetParam() == Door::kOneEach || GetParam() == Door::kAggregated) start_translator();
+    healthy_.emplace(port());
     mining_ = std::thread([this] {
       while (!stop_) {
         {
@@ -174,6 +166,21 @@ class Sv1Attack : public testing::TestWithParam<bool> {
       }
     });
   }
+  void start_translator() {
+    shards_.start();
+    translator::ServerOptions options;
+    options.listen = {"127.0.0.1", 0};
+    options.upstreams = {target_of(pool_)};
+    options.translator.aggregate = GetParam() == Door::kAggregated;
+    options.translator.miners.min_hash_rate_hps = 1;
+    options.translator.miners.shares_per_minute = 6;
+    options.translator.miners.vardiff = false;
+    options.translator.miners.handshake_timeout = 10s;
+    options.max_queued_bytes = 64 * 1024;
+    options.stalled_deadline = 5s;
+    server_.emplace(shards_, std::move(options));
+    ASSERT_TRUE(server_->start());
+  }
   /// Whatever was done: the healthy miner goes on afterwards, and the pool has taken each of its shares.
   void TearDown() override {
     const auto before = mined_.load();
@@ -181,15 +188,26 @@ class Sv1Attack : public testing::TestWithParam<bool> {
     stop_ = true;
     mining_.join();
     EXPECT_EQ(wrong_, "");
-    EXPECT_TRUE(eventually([&] { return pool_.server->stats().pool.shares_accepted >= mined_ + by_others_; }));
-    const auto of_channel = GetParam() ? pool_.shares_of("farm.translator-proxy") : pool_.shares_of("farm.miner1");
-    EXPECT_EQ(of_channel, (std::pair<std::uint64_t, std::uint64_t>{mined_ + (GetParam() ? by_others_ : 0), 0}));
+    EXPECT_TRUE(eventually([&] { return pool_.server->stats().miners.shares_accepted >= mined_ + by_others_; }));
+    const bool aggregated = GetParam() == Door::kAggregated;
+    const std::pair<std::uint64_t, std::uint64_t> all_taken{mined_ + (aggregated ? by_others_ : 0), 0};
+    const std::string user = aggregated ? "farm.translator-proxy" : server_ ? "farm.miner1" : "healthy";
+    // The pool's own list has the newcomer until it has left.
+    EXPECT_TRUE(eventually([&] { return pool_.shares_of(user) == all_taken; }))
+        << pool_.shares_of(user).first << " of " << all_taken.first << " taken, " << pool_.shares_of(user).second << " refused";
+    if (!server_) return;
     server_->stop(1s);
     EXPECT_TRUE(server_->stats().counters.rejected_upstream.empty());
     server_.reset();
     shards_.stop(1s);
   }
-  std::uint16_t port() const { return server_->port(); }
+  std::uint16_t port() const {
+    if (server_) return server_->port();
+    return GetParam() == Door::kPool ? pool_.server->sv1_port() : pool_.server->tcp_port();
+  }
+  std::uint64_t slow_readers() const {
+    return server_ ? server_->stats().slow_readers : pool_.server->stats().sv1_slow_readers;
+  }
 
   /// An honest miner comes while the attack is on, and all goes well for it.
   void a_newcomer_mines() {
@@ -199,7 +217,7 @@ class Sv1Attack : public testing::TestWithParam<bool> {
     {
       // The new tip overtakes no share on its way to the pool, which it would make stale.
       const std::lock_guard between_shares(mining_mutex_);
-      EXPECT_TRUE(eventually([&] { return pool_.server->stats().pool.shares_accepted == mined_ + by_others_; }));
+      EXPECT_TRUE(eventually([&] { return pool_.server->stats().miners.shares_accepted == mined_ + by_others_; }));
       pool_.source.publish(++tip_);
       EXPECT_TRUE(newcomer.hears_tip(tip_));
       EXPECT_TRUE(healthy_->hears_tip(tip_));
@@ -208,9 +226,15 @@ class Sv1Attack : public testing::TestWithParam<bool> {
     ++by_others_;
   }
 
-  Pool pool_;
+  Pool pool_{[](pool::ServerOptions& options) {
+    options.sv1_listen = net::TcpConfig{"127.0.0.1", 0};
+    options.sv1_at_listen = true;
+    options.sv1.handshake_timeout = 10s;
+    options.sv1_lines.max_queued_bytes = 64 * 1024;
+    options.sv1_lines.stalled_deadline = 5s;
+  }};
   net::Shards shards_{1};
-  std::optional<translator::TranslatorServer> server_;
+  std::optional<translator::TranslatorServer> server_;  ///< If they come in there.
   std::optional<HealthyMiner> healthy_;
   std::thread mining_;
   std::atomic<bool> stop_ = false;
@@ -225,7 +249,9 @@ TEST_P(Sv1Attack, ALineOfAMegabyteIsCutOff) {
   Line abusive(port());
   abusive.say(std::string(1 << 20, 'x'));
   a_newcomer_mines();
-  EXPECT_NE(abusive.last_words().find("a line of more than"), std::string::npos);
+  const std::string words = abusive.last_words();
+  // At a port for both it is neither's, by its first bytes.
+  if (GetParam() != Door::kSv2Port) EXPECT_NE(words.find("a line of more than"), std::string::npos);
 }
 
 TEST_P(Sv1Attack, ALineThatNeverEndsHoldsNoMoreThanTheLimit) {
@@ -361,7 +387,7 @@ TEST_P(Sv1Attack, WhoeverAsksMuchBeforeItReadsIsSlowedDownAndAnsweredAll) {
   }
   EXPECT_EQ(answered, kAsks);
   asking.join();
-  EXPECT_EQ(server_->stats().slow_readers, 0u);
+  EXPECT_EQ(slow_readers(), 0u);
 }
 
 TEST_P(Sv1Attack, WhoeverDoesNotReadIsNotReadAndThenCutOff) {
@@ -373,9 +399,9 @@ TEST_P(Sv1Attack, WhoeverDoesNotReadIsNotReadAndThenCutOff) {
       "\n");
   std::string asks;
   for (int i = 0; i < 1000; ++i) asks += "{\"id\":1,\"method\":\"mining.ping\"}\n";
-  EXPECT_TRUE(eventually([&] { return !greedy.say(asks) || server_->stats().slow_readers > 0; }));
+  EXPECT_TRUE(eventually([&] { return !greedy.say(asks) || slow_readers() > 0; }));
   a_newcomer_mines();
-  EXPECT_TRUE(eventually([&] { return server_->stats().slow_readers == 1; }));
+  EXPECT_TRUE(eventually([&] { return slow_readers() == 1; }));
 }
 
 TEST_P(Sv1Attack, ManyThatComeAndGoLeaveNothingBehind) {
@@ -391,6 +417,10 @@ TEST_P(Sv1Attack, ManyThatComeAndGoLeaveNothingBehind) {
     a_newcomer_mines();
   }
   EXPECT_TRUE(eventually([&] {
+    if (!server_) {
+      const auto stats = pool_.server->stats();
+      return stats.sv1_miners == 1 && stats.miners.sessions == 1 && stats.miners.extended_channels == 1;
+    }
     const auto counters = server_->stats().counters;
     return counters.miners == 1 && counters.channels == 1 + counters.kept_channels && counters.kept_channels < 100;
   })) << "of 200 that came some channels are kept for the next";
@@ -433,8 +463,42 @@ TEST_P(Sv1Attack, AShareInAnotherSpellingIsADuplicate) {
   a_newcomer_mines();
 }
 
-INSTANTIATE_TEST_SUITE_P(Channels, Sv1Attack, testing::Bool(),
-                         [](const auto& info) { return info.param ? "Aggregated" : "OneEach"; });
+TEST(OnePort, TakesMinersOfEitherStratum) {
+  Pool pool([](pool::ServerOptions& options) { options.sv1_at_listen = true; });
+  const auto port = pool.server->tcp_port();
+  HealthyMiner one(port);
+  Miner other(port, authority());
+  ASSERT_EQ(other.start("other", true, 100), "");
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(one.mine(), "");
+    EXPECT_EQ(other.submit(other.mine()), "accepted");
+  }
+  EXPECT_EQ(pool.shares_of("healthy"), (std::pair<std::uint64_t, std::uint64_t>{5, 0}));
+  EXPECT_EQ(pool.shares_of("other"), (std::pair<std::uint64_t, std::uint64_t>{5, 0}));
+  const auto connections = pool.server->connections().listed;
+  ASSERT_EQ(connections.size(), 2u);
+  EXPECT_NE(connections[0].id, connections[1].id);
+  EXPECT_NE(connections[0].metadata.peer, connections[1].metadata.peer);
+  const auto stats = pool.server->stats();
+  EXPECT_EQ(stats.sv1_miners, 1u);
+  EXPECT_EQ(stats.admission.connections, 2u);
+}
+
+TEST(OnePort, WithoutSv1TellsAnSv1MinerWhereItIs) {
+  Pool pool;
+  Line miner(pool.server->tcp_port());
+  ASSERT_TRUE(miner.say("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n"));
+  miner.last_words();
+  EXPECT_TRUE(eventually([&] { return pool.server->stats().over(net::Transport::kTcp).handshakes_failed == 1; }));
+}
+
+std::string name_of(const testing::TestParamInfo<Door>& info) {
+  constexpr std::array kNames{"OneEach", "Aggregated", "AtThePool", "AtItsSv2Port"};
+  return kNames[static_cast<std::size_t>(info.param)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Channels, Sv1Attack, testing::Values(Door::kOneEach, Door::kAggregated, Door::kPool, Door::kSv2Port),
+                         name_of);
 
 // ---- The published example key: the pool of these tests has no regtest nbits.
 

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "attack/newcomer.h"
 #include "attack/peer.h"
 #include "attack/pool.h"
 #include "base/eventually_testing.h"
@@ -106,6 +107,11 @@ TEST_F(ShownWorkers, AClientThatNamesThousandsTakesNobodysPlaceAndForgesNothing)
   for (int i = 0; i < 2000; ++i) {
     hostile->worker = "name-" + std::to_string(i);
     ASSERT_TRUE(hostile->send(hostile->mine())) << "only work makes a name known";
+    if (i == 1000) {
+      ASSERT_EQ(hostile->submit(hostile->mine()), "accepted") << "all before it were judged";
+      EXPECT_EQ(newcomer_mines(pool_, 2), "");
+      ASSERT_TRUE(hears_tip(*hostile, 2));
+    }
   }
   for (const std::string_view bad : {std::string_view("a\nadit_workers 7"), std::string_view("\xff\xfe"),
                                      std::string_view("a name of more bytes than thirty-two")}) {
@@ -139,6 +145,7 @@ TEST_F(ShownWorkers, AClientThatOpensThousandsOfChannelsTakesNobodysPlaceInWhatI
         const auto opened = frame.view().as<wire::OpenStandardMiningChannelSuccess>();
         return opened && opened->channel_id == last;
       }));
+      if (i == 2048) EXPECT_EQ(newcomer_mines(pool_, 2), "");
     }
   }
   const auto healthy = miner("healthy", "");

@@ -86,7 +86,7 @@ class Mining {
     for (const auto& each : translators_) EXPECT_TRUE(eventually([&] { return !each->stats().upstreams[0].ready; }));
     leave_ = true;
     for (const auto& each : translators_) each->stop(2s);
-    EXPECT_TRUE(eventually([&] { return pool_->stats().pool.sessions == 0; }));
+    EXPECT_TRUE(eventually([&] { return pool_->stats().miners.sessions == 0; }));
     pool_->stop(2s);
     return outcome();
   }
@@ -174,7 +174,7 @@ class Mining {
 
   [[nodiscard]] Outcome outcome() const {
     const auto counted = pool_->stats();
-    Outcome outcome{.counted = counted.pool.shares_accepted};
+    Outcome outcome{.counted = counted.miners.shares_accepted};
     std::uint64_t goodbyes = 0;
     for (const auto& each : translators_) {
       const auto stats = each->stats();

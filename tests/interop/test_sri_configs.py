@@ -28,7 +28,7 @@ class SriConfigs(unittest.TestCase):
     def test_each_key_without_effect_is_listed(self):
         file = EXAMPLES / "pool" / "mainnet" / "pool-jds-config-bitcoin-core-ipc-example.toml"
         ran = subprocess.run([ADIT, "check", "-c", file], capture_output=True, text=True, timeout=30)
-        self.assertRegex(ran.stdout, r":\d+: not here yet: `jds`: ")
+        self.assertNotIn("`jds`", ran.stdout)
         self.assertNotIn("BitcoinCoreIpc is not here", ran.stdout)
 
 

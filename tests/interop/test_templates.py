@@ -2,7 +2,7 @@
 from adit import ADIT, Miner, Pool, TemplateProvider, assert_pays_us, ipc_source, rpc_source, sv2_source
 from bitcoin_core import BitcoinCore
 from processes import InteropTest, whole_matrix
-from sri import SriPool, sri_provider_source
+from sri import SriJdClient, SriPool, sri_provider_source
 from transactions import Coins
 
 
@@ -83,6 +83,46 @@ class Templates(InteropTest):
         self.assertEqual(pool.events("template.transactions_missing"), [])
         self.wait_until("asked for by blocks alone", lambda: provider.metric("adit_template_transactions_total") <= len(
             pool.events("pool.block_found")), 30)
+
+    def provider_of_transactions(self, source_of):
+        """A node with a hundred transactions in its mempool, and our provider on it."""
+        node = self.node()
+        Coins(node, 600).send(100, 2_000)
+        provider = TemplateProvider(self, source_of(node))
+        self.wait_until("the provider has work", lambda: provider.events("provider.source"), 60)
+        return node, provider
+
+    @whole_matrix
+    def test_sris_jd_client_mines_for_itself_on_our_provider(self):
+        node, provider = self.provider_of_transactions(ipc_source)
+        jd_client = SriJdClient(self, sri_provider_source(provider))
+        jd_client.wait()
+        height = node.height()
+        Miner(self, jd_client.url)
+        self.wait_for_height(node, height + 3, 120)
+        assert_pays_us(self, node, range(height + 2, height + 4))
+        first = node.call("getblock", node.call("getblockhash", height + 1))
+        self.assertGreater(first["nTx"], 100)
+        self.wait_until("the metrics show it", lambda: provider.metric("adit_template_solutions_total") >= 3, 30)
+        self.assertEqual(provider.events("provider.solution_refused"), [])
+        self.assertEqual(provider.events("provider.session_ended"), [])
+
+    @whole_matrix
+    def test_sris_jd_client_declares_our_providers_templates_to_sris_pool(self):
+        """Their pool has its own templates of the node, by IPC, and takes the jd-client's, for which that asks our provider for the
+        transactions."""
+        node, provider = self.provider_of_transactions(ipc_source)
+        pool = SriPool(self, node, self.folder / "sri.key", jds=True)
+        jd_client = SriJdClient(self, sri_provider_source(provider), {
+            "pool": ("127.0.0.1", pool.port), "jds": ("127.0.0.1", pool.jds_port), "authority": pool.authority})
+        jd_client.wait()
+        height = node.height()
+        Miner(self, jd_client.url)
+        self.wait_for_height(node, height + 3, 120)
+        self.wait_until("transactions were asked for", lambda: provider.metric("adit_template_transactions_total") >= 1, 60)
+        self.wait_until("a solution came to the provider", lambda: provider.metric("adit_template_solutions_total") >= 1, 60)
+        self.assertEqual(provider.events("provider.session_ended"), [])
+        self.assertIn("SetCustomMiningJobSuccess", jd_client.process.text())
 
     @whole_matrix
     def test_ping_shows_a_providers_work(self):

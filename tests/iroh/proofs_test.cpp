@@ -123,12 +123,19 @@ class IrohProof : public IrohNodes {
     return config;
   }
 
-  /// A healthy peer's day: every dial succeeds, every word comes back.
+  /// A healthy peer's day: every dial succeeds, every word comes back; and that of an endpoint that nobody has seen before and
+  /// that comes only now.
   void expect_served(IrohNodeManager& client, const IrohConfig& to, const char* when) {
     for (int i = 0; i < 10; ++i) {
       const auto heard = dial_and_say(client, shards_[1], to, "shall we?");
       ASSERT_TRUE(heard) << when << ", dial " << i << ": " << heard.error().message();
       EXPECT_EQ(*heard, "shall we?");
+    }
+    const auto newcomer = node(loopback(200));
+    for (const auto* const words : {"here I am", "still here"}) {
+      const auto heard = dial_and_say(*newcomer, shards_[0], to, words);
+      ASSERT_TRUE(heard) << when << ", a newcomer: " << heard.error().message();
+      EXPECT_EQ(*heard, words);
     }
   }
 };

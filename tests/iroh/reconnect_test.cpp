@@ -136,8 +136,8 @@ TEST_F(ReconnectOverIroh, ToAnEndpointUnderAnotherAuthorityIsNotBelieved) {
   start_translator(elsewhere(), 0);
   expect_the_honest_pool_mined_on();
   // What had begun there before its certificate was read is soon over.
-  EXPECT_TRUE(eventually([&] { return other_->stats().pool.sessions == 0; }));
-  EXPECT_EQ(other_->stats().pool.shares_accepted, 0u);
+  EXPECT_TRUE(eventually([&] { return other_->stats().miners.sessions == 0; }));
+  EXPECT_EQ(other_->stats().miners.shares_accepted, 0u);
 }
 
 TEST_F(ReconnectOverIroh, ToAnotherCarrierIsRefused) {

@@ -138,7 +138,7 @@ TEST_F(Mixed, UnderALoadOverBothCarriersNobodyStarves) {
   EXPECT_EQ(stats.admission.connections, 3 * kConnections);
   EXPECT_EQ(stats.over(net::Transport::kTcp).open, kConnections);
   EXPECT_EQ(stats.over(net::Transport::kIroh).open, 2 * kConnections);
-  EXPECT_EQ(stats.pool.standard_channels, 3 * kConnections);
+  EXPECT_EQ(stats.miners.standard_channels, 3 * kConnections);
 }
 
 TEST_F(Mixed, OneBoundHoldsForBothAndWhatOneCarrierGivesBackTheOtherTakes) {

@@ -12,7 +12,7 @@
 
 namespace adit::oracle {
 
-enum class Request : std::uint8_t { kEncode, kDecode, kInitiate, kFinish, kRespond, kSeal, kOpen };
+enum class Request : std::uint8_t { kEncode, kDecode, kInitiate, kFinish, kRespond, kSeal, kOpen, kVardiff };
 
 /// The body of a request, and the reading of an answer: integers little-endian, a blob is `u32 length | bytes`.
 class Body {

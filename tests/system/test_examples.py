@@ -13,7 +13,7 @@ HERE = {"POOL__LISTEN_ADDRESS": "127.0.0.1:0", "POOL__IROH__BIND_ADDRESSES": "12
 # What one CPU finds often enough.
 EASY = {"TPROXY__DOWNSTREAM_DIFFICULTY_CONFIG__MIN_INDIVIDUAL_MINER_HASHRATE": "100000.0",
         "TPROXY__DOWNSTREAM_DIFFICULTY_CONFIG__SHARES_PER_MINUTE": "60.0"}
-TESTED_ELSEWHERE = {"pool-bitcoin-rpc.toml": "interop", "pool-bitcoin-ipc.toml": "interop", "pool-solo.toml": "interop", "pool-behind-nat.toml": "netlab", "relay.toml": "netlab"}
+TESTED_ELSEWHERE = {"pool-bitcoin-rpc.toml": "interop", "pool-bitcoin-ipc.toml": "interop", "pool-solo.toml": "interop", "pool-with-jds.toml": "interop", "pool-behind-nat.toml": "netlab", "relay.toml": "netlab", "jd-client.toml": "interop", "jd-client-solo.toml": "interop"}
 
 
 class Examples(InteropTest):

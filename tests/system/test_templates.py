@@ -63,7 +63,7 @@ class Templates(InteropTest):
         self.wait_until("a stranger is refused", lambda: stranger.events("template.upstream_failed"), DEADLINE)
         self.assertEqual(stranger.events("template.upstream_ready"), [])
         stranger.process.stop()
-        (self.folder / "authority.key").unlink()
+        (self.folder / "pool-authority.key").unlink()
         pool = Pool(self, source, iroh=f'secret_key_file = "{self.folder / "known.key"}"\nbind_addresses = ["127.0.0.1:0"]')
         self.wait_until("the pool that it knows is let in", lambda: pool.events("template.upstream_ready"), DEADLINE)
 

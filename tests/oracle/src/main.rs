@@ -1,4 +1,4 @@
-//! SRI's crates behind a pipe: what they make of a message, a handshake, a record, a share. Requests come on standard input,
+//! SRI's crates behind a pipe: what they make of a message, a handshake, a record, a share, a share rate. Requests come on standard input,
 //! answers go to standard output, both as `u32 length | bytes`, integers little-endian. The first byte of a request says what is
 //! asked (`Request`), the first of an answer whether it was done (0) or refused (1, then why, as text).
 //!
@@ -8,6 +8,7 @@ mod bench;
 mod messages;
 mod noise;
 mod pipe;
+mod vardiff;
 
 use pipe::{Reader, Writer};
 use std::io::{stdin, stdout, Read, Write};
@@ -26,6 +27,7 @@ fn answer(request: &[u8], sessions: &mut noise::Sessions) -> Result<Vec<u8>, Ref
         4 => sessions.respond(&mut reader, &mut writer)?,
         5 => sessions.seal(&mut reader, &mut writer)?,
         6 => sessions.open(&mut reader, &mut writer)?,
+        7 => vardiff::judge(&mut reader, &mut writer)?,
         other => return Err(format!("the oracle knows no request {other}")),
     }
     Ok(writer.bytes)
