@@ -135,7 +135,7 @@ int main(int argc, char** argv) {
   if (::read(ready_pipe[0], &ready, 1) != 1) broken("the miners failed");
   const double after = resident();
   const auto stats = server.stats();
-  if (stats.pool.standard_channels != kConnections) broken("not every channel is open");
+  if (stats.miners.standard_channels != kConnections) broken("not every channel is open");
   ::close(release_pipe[1]);
   int status = 0;
   ::waitpid(child, &status, 0);

@@ -67,6 +67,10 @@ void run_on(int core) {
   options.listen = net::TcpConfig{"127.0.0.1", 0};
   options.authority_secret = authority_secret();
   options.admission.max_connections = 2 * kMostChannels;
+  // None of them works, and all of them are of one address.
+  options.admission.max_unproven_per_source = 2 * kMostChannels;
+  options.admission.max_handshakes_per_source = 2 * kMostChannels;
+  options.admission.source_costs.amount = 4 * kMostChannels;
   options.jobs = {.payout_script = std::vector<std::uint8_t>(22, 0x14), .pool_signature = "bench"};
   options.session.payouts = {.pool_script = {}, .solo = true, .network = bitcoin::Network::kRegtest};
   pool::PoolServer server(shards, source, std::move(options));

@@ -11,7 +11,7 @@ import pathlib
 import subprocess
 import sys
 
-PROGRAMS = ["share_bench", "noise_bench", "sri_bench", "idle_memory", "payouts", "share_path", "iroh_echo"]
+PROGRAMS = ["share_bench", "noise_bench", "sri_bench", "idle_memory", "idle_tip", "payouts", "share_path", "sv1_path", "iroh_echo"]
 
 # key: (what it is, what the ratio is over, bar as (kind, limit) or (kind, limit, "at least")). Rows without an entry are printed as they are.
 ROWS = {
@@ -51,6 +51,8 @@ ROWS = {
     "channels.extended.path_12.hashing": ("the same", "its own hashing", ("ratio", 1.3)),
     "channels.extended.path_12.floor": ("hashing alone of a share on an extended channel, path of 12", "SRI's whole share", None),
     "memory.idle_connection": ("idle TCP connection with an open channel and a job", None, ("value", 10)),
+    "idle_tip.last": ("a new tip to the last of 1,000 miners on TCP, beside 16 idle connections of 4,096 channels each that want a job for every channel", "the same miners without those", ("ratio", 1.3)),
+    "idle_tip.last.without": ("the same without those", None, None),
     "payouts.tip": ("a new tip to 10,000 miners on TCP, each paid by its own address, from the first that hears of it to the last", "the same miners on one address", ("ratio", 2.0)),
     "payouts.tip.one": ("the same of one address for all", None, None),
     "payouts.tip_cpu": ("the pool's CPU of that, for each miner", "the same miners on one address", None),
@@ -65,6 +67,12 @@ ROWS = {
     "path.paced.each": ("the same, each share answered by itself", "a bare epoll server with the same bytes + the cryptography alone", ("ratio", 1.2)),
     "path.paced.each.floor": ("the bare epoll server under that", None, None),
     "path.paced.each.crypto": ("the cryptography of that share alone", None, None),
+    "sv1.share": ("the pool's CPU of a share by Stratum V1 at its own port: 1,000 connections, each share a segment", "a translator's before such a pool", ("ratio", 1.3)),
+    "sv1.share.translator": ("the translator's of that", None, None),
+    "sv1.share.ten": ("the same, ten shares a segment", "a translator's before such a pool", ("ratio", 1.3)),
+    "sv1.share.ten.translator": ("the translator's of that", None, None),
+    "sv1.memory": ("the pool's memory of a miner by Stratum V1, with its job", "the translator's", ("value", 10)),
+    "sv1.memory.translator": ("the translator's of that", None, None),
     "iroh.echo.p50": ("64 B echo through the bridge, p50", "pure-Rust client of the same crate", None),
     "iroh.echo.p50.rust": ("the same from pure Rust", None, None),
     "iroh.echo.many": ("64 B echoes a second through the bridge, 32 under way", "pure-Rust client", ("ratio", 0.95, "at least")),

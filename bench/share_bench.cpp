@@ -76,7 +76,7 @@ Measured run() {
   channels::JobFactory factory({.payout_script = std::vector<std::uint8_t>(22, 0x14), .pool_signature = "bench"});
   shard.set_job(*factory.make(make_template(1, kMerklePath)));
   const Now now{Instant{}, from_u32(kNtime)};
-  const session::ServerOptions options{.offers = {mining::ServerSession::offer(policy)}};
+  const session::ServerOptions options{.offers = {mining::ServerSession::offer()}};
   mining::ServerSession* mining_session = nullptr;
   session::ServerSide session(
       options, {},

@@ -142,6 +142,10 @@ void run_pool(std::size_t batch, int port_to) {
   pool::ServerOptions options;
   options.listen = net::TcpConfig{"127.0.0.1", 0};
   options.authority_secret = key(7);
+  // All of them are of one address.
+  options.admission.max_unproven_per_source = kConnections;
+  options.admission.max_handshakes_per_source = kConnections;
+  options.admission.source_costs.amount = 2 * kConnections;
   options.session.channel = {.shares_per_minute = 120, .share_batch_size = static_cast<std::uint32_t>(batch)};
   options.jobs = {.payout_script = {0x51}, .pool_signature = "bench"};
   pool::PoolServer server(shards, source, std::move(options));
