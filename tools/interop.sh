@@ -25,6 +25,23 @@ bench_templates() {
   with_peers python3 -u "$ROOT/bench/template_bench.py" --json "$ROOT/build/bench-templates.json" "$@"
 }
 
+# bench-jd [ARGUMENTS]: job declaration, ours and SRI's.
+bench_jd() {
+  deps peers
+  build release adit declaring adit_tunlink
+  peers bitcoin pool jdclient
+  ADIT_DECLARING=$(binary release declaring) ADIT_TUNLINK=$(binary release adit_tunlink) \
+    with_peers python3 -u "$ROOT/bench/jd_bench.py" --json "$ROOT/build/bench-jd.json" "$@"
+}
+
+# bench-translator [ARGUMENTS]: our translator and SRI's before the same pool, under the same miners of Stratum V1.
+bench_translator() {
+  deps peers
+  build release adit
+  peers translator
+  with_peers python3 -u "$ROOT/bench/translator_bench.py" --json "$ROOT/build/bench-translator.json" "$@"
+}
+
 # interop [--build-only [all] | [all] [NAME...]]: about two minutes' worth, or the whole matrix; NAME picks tests, as python's
 # unittest -k does; `oracle` is those of tests/oracle.
 interop() {
@@ -44,4 +61,22 @@ interop() {
   peers "${needed[@]}"
   say 'interop: Bitcoin Core, SRI and the npm package of iroh against build/release'
   with_peers python3 -u -m unittest discover -v -s "$ROOT/tests/interop" -p 'test_*.py' "${selected[@]}"
+}
+
+SUITE_VERSION=$(sed -n 's/^VERSION = "\(.*\)".*/\1/p' "$ROOT/tests/sri_suite/run.py") # of integration_tests_sv2
+
+# The suite of SRI's, with our crates in the place of SRI's, and what was built of it.
+suite_folder() {
+  printf '%s/sri-suite-%s-%s\n' "$PEERS" "$SUITE_VERSION" "$(find "$ROOT/tests/sri_suite" -name '*.rs' -o -name Cargo.toml | sort | xargs cat | key_of)"
+}
+
+# sri-suite [--replace pool|translator] [NAME...]: SRI's own integration tests on our programs (tests/sri_suite/run.py has the arguments).
+sri_suite() {
+  deps peers
+  build release adit
+  peers bitcoin
+  # CI has the node of real difficulty where the cache has it, and builds none.
+  [ -n "${CI:-}" ] || peers hardnode
+  ADIT_PEER_HARDNODE=$(peer_dir hardnode) ADIT_SUITE_FOLDER=$(suite_folder) ADIT_SUITE_SOURCE=$(crate_source integration_tests_sv2 "$SUITE_VERSION") \
+    with_peers python3 -u "$ROOT/tests/sri_suite/run.py" --json "$ROOT/build/sri-suite.json" "$@"
 }

@@ -34,11 +34,11 @@ check_bridge_words() {
 }
 
 # A layer includes only itself and those before it (docs/design.md §2).
-LAYERS='base log bitcoin wire noise sv1 channels session mining declaration net ledger upstream ipc template monitor config roles cli'
+LAYERS='base log bitcoin wire noise sv1 channels session mining declaration net ledger upstream ipc template monitor downstream config roles cli'
 
 # Folders and files of engines: they do no I/O, so they include nothing of Asio.
 ENGINE_FOLDERS='bitcoin wire noise sv1 channels session mining declaration'
-ENGINE_FILES='src/roles/translator/translator src/roles/miner/session src/roles/load/session src/upstream/selection src/upstream/share_judge src/ledger/submissions src/template/constraint_classes src/template/sv2_template src/template/sv2_server src/template/sv2_client'
+ENGINE_FILES='src/roles/translator/translator src/roles/jd_client/engine src/roles/miner/session src/roles/load/session src/upstream/selection src/upstream/share_judge src/ledger/submissions src/template/constraint_classes src/template/sv2_template src/template/sv2_server src/template/sv2_client'
 
 check_layers() {
   sources h cpp | xargs -0 -r awk -v layers="$LAYERS" '
@@ -88,8 +88,8 @@ check_house() {
   # One place each.
   found=$(grep -rlE '(frame\.as|decode)<wire::RequestExtensions>' "$ROOT/src" --include=*.cpp | grep -v _test | wc -l)
   [ "$found" -eq 1 ] || { say "lint: RequestExtensions is handled in $found places"; bad=1; }
-  found=$(grep -rlE '0x207fffff' "$ROOT/src" --include=*.cpp --include=*.h | grep -vE '_test|/test_|src/template/|src/config/source' | wc -l)
-  [ "$found" -eq 1 ] || { say "lint: regtest is told by its nbits in $found places"; bad=1; }
+  found=$(grep -rlE '0x207fffff|0x1e0377ae' "$ROOT/src" --include=*.cpp --include=*.h | grep -vE '_test|/test_|src/template/|src/config/source' | wc -l)
+  [ "$found" -eq 1 ] || { say "lint: a chain that is worth nothing is told by its nbits in $found places"; bad=1; }
   # A setting of iroh passes from its reader to IrohNodeConfig, from there to the bridge's struct, and from that to the endpoint. The two
   # lists of offsets that both compilers are held against (bridge/src/layout.rs has why) carry nothing and do not count.
   found=$(cd "$ROOT" && grep -rlw dns_server src bridge/src bridge/include | grep -vE '_test\.cpp$|_testing\.h$|/adit_bridge_layout\.h$|/layout\.rs$' | wc -l)
@@ -107,7 +107,7 @@ check_house() {
 }
 
 # The header that a package is there for.
-PACKAGE_HEADERS='libsodium-dev=sodium.h libqrencode-dev=qrencode.h libssl-dev=openssl/ libspdlog-dev=spdlog/ libcli11-dev=CLI/ libtomlplusplus-dev=toml\+\+/
+PACKAGE_HEADERS='libsodium-dev=sodium.h libqrencode-dev=qrencode.h libsqlite3-dev=sqlite3.h libssl-dev=openssl/ libspdlog-dev=spdlog/ libcli11-dev=CLI/ libtomlplusplus-dev=toml\+\+/
 libgtest-dev=gtest/ libgmock-dev=gmock/ libcapnp-dev=capnp/ libboost1.88-dev=boost/ libsecp256k1-dev=secp256k1'
 
 # Nothing that is asked for goes unused: packages of libraries, what CMake looks for, crates.
@@ -160,6 +160,9 @@ check_protocol_page() {
 
 # What the documents name exists: paths, links, pages and their sections.
 check_documents() { python3 "$ROOT/tools/check_documents.py" >&2; }
+
+# docs/sri-suite.md is made of the table of a run.
+check_suite_page() { python3 "$ROOT/tests/sri_suite/run.py" --check >&2; }
 
 # check_staged: what the pre-commit hook of `./dev hooks` runs; a second or two.
 check_staged() {
@@ -232,6 +235,7 @@ lint() {
   check_protocol_page || failed+=(docs/protocol.md)
   say 'lint: what the documents name'
   check_documents || failed+=(documents)
+  check_suite_page || failed+=('the page of SRI'"'"'s suite')
   mapfile -t files < <(tidy_files "${1:-}" | grep -vE '^(fuzz|bench)/|_test\.cpp$' || true)
   if [ "${#files[@]}" -gt 0 ]; then
     # Whatever was built last has the compile commands; configuring is enough for clang-tidy.

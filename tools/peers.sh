@@ -9,15 +9,23 @@ BITCOIN_OPTIONS=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DCMAK
   -DENABLE_IPC=ON -DENABLE_WALLET=OFF -DWITH_ZMQ=OFF -DBUILD_TESTS=OFF -DBUILD_BENCH=OFF -DBUILD_TX=OFF -DBUILD_UTIL=OFF
   -DBUILD_GUI=OFF -DINSTALL_MAN=OFF -DWITH_EMBEDDED_ASMAP=OFF)
 
+# A second build of that node, for the tests of SRI's suite that want a chain on which no CPU finds a block (their archive of one is in
+# no registry). On a signet whose challenge is one byte, block 1 has a difficulty of 77761.11 and needs no work; all that follow
+# are to meet one just above, so that block 1 alone is let through. Edits src/pow.cpp.
+HARD_TARGET=(-e '0,/^    assert(pindexLast != nullptr);/ s//&\n    if (params.signet_challenge.size() == 1) return pindexLast->nHeight == 0 ? 0x1b00d7c0 : 0x1b00d7bf;/'
+  -e 's/^    auto bnTarget{DeriveTarget(nBits, params.powLimit)};/    if (nBits == 0x1b00d7c0) return true;\n&/')
+
 # NAME CRATE VERSION PROGRAM
 SRI_PEERS=(
   'translator translator_sv2 0.6.0 translator_sv2'
   'pool pool_sv2 0.7.0 pool_sv2'
+  'jdclient jd_client_sv2 0.6.0 jd_client_sv2'
   'miner integration_tests_sv2 0.6.0 mining_device')
 
-# What CI's tests need, in the order built (cold, about 25 minutes on 2 idle cores); the whole matrix adds the miner's 6.
+# What CI's tests need, in the order built (cold, about 25 minutes on 2 idle cores); the whole matrix adds 6 for each of the others.
 PEERS_NEEDED=(npm client bitcoin pool translator)
-PEERS_ALL=("${PEERS_NEEDED[@]}" miner)
+PEERS_ALL=("${PEERS_NEEDED[@]}" jdclient miner)
+# `hardnode` is for ./dev sri-suite alone.
 
 # Ours, on SRI's crates.
 CLIENT_SOURCE=$ROOT/tests/interop/sri-client
@@ -38,6 +46,8 @@ peer_dir() {
   local recipe
   if [ "$1" = bitcoin ]; then
     printf '%s/bitcoin-%s-%s\n' "$PEERS" "$BITCOIN_CRATE_VERSION" "$(printf '%s\n' "$BITCOIN_CRATE" "${BITCOIN_OPTIONS[@]}" | key_of)"
+  elif [ "$1" = hardnode ]; then
+    printf '%s/hardnode-%s-%s\n' "$PEERS" "$BITCOIN_CRATE_VERSION" "$(printf '%s\n' "$BITCOIN_CRATE" "${BITCOIN_OPTIONS[@]}" "${HARD_TARGET[@]}" | key_of)"
   elif [ "$1" = npm ]; then
     printf '%s/npm-%s\n' "$PEERS" "$(cat "$NPM_PEER"/* | key_of)"
   elif [ "$1" = client ]; then
@@ -79,27 +89,37 @@ sri_config_examples() {
 }
 
 # Interrupted or failed builds leave $PEERS/making-NAME behind and go on from there.
-build_bitcoin() {
-  local dir=$1 work=$PEERS/making-bitcoin source
+# build_core DIR EDITS... -- PROGRAM...: Bitcoin Core's programs, with sed's edits made in src/pow.cpp.
+build_core() {
+  local dir=$1 work=$PEERS/making-bitcoin source program edits=(-e '')
+  shift
+  while [ "$1" != -- ]; do edits+=("$1"); shift; done
+  shift
   mkdir -p "$work"
-  if [ ! -d "$work/source" ]; then
+  if [ ! -e "$work/pow.cpp" ]; then
     say "bitcoin: fetching the source (crate $BITCOIN_CRATE $BITCOIN_CRATE_VERSION)"
     source=$(crate_source "$BITCOIN_CRATE" "$BITCOIN_CRATE_VERSION")
-    rm -rf "$work/source.making"
-    cp -r "$source/bitcoin" "$work/source.making"
-    mv -T "$work/source.making" "$work/source"
+    rm -rf "$work/source"
+    cp -r "$source/bitcoin" "$work/source"
+    mv "$work/source/src/pow.cpp" "$work/"
   fi
+  # One folder for each build of it: what they share is then in ccache, and only this file is compiled again.
+  sed "${edits[@]}" "$work/pow.cpp" >"$work/source/src/pow.cpp"
   # The system's default compiler and Boost: this is somebody else's build, our flags and prefix stay out of it.
   quietly 'bitcoin: configure' "$PEERS/logs/bitcoin-configure.log" \
     nice -n 15 cmake -S "$work/source" -B "$work/build" -G Ninja "${BITCOIN_OPTIONS[@]}"
   quietly 'bitcoin: build (about 11 minutes on 2 cores)' "$PEERS/logs/bitcoin-build.log" \
-    nice -n 15 ninja -C "$work/build" bitcoin-node bitcoin-cli
+    nice -n 15 ninja -C "$work/build" "$@"
+  rm -rf "$work/done"
   mkdir -p "$work/done"
-  cp "$(find "$work/build" -type f -name bitcoin-node -perm -u+x)" "$(find "$work/build" -type f -name bitcoin-cli -perm -u+x)" "$work/done/"
+  for program in "$@"; do cp "$(find "$work/build" -type f -name "$program" -perm -u+x)" "$work/done/"; done
   strip "$work/done"/*
   mv -T "$work/done" "$dir"
   rm -rf "$work"
 }
+
+build_bitcoin() { build_core "$1" -- bitcoin-node bitcoin-cli; }
+build_hardnode() { build_core "$1" "${HARD_TARGET[@]}" -- bitcoin-node; }
 
 build_sri() {
   local name=$1 crate=$2 version=$3 program=$4 dir=$5 work=$PEERS/making-$1
@@ -159,7 +179,7 @@ peers() {
       flock -n 9 || { say "$name: another ./dev is building peers; waiting for it"; flock 9; }
       [ ! -d "$dir" ] || exit 0
       case $name in
-        bitcoin | client | npm) "build_$name" "$dir" ;;
+        bitcoin | hardnode | client | npm) "build_$name" "$dir" ;;
         # shellcheck disable=SC2046
         *) build_sri $(sri_recipe "$name") "$dir" ;;
       esac

@@ -123,6 +123,7 @@ cached() {
     case $name in
       root:bookworm | root:trixie) has_root "${name#root:}" ;;
       tool:cargo-deny) [ -x "$CACHE/tools/cargo-deny-$CARGO_DENY_VERSION/bin/cargo-deny" ] ;;
+      sri-suite) [ -e "$(suite_folder)/built" ] ;;
       oracle) [ -x "$(oracle_dir)/oracle" ] ;;
       *) [ -d "$(peer_dir "$name" 2>/dev/null)" ] ;;
     esac || { say "the cache has no $name"; return 1; }
