@@ -112,10 +112,9 @@ struct Engine::Pool {
   std::optional<channels::ClientChannel> own_jobs;  ///< What it has sent of them. Once the channel is open.
   struct Following {
     Instant since{};
-    std::uint32_t job_id = 0;  ///< Of the pool's job that the miners have; 0: none yet.
+    std::optional<std::uint32_t> job_id;  ///< Of the pool's job that the miners have; absent: none yet.
   };
   std::optional<Following> following;  ///< The miners' work is its own job.
-  std::uint64_t followed_enough = 0;   ///< Our tip on which the limit passed; 0: none.
   std::optional<Error> fault;
 };
 
@@ -316,17 +315,18 @@ std::optional<std::uint32_t> Engine::newer_height(const channels::ClientJob& job
 bool Engine::follow_pool() {
   if (!pool_ || !pool_->own_jobs || !template_) return false;
   const channels::ClientJob* theirs = pool_->own_jobs->current();
-  const bool may = theirs != nullptr && pool_->trusted && !pool_->fault && pool_->followed_enough != tip_;
+  const bool may = theirs != nullptr && pool_->trusted && !pool_->fault;
   auto height = may ? newer_height(*theirs) : std::nullopt;
   if (height && pool_->regtest_only && !mining::check_example_key(theirs->rules.nbits, height)) height.reset();
   auto& following = pool_->following;
-  const bool at_limit = following && now_.instant - following->since >= options_.follow_limit;
+  // From the first of them on one tip of ours, however often the pool takes its own back or is lost meanwhile.
+  const bool at_limit = followed_tip_ == tip_ && now_.instant - followed_since_ >= options_.follow_limit;
   if (!height || at_limit) {
-    if (height) pool_->followed_enough = tip_;
     if (following) events_.on_own_tip(now_.instant - following->since, height.has_value());
     following.reset();
     return false;
   }
+  if (std::exchange(followed_tip_, tip_) != tip_) followed_since_ = now_.instant;
   if (!following) {
     following.emplace(now_.instant);
     template_waits_ = false;
@@ -547,11 +547,11 @@ void Engine::on_adit_extension() {
 Result<void> Engine::on_pool_frames(std::span<const wire::FrameView> frames, const Now& now) {
   now_ = now;
   for (const auto& frame : frames) {
-    ADIT_CHECK(
-        (session::dispatch<wire::SubmitSharesSuccess, wire::SubmitSharesError, wire::SetCustomMiningJobSuccess,
-                           wire::SetCustomMiningJobError, wire::NewExtendedMiningJob, wire::SetNewPrevHash, wire::SetTarget,
-                           wire::SetExtranoncePrefix, wire::CloseChannel, wire::OpenExtendedMiningChannelSuccess,
-                           wire::OpenMiningChannelError>(frame, [&](const auto& message) { return on(message); })));
+    ADIT_CHECK((session::dispatch<wire::SubmitSharesSuccess, wire::SubmitSharesError, wire::SetCustomMiningJobSuccess,
+                                  wire::SetCustomMiningJobError, wire::NewExtendedMiningJob, wire::SetNewPrevHash,
+                                  wire::SetTarget, wire::SetExtranoncePrefix, wire::SetGroupChannel, wire::CloseChannel,
+                                  wire::OpenExtendedMiningChannelSuccess, wire::OpenMiningChannelError>(
+        frame, [&](const auto& message) { return on(message); })));
   }
   return {};
 }
@@ -676,6 +676,13 @@ Result<void> Engine::on(const wire::SetExtranoncePrefix& message) {
     if (work.session == pool_->session && is_undecided(work.state)) lose(work, LostShares::kStaleJob);
   }
   if (can_work_for_pool() && !pool_->following) make_pool_work();
+  return {};
+}
+
+Result<void> Engine::on(const wire::SetGroupChannel& message) {
+  for (const std::uint32_t member : message.channel_ids) {
+    if (pool_->channel_id && member == *pool_->channel_id) pool_->own_jobs->on_set_group(message.group_channel_id);
+  }
   return {};
 }
 
@@ -921,7 +928,7 @@ EngineStatus Engine::status() const {
   if (status.declarator_ready) status.spare_tokens = pool_->declarator->spare_tokens();
   if (template_) status.height = template_->height;
   if (const auto given = std::ranges::find(works_, last_given_, [](const Work& work) { return work.job->id; });
-      given != works_.end()) {
+      given != works_.end() && given->tip != 0) {
     // As make_pool_work and make_solo_work put them into the coinbase.
     if (given->outputs) {
       status.coinbase = *given->outputs;

@@ -59,7 +59,7 @@ struct EngineOptions {
   /// Where the pool speaks extension 0x4AD1 it is asked for its own jobs, and the miners are given them while its tip is newer
   /// than our node's.
   bool follow_pool_tip = false;
-  /// The longest that they are at a stretch. Then our node is believed, until it has another tip.
+  /// So long after the first of these our node is believed, until it has another tip.
   Duration follow_limit = std::chrono::seconds(10);
 };
 
@@ -126,9 +126,10 @@ struct EngineStatus {
   bool mining_for_pool = false;        ///< What the miners have is that pool's.
   std::size_t waiting_shares = 0;
   std::size_t spare_tokens = 0;
-  std::uint32_t height = 0;                   ///< Of the newest template; 0 before the first.
-  std::vector<bitcoin::TxOutput> coinbase{};  ///< The outputs of the miners' newest job that pay; empty before the first.
-  std::optional<Duration> acknowledge;        ///< What the last job took from its template to its acknowledgement.
+  std::uint32_t height = 0;  ///< Of the newest template; 0 before the first.
+  std::vector<bitcoin::TxOutput>
+      coinbase{};  ///< The outputs of the miners' newest job that pay; empty before the first, and on a pool's own job.
+  std::optional<Duration> acknowledge;  ///< What the last job took from its template to its acknowledgement.
 };
 
 /// All transactions of a template but the coinbase, and their ids.
@@ -298,6 +299,7 @@ class Engine final : private declaration::ClientHandler {
   Result<void> on(const wire::SetNewPrevHash& message);
   Result<void> on(const wire::SetTarget& message);
   Result<void> on(const wire::SetExtranoncePrefix& message);
+  Result<void> on(const wire::SetGroupChannel& message);
   Result<void> on(const wire::CloseChannel& message);
 
   /// Takes the pool's prefix, if a coinbase has room for it. Error: kRefused.
@@ -365,6 +367,8 @@ class Engine final : private declaration::ClientHandler {
   std::size_t waiting_ = 0;                     ///< Shares of all of them.
   std::uint32_t last_given_ = 0;                ///< The job that the miners have; 0: none.
   bool pool_work_given_ = false;                ///< It is a pool's.
+  std::uint64_t followed_tip_ = 0;              ///< Our newest tip on which a pool's own job was given to them; 0: none.
+  Instant followed_since_{};                    ///< The first of these.
   std::uint64_t last_session_ = 0;
   std::unique_ptr<Pool> pool_;
   wire::FrameBuffer pool_output_;

@@ -632,6 +632,53 @@ TEST_F(FollowingPool, AfterTheLimitOurNodeIsBelievedUntilItHasAnotherTip) {
   EXPECT_EQ(rig.engine.counters().pool_tips_followed, 2);
 }
 
+TEST_F(FollowingPool, TheLimitIsOfOurTipHoweverOftenThePoolTakesItsOwnBack) {
+  pool_goes_to(2);
+  for (int i = 0; i < 3; ++i) {
+    rig.pass(seconds(3));
+    pool_goes_to(1);
+    EXPECT_TRUE(rig.is_on(1));
+    pool_goes_to(2);
+    EXPECT_TRUE(follows_pool());
+  }
+  rig.pass(seconds(1));
+  rig.engine.on_time(rig.now);
+  EXPECT_TRUE(rig.is_on(1)) << "ten seconds after the first";
+  pool_goes_to(1);
+  pool_goes_to(2);
+  EXPECT_TRUE(rig.is_on(1));
+  EXPECT_FALSE(follows_pool());
+}
+
+TEST_F(FollowingPool, OurNextTipBeginsALimitOfItsOwn) {
+  pool_goes_to(4);
+  rig.pass(seconds(9));
+  rig.publish(2);
+  EXPECT_TRUE(rig.is_on(4)) << "our node goes on, and is still behind";
+  rig.pass(seconds(9));
+  rig.engine.on_time(rig.now);
+  EXPECT_TRUE(follows_pool());
+  rig.pass(seconds(1));
+  rig.engine.on_time(rig.now);
+  EXPECT_TRUE(rig.is_on(2));
+}
+
+TEST_F(FollowingPool, JobsOfAnotherGroupAreFollowedOnceTheChannelIsInIt) {
+  const std::uint32_t channel = (*rig.pool_peer->session().channels().begin()).id();
+  const std::array<std::uint32_t, 1> members{channel};
+  ASSERT_TRUE(rig.pool_says(wire::SetGroupChannel{.group_channel_id = 77, .channel_ids = members}));
+  ASSERT_TRUE(rig.pool_says(wire::SetNewPrevHash{.channel_id = 78, .job_id = 5, .nbits = kHardBits})) << "not ours";
+  const auto unknown = rig.pool_says(wire::SetNewPrevHash{.channel_id = 77, .job_id = 5, .nbits = kHardBits});
+  ASSERT_FALSE(unknown) << "no such job was sent to the group";
+  EXPECT_TRUE(unknown.error().is(session::Errc::kProtocol));
+}
+
+TEST_F(FollowingPool, WhomThePoolsOwnJobPaysIsNotOursToSay) {
+  EXPECT_THAT(rig.engine.status().coinbase, ::testing::SizeIs(::testing::Ge(1)));
+  pool_goes_to(2);
+  EXPECT_THAT(rig.engine.status().coinbase, IsEmpty());
+}
+
 TEST_F(FollowingPool, ARefusalOfOurJobOnTheOlderTipIsARace) {
   rig.pass(seconds(60));
   rig.declarator.holds_declares = true;
