@@ -48,6 +48,15 @@ export interface Coinbase {
   own_payouts: number;
 }
 
+export interface AnsweredBlock {
+  hash: string;
+  height: number;
+  verdict: string;
+  reason: string | null;
+  node: string | null;
+  at: number;
+}
+
 export interface Work {
   height: number | null;
   network: string | null;
@@ -61,6 +70,7 @@ export interface Work {
   blocks_accepted: number;
   blocks_rejected: number;
   blocks_unanswered: number;
+  blocks: AnsweredBlock[];
 }
 
 export interface Upstream {

@@ -1,5 +1,5 @@
 // What error codes and states mean, in words for a person who did not read the specification.
-import type { ClientNames, Health, Reasons, Side, Status } from './api';
+import type { AnsweredBlock, ClientNames, Health, Reasons, Side, Status } from './api';
 import { count, hashrate, milliseconds, plural } from './format';
 
 const REASONS: Record<string, string> = {
@@ -82,6 +82,13 @@ const ALERTS: Record<string, string> = {
 
 export function alertWords(kind: string): string {
   return ALERTS[kind] ?? kind;
+}
+
+/** What the chain said of a block. */
+export function answer(block: AnsweredBlock): string {
+  if (block.verdict === 'accepted' || block.verdict === 'duplicate') return 'accepted';
+  if (block.verdict === 'stale') return 'another block came first';
+  return `refused${block.node === null ? '' : ` by ${block.node}`}${block.reason === null ? '' : `: ${block.reason}`}`;
 }
 
 export type Tone = 'good' | 'warn' | 'bad' | 'idle';

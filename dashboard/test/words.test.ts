@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ClientNames, Connection, Health, Side, Status, Work } from '../src/api';
-import { alertWords, expectedBlock, pathWords, program, provenRate, reason, reasons, sentence } from '../src/words';
+import { alertWords, answer, expectedBlock, pathWords, program, provenRate, reason, reasons, sentence } from '../src/words';
 
 const health: Health = { status: 'ok', timestamp: 0, ready: true, state: 'ready', message: null, since: 0, work_age_seconds: 1 };
 const side: Side = {
@@ -63,7 +63,19 @@ const work: Work = {
   blocks_accepted: 0,
   blocks_rejected: 0,
   blocks_unanswered: 0,
+  blocks: [],
 };
+
+describe("the chain's answer to a block", () => {
+  it('is in words, and has the word of the node where that says more', () => {
+    const block = { hash: '00ab', height: 7, verdict: 'accepted', reason: null, node: null, at: 0 };
+    expect(answer(block)).toBe('accepted');
+    expect(answer({ ...block, verdict: 'duplicate' })).toBe('accepted');
+    expect(answer({ ...block, verdict: 'stale' })).toBe('another block came first');
+    expect(answer({ ...block, verdict: 'rejected', reason: 'bad-cb-amount', node: '127.0.0.1:8332' })).toBe('refused by 127.0.0.1:8332: bad-cb-amount');
+    expect(answer({ ...block, verdict: 'rejected', reason: 'high-hash' })).toBe('refused: high-hash');
+  });
+});
 
 describe('the sentence', () => {
   it('says how a translator mines, and how the pool is reached', () => {

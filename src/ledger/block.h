@@ -1,13 +1,16 @@
 // Found blocks on their way to the chain, and what the chain says of them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/hex.h"
+#include "base/time.h"
 #include "bitcoin/block.h"
 
 namespace adit::ledger {
@@ -45,6 +48,19 @@ struct BlockResult {
   std::string reason;  ///< As the node words it ("high-hash", "bad-cb-amount"); empty when accepted.
   std::string node;    ///< The name of the node that said so; empty where there is only one chain.
 };
+
+/// A result, and when it came.
+struct AnsweredBlock {
+  BlockResult result;
+  UnixTime at{};
+};
+/// Of so many blocks the results are remembered.
+inline constexpr std::size_t kMostAnswered = 20;
+/// Puts one in front of the others, of which the oldest may go.
+inline void remember(std::vector<AnsweredBlock>& newest_first, BlockResult result, UnixTime at) {
+  newest_first.insert(newest_first.begin(), {std::move(result), at});
+  if (newest_first.size() > kMostAnswered) newest_first.pop_back();
+}
 
 /// A found block with its serialization in lower-case hexadecimal, which the journal and every node by JSON-RPC use.
 class HexBlock {

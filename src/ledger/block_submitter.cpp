@@ -82,6 +82,10 @@ class BlockSubmitter::Core {
     clerk_.post([this, node] { submissions_.on_node_ready(node, steady_now()); });
   }
 
+  std::vector<AnsweredBlock> answered() const {
+    const std::lock_guard lock(mutex_);
+    return answered_;
+  }
   Counts counts() const {
     const std::lock_guard lock(mutex_);
     Counts counts = counts_;
@@ -241,6 +245,7 @@ class BlockSubmitter::Core {
         const std::lock_guard lock(mutex_);
         const bool ours = result.verdict == BlockVerdict::kAccepted || result.verdict == BlockVerdict::kDuplicate;
         ++(ours ? counts_.accepted : counts_.rejected);
+        remember(answered_, result, now_from_system().unix_time);
         counts_.unanswered = submissions_.unanswered();  // Who hears of the result finds the counts of it.
       }
       waiting_.erase(outcome.hash);
@@ -332,6 +337,7 @@ class BlockSubmitter::Core {
   std::size_t unkept_ = 0;
   bool first_attempts_made_ = true;
   Counts counts_;
+  std::vector<AnsweredBlock> answered_;
 
   Worker disk_;
   Worker clerk_;
@@ -354,6 +360,7 @@ Result<> BlockSubmitter::submit(FoundBlock block) {
 void BlockSubmitter::on_tip(std::uint32_t next_height) { core_->on_tip(next_height); }
 void BlockSubmitter::on_node_ready(std::size_t node) { core_->on_node_ready(node); }
 BlockSubmitter::Counts BlockSubmitter::counts() const { return core_->counts(); }
+std::vector<AnsweredBlock> BlockSubmitter::answered() const { return core_->answered(); }
 void BlockSubmitter::stop() { core_->stop(); }
 
 }  // namespace adit::ledger

@@ -82,6 +82,8 @@ class BlockSubmitter {
   void on_node_ready(std::size_t node);
 
   [[nodiscard]] Counts counts() const;
+  /// What the chain has said of blocks since start(), newest first; at most kMostAnswered of them.
+  [[nodiscard]] std::vector<AnsweredBlock> answered() const;
 
   /// Takes no more blocks, and waits until all are kept and the nodes have answered first attempts, as long as `options` say.
   /// What is not kept by then is logged. Idempotent.

@@ -111,6 +111,30 @@ TEST_F(BlockSubmitterTest, ABlockReachesDiskAndNodeAndIsDecidedOnce) {
   EXPECT_TRUE(submitter_->submit(make_block(2)).error().is(Errc::kStopped));
 }
 
+TEST_F(BlockSubmitterTest, WhatTheChainSaidOfTheNewestBlocksIsRemembered) {
+  MemoryFileSystem& files = new_files();
+  FakeNode& node = add_node();
+  ASSERT_TRUE(start(files));
+  EXPECT_TRUE(submitter_->answered().empty());
+  std::vector<Hash256> hashes;
+  for (std::uint8_t i = 0; i < kMostAnswered + 2; ++i) {
+    if (i == kMostAnswered + 1) {
+      node.set_answer([](const BlockPtr&) { return NodeAnswer{BlockVerdict::kRejected, "high-hash"}; });
+    }
+    const FoundBlock block = make_block(i, 7);
+    hashes.push_back(block.hash);
+    ASSERT_TRUE(submitter_->submit(block));
+    ASSERT_TRUE(wait_for_results(i + 1u));
+  }
+  const auto answered = submitter_->answered();
+  ASSERT_EQ(answered.size(), kMostAnswered);
+  EXPECT_EQ(answered[0].result.hash, hashes.back());
+  EXPECT_EQ(answered[0].result.reason, "high-hash");
+  EXPECT_EQ(answered[1].result.verdict, BlockVerdict::kAccepted);
+  EXPECT_EQ(answered.back().result.hash, hashes[2]) << "the oldest went";
+  EXPECT_NE(answered[0].at, UnixTime{});
+}
+
 TEST_F(BlockSubmitterTest, TheSubmissionDoesNotWaitForTheDisk) {
   MemoryFileSystem& files = new_files();
   FakeNode& node = add_node();

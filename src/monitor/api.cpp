@@ -135,6 +135,15 @@ json::object of_work(const WorkSample& work) {
                      {"height", node.height},
                      {"clock_ahead_seconds", or_null(node.clock_ahead_seconds)}});
   }
+  json::array blocks;
+  for (const ledger::AnsweredBlock& block : work.blocks) {
+    blocks.push_back({{"hash", to_hex_reversed(block.result.hash)},
+                      {"height", block.result.height},
+                      {"verdict", ledger::verdict_name(block.result.verdict)},
+                      {"reason", json::text_or_null(block.result.reason)},
+                      {"node", json::text_or_null(block.result.node)},
+                      {"at", block.at.time_since_epoch().count()}});
+  }
   return {{"height", work.height == 0 ? json::value(nullptr) : json::value(work.height)},
           {"network", work.network ? json::value(bitcoin::network_name(*work.network)) : json::value(nullptr)},
           {"difficulty", work.difficulty == 0 ? json::value(nullptr) : json::number(work.difficulty)},
@@ -146,7 +155,8 @@ json::object of_work(const WorkSample& work) {
           {"nodes", std::move(nodes)},
           {"blocks_accepted", work.blocks_accepted},
           {"blocks_rejected", work.blocks_rejected},
-          {"blocks_unanswered", work.blocks_unanswered}};
+          {"blocks_unanswered", work.blocks_unanswered},
+          {"blocks", std::move(blocks)}};
 }
 
 /// How many connections there are of each kind.

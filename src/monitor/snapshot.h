@@ -8,6 +8,7 @@
 
 #include "bitcoin/address.h"
 #include "bitcoin/template.h"
+#include "ledger/block.h"
 #include "monitor/families.h"
 #include "monitor/rejections.h"
 
@@ -132,6 +133,7 @@ struct WorkSample {
   std::uint64_t blocks_accepted = 0;
   std::uint64_t blocks_rejected = 0;
   std::uint64_t blocks_unanswered = 0;
+  std::vector<ledger::AnsweredBlock> blocks{};  ///< What the chain said of the newest ones, newest first; bounded.
 };
 
 /// One connection with the server above, or the attempts at one: each shard has one.

@@ -48,7 +48,8 @@ WorkSample work_sample(const templates::SourceStatus& source, std::optional<bitc
                  .node = source.node,
                  .blocks_accepted = source.blocks_accepted,
                  .blocks_rejected = source.blocks_rejected,
-                 .blocks_unanswered = source.blocks_unanswered};
+                 .blocks_unanswered = source.blocks_unanswered,
+                 .blocks = source.answered};
   if (source.template_at) {
     out.reward_sat = source.coinbase_value_sat;
     // A reward below the subsidy is that of another network than the configuration says.

@@ -165,6 +165,7 @@ class BitcoinNodes::Driver {
     status.blocks_accepted = counts.accepted;
     status.blocks_rejected = counts.rejected;
     status.blocks_unanswered = counts.unanswered;
+    status.answered = blocks_->answered();
     return status;
   }
 

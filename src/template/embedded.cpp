@@ -136,6 +136,7 @@ class EmbeddedSource::Driver {
       --snapshot_.status.blocks_unanswered;
       ++(accepted || judgement.verdict == BlockVerdict::kDuplicate ? snapshot_.status.blocks_accepted
                                                                    : snapshot_.status.blocks_rejected);
+      ledger::remember(snapshot_.status.answered, {block.hash, block.height, judgement.verdict, judgement.reason, ""}, now());
     }
     // The new tip first: every share on the old one is stale from here on.
     if (accepted) publish(true);

@@ -74,7 +74,8 @@ struct SourceStatus {
   std::uint64_t blocks_accepted = 0;     ///< Duplicates of our own included.
   std::uint64_t blocks_rejected = 0;     ///< Stale ones and those given up included.
   std::uint64_t blocks_unanswered = 0;   ///< Submitted or waiting to be; the chain has not answered yet.
-  std::vector<NodeStatus> nodes{};       ///< Of a source with several nodes: all that give templates, best first.
+  std::vector<ledger::AnsweredBlock> answered{};  ///< What the chain said of blocks since the start, newest first; bounded.
+  std::vector<NodeStatus> nodes{};                ///< Of a source with several nodes: all that give templates, best first.
 };
 
 /// Where a source reports to. No function may block: an owner posts to its shards. on_template and on_status are called on one

@@ -1,8 +1,8 @@
-import type { Coinbase, CoinbaseOutput, Node, Upstream } from '../api';
+import type { AnsweredBlock, Coinbase, CoinbaseOutput, Node, Upstream } from '../api';
 import { ago, bitcoin, count, plural, satoshi } from '../format';
-import { Figure, Marks, Table } from '../parts';
+import { Figure, Marks, Table, Time } from '../parts';
 import { age, marks, status } from '../state';
-import { mainSide } from '../words';
+import { answer, mainSide } from '../words';
 
 /** A script that no address pays: as much of it as came. */
 function script(output: CoinbaseOutput): string {
@@ -124,6 +124,20 @@ export function Work() {
       ) : null}
       <section aria-labelledby="found">
         <h2 id="found">Blocks found</h2>
+        {work && work.blocks.length > 0 ? (
+          <Table<AnsweredBlock>
+            label="The chain's answers to the newest blocks"
+            rows={work.blocks}
+            keyOf={(block) => block.hash}
+            empty=""
+            columns={[
+              { title: 'Answered', cell: (block) => <Time at={block.at} now={now.at} /> },
+              { title: 'Height', number: true, cell: (block) => count(block.height) },
+              { title: "The chain's answer", cell: answer },
+              { title: 'Block', cell: (block) => <code class="name">{block.hash}</code> },
+            ]}
+          />
+        ) : null}
         <Marks marks={blocks} now={now.at} empty="None while this page remembers: it remembers the newest happenings." />
       </section>
     </>
