@@ -10,7 +10,8 @@ netlab() {
   for name in "$@"; do selected+=(-k "$name"); done
   mkdir -p "$ROOT/build"
   say 'netlab: build/release in network namespaces of its own'
-  ADIT=$(binary release adit) ADIT_TUNLINK=$(binary release adit_tunlink) ADIT_NETLAB_JSON=$ROOT/build/netlab.json \
+  # Its tests of job declaration are skipped where no node was built yet.
+  ADIT=$(binary release adit) ADIT_TUNLINK=$(binary release adit_tunlink) ADIT_NETLAB_JSON=$ROOT/build/netlab.json ADIT_PEER_BITCOIN=$(peer_dir bitcoin) \
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/tests/interop \
     python3 -u -m unittest discover -v -s "$ROOT/tests/netlab" -p 'test_*.py' "${selected[@]}"
 }
