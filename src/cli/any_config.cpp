@@ -55,8 +55,11 @@ AnyLoaded load_any(const std::string& file, std::string role, const config::Envi
     out.config = std::move(loaded.config);
     out.findings = std::move(loaded.findings);
   };
-  if (role == "pool") {
-    take(pool::load_config(file, environment));
+  if (role == "pool" || role == "jd-server") {
+    auto loaded = pool::load_config(file, environment);
+    if (role == "jd-server" && !config::has(loaded.findings, Severity::kError))
+      loaded.config = pool::for_jd_server(std::move(loaded.config), loaded.findings);
+    take(std::move(loaded));
   } else if (role == "jd-client") {
     take(jd_client::load_config(file, environment));
   } else if (role == "template") {
@@ -73,7 +76,7 @@ AnyLoaded load_any(const std::string& file, std::string role, const config::Envi
 }
 
 std::string_view environment_prefix(std::string_view role) {
-  if (role == "pool") return "POOL";
+  if (role == "pool" || role == "jd-server") return "POOL";
   if (role == "jd-client") return "JDC";
   if (role == "template") return "TEMPLATE";
   return role == "translator" ? "TPROXY" : "";

@@ -15,7 +15,8 @@
 namespace adit::cli {
 
 struct AnyLoaded {
-  std::string role;  ///< "pool", "template", "translator" or "jd-client"; empty: the file does not tell, or is not readable.
+  std::string role;  ///< "pool", "jd-server", "template", "translator" or "jd-client"; empty: the file does not tell, or is not
+                     ///< readable.
   std::string file;
   std::variant<pool::PoolConfig, provider::ProviderConfig, translator::TranslatorConfig, jd_client::JdClientConfig> config;
   std::vector<config::Finding> findings;  ///< As config::Loaded's.

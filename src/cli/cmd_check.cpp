@@ -93,7 +93,7 @@ Command add_check(CLI::App& app) {
   auto options = std::make_shared<Options>();
   check->add_option("-c,--config,FILE", options->file, "Configuration file")->required();
   check->add_option("--role", options->role, "Whose configuration it is, if its keys do not tell")
-      ->check(CLI::IsMember({"pool", "template", "translator", "jd-client", "relay"}));
+      ->check(CLI::IsMember({"pool", "jd-server", "template", "translator", "jd-client", "relay"}));
   check->footer("Exit code 0: the file is valid, even if something it lists stops the role's start. 2: it is not.");
   return {check, [options](const Global&) { return run(*options); }};
 }

@@ -40,7 +40,9 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   std::unique_ptr<net::IrohCarrier> iroh = std::move(*started_iroh);
   const auto source = pool::make_source(config, shards[0], iroh.get());
   if (!source) return give_up(kName, source.error(), exit_code_of(source.error()));
-  pool::ServerOptions options = pool::server_options(config, authority, *source);
+  const auto seal = pool::load_token_seal(config);
+  if (!seal) return give_up(kName, seal.error(), exit_code_of(seal.error()));
+  pool::ServerOptions options = pool::server_options(config, authority, *source, *seal);
   const net::IrohCarrier* const entrance = options.iroh = config.iroh.node.listens ? iroh.get() : nullptr;
   pool::PoolServer server(shards, *source->source, std::move(options));
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
@@ -55,9 +57,9 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   announce_sv1(kName, sv1, for_people);
   const auto ways = entrances(config.listen_address, server.tcp_port(), config.iroh.node, entrance, authority.public_key());
   announce(kName, kToMiners, ways, authority.public_key(), for_people);
-  if (config.jds) {
+  if (config.jds && *seal == nullptr) {
     announce(
-        "jds", "Job declarators connect to",
+        "jds", kToDeclarators,
         entrances(config.jds->listen_address, server.declarator_tcp_port(), config.iroh.node, entrance, authority.public_key()),
         authority.public_key(), false);
   }

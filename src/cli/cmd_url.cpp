@@ -101,7 +101,7 @@ Command add_url(CLI::App& app) {
                   "Its configuration file; by default the first of pool-config.toml, jdc-config.toml, tproxy-config.toml and "
                   "template-config.toml here or in /etc/adit, else what `adit solo` runs by");
   url->add_option("--role", options->role, "Whose configuration it is, if its keys do not tell")
-      ->check(CLI::IsMember({"pool", "template", "translator", "jd-client"}));
+      ->check(CLI::IsMember({"pool", "jd-server", "template", "translator", "jd-client"}));
   return {url, [options](const Global&) { return run(*options); }};
 }
 

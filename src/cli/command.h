@@ -35,6 +35,7 @@ struct Command {
 
 Command add_solo(CLI::App& app);
 Command add_pool(CLI::App& app);
+Command add_jd_server(CLI::App& app);
 Command add_template(CLI::App& app);
 Command add_translator(CLI::App& app);
 Command add_jd_client(CLI::App& app);

@@ -19,6 +19,7 @@ namespace adit::cli {
 
 /// What stands above the URLs that are printed.
 inline constexpr std::string_view kToMiners = "Miners and translators connect to";
+inline constexpr std::string_view kToDeclarators = "Job declarators connect to";
 inline constexpr std::string_view kToClients = "Pools and job declarators take templates from";
 
 /// One way in.

@@ -32,7 +32,8 @@ std::string_view role_of(std::string_view program) {
 
 int run(int argc, char** argv) {
   CLI::App app(
-      "Stratum V2 over TCP and over iroh: pool, job declarator client, template provider, translator and miner in one binary",
+      "Stratum V2 over TCP and over iroh: pool, job declarator server and client, template provider, translator and miner in "
+      "one binary",
       "adit");
   app.set_version_flag("--version", "adit " ADIT_VERSION);
   app.require_subcommand(1);
@@ -42,9 +43,10 @@ int run(int argc, char** argv) {
   app.add_option("--log-format", format, "logfmt or json")->check(CLI::IsMember({"logfmt", "json"}))->capture_default_str();
 
   const std::vector<cli::Command> commands = {
-      cli::add_demo(app),       cli::add_solo(app),  cli::add_pool(app), cli::add_template(app), cli::add_jd_client(app),
-      cli::add_translator(app), cli::add_miner(app), cli::add_load(app), cli::add_ping(app),     cli::add_relay(app),
-      cli::add_keys(app),       cli::add_check(app), cli::add_url(app),  cli::add_init(app),     cli::add_doctor(app)};
+      cli::add_demo(app),     cli::add_solo(app),      cli::add_pool(app),       cli::add_jd_server(app),
+      cli::add_template(app), cli::add_jd_client(app), cli::add_translator(app), cli::add_miner(app),
+      cli::add_load(app),     cli::add_ping(app),      cli::add_relay(app),      cli::add_keys(app),
+      cli::add_check(app),    cli::add_url(app),       cli::add_init(app),       cli::add_doctor(app)};
   if (argc == 1 && role_of(argv[0]).empty()) {
     std::fputs(app.help().c_str(), stderr);
     return cli::kUsage;

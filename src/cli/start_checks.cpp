@@ -238,7 +238,8 @@ void look_at_server(const Config& config, const config::TemplateSource& source,
 
 void look_at_start(const pool::PoolConfig& config, const std::string& file, std::vector<Finding>& findings, StartScope scope) {
   Look look("pool", file, findings, scope);
-  const auto jds = config.jds ? config.jds->listen_address : std::nullopt;
+  const auto jds = config.jds ? config.jds->own_listener() : std::nullopt;
+  if (config.jds && !config.jds->token_key_file.empty()) look.block_on(config::read_token(config.jds->token_key_file));
   look_at_server(config, config.source,
                  {{"listen_address", config.listen_address}, {"sv1_address", config.sv1_address}, {"jds.listen_address", jds}},
                  look);

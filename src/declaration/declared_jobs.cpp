@@ -11,15 +11,18 @@ namespace {
 
 constexpr std::string_view kInvalidToken = "invalid-mining-job-token";
 
-/// Whether every channel that the message is for is that user's.
-bool is_users(const std::string& user, const mining::ServerSession& session, std::uint32_t channel_id) {
-  if (const auto* const channel = session.channel(channel_id)) return channel->user_identity() == user;
-  return std::ranges::all_of(session.channels(), [&](const channels::Channel& channel) {
-    return channel.group_id() != channel_id || channel.user_identity() == user;
-  });
-}
-
 }  // namespace
+
+std::optional<std::string_view> user_of(const mining::ServerSession& session, std::uint32_t channel_id) {
+  if (const auto* const channel = session.channel(channel_id)) return channel->user_identity();
+  std::optional<std::string_view> user;
+  for (const channels::Channel& channel : session.channels()) {
+    if (channel.group_id() != channel_id) continue;
+    if (user && *user != channel.user_identity()) return std::nullopt;
+    user = channel.user_identity();
+  }
+  return user;
+}
 
 void DeclaredJobs::add(DeclaredJobPtr job) {
   const Token token = job->token;
@@ -29,19 +32,19 @@ void DeclaredJobs::add(DeclaredJobPtr job) {
 mining::CustomJobValidator::Verdict DeclaredJobs::check(const mining::ServerSession& session,
                                                         const wire::SetCustomMiningJob& message, const Now& now) {
   const auto refuse = [&](std::string_view code) -> Verdict {
-    ++refused_;
+    ++counts_.refused;
     return {.error_code = code, .block_template = nullptr};
   };
   const auto token = token_from(message.mining_job_token);
   const auto found = token ? jobs_.find(*token) : jobs_.end();
   if (found == jobs_.end()) return refuse(kInvalidToken);
   const DeclaredJobPtr job = found->second;
-  if (now.instant >= job->expires || job->is_taken() || !is_users(job->user, session, message.channel_id))
+  if (now.instant >= job->expires || job->is_taken() || user_of(session, message.channel_id) != job->user)
     return refuse(kInvalidToken);
   if (const auto code = fault_of(*job, message); !code.empty()) return refuse(code);
   if (!job->take()) return refuse(kInvalidToken);  // Another shard was first.
   jobs_.erase(found);
-  ++taken_;
+  ++counts_.taken;
   return {.error_code = {}, .block_template = job->work};
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string_view>
 
 #include "base/result.h"
@@ -13,6 +14,16 @@
 #include "mining/server_session.h"
 
 namespace adit::declaration {
+
+/// SetCustomMiningJob, counted on a shard.
+struct CustomJobCounts {
+  std::uint64_t taken = 0;
+  std::uint64_t refused = 0;
+};
+
+/// Whose the channels are that a message with that channel_id is for. nullopt: there is none, or they are several users'. Valid
+/// as long as they are open.
+std::optional<std::string_view> user_of(const mining::ServerSession& session, std::uint32_t channel_id);
 
 /// Each shard has one; all are told of each job before its client is. A job is taken once, by one shard alone, and only if
 /// everything else holds. Not thread-safe.
@@ -38,8 +49,7 @@ class DeclaredJobs final : public mining::CustomJobValidator {
   void on_tick(Instant now);
 
   [[nodiscard]] std::size_t size() const { return jobs_.size(); }
-  [[nodiscard]] std::uint64_t taken() const { return taken_; }
-  [[nodiscard]] std::uint64_t refused() const { return refused_; }
+  [[nodiscard]] CustomJobCounts counts() const { return counts_; }
 
  private:
   /// The error code; empty: nothing speaks against it.
@@ -48,8 +58,7 @@ class DeclaredJobs final : public mining::CustomJobValidator {
   const RevenuePolicy& revenue_;
   std::map<Token, DeclaredJobPtr> jobs_;
   std::uint32_t height_ = 0;  ///< Of the block that is worked on.
-  std::uint64_t taken_ = 0;
-  std::uint64_t refused_ = 0;
+  CustomJobCounts counts_;
 };
 
 }  // namespace adit::declaration

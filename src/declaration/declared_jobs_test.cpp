@@ -4,9 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <functional>
+#include <memory>
+#include <string_view>
 
 #include "bitcoin/tx.h"
 #include "channels/extranonce.h"
+#include "declaration/sealed_jobs.h"
 #include "declaration/server_testing.h"
 #include "mining/server_session_testing.h"
 
@@ -112,8 +115,8 @@ TEST_F(DeclaredJobsTest, WhatWasDeclaredIsTakenOnceAndPaidFor) {
   EXPECT_EQ(set(*peer_, message()), "");
   EXPECT_TRUE(job_->is_taken());
   EXPECT_EQ(set(*peer_, message()), "invalid-mining-job-token");
-  EXPECT_EQ(jobs_.taken(), 1u);
-  EXPECT_EQ(jobs_.refused(), 1u);
+  EXPECT_EQ(jobs_.counts().taken, 1u);
+  EXPECT_EQ(jobs_.counts().refused, 1u);
 }
 
 TEST_F(DeclaredJobsTest, EveryFieldIsThatOfTheDeclarationAndNoRefusalBurnsTheToken) {
@@ -236,6 +239,121 @@ TEST_F(DeclaredJobsTest, WithoutTransactionsTheOutputsAreLookedAt) {
   outputs_ = counted_outputs({{.value_sat = 5'000'000'000, .script = {0x51}}});
   EXPECT_EQ(set(*peer_, message()), "") << "any path and version of the tip will do";
   EXPECT_EQ(set(*peer_, message()), "invalid-mining-job-token");
+}
+
+/// The same where the declarator is another process, and its tokens say all.
+class SealedJobsTest : public DeclaredJobsTest {
+ protected:
+  SealedJobsTest() { policy_.custom_jobs = &sealed_; }
+
+  void SetUp() override {
+    DeclaredJobsTest::SetUp();
+    sealed_.set_template(shard_.jobs().current()->block_template);
+  }
+  static std::shared_ptr<const TokenSeal> seal(std::uint8_t key) {
+    TokenSeal::Key bytes{};
+    bytes.fill(key);
+    return std::make_shared<const TokenSeal>(bytes);
+  }
+  [[nodiscard]] wire::SetCustomMiningJob message(const TokenSeal& with) {
+    auto made = DeclaredJobsTest::message();
+    token_ = with.seal(*job_, now_.unix_time + std::chrono::seconds(60));
+    made.mining_job_token = Bytes(token_);
+    return made;
+  }
+  [[nodiscard]] wire::SetCustomMiningJob message() { return message(*seal_); }
+  std::string set_with(const std::function<void(wire::SetCustomMiningJob&)>& change) {
+    auto changed = message();
+    change(changed);
+    return set(*peer_, changed);
+  }
+
+  std::shared_ptr<const TokenSeal> seal_ = seal(1);
+  channels::PayoutPolicy payouts_{.pool_script = {0x51}};
+  SealedJobs sealed_{seal_, payouts_, revenue_, 3};
+  std::vector<std::uint8_t> token_;
+};
+
+TEST_F(SealedJobsTest, WhatWasDeclaredElsewhereIsTakenOnce) {
+  EXPECT_EQ(set(*peer_, message()), "");
+  EXPECT_EQ(set(*peer_, message()), "invalid-mining-job-token");
+  EXPECT_EQ(sealed_.counts().taken, 1u);
+  EXPECT_EQ(sealed_.counts().refused, 1u);
+  EXPECT_EQ(token_.size(), TokenSeal::kSize);
+}
+
+TEST_F(SealedJobsTest, AnotherKeyUserOrFieldIsAnotherToken) {
+  EXPECT_EQ(set(*peer_, message(*seal(2))), "invalid-mining-job-token");
+  std::vector<std::uint8_t> other;
+  constexpr std::string_view kRefused = "invalid-mining-job-token";
+  const auto with = [&](const auto& change) { return set_with(change); };
+  EXPECT_EQ(with([](auto& m) { m.version ^= 0x2000; }), kRefused);
+  EXPECT_EQ(with([](auto& m) { m.coinbase_tx_version = 1; }), kRefused);
+  EXPECT_EQ(with([](auto& m) { m.coinbase_tx_input_n_sequence = 0; }), kRefused);
+  EXPECT_EQ(with([](auto& m) { m.coinbase_tx_locktime = 1; }), kRefused);
+  EXPECT_EQ(with([](auto& m) { m.prev_hash.fill(9); }), "stale-chain-tip");
+  EXPECT_EQ(with([](auto& m) { m.nbits ^= 1; }), "invalid-nbits");
+  EXPECT_EQ(with([&](auto& m) { m.coinbase_prefix = Bytes(prefix_).first(prefix_.size() - 1); }), kRefused);
+  EXPECT_EQ(with([&](auto& m) {
+              other = counted_outputs({{.value_sat = 5'000'000'001, .script = {0x51}}});
+              m.coinbase_tx_outputs = Bytes(other);
+            }),
+            kRefused);
+  EXPECT_EQ(with([&](auto& m) { m.merkle_path = std::span<const wire::U256>(path_).first(1); }), kRefused);
+  // Each byte of it counts: its kind, its expiry, its id and its code.
+  for (std::size_t i = 0; i < TokenSeal::kSize; ++i) EXPECT_EQ(with([&](auto&) { token_[i] ^= 1; }), kRefused) << i;
+  EXPECT_EQ(with([&](auto& m) { m.mining_job_token = Bytes(token_).first(TokenSeal::kSize - 1); }), kRefused);
+  EXPECT_EQ(with([&](auto& m) { m.mining_job_token = {}; }), kRefused);
+
+  Peer stranger(options(), shard_, now_);
+  stranger.set_up(wire::kRequiresWorkSelection);
+  auto theirs = message();
+  theirs.channel_id = open(stranger, "somebody else");
+  EXPECT_EQ(set(stranger, theirs), kRefused);
+  EXPECT_EQ(set(*peer_, message()), "") << "none of these has used it up";
+}
+
+TEST_F(SealedJobsTest, ATokenEndsWithItsTimeAndIsForgottenThen) {
+  auto late = message();
+  now_.unix_time += std::chrono::seconds(60);
+  EXPECT_EQ(set(*peer_, late), "invalid-mining-job-token");
+  now_.unix_time -= std::chrono::seconds(1);
+  EXPECT_EQ(set(*peer_, late), "");
+  EXPECT_EQ(sealed_.used(), 1u);
+  sealed_.on_tick(now_.unix_time);
+  EXPECT_EQ(sealed_.used(), 1u);
+  sealed_.on_tick(now_.unix_time + std::chrono::seconds(1));
+  EXPECT_EQ(sealed_.used(), 0u);
+  for (int i = 0; i < 5; ++i) {
+    declare();
+    EXPECT_EQ(set(*peer_, message()), "");
+  }
+  EXPECT_EQ(sealed_.used(), 3u) << "of more than that the oldest are forgotten";
+}
+
+TEST_F(SealedJobsTest, RoomForAnotherExtranonceIsAnotherToken) {
+  declare(channels::kFullExtranonceSize - 1);
+  EXPECT_EQ(set(*peer_, message()), "invalid-mining-job-token");
+}
+
+TEST_F(SealedJobsTest, ThePoolsPolicyIsHeldAgainstWhatWasDeclared) {
+  payouts_.pool_script = {0x52};
+  EXPECT_EQ(set(*peer_, message()), "invalid-coinbase-tx-outputs") << "the declarator took it, and this pool does not";
+  payouts_.pool_script = {0x51};
+  EXPECT_EQ(set(*peer_, message()), "");
+}
+
+TEST_F(SealedJobsTest, WithoutTransactionsTheUserAndTheOutputsAreEnough) {
+  declare_coinbase_only();
+  EXPECT_EQ(set_with([](auto& m) { m.coinbase_tx_locktime = 7; }), "");
+  declare_coinbase_only();
+  std::vector<std::uint8_t> poor;
+  EXPECT_EQ(set_with([&](auto& m) {
+              poor = counted_outputs({{.value_sat = 1, .script = {0x51}}, {.value_sat = 4'999'999'999, .script = {0x52}}});
+              m.coinbase_tx_outputs = Bytes(poor);
+            }),
+            "invalid-coinbase-tx-outputs");
+  EXPECT_EQ(set(*peer_, message()), "");
 }
 
 }  // namespace

@@ -66,6 +66,18 @@ bool RevenuePolicy::is_met(std::span<const bitcoin::TxOutput> outputs, Bytes scr
   return paid != 0 && paid * 100 >= revenue * percent;
 }
 
+Result<std::vector<std::uint8_t>> script_to_pay(const channels::PayoutPolicy& payouts, std::string_view user) {
+  auto wish = payouts.decide(user);
+  if (!wish) return fail(session::Errc::kRefused, wish.error().message());
+  if (*wish && (*wish)->pool_percent != 0) {
+    return fail(
+        session::Errc::kRefused,
+        "its user_identifier asks for a block that is shared between two payees, but what a declared job pays goes to one "
+        "(SV2 06 §6.4.3): use one that pays the pool alone or the miner alone");
+  }
+  return *wish ? std::move((*wish)->script) : payouts.pool_script;
+}
+
 std::string_view declare_error_code(DeclareRefusal refusal) {
   switch (refusal) {
     case DeclareRefusal::kToken:
@@ -101,8 +113,6 @@ void add(ServerCounters& sum, const ServerCounters& part) {
   sum.transactions_missing += part.transactions_missing;
   sum.solutions += part.solutions;
   sum.solutions_refused += part.solutions_refused;
-  sum.custom_jobs += part.custom_jobs;
-  sum.custom_jobs_refused += part.custom_jobs_refused;
   sum.clients += part.clients;
   sum.known_bytes += part.known_bytes;
 }
@@ -198,14 +208,19 @@ Result<void> ServerSession::on_frame(const wire::FrameView& frame, const Now& no
 
 Result<void> ServerSession::on(const wire::AllocateMiningJobToken& message, const Now& now, wire::FrameBuffer& out) {
   const ServerPolicy& policy = shard_.policy_;
-  auto wish = policy.payouts.decide(message.user_identifier.view());
-  if (!wish) return fail(session::Errc::kRefused, "AllocateMiningJobToken: " + wish.error().message());
-  if (*wish && (*wish)->pool_percent != 0) {
-    return fail(session::Errc::kRefused,
-                "AllocateMiningJobToken: its user_identifier asks for a block that is shared between two payees, but what a "
-                "declared job pays goes to one (SV2 06 §6.4.3): use one that pays the pool alone or the miner alone");
+  auto payee = script_to_pay(policy.payouts, message.user_identifier.view());
+  if (!payee) return fail(session::Errc::kRefused, "AllocateMiningJobToken: " + payee.error().message());
+  std::vector<std::uint8_t> script = *std::move(payee);
+  if (coinbase_only_ && policy.seal != nullptr) {
+    // Nothing is kept of it, here or elsewhere: what it costs is its making.
+    if (!declares_left_.charge(1, now.instant))
+      return fail(session::Errc::kOverloaded, "AllocateMiningJobToken: this connection asks for tokens too often");
+    const auto job = make_job(std::string(message.user_identifier.view()), script, now.instant + policy.token_life);
+    job->token = shard_.events_.next_token();
+    ++shard_.counters_.tokens_allocated;
+    answer_token(message.request_id, shown_token(*job, now), script, out);
+    return {};
   }
-  std::vector<std::uint8_t> script = *wish ? std::move((*wish)->script) : policy.payouts.pool_script;
   prune(now.instant);
   const std::size_t before = tokens();
   const bool too_many = tokens() >= policy.max_tokens && coinbase_only_;
@@ -234,10 +249,19 @@ Result<void> ServerSession::on(const wire::AllocateMiningJobToken& message, cons
     return {};
   }
   shard_.tokens_ += tokens() - before;
-  const auto outputs = counted_outputs({{.value_sat = 0, .script = std::move(script)}});
-  out.push(wire::AllocateMiningJobTokenSuccess{
-      .request_id = message.request_id, .mining_job_token = Bytes(token), .coinbase_tx_outputs = Bytes(outputs)});
+  answer_token(message.request_id, token, script, out);
   return {};
+}
+
+void ServerSession::answer_token(std::uint32_t request_id, Bytes token, Bytes script, wire::FrameBuffer& out) {
+  const auto outputs = counted_outputs({{.value_sat = 0, .script = {script.begin(), script.end()}}});
+  out.push(wire::AllocateMiningJobTokenSuccess{
+      .request_id = request_id, .mining_job_token = token, .coinbase_tx_outputs = Bytes(outputs)});
+}
+
+std::vector<std::uint8_t> ServerSession::shown_token(const DeclaredJob& job, const Now& now) const {
+  if (shard_.policy_.seal == nullptr) return {job.token.begin(), job.token.end()};
+  return shard_.policy_.seal->seal(job, now.unix_time + std::chrono::floor<std::chrono::seconds>(job.expires - now.instant));
 }
 
 std::shared_ptr<DeclaredJob> ServerSession::make_job(std::string user, std::vector<std::uint8_t> payout_script,
@@ -439,9 +463,7 @@ void ServerSession::on_told(std::uint64_t number, const Now& now) {
   wire::FrameBuffer out;
   const DeclaredJobPtr job = declaration->job;
   if (job->work == nullptr) {
-    const auto outputs = counted_outputs({{.value_sat = 0, .script = job->payout_script}});
-    out.push(wire::AllocateMiningJobTokenSuccess{
-        .request_id = declaration->request_id, .mining_job_token = Bytes(job->token), .coinbase_tx_outputs = Bytes(outputs)});
+    answer_token(declaration->request_id, shown_token(*job, now), job->payout_script, out);
     declarations_.erase(declaration);
     return send_answers(out);
   }
@@ -466,7 +488,8 @@ void ServerSession::on_told(std::uint64_t number, const Now& now) {
   const Duration took = now.instant - declaration->since;
   shard_.counters_.jobs_time += took;
   shard_.events_.on_declared(*this, *job, declaration->missing.size(), took);
-  out.push(wire::DeclareMiningJobSuccess{.request_id = declaration->request_id, .new_mining_job_token = Bytes(job->token)});
+  const auto token = shown_token(*job, now);
+  out.push(wire::DeclareMiningJobSuccess{.request_id = declaration->request_id, .new_mining_job_token = Bytes(token)});
   declarations_.erase(declaration);
   send_answers(out);
 }

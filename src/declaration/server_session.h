@@ -25,6 +25,7 @@
 #include "declaration/coinbase_parts.h"
 #include "declaration/declared_job.h"
 #include "declaration/known_transactions.h"
+#include "declaration/sealed_token.h"
 #include "declaration/token.h"
 #include "session/server_side.h"
 #include "wire/frame.h"
@@ -44,10 +45,16 @@ struct RevenuePolicy {
   [[nodiscard]] bool is_met(std::span<const bitcoin::TxOutput> outputs, Bytes script, std::uint32_t height) const;
 };
 
+/// What the output has to pay that a declared job of that user needs. Error: session::Errc::kRefused: an identity with a payout
+/// that no declared job can have, or none at all.
+Result<std::vector<std::uint8_t>> script_to_pay(const channels::PayoutPolicy& payouts, std::string_view user);
+
 struct ServerPolicy {
   bool allow_coinbase_only = false;  ///< Clients that keep their transactions to themselves are served too (06 §6.3.1).
   channels::PayoutPolicy payouts;    ///< The pool's. Whom a job has to pay.
   RevenuePolicy revenue;
+  /// Set: the pool is another process, to which tokens speak for themselves; nobody has to be told of jobs.
+  std::shared_ptr<const TokenSeal> seal;
   /// From Allocate to Declare: long, because a client keeps a spare one, and falls back when that is refused (SRI: the same).
   Duration token_life = std::chrono::hours(24);
   /// From Declare.Success to SetCustomMiningJob (SRI: 10 to 20 s).
@@ -94,10 +101,8 @@ struct ServerCounters {
   std::uint64_t transactions_missing = 0;                      ///< Of these, asked of their client.
   std::uint64_t solutions = 0;                                 ///< PushSolution: handed on.
   std::uint64_t solutions_refused = 0;                         ///< Of no job that is known, or without their work.
-  std::uint64_t custom_jobs = 0;                               ///< SetCustomMiningJob: jobs taken.
-  std::uint64_t custom_jobs_refused = 0;
-  std::size_t clients = 0;      ///< Now.
-  std::size_t known_bytes = 0;  ///< Now: see KnownTransactions::bytes.
+  std::size_t clients = 0;                                     ///< Now.
+  std::size_t known_bytes = 0;                                 ///< Now: see KnownTransactions::bytes.
 };
 void add(ServerCounters& sum, const ServerCounters& part);
 
@@ -250,6 +255,9 @@ class ServerSession : public session::ProtocolServer {
   /// The answer of DeclareMiningJob.Error, and the end of the declaration.
   void refuse(Declarations::iterator declaration, DeclareRefusal refusal, std::string_view reason, const Now& now,
               wire::FrameBuffer& out);
+  /// The bytes by which the client shows that job.
+  [[nodiscard]] std::vector<std::uint8_t> shown_token(const DeclaredJob& job, const Now& now) const;
+  void answer_token(std::uint32_t request_id, Bytes token, Bytes script, wire::FrameBuffer& out);
   void answer_refusal(std::uint32_t request_id, DeclareRefusal refusal, std::string_view reason, const Now& now,
                       wire::FrameBuffer& out);
   [[nodiscard]] std::shared_ptr<DeclaredJob> make_job(std::string user, std::vector<std::uint8_t> payout_script,

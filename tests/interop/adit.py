@@ -78,6 +78,7 @@ data_dir = "{test.folder / name}"
 {'[iroh]' if iroh else ''}
 {iroh if isinstance(iroh, str) else 'bind_addresses = ["127.0.0.1:0"]' if iroh else ''}
 ''')
+        self.config = config
         super().__init__(test, "pool", "-c", config, prefix=prefix, options=options, log=name)
 
     def url(self, transport):
@@ -92,6 +93,18 @@ data_dir = "{test.folder / name}"
         """What the pool shows of the workers that its clients name, by name."""
         shown = json.loads(http_get(f"http://127.0.0.1:{self.monitoring}/api/v1/workers"))
         return {worker["worker"]: worker for worker in shown["workers"]}
+
+
+class JdServer(Role):
+    """`adit jd-server`: the declarator of a pool's file that names it."""
+
+    def __init__(self, test, pool):
+        super().__init__(test, "jd-server", "-c", pool.config)
+
+    def url(self, transport="tcp"):
+        return self.test.wait_until(
+            f"the declarator says where it listens over {transport}",
+            lambda: next((e["url"] for e in self.events("jds.listening") if e["transport"] == transport), None), 120)
 
 
 class JdClient(Role):

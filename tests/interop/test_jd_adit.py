@@ -4,7 +4,7 @@ import signal
 import time
 import unittest
 
-from adit import PAYOUT, JdClient, Miner, Pool, ipc_source, rpc_source
+from adit import ADIT, PAYOUT, JdClient, JdServer, Miner, Pool, ipc_source, metric, rpc_source
 from bitcoin_core import BitcoinCore
 from declaring import DEADLINE, SOLO, DeclaringTest
 from processes import free_port, whole_matrix
@@ -62,6 +62,46 @@ class JdClientWithAdit(DeclaringTest):
     @whole_matrix
     def test_over_tcp_by_json_rpc(self):
         self.declares_and_mines(rpc_source, "tcp")
+
+    def declares_beside_the_pool(self, transport):
+        """The declarator is a process of its own, that is killed and comes back."""
+        self.node = BitcoinCore(self)
+        Coins(self.node, 300).send(300, 2_000)
+        jds_port, monitoring = free_port(), free_port()
+        token = self.folder / "jds.key"
+        self.run_to_end(ADIT, "keys", "token", "--out", token)
+        self.pool = Pool(self, f'''{ipc_source(self.node)}
+[jds]
+listen_address = "127.0.0.1:{jds_port}"
+token_key_file = "{token}"
+monitoring_address = "127.0.0.1:{monitoring}"
+monitoring_cache_refresh_secs = 1
+''', iroh=f'bind_addresses = ["127.0.0.1:{free_port()}"]' if transport == "iroh" else False)
+        url = self.pool.url(transport)
+        declarator = JdServer(self, self.pool)
+        self.client = JdClient(self, ipc_source(self.node), [(url, declarator.url(transport), "farm")], payout=SOLO,
+                               iroh=transport == "iroh")
+        self.wait_for_pool_work(self.client)
+        start = self.node.height()
+        Miner(self, self.client.url())
+        self.wait_for_blocks_that_pay(PAYOUT, self.node)
+        self.assertGreaterEqual(len(self.node.call("getblock", self.node.call("getblockhash", start + 1))["tx"]), 301)
+        self.wait_until("the pool takes its jobs", lambda: self.pool.metric("adit_jds_custom_jobs_total") >= 1, DEADLINE)
+        self.wait_until("it shows what was declared", lambda: metric(monitoring, "adit_jds_jobs_declared_total") >= 1, DEADLINE)
+        self.assertEqual(self.pool.events("jds.listening"), [])
+        declarator.process.kill()
+        self.wait_for_solo_work(self.client)
+        declarator.process.start()
+        self.wait_for_pool_work(self.client, times=2)
+        self.wait_for_blocks_that_pay(PAYOUT, self.node)
+        self.assert_no_block_is_lost(self.client)
+
+    def test_a_declarator_beside_the_pool_over_tcp(self):
+        self.declares_beside_the_pool("tcp")
+
+    @whole_matrix
+    def test_a_declarator_beside_the_pool_over_iroh(self):
+        self.declares_beside_the_pool("iroh")
 
     def follows_the_pools_tip(self, transport):
         """The client's node hears of a block after the pool's."""

@@ -101,7 +101,7 @@ Setup setup_of(const pool::PoolConfig& config) {
   setup.payout_script = config.payout_script;
   setup.listeners = {{"listen_address", config.listen_address},
                      {"sv1_address", config.sv1_address},
-                     {"jds.listen_address", config.jds ? config.jds->listen_address : std::nullopt}};
+                     {"jds.listen_address", config.jds ? config.jds->own_listener() : std::nullopt}};
   return setup;
 }
 

@@ -66,6 +66,12 @@ bool judges_blocks(const TemplateSource& source) {
   return std::ranges::any_of(nodes, [](const FurtherNode& node) { return !std::holds_alternative<Sv2TpNode>(node); });
 }
 
+constexpr std::string_view kNoJudge =
+    "`[jds]` needs a Bitcoin node that says whether a declared block would be valid: add one by JSON-RPC or IPC to [[nodes]], "
+    "`templates = false` if it is for that alone";
+
+std::string jds_data_dir(const std::string& data_dir) { return data_dir.empty() ? "" : data_dir + "/jds"; }
+
 std::optional<JdsConfig> read_jds(Table& root, const PoolConfig& pool) {
   auto jds = root.table("jds");
   if (!jds) return std::nullopt;
@@ -79,10 +85,15 @@ std::optional<JdsConfig> read_jds(Table& root, const PoolConfig& pool) {
   offer_required(out.supported_extensions, out.required_extensions);
   out.allow_coinbase_only = jds->boolean("allow_coinbase_only").value_or(false);
   out.min_pool_percent = jds->integer<unsigned>("min_pool_percent", 0, 100).value_or(100);
-  if (!judges_blocks(pool.source)) {
-    root.report(Severity::kError, "jds",
-                "`[jds]` needs a Bitcoin node that says whether a declared block would be valid: add one by JSON-RPC or IPC to "
-                "[[nodes]], `templates = false` if it is for that alone");
+  out.token_key_file = config::read_path(*jds, "token_key_file").value_or("");
+  out.monitoring = config::read_monitoring(*jds, jds_data_dir(pool.data_dir));
+  if (out.token_key_file.empty()) {
+    if (!judges_blocks(pool.source)) root.report(Severity::kError, "jds", std::string(kNoJudge));
+    if (jds->has("monitoring_address")) {
+      root.report(Severity::kError, "jds.monitoring_address",
+                  "`monitoring_address` of [jds] is that of `adit jd-server`, which needs a `token_key_file`: the pool's own "
+                  "monitor shows the declarator in it");
+    }
   }
   return out;
 }
@@ -155,6 +166,28 @@ config::Loaded<PoolConfig> load_config(const std::string& path, const config::En
 config::Loaded<PoolConfig> parse_config(std::string_view toml, const std::string& name,
                                         const config::Environment& environment) {
   return read(config::Document::parse(toml, name, "POOL", environment));
+}
+
+PoolConfig for_jd_server(PoolConfig config, std::vector<config::Finding>& findings) {
+  if (!config.jds || config.jds->token_key_file.empty()) {
+    findings.push_back(
+        {Severity::kError, "jds",
+         "a declarator that runs by itself needs [jds] with a `token_key_file`, which the pool's file names too; "
+         "`adit keys token --out FILE` makes one"});
+    return config;
+  }
+  if (!judges_blocks(config.source)) findings.push_back({Severity::kError, "jds", std::string(kNoJudge)});
+  config.listen_address = config.jds->listen_address;
+  config.sv1_address.reset();
+  config.sv1 = false;
+  config.monitoring = config.jds->monitoring;
+  config.data_dir = jds_data_dir(config.data_dir);
+  config.iroh.secret_key_file.clear();
+  config.iroh.default_port = config.listen_address ? config.listen_address->port : std::uint16_t{0};
+  // The same addresses, and not the pool's port.
+  for (std::string& address : config.iroh.node.bind)
+    address = address.substr(0, address.rfind(':') + 1) + std::to_string(config.iroh.default_port);
+  return config;
 }
 
 Result<noise::AuthorityKeyPair> load_authority(const PoolConfig& config) {

@@ -34,6 +34,14 @@ struct JdsConfig {
   std::vector<std::uint16_t> required_extensions;   ///< That a client must ask for; supported ones.
   bool allow_coinbase_only = false;                 ///< Clients that show no transactions are served too.
   unsigned min_pool_percent = 100;                  ///< Of a declared block's revenue, that goes to the pool's output at least.
+  /// Holds the key by which the tokens of another process, `adit jd-server`, speak for themselves; empty: the pool itself is
+  /// the declarator.
+  std::string token_key_file;
+  /// Where the pool itself listens for declarators.
+  [[nodiscard]] std::optional<net::TcpConfig> own_listener() const {
+    return token_key_file.empty() ? listen_address : std::nullopt;
+  }
+  config::MonitoringSettings monitoring;  ///< Of that process.
 };
 
 struct PoolConfig : config::ListenSettings {
@@ -77,6 +85,10 @@ config::Loaded<PoolConfig> parse_config(std::string_view toml, const std::string
 
 /// As config::load_authority.
 Result<noise::AuthorityKeyPair> load_authority(const PoolConfig& config);
+
+/// The same file as `adit jd-server` reads it: with its own monitor, a folder of its own in `data_dir`, and an iroh node key of
+/// its own there. Adds an error to `findings` if the file has no declarator that runs by itself, or no node judges its blocks.
+PoolConfig for_jd_server(PoolConfig config, std::vector<config::Finding>& findings);
 
 /// The iroh node key: the file [iroh] names, which must be there; else data_dir/node.key, made on the first start.
 /// Errors: those of config::take_or_make_node_key.

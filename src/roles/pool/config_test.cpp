@@ -516,6 +516,37 @@ TEST(PoolConfig, JobDeclarationNeedsANodeThatJudgesBlocks) {
               ElementsAre(HasSubstr("needs a Bitcoin node that says whether a declared block would be valid")));
 }
 
+TEST(PoolConfig, ADeclaratorThatRunsByItselfReadsThePoolsFile) {
+  const std::string jds = "[jds]\nlisten_address = \"0.0.0.0:3334\"\n";
+  const std::string beside = jds + "token_key_file = \"/etc/adit/jds.key\"\nmonitoring_address = \"127.0.0.1:9095\"\n";
+  auto pool = load_ipc(
+      "[iroh]\nsecret_key_file = \"pool.node.key\"\n"
+      "bind_addresses = [\"192.0.2.7:4433\"]\n" +
+      beside);
+  ASSERT_THAT(texts(pool, Severity::kError), IsEmpty());
+  EXPECT_EQ(pool.config.jds->token_key_file, "/etc/adit/jds.key");
+  EXPECT_EQ(pool.config.jds->own_listener(), std::nullopt);
+  const std::string pools = pool.config.data_dir;
+  const auto config = for_jd_server(std::move(pool.config), pool.findings);
+  EXPECT_THAT(texts(pool, Severity::kError), IsEmpty());
+  EXPECT_EQ(config.listen_address, (net::TcpConfig{"0.0.0.0", 3334}));
+  EXPECT_EQ(config.monitoring.address, (net::TcpConfig{"127.0.0.1", 9095}));
+  EXPECT_EQ(config.data_dir, pools + "/jds");
+  EXPECT_EQ(config.iroh.secret_key_file, "") << "two endpoints with one key take each other's connections";
+  EXPECT_THAT(config.iroh.udp_addresses(), ElementsAre("192.0.2.7:3334"));
+
+  auto own = load_ipc(jds);
+  EXPECT_TRUE(own.config.jds->own_listener());
+  (void)for_jd_server(std::move(own.config), own.findings);
+  EXPECT_THAT(texts(own, Severity::kError), ElementsAre(HasSubstr("needs [jds] with a `token_key_file`")));
+  EXPECT_THAT(texts(load_ipc(jds + "monitoring_address = \"127.0.0.1:9095\"\n"), Severity::kError),
+              ElementsAre(HasSubstr("that of `adit jd-server`")));
+  auto blind = load(std::string(kSmallest) + beside);
+  EXPECT_THAT(texts(blind, Severity::kError), IsEmpty()) << "the pool's own source need not judge blocks";
+  (void)for_jd_server(std::move(blind.config), blind.findings);
+  EXPECT_THAT(texts(blind, Severity::kError), ElementsAre(HasSubstr("needs a Bitcoin node that says")));
+}
+
 TEST(PoolConfig, ARequiredExtensionIsOfferedAndOneThatIsNotHereStopsTheStart) {
   const auto good = load("required_extensions = [2, 1, 2]\n" + std::string(kSmallest));
   EXPECT_TRUE(good.may_start());

@@ -19,6 +19,7 @@
 #include "net/dial.h"
 #include "net/shard_testing.h"
 #include "net/tcp.h"
+#include "roles/pool/declarator_server.h"
 #include "roles/pool/metrics.h"
 #include "roles/pool/server.h"
 #include "template/embedded.h"
@@ -172,14 +173,8 @@ class PoolDeclaration : public testing::Test {
     shards_.stop(0s);
   }
 
-  void start(bool coinbase_only = false) {
-    ServerOptions options;
-    options.listen = net::TcpConfig{"127.0.0.1", 0};
-    options.iroh = &carrier_;
-    options.authority_secret = authority_secret();
-    options.jobs = {.payout_script = {0x51}, .pool_signature = "test"};
-    options.session.channel.share_batch_size = 1;
-    options.tick = 20ms;
+  /// What declares for the pool, in it or beside it.
+  DeclaratorOptions declarator_options(bool coinbase_only) {
     DeclaratorOptions declarator;
     declarator.listen = net::TcpConfig{"127.0.0.1", 0};
     declarator.session.allow_coinbase_only = coinbase_only;
@@ -190,7 +185,21 @@ class PoolDeclaration : public testing::Test {
       source_.submit_block(std::move(block));
       return {};
     };
-    options.declarator = std::move(declarator);
+    return declarator;
+  }
+  void start(bool coinbase_only = false, std::shared_ptr<const declaration::TokenSeal> seal = nullptr) {
+    ServerOptions options;
+    options.listen = net::TcpConfig{"127.0.0.1", 0};
+    if (!seal) options.iroh = &carrier_;
+    options.authority_secret = authority_secret();
+    options.jobs = {.payout_script = {0x51}, .pool_signature = "test"};
+    options.session.channel.share_batch_size = 1;
+    options.tick = 20ms;
+    if (seal) {
+      options.token_seal = std::move(seal);
+    } else {
+      options.declarator = declarator_options(coinbase_only);
+    }
     server_.emplace(shards_, source_, std::move(options));
     const auto started = server_->start();
     ASSERT_TRUE(started) << started.error().message();
@@ -280,6 +289,7 @@ class PoolDeclaration : public testing::Test {
     return *declaration::token_from(client.answer<wire::DeclareMiningJobSuccess>().new_mining_job_token);
   }
   declaration::ServerCounters counters() { return server_->stats().declared->declarator; }
+  declaration::CustomJobCounts custom_jobs() { return *server_->stats().custom_jobs; }
 
   net::Shards shards_{3};
   templates::EmbeddedSource source_{{}};
@@ -305,8 +315,8 @@ TEST_F(PoolDeclaration, WhatOneShardDeclaredEveryShardKnowsAndOneTakes) {
     EXPECT_EQ(set(*one), "");
     for (Client* const other : miners) EXPECT_EQ(set(*other), "invalid-mining-job-token") << "it was used";
   }
-  EXPECT_EQ(counters().custom_jobs, 3u);
-  EXPECT_EQ(counters().custom_jobs_refused, 9u);
+  EXPECT_EQ(custom_jobs().taken, 3u);
+  EXPECT_EQ(custom_jobs().refused, 9u);
   EXPECT_EQ(judge_->checked, 3);
 }
 
@@ -455,7 +465,7 @@ TEST_F(PoolDeclaration, AbusiveClientsCostAHealthyOneNothing) {
   healthy();
   EXPECT_TRUE(eventually([&] { return counters().solutions_refused > 20; }));
   healthy();
-  EXPECT_EQ(counters().custom_jobs, 6u);
+  EXPECT_EQ(custom_jobs().taken, 6u);
 }
 
 TEST_F(PoolDeclaration, OverTheIrohEndpointItIsTheSame) {
@@ -502,6 +512,111 @@ TEST_F(PoolDeclaration, ANodeThatRefusesIsHeardAndTheTokenIsStillGood) {
   EXPECT_EQ(as_text(jdc.answer<wire::DeclareMiningJobError>().error_details), "bad-cb-amount");
   judge_->verdict = {BlockCheck::kValid, {}};
   EXPECT_EQ(declare(jdc, made), "");
+}
+
+/// The declarator is a server of its own, on shards and on a source of templates of its own, as in another process.
+class DeclaratorBeside : public PoolDeclaration {
+ protected:
+  ~DeclaratorBeside() override { beside_.reset(); }
+
+  void start_both(bool coinbase_only = false) {
+    const auto seal = std::make_shared<const declaration::TokenSeal>(declaration::TokenSeal::Key{1, 2, 3});
+    start(coinbase_only, seal);
+    DeclaratorServerOptions options;
+    options.listen = net::TcpConfig{"127.0.0.1", 0};
+    options.authority_secret = authority_secret();
+    options.tick = 20ms;
+    options.declarator = declarator_options(coinbase_only);
+    options.declarator.session.payouts.pool_script = {0x51};
+    options.declarator.session.seal = seal;
+    beside_.emplace(shards_, chain_, std::move(options));
+    const auto started = beside_->start();
+    ASSERT_TRUE(started) << started.error().message();
+  }
+  Client& declarator_beside(std::uint32_t flags = wire::kDeclareTxData) {
+    return client(beside_->tcp_port(), wire::Protocol::kJobDeclaration, flags);
+  }
+  /// Its tokens are longer than the pool's own.
+  std::vector<std::uint8_t> declared(Client& client) {
+    const auto token = client.answer<wire::DeclareMiningJobSuccess>().new_mining_job_token;
+    return {token.bytes().begin(), token.bytes().end()};
+  }
+
+  templates::EmbeddedSource chain_{{}};
+  std::optional<DeclaratorServer> beside_;
+};
+
+TEST_F(DeclaratorBeside, ItsTokensAreGoodAtThePoolForTheirUserAndOnce) {
+  start_both();
+  Client& jdc = declarator_beside();
+  Client& own = miner("user");
+  Client& stranger = miner("somebody else");
+  for (int i = 0; i < 2; ++i) {
+    auto made = declaration(allocate(jdc));
+    ASSERT_EQ(declare(jdc, made), "");
+    const auto token = declared(jdc);
+    auto job = custom_job(made, {});
+    job.mining_job_token = Bytes(token);
+    EXPECT_EQ(ask<wire::SetCustomMiningJobSuccess>(stranger, job), "invalid-mining-job-token");
+    EXPECT_EQ(ask<wire::SetCustomMiningJobSuccess>(own, job), "");
+    EXPECT_EQ(ask<wire::SetCustomMiningJobSuccess>(own, job), "invalid-mining-job-token") << "it was used";
+  }
+  EXPECT_EQ(judge_->checked, 2);
+  EXPECT_EQ(custom_jobs().taken, 2u);
+  EXPECT_EQ(custom_jobs().refused, 4u);
+  EXPECT_FALSE(server_->stats().declared) << "there is no declarator in the pool";
+  EXPECT_EQ(beside_->stats().declarator.jobs_declared, 2u);
+
+  DeclaratorMetrics metrics(*beside_);
+  const auto text = monitor::test::text_of(metrics.snapshot());
+  EXPECT_EQ(text.value("adit_jds_jobs_declared_total"), 2);
+  EXPECT_EQ(text.value(R"(adit_connections{transport="tcp"})"), 1);
+  EXPECT_TRUE(metrics.health().ready());
+  EXPECT_EQ(beside_->connections().size(), 1u);
+}
+
+TEST_F(DeclaratorBeside, ABlockThatIsPushedIsSubmittedByItAlone) {
+  start_both();
+  Client& jdc = declarator_beside();
+  auto made = declaration(allocate(jdc));
+  made.coinbase.outputs.pop_back();  // No transaction: no commitment.
+  made.coinbase.has_witness = false;
+  ASSERT_EQ(declare(jdc, made), "");
+  const std::vector<std::uint8_t> extranonce(channels::kFullExtranonceSize, 5);
+  const auto solution = solve(made, extranonce);
+  const std::uint32_t height = source_.status().height;
+  on(shards_[0], [&]() -> asio::awaitable<bool> {
+    jdc.send(solution);
+    co_return true;
+  });
+  ASSERT_TRUE(eventually([&] { return source_.status().height == height + 1; })) << source_.status().message;
+  EXPECT_EQ(beside_->stats().declarator.solutions, 1u);
+}
+
+TEST_F(DeclaratorBeside, WithoutTransactionsItsTokenIsForTheUserAlone) {
+  start_both(true);
+  Client& jdc = declarator_beside(0);
+  Client& own = miner("user");
+  for (int i = 0; i < 100; ++i) {  // More than the tokens of one client that a declarator keeps: of these it keeps none.
+    ASSERT_EQ((ask<wire::AllocateMiningJobTokenSuccess>(
+                  jdc, wire::AllocateMiningJobToken{.user_identifier = std::string_view("user"), .request_id = 1})),
+              "");
+    if (i % 50 != 0) continue;
+    const auto given = jdc.answer<wire::AllocateMiningJobTokenSuccess>().mining_job_token.bytes();
+    const std::vector<std::uint8_t> token(given.begin(), given.end());
+    auto made = declaration({});
+    auto job = custom_job(made, {});
+    job.mining_job_token = Bytes(token);
+    EXPECT_EQ(ask<wire::SetCustomMiningJobSuccess>(own, job), "");
+    EXPECT_EQ(ask<wire::SetCustomMiningJobSuccess>(own, job), "invalid-mining-job-token");
+  }
+  std::string ended;
+  for (int i = 0; i < 100 && ended.empty(); ++i) {
+    ended = ask<wire::AllocateMiningJobTokenSuccess>(
+        jdc, wire::AllocateMiningJobToken{.user_identifier = std::string_view("user"), .request_id = 1});
+  }
+  EXPECT_NE(ended, "") << "whoever asks too often is cut off";
+  EXPECT_EQ(judge_->checked, 0);
 }
 
 }  // namespace

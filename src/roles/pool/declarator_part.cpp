@@ -9,7 +9,11 @@ namespace adit::pool {
 
 struct DeclaratorPart::Session final : declaration::ServerSession {
   Session(DeclaratorPart& at, net::HostedConnection& peer, std::uint32_t flags)
-      : ServerSession(at.engine_, flags, now_from_system()), connection(peer) {}
+      : ServerSession(at.engine_, flags, now_from_system()), part(at), connection(peer) {
+    part.sessions_.insert(this);
+  }
+  ~Session() override { part.sessions_.erase(this); }
+  DeclaratorPart& part;
   net::HostedConnection& connection;
 
   static net::HostedConnection& connection_of(const declaration::ServerSession& session) {
@@ -17,6 +21,22 @@ struct DeclaratorPart::Session final : declaration::ServerSession {
   }
   static std::string peer_of(const declaration::ServerSession& session) { return connection_of(session).metadata().peer; }
 };
+
+DeclaratorPart::Shared DeclaratorPart::share(std::shared_ptr<Declarator> declarator, net::Listeners& listeners,
+                                             std::optional<std::array<std::uint8_t, 32>> endpoint_id, Duration setup_timeout) {
+  const DeclaratorOptions& options = declarator->options();
+  auto host = std::make_shared<net::FrameHostOptions>(listeners.host_options());
+  host->max_queued_bytes = options.max_queued_bytes;
+  host->max_payload = options.max_payload;
+  auto offer = declaration::ServerSession::offer(options.session);
+  offer.supported_extensions = options.supported_extensions;
+  offer.required_extensions = options.required_extensions;
+  return {.declarator = std::move(declarator),
+          .host = std::move(host),
+          .admission = listeners.admission(),
+          .endpoint_id = endpoint_id,
+          .serving = {.offers = {std::move(offer)}, .setup_timeout = setup_timeout}};
+}
 
 DeclaratorPart::DeclaratorPart(net::ServicePart& part, const Shared& shared, TellAll tell_all,
                                std::shared_ptr<net::Backlog> backlog)
@@ -44,11 +64,15 @@ void DeclaratorPart::tick() {
   solutions_.tick();
 }
 
-DeclaratorTotals DeclaratorPart::counters() const {
-  DeclaratorTotals counters{engine_.counters(), host_.counters()};
-  counters.declarator.custom_jobs = jobs_.taken();
-  counters.declarator.custom_jobs_refused = jobs_.refused();
-  return counters;
+DeclaratorTotals DeclaratorPart::counters() const { return {engine_.counters(), host_.counters()}; }
+
+std::vector<std::pair<std::uint32_t, net::ConnectionMetadata>> DeclaratorPart::connections(std::size_t max) const {
+  std::vector<std::pair<std::uint32_t, net::ConnectionMetadata>> all;
+  for (const Session* const session : sessions_) {
+    if (all.size() == max) break;
+    all.emplace_back(session->connection.id(), session->connection.metadata());
+  }
+  return all;
 }
 
 std::unique_ptr<session::ProtocolServer> DeclaratorPart::serve(const session::AcceptedSetup& setup,

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "declaration/declared_jobs.h"
@@ -13,6 +17,8 @@
 #include "log/limited.h"
 #include "net/admission.h"
 #include "net/frame_host.h"
+#include "net/listeners.h"
+#include "net/metadata.h"
 #include "net/service.h"
 #include "noise/keys.h"
 #include "roles/pool/declarator.h"
@@ -38,10 +44,15 @@ class DeclaratorPart final : private net::FrameHostRole, private declaration::Se
     session::ServerOptions serving;
   };
 
+  /// What the parts share whose connections come by `listeners`, and over that iroh endpoint, if any.
+  static Shared share(std::shared_ptr<Declarator> declarator, net::Listeners& listeners,
+                      std::optional<std::array<std::uint8_t, 32>> endpoint_id, Duration setup_timeout);
+
   /// `part` owns this. `backlog`: the shard's.
   DeclaratorPart(net::ServicePart& part, const Shared& shared, TellAll tell_all, std::shared_ptr<net::Backlog> backlog);
 
   [[nodiscard]] declaration::DeclaredJobs& jobs() { return jobs_; }
+  [[nodiscard]] const declaration::DeclaredJobs& jobs() const { return jobs_; }
 
   void take(net::Link link, net::IrohCarrier::Place place) { host_.take(std::move(link), shared_.serving, std::move(place)); }
   void set_template(const bitcoin::TemplatePtr& made);
@@ -52,6 +63,9 @@ class DeclaratorPart final : private net::FrameHostRole, private declaration::Se
   void cut_off() { host_.cut_off(); }
 
   [[nodiscard]] DeclaratorTotals counters() const;
+
+  /// Each client's connection and its number; at most `max` of them.
+  [[nodiscard]] std::vector<std::pair<std::uint32_t, net::ConnectionMetadata>> connections(std::size_t max) const;
 
  private:
   struct Session;
@@ -81,6 +95,7 @@ class DeclaratorPart final : private net::FrameHostRole, private declaration::Se
   const noise::RandomSource random_ = noise::system_random();
   declaration::ServerShard engine_;
   declaration::DeclaredJobs jobs_;
+  std::set<const Session*> sessions_;
   net::FrameHost host_;
   log::Limited refusals_{"jds.more_jobs_refused"};
   log::Limited solutions_{"jds.more_solutions_refused"};

@@ -9,17 +9,14 @@
 #include "monitor/mining_samples.h"
 #include "monitor/net_samples.h"
 #include "monitor/source_samples.h"
+#include "roles/pool/declarator_server.h"
 
 namespace adit::pool {
 namespace {
 
 using monitor::Families;
 
-void add_declarator(Families& out, const ServerStats& stats) {
-  constexpr std::string_view kListeners = "adit_jds_";
-  monitor::add_hosts(out, stats.declared->transports, kListeners);
-  monitor::add_admission(out, stats.declarator_admission, stats.declarator_failed_accepts, kListeners);
-  const declaration::ServerCounters& counts = stats.declared->declarator;
+void add_declarator(Families& out, const declaration::ServerCounters& counts) {
   out.gauge("adit_jds_clients", "Job declarators that are connected").add(counts.clients);
   out.counter("adit_jds_tokens_total", "Tokens that were allocated").add(counts.tokens_allocated);
   out.counter("adit_jds_jobs_declared_total", "Declared jobs that were accepted").add(counts.jobs_declared);
@@ -34,11 +31,14 @@ void add_declarator(Families& out, const ServerStats& stats) {
   out.counter("adit_jds_transactions_missing_total", "Transactions in declared jobs that were not known and were asked for")
       .add(counts.transactions_missing);
   out.gauge("adit_jds_known_bytes", "Bytes that known transactions take, by shard").add(counts.known_bytes);
-  out.counter("adit_jds_custom_jobs_total", "Declared jobs that a miner was given").add(counts.custom_jobs);
-  out.counter("adit_jds_custom_jobs_refused_total", "Custom jobs that were not as declared").add(counts.custom_jobs_refused);
   out.counter("adit_jds_solutions_total", "Blocks that a job declarator handed over").add(counts.solutions);
   out.counter("adit_jds_solutions_refused_total", "Solutions of job declarators that were no block")
       .add(counts.solutions_refused);
+}
+
+void add_custom_jobs(Families& out, const declaration::CustomJobCounts& counts) {
+  out.counter("adit_jds_custom_jobs_total", "Declared jobs that a miner was given").add(counts.taken);
+  out.counter("adit_jds_custom_jobs_refused_total", "Custom jobs that were not as declared").add(counts.refused);
 }
 
 void add_families(Families& out, const ServerStats& stats) {
@@ -48,7 +48,13 @@ void add_families(Families& out, const ServerStats& stats) {
   out.counter("adit_channels_closed_without_work_total", "Channels that were closed because there was no work")
       .add(stats.miners.channels_closed);
   out.gauge("adit_payouts", "Different payouts of open channels, by shard and beside the pool's own").add(stats.miners.payouts);
-  if (stats.declared) add_declarator(out, stats);
+  if (stats.declared) {
+    constexpr std::string_view kListeners = "adit_jds_";
+    monitor::add_hosts(out, stats.declared->transports, kListeners);
+    monitor::add_admission(out, stats.declarator_admission, stats.declarator_failed_accepts, kListeners);
+    add_declarator(out, stats.declared->declarator);
+  }
+  if (stats.custom_jobs) add_custom_jobs(out, *stats.custom_jobs);
   monitor::add_source(out, stats.source);
   out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
 }
@@ -94,6 +100,51 @@ monitor::Health Metrics::health() {
   const ServerStats stats = look();
   if (stats.silent_shards != 0) return monitor::health_of_silent_shards(stats.silent_shards);
   return health_of(stats.source, now_from_system().instant, stats.work_is_stale);
+}
+
+/// As Metrics::look.
+DeclaratorServerStats DeclaratorMetrics::look() {
+  DeclaratorServerStats stats = server_.stats();
+  if (stats.silent_shards == 0) {
+    complete_ = stats;
+  } else {
+    static_cast<DeclaratorTotals&>(stats) = complete_;
+  }
+  return stats;
+}
+
+monitor::Snapshot DeclaratorMetrics::snapshot() {
+  monitor::Snapshot out;
+  const DeclaratorServerStats stats = look();
+  out.work = monitor::work_sample(stats.source, network_);
+  monitor::add_hosts(out.families, stats.transports);
+  monitor::add_admission(out.families, stats.admission, stats.failed_accepts);
+  monitor::add_unread(out.families, stats.unread);
+  out.families.gauge("adit_shards_silent", "Shards that do not answer").add(stats.silent_shards);
+  add_declarator(out.families, stats.declarator);
+  monitor::add_source(out.families, stats.source);
+  out.families.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
+  for (const auto& [id, metadata] : server_.connections())
+    out.connections.push_back(monitor::connection_sample(metadata, id, 0));
+  monitor::add_carrier(out.families, iroh_);
+  return out;
+}
+
+monitor::Health DeclaratorMetrics::health() {
+  const DeclaratorServerStats stats = look();
+  if (stats.silent_shards != 0) return monitor::health_of_silent_shards(stats.silent_shards);
+  return monitor::health_of_source(stats.source, now_from_system().instant);
+}
+
+void log_stats(log::Level level, const DeclaratorServerStats& stats) {
+  log::write(level, "jds.stats",
+             {{"clients", stats.declarator.clients},
+              {"jobs_declared", stats.declarator.jobs_declared},
+              {"solutions", stats.declarator.solutions},
+              {"blocks_accepted", stats.source.blocks_accepted},
+              {"connections_tcp", stats.transports[0].open},
+              {"connections_iroh", stats.transports[1].open},
+              {"height", stats.source.height}});
 }
 
 void log_stats(log::Level level, const ServerStats& stats) {

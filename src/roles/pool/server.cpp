@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "bitcoin/coinbase.h"
 #include "bitcoin/tx.h"
+#include "declaration/sealed_jobs.h"
 #include "downstream/entrance.h"
 #include "downstream/miners.h"
 #include "log/log.h"
@@ -72,18 +73,7 @@ struct Declaring {
   /// `pool`: the pool's listeners, whose endpoint it shares. Connections of each have numbers of their own, since SRI's tools
   /// count those that mine.
   [[nodiscard]] DeclaratorPart::Shared shared(net::Listeners& pool, Duration setup_timeout) {
-    const DeclaratorOptions& options = declarator->options();
-    auto host = std::make_shared<net::FrameHostOptions>(listeners.host_options());
-    host->max_queued_bytes = options.max_queued_bytes;
-    host->max_payload = options.max_payload;
-    auto offer = declaration::ServerSession::offer(options.session);
-    offer.supported_extensions = options.supported_extensions;
-    offer.required_extensions = options.required_extensions;
-    return {.declarator = declarator,
-            .host = std::move(host),
-            .admission = listeners.admission(),
-            .endpoint_id = pool.endpoint_id(),
-            .serving = {.offers = {std::move(offer)}, .setup_timeout = setup_timeout}};
+    return DeclaratorPart::share(declarator, listeners, pool.endpoint_id(), setup_timeout);
   }
 
   /// Of the pool's places: a client of job declaration stands for a whole farm.
@@ -176,6 +166,7 @@ class PoolServer::Part final : public net::ServicePart, private downstream::Mine
         core_(core),
         backlog_(downstream::Miners::new_backlog(core->options)),
         declaring_(make_declaring()),
+        sealed_(make_sealed()),
         policy_(policy_of(core->options.session)),
         miners_(*this, core->entrance, policy_, std::move(host), backlog_, *this),
         watch_(core->options.stale_work) {}
@@ -193,7 +184,10 @@ class PoolServer::Part final : public net::ServicePart, private downstream::Mine
 
   /// A connection of job declaration's own port.
   void take_declaring(net::Link link) { declaring_->take(std::move(link), nullptr); }
-  void set_template(const bitcoin::TemplatePtr& made) { declaring_->set_template(made); }
+  void set_template(const bitcoin::TemplatePtr& made) {
+    if (declaring_) declaring_->set_template(made);
+    if (sealed_) sealed_->set_template(made);
+  }
   void know(const declaration::DeclaredJobPtr& job, const DeclaratorPart::Transactions& transactions) {
     declaring_->know(job, transactions);
   }
@@ -204,7 +198,11 @@ class PoolServer::Part final : public net::ServicePart, private downstream::Mine
 
   [[nodiscard]] Totals counters() const {
     Totals totals{miners_.counts()};
-    if (declaring_) totals.declared = declaring_->counters();
+    if (declaring_) {
+      totals.declared = declaring_->counters();
+      totals.custom_jobs = std::as_const(*declaring_).jobs().counts();
+    }
+    if (sealed_) totals.custom_jobs = sealed_->counts();
     return totals;
   }
 
@@ -230,6 +228,7 @@ class PoolServer::Part final : public net::ServicePart, private downstream::Mine
     ticker_.emplace(shard(), core_->options.tick, [this] {
       miners_.tick(now_from_system());
       if (declaring_) declaring_->tick();
+      if (sealed_) sealed_->on_tick(now_from_system().unix_time);
       look_at_work(now_from_system());
     });
   }
@@ -253,8 +252,14 @@ class PoolServer::Part final : public net::ServicePart, private downstream::Mine
         },
         backlog_);
   }
+  std::unique_ptr<declaration::SealedJobs> make_sealed() {
+    const ServerOptions& options = core_->options;
+    if (options.token_seal == nullptr) return nullptr;
+    return std::make_unique<declaration::SealedJobs>(options.token_seal, options.session.payouts, options.declared_revenue);
+  }
   [[nodiscard]] mining::ServerPolicy policy_of(mining::ServerPolicy policy) {
     if (declaring_) policy.custom_jobs = &declaring_->jobs();
+    if (sealed_) policy.custom_jobs = sealed_.get();
     return policy;
   }
 
@@ -302,6 +307,11 @@ class PoolServer::Part final : public net::ServicePart, private downstream::Mine
     return true;
   }
 
+  void on_custom_block_found(const mining::ServerSession&, const mining::BlockFound& block) override {
+    log::info("pool.clients_block_found",
+              {{"hash", to_hex_reversed(block.hash)}, {"channel", block.channel_id}, {"user_identity", block.user_identity}});
+  }
+
   [[nodiscard]] Result<> submit(const mining::BlockFound& block) const {
     // The source knows the template as long as somebody holds it, as the job does here.
     if (!block.is_custom) return core_->source.submit(block.block_template->id, block.solution);
@@ -311,9 +321,10 @@ class PoolServer::Part final : public net::ServicePart, private downstream::Mine
                                                    });
   }
 
-  const std::shared_ptr<Core> core_;                 ///< First, so that it is gone last.
-  const std::shared_ptr<net::Backlog> backlog_;      ///< Of all hosts of the shard.
-  const std::unique_ptr<DeclaratorPart> declaring_;  ///< Null without job declaration.
+  const std::shared_ptr<Core> core_;                       ///< First, so that it is gone last.
+  const std::shared_ptr<net::Backlog> backlog_;            ///< Of all hosts of the shard.
+  const std::unique_ptr<DeclaratorPart> declaring_;        ///< Null without a declarator in this process.
+  const std::unique_ptr<declaration::SealedJobs> sealed_;  ///< Null without one in another process.
   const mining::ServerPolicy policy_;
   downstream::Miners miners_;
   std::optional<net::Ticker> ticker_;
@@ -323,10 +334,12 @@ class PoolServer::Part final : public net::ServicePart, private downstream::Mine
 };
 
 void PoolServer::Core::declare_on(const bitcoin::TemplatePtr& made) {
-  declaring->declarator->on_template(made, source, [this](const DeclaratorPart::Transactions& transactions) {
-    service.post([transactions](Part& part) { part.know(nullptr, transactions); });
-  });
-  service.post([made](Part& part) { part.set_template(made); });
+  if (declaring) {
+    declaring->declarator->on_template(made, source, [this](const DeclaratorPart::Transactions& transactions) {
+      service.post([transactions](Part& part) { part.know(nullptr, transactions); });
+    });
+  }
+  if (declaring || options.token_seal) service.post([made](Part& part) { part.set_template(made); });
 }
 
 void PoolServer::Core::judge_work(Instant since, std::string unusable) {
@@ -377,7 +390,7 @@ Result<void> PoolServer::start() {
     if (!job) return log::error("pool.template_unusable", {{"message", job.error().message()}});
     ++alive->jobs;
     alive->service.post([job = *job](Part& part) { part.set_job(job); });
-    if (alive->declaring) alive->declare_on((*job)->block_template);
+    alive->declare_on((*job)->block_template);
   };
   events.on_block_kept = [weak = std::weak_ptr(core_)](const bitcoin::Hash256& hash) {
     if (const auto alive = weak.lock()) alive->service.post([hash](Part& part) { part.on_block_kept(hash); });

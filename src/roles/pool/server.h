@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "channels/job.h"
+#include "declaration/sealed_token.h"
 #include "downstream/entrance.h"
 #include "downstream/miners.h"
 #include "monitor/mining_samples.h"
@@ -31,7 +32,10 @@ struct ServerOptions : downstream::MinersOptions {
   /// The authority's key is one whose secret everybody has: work of a chain that is worth something is not given to miners.
   bool worthless_chains_only = false;
   StaleWorkPolicy stale_work;
-  std::optional<DeclaratorOptions> declarator{};  ///< Absent: miners cannot choose their own transactions.
+  std::optional<DeclaratorOptions> declarator{};  ///< Absent: there is none in this process.
+  /// Set: the declarator is another process, whose tokens this checks; `declarator` is absent then.
+  std::shared_ptr<const declaration::TokenSeal> token_seal{};
+  declaration::RevenuePolicy declared_revenue{};  ///< As that process has it; not used without `token_seal`.
 };
 
 /// Runs on `shards`, beside whatever else does. Every function may be called on any thread but a shard's.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bitcoin/template.h"
+#include "declaration/declared_jobs.h"
 #include "declaration/server_session.h"
 #include "downstream/miners.h"
 #include "mining/session_list.h"
@@ -28,10 +29,16 @@ struct DeclaratorTotals {
 
 /// What one shard has counted, or all of them together.
 struct Totals : downstream::MinersCounts {
-  std::optional<DeclaratorTotals> declared{};  ///< Absent without job declaration.
+  std::optional<DeclaratorTotals> declared{};                 ///< Absent without a declarator in this process.
+  std::optional<declaration::CustomJobCounts> custom_jobs{};  ///< Absent without job declaration.
 
   void add(const Totals& others) {
     MinersCounts::add(others);
+    if (others.custom_jobs) {
+      auto& sum = custom_jobs ? *custom_jobs : custom_jobs.emplace();
+      sum.taken += others.custom_jobs->taken;
+      sum.refused += others.custom_jobs->refused;
+    }
     if (others.declared) (declared ? *declared : declared.emplace()).add(*others.declared);
   }
 };
