@@ -55,7 +55,7 @@ bool is_for_relay(const Options& options) {
 
 #ifdef ADIT_HAS_IROH
 int check_relay(const std::string& file) {
-  const auto loaded = load_relay(file);
+  const auto loaded = load_relay(file, /*is_all=*/true);
   for (const Finding& finding : loaded.findings) print(finding);
   std::printf("%s: %s for `adit relay`\n", file.c_str(), loaded.valid() ? "valid" : "not valid");
   return loaded.valid() ? kOk : kUsage;

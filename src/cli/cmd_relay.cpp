@@ -27,7 +27,7 @@ struct Options : RelayOptions {
 /// What the file says, but for what was given as an option. False: the file is wrong, which was said.
 bool take_file(const CLI::App& command, Options& options) {
   if (options.config.empty()) return true;
-  auto loaded = load_relay(options.config);
+  auto loaded = load_relay(options.config, /*is_all=*/false);
   if (!may_start(loaded.findings)) return false;
   RelayOptions& file = loaded.config;
   const auto take = [&command](const char* option, auto& value, auto& of_file) {
@@ -60,13 +60,17 @@ std::string url(const char* scheme, const std::string& bound) {
 }
 
 int relay(const Global& global, Options options) {
-  prepare_process();
-  if (auto started = start_log(global, options.log_file); !started) return give_up("relay", started.error(), kFailure);
   if (options.dev) {
     options.server.http = "127.0.0.1:3340";
     options.server.https.clear();
     options.server.quic.clear();
   }
+  const auto faults = relay_faults(options.server);
+  for (const auto& [key, message] : faults)
+    std::fprintf(stderr, "adit relay: %s (an option, or a key of the file)\n", message.c_str());
+  if (!faults.empty()) return kUsage;
+  prepare_process();
+  if (auto started = start_log(global, options.log_file); !started) return give_up("relay", started.error(), kFailure);
   auto server = net::RelayServer::start(options.server, options.threads);
   if (!server) return give_up("relay", server.error(), exit_code_of(server.error()));
   const bool tls = !(*server)->https().empty();
@@ -110,12 +114,10 @@ Command add_relay([[maybe_unused]] CLI::App& app) {
   auto& server = options->server;
   command->add_option("-c,--config", options->config, "TOML file with these options as keys, e.g. http = \"0.0.0.0:80\"");
   command->add_option("--http", server.http, "ip:port of plain HTTP; with TLS it only answers probes")->capture_default_str();
-  auto* https = command->add_option("--https", server.https, "ip:port of HTTPS, usually 0.0.0.0:443");
-  auto* cert = command->add_option("--cert-file", server.cert_file, "PEM file of the certificate chain");
-  auto* key = command->add_option("--key-file", server.key_file, "PEM file of its private key");
-  https->needs(cert)->needs(key);
-  command->add_option("--quic", server.quic, "UDP ip:port of QUIC address discovery, usually 0.0.0.0:7842; needs --https")
-      ->needs(https);
+  command->add_option("--https", server.https, "ip:port of HTTPS, usually 0.0.0.0:443; needs --cert-file and --key-file");
+  command->add_option("--cert-file", server.cert_file, "PEM file of the certificate chain");
+  command->add_option("--key-file", server.key_file, "PEM file of its private key");
+  command->add_option("--quic", server.quic, "UDP ip:port of QUIC address discovery, usually 0.0.0.0:7842; needs --https");
   command->add_option("--metrics", server.metrics, "ip:port of metrics over HTTP");
   command
       ->add_option("--token", server.tokens, "Clients must show one of these (env ADIT_RELAY_TOKEN); none: everyone may use it")

@@ -89,6 +89,26 @@ TEST_F(FirstFiles, ARelayReadsItsFileAndRefusesWhatIsWrongInIt) {
   EXPECT_THAT(run("check " + write("relay.toml", "https = \"0.0.0.0:443\"\n")).output, HasSubstr("cert-file"));
   EXPECT_THAT(run("relay -c " + folder_ + "/none.toml").output, HasSubstr("there is no such file"));
 }
+
+TEST_F(FirstFiles, WhatARelayNeedsForTlsMayComeFromOptionsAndFileTogether) {
+  const std::string files = write("files.toml", "http = \"127.0.0.1:0\"\ncert-file = \"none.pem\"\nkey-file = \"none.key\"\n");
+  EXPECT_EQ(run("check " + files).code, 0);
+  // It goes as far as to the certificate, which is not there.
+  const Ran both = run("relay --https 127.0.0.1:0 --quic 127.0.0.1:0 -c " + files);
+  EXPECT_THAT(both.output, AllOf(HasSubstr("none.pem"), Not(HasSubstr("needs"))));
+  const std::string https = write("https.toml", "http = \"127.0.0.1:0\"\nhttps = \"127.0.0.1:0\"\n");
+  const Ran other = run("relay --cert-file none.pem --key-file none.key -c " + https);
+  EXPECT_THAT(other.output, AllOf(HasSubstr("none.pem"), Not(HasSubstr("needs"))));
+  for (const std::string& lacking :
+       {run("relay -c " + https).output, run("relay --https 127.0.0.1:0").output, run("check " + https).output}) {
+    EXPECT_THAT(lacking, AllOf(HasSubstr("`https` needs `cert-file`"), HasSubstr("`https` needs `key-file`")));
+  }
+  const Ran quic = run("relay --http 127.0.0.1:0 --quic 127.0.0.1:0");
+  EXPECT_EQ(quic.code, 2);
+  EXPECT_THAT(quic.output, HasSubstr("`quic` needs `https`"));
+  const std::string lone = write("quic.toml", "\nquic = \"127.0.0.1:0\"\n");
+  EXPECT_THAT(run("check " + lone).output, HasSubstr("quic.toml:2: `quic` needs `https`"));
+}
 #endif
 
 TEST_F(FirstFiles, UrlShowsWhatTheKeysAndTheConfigurationSay) {

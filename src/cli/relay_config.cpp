@@ -1,12 +1,13 @@
 #include "cli/relay_config.h"
 
 #include <cstdint>
+#include <utility>
 
 #include "config/common.h"
 
 namespace adit::cli {
 
-config::Loaded<RelayOptions> load_relay(const std::string& file) {
+config::Loaded<RelayOptions> load_relay(const std::string& file, bool is_all) {
   config::Loaded<RelayOptions> loaded;
   // The environment holds the token alone, which is an option's.
   auto document = config::Document::open(file, "ADIT_RELAY_FILE", {});
@@ -33,14 +34,22 @@ config::Loaded<RelayOptions> load_relay(const std::string& file) {
   count("client-burst-bytes", server.client_burst_bytes);
   loaded.config.threads = root.integer<unsigned>("threads", 1, 64).value_or(loaded.config.threads);
   loaded.config.log_file = config::read_path(root, "log-file").value_or("");
-  if (!server.https.empty()) {
-    root.require("cert-file", "the PEM file of the certificate's chain, for `https`");
-    root.require("key-file", "the PEM file of its private key, for `https`");
-  } else if (!server.quic.empty()) {
-    root.report(config::Severity::kError, "quic", "`quic` needs `https`: address discovery has TLS");
+  if (is_all) {
+    for (auto& [key, message] : relay_faults(server)) root.report(config::Severity::kError, key, std::move(message));
   }
   loaded.findings = document.finish();
   return loaded;
+}
+
+std::vector<std::pair<std::string_view, std::string>> relay_faults(const net::RelayServerConfig& server) {
+  std::vector<std::pair<std::string_view, std::string>> faults;
+  const bool tls = !server.https.empty();
+  if (tls && server.cert_file.empty())
+    faults.emplace_back("cert-file", "`https` needs `cert-file`, the PEM file of the certificate's chain");
+  if (tls && server.key_file.empty())
+    faults.emplace_back("key-file", "`https` needs `key-file`, the PEM file of its private key");
+  if (!tls && !server.quic.empty()) faults.emplace_back("quic", "`quic` needs `https`: address discovery has TLS");
+  return faults;
 }
 
 }  // namespace adit::cli

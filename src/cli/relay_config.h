@@ -2,6 +2,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "config/document.h"
 #include "net/iroh/relay_server.h"
@@ -14,7 +17,11 @@ struct RelayOptions {
   unsigned threads = 2;
 };
 
-/// Reads a file; what it does not name has its default.
-config::Loaded<RelayOptions> load_relay(const std::string& file);
+/// Reads a file; what it does not name has its default. `is_all`: no option is laid over it, so that relay_faults are among
+/// the findings.
+config::Loaded<RelayOptions> load_relay(const std::string& file, bool is_all);
+
+/// What does not go together, by the key that is at fault: TLS without its files, address discovery without TLS.
+std::vector<std::pair<std::string_view, std::string>> relay_faults(const net::RelayServerConfig& server);
 
 }  // namespace adit::cli
