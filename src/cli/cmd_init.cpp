@@ -64,9 +64,11 @@ struct Asking {
   std::istream* terminal = nullptr;
   std::string file;
 
-  [[nodiscard]] Result<std::string> ask(const char* option, std::optional<std::string> fallback = std::nullopt) const {
+  /// `check`: as Question's.
+  [[nodiscard]] Result<std::string> ask(const char* option, std::optional<std::string> fallback = std::nullopt,
+                                        Result<> (*check)(const std::string&) = nullptr) const {
     const auto found = given.find(option);
-    return answer({option, text_of(option), std::move(fallback)}, found == given.end() ? "" : found->second, terminal,
+    return answer({option, text_of(option), std::move(fallback), check}, found == given.end() ? "" : found->second, terminal,
                   std::cerr);
   }
   /// A file beside the configuration, by its whole path.
@@ -106,7 +108,7 @@ Result<std::string> make_translator(const Asking& asking) {
   ADIT_TRY(answers.url, asking.ask("--url"));
   ADIT_TRY(answers.user, asking.ask("--user"));
   ADIT_TRY(answers.listen, asking.ask("--listen", "0.0.0.0:34255"));
-  ADIT_TRY(answers.hash_rate, asking.ask("--hash-rate", answers.hash_rate));
+  ADIT_TRY(answers.hash_rate, asking.ask("--hash-rate", answers.hash_rate, check_hash_rate));
   ADIT_TRY(answers.monitoring, asking.ask("--monitoring", "127.0.0.1:9092"));
   return translator_toml(answers);
 }
@@ -150,7 +152,7 @@ Result<std::string> make_template(const Asking& asking) {
 Result<std::string> make_relay(const Asking& asking) {
   ADIT_TRY(const std::string http, asking.ask("--http", "0.0.0.0:80"));
   ADIT_TRY(const std::string https, asking.ask("--https", "0.0.0.0:443"));
-  const std::string text = "http = " + toml_text(http) + "\n";
+  std::string text = "http = " + toml_text(http) + "\n";
   if (https == "none") return text;
   ADIT_TRY(const std::string chain, asking.ask("--cert-file", "relay.pem"));
   ADIT_TRY(const std::string key, asking.ask("--key-file", "relay.key"));

@@ -55,6 +55,15 @@ Result<std::string> source_toml(const std::string& node, bitcoin::Network networ
                   node + "\"");
 }
 
+Result<> check_hash_rate(const std::string& text) {
+  // These characters cannot end a line, nor begin a text, a list or a comment.
+  if (text.find_first_not_of("0123456789_.+-eE") == std::string::npos) {
+    auto document = config::Document::parse("rate = " + text, "", "ADIT_INIT", {});
+    if (document.readable() && document.root().number("rate", 1e-3, 1e24)) return {};
+  }
+  return fail(MakeErrc::kWrong, "--hash-rate is a number of hashes per second, as 1e12 or 10_000.0, not \"" + text + "\"");
+}
+
 Result<std::string> translator_toml(const TranslatorAnswers& answers) {
   std::string relay;
   if (const auto peer = upstream::parse_url(answers.url); peer) {

@@ -33,12 +33,15 @@ std::string node_text(const FoundNode& node);
 /// place) or the URL of a template provider. Error: kWrong.
 Result<std::string> source_toml(const std::string& node, bitcoin::Network network);
 
+/// Whether TOML reads `text` as a hash rate of a miner. Error: kWrong.
+Result<> check_hash_rate(const std::string& text);
+
 struct TranslatorAnswers {
   std::string url;
   std::string user;
   std::string listen;  ///< "ip:port".
   std::string monitoring;
-  std::string hash_rate = "10_000.0";  ///< Hashes/s of the weakest miner, as TOML writes numbers.
+  std::string hash_rate = "10_000.0";  ///< Hashes/s of the weakest miner, which check_hash_rate takes.
 };
 /// Of `adit translator`. A relay that the URL names is used. Error: kWrong, of `listen`.
 Result<std::string> translator_toml(const TranslatorAnswers& answers);

@@ -8,7 +8,11 @@
 namespace adit::cli {
 
 Result<std::string> answer(const Question& question, const std::string& given, std::istream* terminal, std::ostream& out) {
-  if (!given.empty()) return given;
+  const auto check = [&question](const std::string& text) { return question.check ? question.check(text) : Result<>(); };
+  if (!given.empty()) {
+    ADIT_CHECK(check(given));
+    return given;
+  }
   const auto missing = [&question] { return fail(MakeErrc::kMissing, question.option + " is missing: " + question.text); };
   if (terminal == nullptr) {
     if (!question.fallback) return missing();
@@ -19,9 +23,14 @@ Result<std::string> answer(const Question& question, const std::string& given, s
     std::string line;
     if (!std::getline(*terminal, line)) return missing();
     constexpr const char* kSpace = " \t\r";
-    if (const auto begin = line.find_first_not_of(kSpace); begin != std::string::npos)
-      return line.substr(begin, line.find_last_not_of(kSpace) + 1 - begin);
-    if (question.fallback) return *question.fallback;
+    if (const auto begin = line.find_first_not_of(kSpace); begin != std::string::npos) {
+      std::string text = line.substr(begin, line.find_last_not_of(kSpace) + 1 - begin);
+      const auto checked = check(text);
+      if (checked) return text;
+      out << checked.error().message() << "\n";
+    } else if (question.fallback) {
+      return *question.fallback;
+    }
   }
 }
 

@@ -10,6 +10,7 @@
 namespace adit::cli {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 const Question kOpen{"--user", "The user identity at the pool", std::nullopt};
@@ -33,6 +34,24 @@ TEST(Questions, WhatHasNoDefaultIsAskedAgainUntilItIsAnswered) {
   std::istringstream terminal("\n  \n  farm \r\n");
   std::ostringstream out;
   EXPECT_EQ(answer(kOpen, "", &terminal, out).value_or(""), "farm");
+}
+
+TEST(Questions, AnAnswerThatCannotBeUsedIsAskedForAgainAndAnOptionIsAnError) {
+  const Question rate{"--hash-rate", "Hashes per second", "10_000.0", check_hash_rate};
+  std::istringstream terminal("fast\n1e12 # much\n 2.5e13\n");
+  std::ostringstream out;
+  EXPECT_EQ(answer(rate, "", &terminal, out).value_or(""), "2.5e13");
+  EXPECT_THAT(out.str(), AllOf(HasSubstr("not \"fast\"\n"), HasSubstr("not \"1e12 # much\"\n")));
+  const auto wrong = answer(rate, "fast", &terminal, out);
+  ASSERT_FALSE(wrong);
+  EXPECT_TRUE(wrong.error().is(MakeErrc::kWrong));
+  EXPECT_EQ(answer(rate, "1e12", nullptr, out).value_or(""), "1e12");
+}
+
+TEST(Questions, AHashRateIsWhatTomlReadsAsANumberAboveZero) {
+  for (const char* good : {"10_000.0", "1e12", "100", "2.5E+13"}) EXPECT_TRUE(check_hash_rate(good)) << good;
+  for (const char* bad : {"", "fast", "1 TH", "1e12\n[alerts]", "1e12#", "[1]", "inf", "nan", "-5", "0", ".5", "1e400", "1_"})
+    EXPECT_FALSE(check_hash_rate(bad)) << bad;
 }
 
 TEST(Questions, WithoutATerminalTheOptionThatIsMissingIsNamed) {

@@ -78,6 +78,18 @@ class FirstRun(InteropTest):
         self.assertIn('monitoring_address = "127.0.0.1:9090"', made)
         self.assertNotIn("[iroh]", made)
 
+    def test_init_asks_again_for_a_hash_rate_that_is_no_number(self):
+        ours, terminal = pty.openpty()
+        self.addCleanup(os.close, ours)
+        with subprocess.Popen([ADIT, "init", "translator", "--url", "stratum2+tcp://pool.example:3333", "--user", "farm", "--listen", "127.0.0.1:4711"],
+                              stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder, env={"HOME": str(self.folder)}) as asking:
+            os.write(ours, b"fast\n2e12\n\n")
+            _out, asked = asking.communicate(timeout=DEADLINE)
+        os.close(terminal)
+        self.assertEqual(asking.returncode, 0, asked)
+        self.assertIn('not "fast"', asked)
+        self.assertIn("min_individual_miner_hashrate = 2e12", (self.folder / "tproxy-config.toml").read_text())
+
     def test_a_translator_with_the_url_of_a_pool(self):
         for transport in ("tcp", "iroh"):
             with self.subTest(transport):
