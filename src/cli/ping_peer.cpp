@@ -102,15 +102,59 @@ asio::awaitable<Result<void>> ask_for_channel(net::Shard& shard, net::NetworkCon
   wire::FrameBuffer out;
   ADIT_CO_CHECK(client.open(side.setup().agreement(), out));
   connection.send(out);
-  const auto take = [&client](std::span<const wire::FrameView> frames, wire::FrameBuffer&) -> Result<void> {
-    for (const wire::FrameView& frame : frames) ADIT_CHECK(client.on_frame(frame, now_from_system()));
+  std::optional<Error> refusal;
+  const auto take = [&](std::span<const wire::FrameView> frames, wire::FrameBuffer&) -> Result<void> {
+    for (const wire::FrameView& frame : frames) {
+      const auto taken = client.on_frame(frame, now_from_system());
+      if (taken) continue;
+      // The session outlives the refusal.
+      if (!taken.error().is(session::Errc::kRefused)) return taken;
+      refusal = taken.error();
+    }
     return {};
   };
-  ADIT_CO_CHECK(co_await until(shard, connection, side, questions.deadline, [&] { return client.channel() != nullptr; }, take));
+  const auto answered = [&] { return client.channel() != nullptr || refusal; };
+  ADIT_CO_CHECK(co_await until(shard, connection, side, questions.deadline, answered, take));
+  if (refusal) co_return fail(*refusal);
   report.user_accepted = true;
   out.clear();
   (void)client.stop("a look at whether this user is known", out);
   connection.send(out);
+  co_return Result<void>();
+}
+
+/// Asks for extension 0x4AD1, and measures round trips if the peer has it.
+asio::awaitable<Result<void>> ask_for_round_trips(net::Shard& shard, net::NetworkConnection& connection,
+                                                  session::ClientSide& side, const PeerQuestions& questions,
+                                                  PeerReport& report) {
+  const Duration deadline = questions.deadline;
+  auto& extension = side.extension();
+  wire::FrameBuffer out;
+  side.ask_for_adit(out);
+  if (!out.empty()) connection.send(out);
+  // A peer that does not know the question may not answer, or end the connection over it: neither is a fault.
+  const auto negotiated =
+      co_await until(shard, connection, side, kExtensionDeadline, [&] { return !side.setup().unanswered(); });
+  report.extension = negotiated && extension.agreed();
+  // Dead is a peer that leaves the deadline unused, whatever the steps before took.
+  net::HealthMonitor monitor({.dead_after = std::max(deadline, kLeastDeadAfter)}, now_from_system().instant);
+  const auto look = [&] { report.health = monitor.look(now_from_system().instant, connection.figures()); };
+  const net::Ticker ticker(shard, kLookEvery, look);
+  for (unsigned i = 0; report.extension && i < questions.count; ++i) {
+    if (i != 0) co_await net::sleep_for(kPause);
+    out.clear();
+    (void)extension.ping(now_from_system(), out);
+    connection.send(out);
+    monitor.on_ping(now_from_system().instant);
+    std::optional<Duration> round_trip;
+    ADIT_CO_CHECK(co_await until(shard, connection, side, deadline,
+                                 [&] { return (round_trip = extension.take_round_trip()).has_value(); }));
+    monitor.on_frames(now_from_system().instant);
+    monitor.on_round_trip(*round_trip);
+    report.round_trips.push_back(*round_trip);
+    report.clock = extension.clock_difference();
+  }
+  look();
   co_return Result<void>();
 }
 
@@ -126,9 +170,8 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Peer peer, net::IrohCa
   report.reached = now_from_system().instant - begun;
   report.metadata = connection->metadata();
 
-  session::ClientSide side({.protocol = questions.protocol, .program = "ping"}, report.metadata.lanes > 1,
-                           /*ask_for_adit=*/true);
-  auto& extension = side.extension();
+  session::ClientSide side({.protocol = questions.protocol, .program = "ping", .flags = questions.flags},
+                           report.metadata.lanes > 1, /*ask_for_adit=*/false);
   const auto [host, port] = net::host_and_port(peer.transport);
   wire::FrameBuffer out;
   side.start(host, port, now_from_system(), out);
@@ -136,32 +179,16 @@ asio::awaitable<Result<void>> ask(net::Shard& shard, net::Peer peer, net::IrohCa
   connection->send(out);
   ADIT_CO_CHECK(co_await until(shard, *connection, side, deadline, [&] { return side.ready(); }));
   report.setup = now_from_system().instant - begun;
-  // A peer that does not know the question may not answer, or end the connection over it: neither is a fault.
-  const auto negotiated =
-      co_await until(shard, *connection, side, kExtensionDeadline, [&] { return !side.setup().unanswered(); });
-  report.extension = negotiated && extension.agreed();
-  // Dead is a peer that leaves the deadline unused, whatever the steps before took.
-  net::HealthMonitor monitor({.dead_after = std::max(deadline, kLeastDeadAfter)}, now_from_system().instant);
-  const auto look = [&] { report.health = monitor.look(now_from_system().instant, connection->figures()); };
-  const net::Ticker ticker(shard, kLookEvery, look);
-  for (unsigned i = 0; report.extension && i < questions.count; ++i) {
-    if (i != 0) co_await net::sleep_for(kPause);
-    out.clear();
-    (void)extension.ping(now_from_system(), out);
-    connection->send(out);
-    monitor.on_ping(now_from_system().instant);
-    std::optional<Duration> round_trip;
-    ADIT_CO_CHECK(co_await until(shard, *connection, side, deadline,
-                                 [&] { return (round_trip = extension.take_round_trip()).has_value(); }));
-    monitor.on_frames(now_from_system().instant);
-    monitor.on_round_trip(*round_trip);
-    report.round_trips.push_back(*round_trip);
-    report.clock = extension.clock_difference();
+  Result<void> channel;
+  if (questions.user) {
+    channel = co_await ask_for_channel(shard, *connection, side, questions, report);
+    if (!channel && !channel.error().is(session::Errc::kRefused)) co_return channel;
   }
+  const auto measured = co_await ask_for_round_trips(shard, *connection, side, questions, report);
+  ADIT_CO_CHECK(channel);
+  ADIT_CO_CHECK(measured);
   if (questions.protocol == wire::Protocol::kTemplateDistribution)
     ADIT_CO_CHECK(co_await ask_for_work(shard, *connection, side, questions, report));
-  if (questions.user) ADIT_CO_CHECK(co_await ask_for_channel(shard, *connection, side, questions, report));
-  look();
   report.metadata = connection->metadata();  // the path may have become direct meanwhile
   co_await connection->drain(std::chrono::seconds(1));
   co_return Result<void>();

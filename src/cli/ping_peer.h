@@ -20,6 +20,7 @@ namespace adit::cli {
 
 struct PeerQuestions {
   wire::Protocol protocol = wire::Protocol::kMining;
+  std::uint32_t flags = 0;                         ///< SetupConnection.flags of the client in whose place is asked.
   unsigned count = 4;                              ///< Round trips to measure.
   Duration deadline = std::chrono::seconds(10);    ///< For each step.
   bool transactions = false;                       ///< Of a template, of a template provider.
@@ -42,8 +43,10 @@ struct PeerReport {
   bool user_accepted = false;
 };
 
-/// Asks `peer` on a shard of `shards`, which are started, and waits. `iroh`: for a peer over iroh. Errors: those of net::dial,
-/// of the session and of the channel; net::Errc::kTimedOut.
+/// Asks `peer` on a shard of `shards`, which are started, and waits. `iroh`: for a peer over iroh. The channel is asked for
+/// before extension 0x4AD1, so that a peer which dislikes unknown extensions shows what a miner would see. Errors: those of
+/// net::dial, of the session and of the channel (session::Errc::kRefused once the session is set up: the user was refused);
+/// net::Errc::kTimedOut.
 Result<> ping_peer(net::Shards& shards, const net::Peer& peer, net::IrohCarrier* iroh, const PeerQuestions& questions,
                    PeerReport& report);
 

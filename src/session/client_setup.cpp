@@ -92,6 +92,11 @@ Result<void> ClientSetup::on(const wire::SetupConnectionSuccess& message, const 
   return {};
 }
 
+void ClientSetup::ask_for_adit(wire::FrameBuffer& out) {
+  if (!contains(asked_, wire::kAditExtension)) asked_.push_back(wire::kAditExtension);
+  request_extensions(out);
+}
+
 void ClientSetup::request_extensions(wire::FrameBuffer& out) {
   unanswered_ = true;
   out.push(wire::RequestExtensions{.request_id = ++request_id_, .requested_extensions = asked_});

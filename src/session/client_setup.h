@@ -52,6 +52,10 @@ class ClientSetup {
   /// asked for).
   Result<bool> on_frame(const wire::FrameView& frame, const Now& now, wire::FrameBuffer& out);
 
+  /// Asks for extension 0x4AD1 now, for a client that did not ask with the set-up. The session is ready; its answer is not
+  /// waited for.
+  void ask_for_adit(wire::FrameBuffer& out);
+
   /// A server without extension negotiation ignores RequestExtensions (ext 0x0001 §4.3): then the session goes on without.
   /// Errors: kTimedOut (SetupConnection), kRefused (that server cannot have the extensions that we require).
   Result<void> on_tick(const Now& now);

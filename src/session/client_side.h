@@ -26,6 +26,11 @@ class ClientSide {
     setup_.start(host, port, now, out);
   }
 
+  /// Asks for extension 0x4AD1 now, where the constructor was told not to. Over lanes there is nothing to ask.
+  void ask_for_adit(wire::FrameBuffer& out) {
+    if (!extension_.agreed()) setup_.ask_for_adit(out);
+  }
+
   /// Takes frames of the protocol, in the order sent and in runs.
   using Handle = std::function<Result<void>(std::span<const wire::FrameView>)>;
 
