@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <filesystem>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -57,7 +56,8 @@ class Look {
   }
   template <class T>
   void block_on(const Result<T>& result) {
-    if (!result) block(result.error().message());
+    if (result || (!at_all() && result.error().is(config::KeyErrc::kTooOpen))) return;
+    block(result.error().message());
   }
 
   /// Kept until the end, so that two keys with one address are found.
@@ -123,7 +123,7 @@ class Look {
                  const std::string& node_key) {
     struct stat info{};
     if (monitoring.address) {
-      at_listener("monitoring_address", *monitoring.address);
+      at_listener(config::kMonitoringKey, *monitoring.address);
       const std::string& token = monitoring.token_file;
       const bool is_here = !monitoring.makes_token || ::lstat(token.c_str(), &info) == 0;
       if (!token.empty() && is_here) block_on(config::read_token(token));
@@ -220,14 +220,13 @@ void look_at_source(const config::TemplateSource& source, const std::string& dat
   look_at_journal(data_dir, look);
 }
 
-/// What roles that serve Stratum V2 have in common. `listeners`: by their keys; absent: there is none.
+/// What roles that serve Stratum V2 have in common.
 template <class Config>
-void look_at_server(const Config& config, const config::TemplateSource& source,
-                    std::initializer_list<std::pair<std::string_view, std::optional<net::TcpConfig>>> listeners, Look& look) {
+void look_at_server(const Config& config, const config::TemplateSource& source, Look& look) {
   // A key that stands in the configuration itself was judged with it.
   if (!config.authority.secret_key_file.empty()) look.block_on(load_authority(config));
   if (!config.data_dir.empty()) look.at_folder("data_dir", config.data_dir);
-  for (const auto& [key, address] : listeners) {
+  for (const auto& [key, address] : listeners_of(config)) {
     if (address) look.at_listener(key, *address);
   }
   look.at_shared(config.iroh, config.monitoring, config.log_file, config.data_dir + "/node.key");
@@ -236,32 +235,42 @@ void look_at_server(const Config& config, const config::TemplateSource& source,
 
 }  // namespace
 
+Listeners listeners_of(const pool::PoolConfig& config) {
+  return {{"listen_address", config.listen_address},
+          {"sv1_address", config.sv1_address},
+          {"jds.listen_address", config.jds ? config.jds->own_listener() : std::nullopt}};
+}
+
+Listeners listeners_of(const provider::ProviderConfig& config) { return {{"listen_address", config.listen_address}}; }
+
+Listeners listeners_of(const jd_client::JdClientConfig& config) {
+  return {{"listening_address", config.listen_address}, {"sv1_address", config.sv1_address}};
+}
+
+Listeners listeners_of(const translator::TranslatorConfig& config) { return {{"downstream_address", config.downstream}}; }
+
 void look_at_start(const pool::PoolConfig& config, const std::string& file, std::vector<Finding>& findings, StartScope scope) {
   Look look("pool", file, findings, scope);
-  const auto jds = config.jds ? config.jds->own_listener() : std::nullopt;
   if (config.jds && !config.jds->token_key_file.empty()) look.block_on(config::read_token(config.jds->token_key_file));
-  look_at_server(config, config.source,
-                 {{"listen_address", config.listen_address}, {"sv1_address", config.sv1_address}, {"jds.listen_address", jds}},
-                 look);
+  look_at_server(config, config.source, look);
 }
 
 void look_at_start(const provider::ProviderConfig& config, const std::string& file, std::vector<Finding>& findings,
                    StartScope scope) {
   Look look("template provider", file, findings, scope);
-  look_at_server(config, config.work.source, {{"listen_address", config.listen_address}}, look);
+  look_at_server(config, config.work.source, look);
 }
 
 void look_at_start(const jd_client::JdClientConfig& config, const std::string& file, std::vector<Finding>& findings,
                    StartScope scope) {
   Look look("job declarator client", file, findings, scope);
-  look_at_server(config, config.work.source,
-                 {{"listening_address", config.listen_address}, {"sv1_address", config.sv1_address}}, look);
+  look_at_server(config, config.work.source, look);
 }
 
 void look_at_start(const translator::TranslatorConfig& config, const std::string& file, std::vector<Finding>& findings,
                    StartScope scope) {
   Look look("translator", file, findings, scope);
-  look.at_listener("downstream_address", config.downstream);
+  for (const auto& [key, address] : listeners_of(config)) look.at_listener(key, *address);
   if (config.monitoring.makes_token) look.at_folder("data_dir", folder_of(config.monitoring.token_file));
   look.at_shared(config.iroh, config.monitoring, config.log_file, "");
 }

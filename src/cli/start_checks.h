@@ -2,10 +2,14 @@
 // the start itself would.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/document.h"
+#include "net/transport_config.h"
 #include "roles/jd_client/config.h"
 #include "roles/pool/config.h"
 #include "roles/template/config.h"
@@ -16,8 +20,16 @@ namespace adit::cli {
 /// What is looked at.
 enum class StartScope {
   kAll,
-  kKeysAndFiles,  ///< Nothing that a role which runs holds (addresses, locks), and no node.
+  /// Nothing that a role which runs holds (addresses, locks), no node, and not whether others may read a secret file.
+  kKeysAndFiles,
 };
+
+/// The TCP addresses where clients of a role connect, by their keys; absent: there is none.
+using Listeners = std::vector<std::pair<std::string_view, std::optional<net::TcpConfig>>>;
+Listeners listeners_of(const pool::PoolConfig& config);
+Listeners listeners_of(const provider::ProviderConfig& config);
+Listeners listeners_of(const jd_client::JdClientConfig& config);
+Listeners listeners_of(const translator::TranslatorConfig& config);
 
 /// Appends to `findings` what would stop `adit pool` with that configuration, which is valid, as blockers, and what it would
 /// wait for as warnings. `file` is the configuration's, for where. Nothing is made or changed; addresses are listened on for a

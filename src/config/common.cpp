@@ -257,16 +257,15 @@ std::vector<std::string> read_endpoint_ids(Table& table, std::string_view key, b
 
 /// Where others than this machine and its networks reach the monitor, there is a token, whether one is configured or not.
 void choose_token(Table& root, const std::string& data_dir, MonitoringSettings& settings) {
-  constexpr std::string_view kKey = "monitoring_address";
   if (!settings.address || !settings.token_file.empty() || root.has("monitoring_token_file")) return;
   boost::system::error_code error;
   const auto ip = boost::asio::ip::make_address(settings.address->host, error);
   // What is no address stops the start with a sentence of its own.
   if (error || net::is_local(ip)) return;
-  const std::string opens = "`monitoring_address` " + settings.address->host +
+  const std::string opens = "`" + std::string(kMonitoringKey) + "` " + settings.address->host +
                             " is neither loopback nor an address of a private network, so clients must give a token";
   if (data_dir.empty()) {
-    root.report(Severity::kBlocker, kKey,
+    root.report(Severity::kBlocker, kMonitoringKey,
                 opens +
                     ", and there is no folder to keep one in: name a file by `monitoring_token_file`, which "
                     "`adit keys token --out FILE` makes");
@@ -274,7 +273,7 @@ void choose_token(Table& root, const std::string& data_dir, MonitoringSettings& 
   }
   settings.token_file = data_dir + "/monitoring.token";
   settings.makes_token = true;
-  root.report(Severity::kWarning, kKey,
+  root.report(Severity::kWarning, kMonitoringKey,
               opens + ": the one in " + settings.token_file +
                   ", which the first start makes; `monitoring_token_file` names another file");
 }
@@ -283,8 +282,8 @@ std::optional<MonitoringSettings::Alerts> read_alerts(Table& root) {
   auto table = root.table("alerts");
   if (!table) return std::nullopt;
   MonitoringSettings::Alerts alerts;
-  if (!root.has("monitoring_address")) {
-    root.report(Severity::kError, "alerts", "[alerts] needs `monitoring_address`: the monitor is what looks");
+  if (!root.has(kMonitoringKey)) {
+    root.report(Severity::kError, "alerts", "[alerts] needs `" + std::string(kMonitoringKey) + "`: the monitor is what looks");
   }
   alerts.webhook.url = table->secret("webhook").value_or("");
   alerts.webhook_file = read_path(*table, "webhook_file").value_or("");
@@ -412,7 +411,7 @@ AdmissionSettings read_admission(Table& root, std::chrono::seconds handshake_dea
 
 MonitoringSettings read_monitoring(Table& root, const std::string& data_dir) {
   MonitoringSettings settings;
-  settings.address = read_listen_address(root, "monitoring_address");
+  settings.address = read_listen_address(root, kMonitoringKey);
   settings.refresh = std::chrono::seconds(root.integer<std::uint32_t>("monitoring_cache_refresh_secs", 1, 3600).value_or(15));
   for (const std::string& given : root.texts("monitoring_hosts").value_or(std::vector<std::string>())) {
     std::string name = lower_case(given);
@@ -542,7 +541,7 @@ std::vector<net::AddressRange> read_trusted_proxies(Table& root) {
       continue;
     }
     if (range->is_everybody()) {
-      root.report(Severity::kWarning, kKey,
+      root.report(Severity::kWarning, kMonitoringKey,
                   "`trusted_proxies`: " + text + " lets everybody choose the address under which they are counted");
     }
     ranges.push_back(*range);

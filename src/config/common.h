@@ -65,6 +65,9 @@ struct MonitoringSettings {
   bool makes_token = false;  ///< `token_file` is the role's own, which is made at the first start.
 };
 
+/// The key that names the monitor's address.
+inline constexpr std::string_view kMonitoringKey = "monitoring_address";
+
 /// Reads monitoring_address, monitoring_cache_refresh_secs, monitoring_hosts, monitoring_token_file and [alerts] of `root`.
 /// Where the address is not net::is_local and no token file is named, the token is that of `data_dir`; if that is empty, a
 /// blocker is reported.
