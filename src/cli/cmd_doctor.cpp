@@ -55,8 +55,7 @@ Command add_doctor(CLI::App& app) {
       ->capture_default_str();
   doctor->footer(
       "Nothing is started or changed, but a file that is made in data_dir and removed, and a channel that is opened at each "
-      "pool "
-      "and closed. No secret is printed.\nExit code 0: no check failed (there may be warnings). 1: one did.");
+      "pool and closed. No secret is printed.\nExit code 0: no check failed (there may be warnings). 1: one did.");
   return {doctor, [options](const Global&) { return run(*options); }};
 }
 

@@ -2,11 +2,13 @@
 demanded of the checks themselves, beside them (src/cli/doctor/checks_test.cpp)."""
 import http.server
 import json
+import os
 import pathlib
+import socket
 import subprocess
 import threading
 
-from adit import ADIT, EMBEDDED_SOURCE, PAYOUT, Pool, Translator
+from adit import ADIT, EMBEDDED_SOURCE, PAYOUT, JdClient, Pool, Translator
 from processes import InteropTest, free_port
 
 DEADLINE = 180
@@ -22,6 +24,7 @@ class FakeNode:
         self.network = {"connections": 8, "localrelay": True}
         self.template = {"height": 921_335, "coinbasevalue": 312_500_000, "weightlimit": 4_000_000, "transactions": [{"weight": 3_992_000}]}
         self.status = 200
+        self.asked = []  # Path and token of each GET.
         node = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -37,6 +40,7 @@ class FakeNode:
                 self.wfile.write(body)
 
             def do_GET(self):
+                node.asked.append((self.path, self.headers["Authorization"]))
                 self.send_response(405)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -99,6 +103,56 @@ class Doctor(InteropTest):
         self.assertIn("which is a running adit", said["ports"])
         self.assertIn("the adit that runs is the same", said["version"])
 
+    def test_the_token_is_shown_to_the_roles_own_monitor_alone(self):
+        token = self.folder / "monitoring.token"
+        self.run_to_end(ADIT, "keys", "token", "--out", token)
+        pool = Pool(self, EMBEDDED_SOURCE, keys=f'monitoring_token_file = "{token}"')
+        pool.url("tcp")
+        file = self.folder / "pool.toml"
+        _code, said = self.doctor("-c", file)
+        self.assertIn("the adit that runs is the same", said["version"])
+        other = FakeNode(self)
+        file.write_text(file.read_text().replace(f'monitoring_address = "127.0.0.1:{pool.monitoring}"', f'monitoring_address = "127.0.0.1:{other.port}"'))
+        _code, said = self.doctor("-c", file)
+        self.assertIn("which is a running adit", said["ports"])
+        self.assertIn(f"127.0.0.1:{other.port} is taken by pid ", said["ports"])
+        self.assertEqual(other.asked, [], "the token is nobody else's")
+
+    def test_each_relay_is_tried_by_itself(self):
+        free, guarded, page = free_port(), free_port(), FakeNode(self)
+        relays = ", ".join(f'{{ url = "http://127.0.0.1:{port}" }}' for port in (free, guarded, page.port))
+        file = self.pool_file(f'[template_provider_type.Embedded]\n[iroh]\nrelay = [{relays}]\n')
+        self.run_process("relay-free", ADIT, "relay", "--http", f"127.0.0.1:{free}")
+        self.run_process("relay-guarded", ADIT, "relay", "--http", f"127.0.0.1:{guarded}", "--token", SECRET)
+        self.wait_until("the relays listen", lambda: self.listens(free) and self.listens(guarded), DEADLINE)
+        code, said = self.doctor("-c", file)
+        self.assertEqual(code, 1)
+        free_said, guarded_said, page_said = said["relay"].splitlines()
+        self.assertRegex(free_said, f"^ok: http://127.0.0.1:{free} answered in")
+        self.assertRegex(guarded_said, f"^failure: http://127.0.0.1:{guarded} answered in .* takes no connection of this endpoint -> does it ask for an `auth_token`")
+        self.assertRegex(page_said, f"^failure: http://127.0.0.1:{page.port} does not answer: what answers there is no relay .HTTP 405")
+
+    def test_a_jd_clients_pool_and_its_declarator(self):
+        pool = Pool(self, EMBEDDED_SOURCE)  # Without a declarator.
+        url = pool.url("tcp")
+        jds = f"stratum2+tcp://127.0.0.1:{free_port()}/{pool.authority.strip()}"
+        client = JdClient(self, EMBEDDED_SOURCE, [(url, jds, "farm"), (url, url, "farm")])
+        client.process.stop()
+        code, said = self.doctor("-c", self.folder / "jd-client.toml")
+        self.assertEqual(code, 1)
+        first, first_jds, second, second_jds = said["upstreams"].splitlines()
+        for pool_said in (first, second):
+            self.assertRegex(pool_said, '^ok: .* proved its authority and takes "farm"')
+        self.assertIn(f"failure: {jds} is not reached: ", first_jds)
+        self.assertIn(f"failure: {url} refused the session: ", second_jds)
+
+    def test_a_udp_port_that_is_taken(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+            holder.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{holder.getsockname()[1]}"
+            _code, said = self.doctor("-c", self.pool_file(f'[template_provider_type.Embedded]\n[iroh]\nbind_addresses = ["{address}"]\n'))
+        self.assertIn(f"failure: `bind_addresses`: {address} is taken by pid {os.getpid()} (python3", said["ports"])
+
     def test_a_pool_that_does_not_take_the_user_and_one_that_is_away(self):
         pool = Pool(self, EMBEDDED_SOURCE)
         url = pool.url("tcp")
@@ -134,7 +188,8 @@ class Doctor(InteropTest):
         code, said = self.doctor("-c", file)
         self.assertEqual(code, 1)
         self.assertIn("authority.key is readable by others (0644)", said["files"])
-        self.assertIn(f"127.0.0.1:{node.port} is taken by pid ", said["ports"])
+        self.assertNotIn("authority.key", said["configuration"], "once is enough")
+        self.assertIn(f"127.0.0.1:{node.port} is taken by pid {os.getpid()} (python3", said["ports"])
         self.assertIn("is the example's address: nobody owns it", said["network"])
         self.assertIn("is reached from this machine alone", said["ports"])
 

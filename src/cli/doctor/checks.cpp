@@ -117,7 +117,8 @@ Outcomes check_files(const Facts& facts) {
   if (!folder.kind.empty())
     out.push_back(warning("`data_dir` is on " + folder.kind + ": a found block that was saved there may be lost by a crash",
                           "name a folder on a local disk by `data_dir`"));
-  if (folder.path.empty() && facts.secrets.empty()) return or_ok(std::move(out), "no file is needed");
+  if (folder.path.empty())
+    return or_ok(std::move(out), facts.secrets.empty() ? "no file is needed" : "keys are their owner's alone");
   return or_ok(std::move(out), folder.is_there
                                    ? "keys are their owner's alone, and " + folder.path + " takes files"
                                    : "keys are their owner's alone; " + folder.path + " is made at the first start");
@@ -145,6 +146,7 @@ Outcomes check_node(const Facts& facts) {
     return or_ok(std::move(out), "no node is configured");
   }
   std::vector<std::string> names;
+  names.reserve(facts.nodes.size());
   for (const NodeFacts& node : facts.nodes) names.push_back(node.name);
   return or_ok(faults_of(facts, {NodeFault::kAway, NodeFault::kOther},
                          "start bitcoind, with server=1 for JSON-RPC or -ipcbind=unix for IPC"),
@@ -214,17 +216,29 @@ Outcomes check_template(const Facts& facts) {
 Outcomes check_ports(const Facts& facts) {
   Outcomes out;
   for (const PortFacts& port : facts.ports) {
-    if (port.holder) {
+    const auto has_it_too = [&port](const PortFacts& other) {
+      return port.port != 0 && other.address == port.address && other.is_udp == port.is_udp;
+    };
+    if (const PortFacts& first = *std::ranges::find_if(facts.ports, has_it_too); port.port != 0 && &first != &port) {
+      out.push_back(failure("`" + port.key + "`: " + port.address + " is the address of `" + first.key + "`, too",
+                            "give each a port of its own"));
+      continue;
+    }
+    if (port.holder && port.holder->pid == 0) {
+      out.push_back(
+          warning("`" + port.key + "`: " + port.address +
+                      " is taken by a program that this user may not see: the adit that runs as a service, or another",
+                  "run `sudo adit doctor`, which names it"));
+    } else if (port.holder) {
       const auto& [pid, program] = *port.holder;
-      const std::string who = pid == 0 ? "a program of another user" : "pid " + to_string(pid) + " (" + program + ")";
+      const std::string taken =
+          "`" + port.key + "`: " + port.address + " is taken by pid " + to_string(pid) + " (" + program + ")";
       if (program == "adit") {
-        out.push_back(ok("`" + port.key + "`: " + port.address + " is taken by " + who + ", which is a running adit"));
-        continue;
+        out.push_back(ok(taken + ", which is a running adit"));
+      } else {
+        out.push_back(failure(taken + (port.port == kPrometheusPort ? "; 9090 is Prometheus's own port" : ""),
+                              "choose another port, or stop that program"));
       }
-      const bool is_prometheus = port.port == kPrometheusPort;
-      out.push_back(failure("`" + port.key + "`: " + port.address + " is taken by " + who +
-                                (is_prometheus ? "; 9090 is Prometheus's own port" : ""),
-                            "choose another port, or stop that program"));
     } else if (!port.problem.empty()) {
       out.push_back(failure("`" + port.key + "`: " + port.problem));
     }
@@ -257,19 +271,27 @@ Outcomes check_nat(const Facts& facts) {
   if (!nat.is_used) return {ok("iroh is not used")};
   if (!nat.problem.empty()) return {failure(nat.problem)};
   const std::string ipv6 = nat.has_ipv6 ? "; IPv6 is there" : "; there is no IPv6";
+  const std::string dials = nat.listens ? "" : "; this role only dials, and needs no port that others reach";
+  if (!nat.has_relay && !nat.listens)
+    return {
+        ok("no relay is configured: this role only dials, and reaches peers that have a public address or are near" + ipv6)};
+  if (nat.has_public_address)
+    return {ok("this machine has a public address" +
+               (nat.listens ? std::string(": peers reach it directly, if the firewall lets the UDP port in") : dials) + ipv6)};
   if (!nat.seen.empty())
-    return {ok("relays see this endpoint at " + joined(nat.seen) + ", behind a NAT" + ipv6 +
+    return {ok("relays see this machine at " + joined(nat.seen) + ", behind a NAT" + dials + ipv6 +
                (nat.asks_router ? "; the router is asked for a port" : ""))};
   if (!nat.has_relay)
     return {warning(
         "no relay is configured: nothing tells this endpoint its public address, and no peer behind a NAT is reached" + ipv6,
         "set `relay` in [iroh], unless both sides have public addresses")};
   return {
-      warning("no relay has told this endpoint its public address: a symmetric NAT, or UDP is blocked; direct with public "
-              "peers only, else relayed" +
-                  ipv6,
-              nat.asks_router ? "open a UDP port and name it by `external_addrs`"
-                              : "set `port_mapping = true` in [iroh], or open a UDP port and name it by `external_addrs`")};
+      warning("no relay has told this machine its public address: none has a `quic_port`, UDP is blocked, or the NAT is "
+              "symmetric; direct with public peers only, else relayed" +
+                  dials + ipv6,
+              !nat.listens      ? "let UDP out at the firewall"
+              : nat.asks_router ? "open a UDP port and name it by `external_addrs`"
+                                : "set `port_mapping = true` in [iroh], or open a UDP port and name it by `external_addrs`")};
 }
 
 Outcomes check_relay(const Facts& facts) {
@@ -291,8 +313,9 @@ Outcomes check_relay(const Facts& facts) {
                   "renew it"));
     const std::string udp = "UDP " + to_string(relay.udp_port);
     if (relay.udp == UdpAnswer::kClosed || relay.udp == UdpAnswer::kSilent) {
-      out.push_back(warning(message + "; " + udp + (relay.udp == UdpAnswer::kClosed ? " is closed there" : " does not answer") +
-                                ": hardly any pair goes direct",
+      message += "; " + udp;
+      message += relay.udp == UdpAnswer::kClosed ? " is closed there" : " does not answer";
+      out.push_back(warning(message + ": hardly any pair goes direct",
                             "open it in the relay's firewall, and start the relay with --quic"));
       continue;
     }
@@ -301,20 +324,24 @@ Outcomes check_relay(const Facts& facts) {
         ok(message +
            (relay.certificate_days ? "; its certificate is valid for " + to_string(*relay.certificate_days) + " days" : "")));
   }
-  return or_ok(std::move(out), "no relay is configured");
+  return or_ok(std::move(out), facts.nat.has_relay ? "the public relays of iroh's makers are used" : "no relay is configured");
 }
 
 Outcomes check_upstreams(const Facts& facts) {
   Outcomes out;
-  std::size_t good = 0;
-  for (const UpstreamFacts& upstream : facts.upstreams) good += upstream.stage == UpstreamStage::kAccepted ? 1 : 0;
+  const auto works = [&facts](const UpstreamFacts& upstream) {
+    return std::ranges::all_of(facts.upstreams, [&upstream](const UpstreamFacts& other) {
+      return other.entry != upstream.entry || other.stage == UpstreamStage::kAccepted;
+    });
+  };
+  const bool can_mine = std::ranges::any_of(facts.upstreams, works);
   for (const UpstreamFacts& upstream : facts.upstreams) {
     const auto complain = [&](std::string message, std::string cure) {
-      // One that works is enough to mine.
-      out.push_back({good == 0 ? Status::kFailure : Status::kWarning, std::move(message), std::move(cure)});
+      // One entry that works, a pool with its declarator, is enough to mine.
+      out.push_back({can_mine ? Status::kWarning : Status::kFailure, std::move(message), std::move(cure)});
     };
     if (upstream.relay_unused)
-      out.push_back(warning("the URL " + upstream.url + " names a relay, and [iroh] has none: the pool is not found through it",
+      out.push_back(warning("the URL " + upstream.url + " names a relay, and [iroh] has none: it is not found through it",
                             "set `relay` in [iroh]"));
     switch (upstream.stage) {
       case UpstreamStage::kNotReached:
@@ -324,6 +351,9 @@ Outcomes check_upstreams(const Facts& facts) {
       case UpstreamStage::kNotSetUp:
         complain(upstream.url + " refused the session: " + upstream.message, "");
         break;
+      case UpstreamStage::kNoChannel:
+        complain(upstream.url + " set up the session and opened no channel: " + upstream.message, "");
+        break;
       case UpstreamStage::kUserRefused:
         complain(upstream.url + " does not take the user \"" + upstream.user + "\": " + upstream.message,
                  "correct `user_identity`");
@@ -331,8 +361,8 @@ Outcomes check_upstreams(const Facts& facts) {
       case UpstreamStage::kAccepted:
         out.push_back(ok(upstream.url + " is reached by " + upstream.path +
                          (upstream.round_trip ? " in " + ms(*upstream.round_trip) : "") +
-                         (upstream.is_proved ? ", proved its authority" : ", proved no authority") + " and takes \"" +
-                         upstream.user + "\""));
+                         (upstream.is_proved ? ", proved its authority" : ", proved no authority") + " and takes " +
+                         (upstream.is_declarator ? "declarations" : "\"" + upstream.user + "\"")));
         break;
     }
   }

@@ -49,7 +49,7 @@ Facts healthy() {
   facts.payout = {.script_hex = "0014ab", .is_valuable = true};
   facts.ports = {{.key = "listen_address", .address = "0.0.0.0:3333", .port = 3333, .is_for_others = true}};
   facts.reach.hosts = {"192.168.1.5"};
-  facts.nat = {.is_used = true, .seen = {"203.0.113.5:3333"}, .has_ipv6 = true, .has_relay = true};
+  facts.nat = {.is_used = true, .listens = true, .seen = {"203.0.113.5"}, .has_ipv6 = true, .has_relay = true};
   facts.relays = {{.url = "https://relay.example",
                    .answered = milliseconds(31),
                    .udp = UdpAnswer::kAnswered,
@@ -202,7 +202,9 @@ TEST(Doctor, APortThatIsTakenIsToldWithItsHolder) {
   facts.ports[0].holder = {.pid = 813, .program = "adit"};
   EXPECT_THAT(said("ports", facts), AllOf(StartsWith("ok"), HasSubstr("a running adit")));
   facts.ports[0].holder = PortFacts::Holder{};
-  EXPECT_THAT(said("ports", facts), HasSubstr("is taken by a program of another user"));
+  EXPECT_THAT(said("ports", facts),
+              AllOf(StartsWith("warning: `listen_address`: 0.0.0.0:3333 is taken by a program that this user may not see"),
+                    HasSubstr("sudo adit doctor"), Not(HasSubstr("pid")), Not(HasSubstr("()"))));
   facts.ports[0] = {.key = "monitoring_address", .address = "127.0.0.1:9090", .port = 9090, .is_loopback = true};
   facts.ports[0].holder = {.pid = 1, .program = "prometheus"};
   EXPECT_THAT(said("ports", facts), HasSubstr("9090 is Prometheus's own port"));
@@ -213,6 +215,18 @@ TEST(Doctor, APortThatIsTakenIsToldWithItsHolder) {
   facts.ports[0].address = "127.0.0.1:3333";
   facts.ports[0].is_loopback = true;
   EXPECT_THAT(said("ports", facts), HasSubstr("warning: `listen_address`: 127.0.0.1:3333 is reached from this machine alone"));
+}
+
+TEST(Doctor, TwoKeysWithOneAddressAreTold) {
+  Facts facts = healthy();
+  facts.ports.push_back(facts.ports[0]);
+  facts.ports[1].key = "sv1_address";
+  EXPECT_THAT(said("ports", facts), HasSubstr("failure: `sv1_address`: 0.0.0.0:3333 is the address of `listen_address`, too"));
+  facts.ports[1].is_udp = true;
+  EXPECT_THAT(said("ports", facts), StartsWith("ok"));
+  facts.ports[1].is_udp = false;
+  facts.ports[0].port = facts.ports[1].port = 0;
+  EXPECT_THAT(said("ports", facts), StartsWith("ok")) << "the system's choice is another each time";
 }
 
 TEST(Doctor, AContainerIsToldThatItsAddressesAreNotTheHosts) {
@@ -228,16 +242,49 @@ TEST(Doctor, AContainerIsToldThatItsAddressesAreNotTheHosts) {
 
 TEST(Doctor, WhatTheNatAllowsIsTold) {
   Facts facts = healthy();
-  EXPECT_THAT(said("NAT", facts), StartsWith("ok: relays see this endpoint at 203.0.113.5:3333"));
+  EXPECT_THAT(said("NAT", facts), StartsWith("ok: relays see this machine at 203.0.113.5, behind a NAT"));
   facts.nat.seen.clear();
-  EXPECT_THAT(said("NAT", facts),
-              AllOf(StartsWith("warning"), HasSubstr("a symmetric NAT, or UDP is blocked"), HasSubstr("port_mapping")));
+  EXPECT_THAT(said("NAT", facts), AllOf(StartsWith("warning: no relay has told this machine its public address"),
+                                        HasSubstr("UDP is blocked, or the NAT is symmetric"), HasSubstr("port_mapping")));
   facts.nat.has_relay = false;
   EXPECT_THAT(said("NAT", facts), AllOf(StartsWith("warning: no relay is configured"), HasSubstr("set `relay`")));
   facts.nat.problem = "UDP is not to be had";
   EXPECT_THAT(said("NAT", facts), StartsWith("failure: UDP is not to be had"));
   facts.nat.is_used = false;
   EXPECT_THAT(said("NAT", facts), StartsWith("ok: iroh is not used"));
+}
+
+TEST(Doctor, APublicAddressNeedsNoRelayToTellItAndNoNatIsAccused) {
+  Facts facts = healthy();
+  facts.nat.seen.clear();
+  facts.nat.has_public_address = true;
+  EXPECT_THAT(said("NAT", facts),
+              AllOf(StartsWith("ok: this machine has a public address: peers reach it directly"), HasSubstr("UDP port")));
+  facts.nat.has_relay = false;
+  EXPECT_THAT(said("NAT", facts), StartsWith("ok: this machine has a public address"));
+}
+
+TEST(Doctor, ARoleThatOnlyDialsIsAskedToOpenNothing) {
+  Facts facts = healthy();
+  facts.nat.listens = false;
+  EXPECT_THAT(said("NAT", facts), AllOf(StartsWith("ok: relays see this machine at 203.0.113.5"), HasSubstr("only dials")));
+  facts.nat.seen.clear();
+  EXPECT_THAT(said("NAT", facts), AllOf(StartsWith("warning"), HasSubstr("let UDP out"), Not(HasSubstr("external_addrs")),
+                                        Not(HasSubstr("port_mapping"))));
+  facts.nat.has_relay = false;
+  EXPECT_THAT(said("NAT", facts), AllOf(StartsWith("ok: no relay is configured: this role only dials")));
+  facts.nat.has_public_address = true;
+  EXPECT_THAT(said("NAT", facts), StartsWith("ok: no relay is configured")) << "the peer's NAT stays in the way";
+  facts.nat.has_relay = true;
+  EXPECT_THAT(said("NAT", facts), AllOf(StartsWith("ok: this machine has a public address"), HasSubstr("only dials")));
+}
+
+TEST(Doctor, PublicRelaysAreNoMissingRelay) {
+  Facts facts = healthy();
+  facts.relays.clear();
+  EXPECT_THAT(said("relay", facts), StartsWith("ok: the public relays of iroh's makers are used"));
+  facts.nat.has_relay = false;
+  EXPECT_THAT(said("relay", facts), StartsWith("ok: no relay is configured"));
 }
 
 TEST(Doctor, ARelayIsToldWithWhatIsClosedThere) {
@@ -264,6 +311,10 @@ TEST(Doctor, AnUpstreamIsToldByHowFarItWent) {
   upstream.message = "unknown-user";
   EXPECT_THAT(said("upstreams", facts),
               AllOf(StartsWith("failure"), HasSubstr("does not take the user \"farm\": unknown-user")));
+  upstream.stage = UpstreamStage::kNoChannel;
+  upstream.message = "no answer in time";
+  EXPECT_THAT(said("upstreams", facts),
+              AllOf(StartsWith("failure"), HasSubstr("opened no channel: no answer in time"), Not(HasSubstr("user_identity"))));
   upstream.stage = UpstreamStage::kNotReached;
   upstream.message = "nobody listens there";
   EXPECT_THAT(said("upstreams", facts), HasSubstr("is not reached: nobody listens there"));
@@ -275,9 +326,33 @@ TEST(Doctor, AnUpstreamIsToldByHowFarItWent) {
 
 TEST(Doctor, OneUpstreamThatWorksMakesTheOthersAWarning) {
   Facts facts = healthy();
-  facts.upstreams.push_back({.url = "stratum2+tcp://b:1", .user = "farm", .message = "away"});
+  facts.upstreams.push_back({.entry = 1, .url = "stratum2+tcp://b:1", .user = "farm", .message = "away"});
   EXPECT_THAT(said("upstreams", facts), HasSubstr("warning: stratum2+tcp://b:1 is not reached"));
   EXPECT_EQ(examine(facts).status(), Status::kWarning);
+}
+
+TEST(Doctor, APoolIsOfNoUseWithoutItsDeclarator) {
+  Facts facts = healthy();
+  const UpstreamFacts good = facts.upstreams.front();
+  UpstreamFacts declarator = good;
+  declarator.url = "stratum2+tcp://pool.example:3334";
+  declarator.is_declarator = true;
+  facts.upstreams.push_back(declarator);
+  EXPECT_THAT(said("upstreams", facts), HasSubstr("proved its authority and takes declarations"));
+  facts.upstreams[1].stage = UpstreamStage::kNotReached;
+  facts.upstreams[1].message = "away";
+  EXPECT_THAT(said("upstreams", facts), HasSubstr("failure: stratum2+tcp://pool.example:3334 is not reached: away"));
+  facts.upstreams.push_back(good);
+  facts.upstreams.push_back(declarator);
+  facts.upstreams[2].entry = facts.upstreams[3].entry = 1;
+  EXPECT_THAT(said("upstreams", facts), HasSubstr("warning: stratum2+tcp://pool.example:3334 is not reached: away"))
+      << "the next pool has its declarator";
+}
+
+TEST(Doctor, ARoleWithoutAFolderIsToldOfNone) {
+  Facts facts = healthy();
+  facts.folder = {};
+  EXPECT_EQ(said("files", facts), "ok: keys are their owner's alone\n");
 }
 
 TEST(Doctor, LimitsThatAreLowAreToldInMiners) {

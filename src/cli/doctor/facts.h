@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -72,14 +73,15 @@ struct PortFacts {
   std::string key;      ///< "listen_address".
   std::string address;  ///< "0.0.0.0:3333".
   std::uint16_t port = 0;
+  bool is_udp = false;
   bool is_loopback = false;
   bool is_for_others = false;  ///< Miners or clients connect there, and not only this machine's.
   std::string problem;         ///< Why it cannot be listened on, though no program has it.
   struct Holder {
-    int pid = 0;  ///< 0: unknown, of another user.
-    std::string program;
+    int pid = 0;          ///< 0: this user may not see whose process it is.
+    std::string program;  ///< The name of its file, "adit" for ours; empty without a process id.
   };
-  std::optional<Holder> holder;  ///< A program listens there already.
+  std::optional<Holder> holder;  ///< Who has the port, which could not be listened on.
 };
 
 struct ReachFacts {
@@ -91,9 +93,11 @@ struct ReachFacts {
 };
 
 struct NatFacts {
-  bool is_used = false;           ///< iroh is.
-  std::string problem;            ///< The endpoint could not be made, as a sentence.
-  std::vector<std::string> seen;  ///< "ip:port" of the endpoint's that no interface of this machine has.
+  bool is_used = false;             ///< iroh is.
+  std::string problem;              ///< The endpoint could not be made, as a sentence.
+  bool listens = false;             ///< The role's endpoint has a UDP port that other machines may dial.
+  bool has_public_address = false;  ///< IPv4, of an interface of this machine or of `external_addrs`.
+  std::vector<std::string> seen;    ///< IP addresses that relays see, and no interface of this machine has.
   bool has_ipv6 = false;
   bool asks_router = false;  ///< `port_mapping`.
   bool has_relay = false;
@@ -109,14 +113,22 @@ struct RelayFacts {
   std::uint16_t udp_port = 0;
   std::optional<int> certificate_days;
   bool has_token = false;
-  std::optional<bool> took_us;  ///< Whether the endpoint got a connection to it; absent: it was not tried.
+  std::optional<bool> took_us;  ///< Whether it became the home relay of an endpoint that has no other; absent: not tried.
 };
 
-enum class UpstreamStage { kNotReached, kNotSetUp, kUserRefused, kAccepted };
+enum class UpstreamStage {
+  kNotReached,
+  kNotSetUp,
+  kNoChannel,    ///< The session is set up, and no channel was opened: for want of an answer, say.
+  kUserRefused,  ///< The pool's own answer to the user.
+  kAccepted,
+};
 
 struct UpstreamFacts {
+  std::size_t entry = 0;  ///< Of [[upstreams]]: a pool and its declarator have one.
   std::string url;
   std::string user;
+  bool is_declarator = false;  ///< It is `jds_url`, where no channel is opened.
   UpstreamStage stage = UpstreamStage::kNotReached;
   std::string message;  ///< Why it went no further, as a sentence.
   std::string path;     ///< "tcp direct", "iroh relayed".

@@ -34,11 +34,14 @@
 #endif
 #include "net/shards.h"
 #include "net/tcp.h"
+#include "net/udp.h"
+#include "session/error.h"
 #include "template/error.h"
 #include "template/node_info.h"
 #include "template/rpc_config.h"
 #include "template/rpc_line.h"
 #include "upstream/url.h"
+#include "wire/common_messages.h"
 
 namespace adit::cli::doctor {
 namespace {
@@ -49,6 +52,8 @@ namespace json = boost::json;
 /// The witness program of the public key whose secret is 1, which the examples pay (BIP173's own example).
 constexpr std::string_view kExampleScript = "0014751e76e8199196d454941c45d1b3a323f1433bd6";
 constexpr std::size_t kMaxTemplate = 64 << 20;
+constexpr std::string_view kOurProgram = "adit";
+constexpr unsigned kHttpOk = 200;
 constexpr Duration kPublicAddressAfter = std::chrono::seconds(3);
 
 /// What the checks need to know of a configuration, whatever its role.
@@ -59,12 +64,15 @@ struct Setup {
   std::vector<std::string> secret_files;
   std::string data_dir;
   std::string node_key_file;
-  std::vector<std::pair<std::string, std::optional<net::TcpConfig>>> listeners;  ///< For others, by key.
+  Listeners listeners;
   const config::MonitoringSettings* monitoring = nullptr;
   const config::IrohSettings* iroh = nullptr;
   struct Upstream {
+    std::size_t entry = 0;  ///< As UpstreamFacts.
     net::Peer peer;
-    std::string user;  ///< Empty: a declarator, where no channel is opened.
+    wire::Protocol protocol = wire::Protocol::kMining;
+    std::uint32_t flags = 0;  ///< What the role asks for by SetupConnection.
+    std::string user;         ///< Of a pool.
   };
   std::vector<Upstream> upstreams;
 };
@@ -81,7 +89,10 @@ template <class Config>
 void take_shared(const Config& config, Setup& setup) {
   setup.monitoring = &config.monitoring;
   setup.iroh = &config.iroh;
+  setup.listeners = listeners_of(config);
   if (!config.monitoring.token_file.empty()) setup.secret_files.push_back(config.monitoring.token_file);
+  if (config.monitoring.alerts && !config.monitoring.alerts->webhook_file.empty())
+    setup.secret_files.push_back(config.monitoring.alerts->webhook_file);
 }
 
 void take_source(const config::TemplateSource& source, std::optional<bitcoin::Network> network, Setup& setup) {
@@ -99,9 +110,7 @@ Setup setup_of(const pool::PoolConfig& config) {
   take_shared(config, setup);
   take_source(config.source, config.network, setup);
   setup.payout_script = config.payout_script;
-  setup.listeners = {{"listen_address", config.listen_address},
-                     {"sv1_address", config.sv1_address},
-                     {"jds.listen_address", config.jds ? config.jds->own_listener() : std::nullopt}};
+  if (config.jds && !config.jds->token_key_file.empty()) setup.secret_files.push_back(config.jds->token_key_file);
   return setup;
 }
 
@@ -110,7 +119,6 @@ Setup setup_of(const provider::ProviderConfig& config) {
   take_server(config, setup);
   take_shared(config, setup);
   take_source(config.work.source, config.work.network, setup);
-  setup.listeners = {{"listen_address", config.listen_address}};
   return setup;
 }
 
@@ -120,8 +128,16 @@ Setup setup_of(const jd_client::JdClientConfig& config) {
   take_shared(config, setup);
   take_source(config.work.source, config.work.network, setup);
   setup.payout_script = config.payout_script;
-  setup.listeners = {{"listening_address", config.listen_address}, {"sv1_address", config.sv1_address}};
-  for (const auto& upstream : config.upstreams) setup.upstreams.push_back({upstream.pool, upstream.user_identity});
+  const std::uint32_t declares = config.mode == jd_client::ConfigMode::kFullTemplate ? wire::kDeclareTxData : 0;
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    const auto& upstream = config.upstreams[i];
+    setup.upstreams.push_back({.entry = i,
+                               .peer = upstream.pool,
+                               .flags = wire::kRequiresWorkSelection | wire::kRequiresVersionRolling,
+                               .user = upstream.user_identity});
+    setup.upstreams.push_back(
+        {.entry = i, .peer = upstream.declarator, .protocol = wire::Protocol::kJobDeclaration, .flags = declares, .user = {}});
+  }
   return setup;
 }
 
@@ -129,8 +145,9 @@ Setup setup_of(const translator::TranslatorConfig& config) {
   Setup setup;
   take_shared(config, setup);
   setup.node_key_file = config.iroh.secret_key_file;
-  setup.listeners = {{"downstream_address", config.downstream}};
-  for (const auto& upstream : config.upstreams) setup.upstreams.push_back({upstream.peer, upstream.user_identity});
+  if (config.iroh.enabled && !setup.node_key_file.empty()) setup.secret_files.push_back(setup.node_key_file);
+  for (const auto& upstream : config.upstreams)
+    setup.upstreams.push_back({.entry = setup.upstreams.size(), .peer = upstream.peer, .user = upstream.user_identity});
   return setup;
 }
 
@@ -175,6 +192,17 @@ std::optional<std::int64_t> weight_left(const json::value& made) {
   std::int64_t left = *limit;
   for (const json::value& one : list->get_array()) left -= templates::integer_in(one, "weight").value_or(0);
   return left;
+}
+
+bool is_loopback(std::string_view host) { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
+
+/// Whether other machines may dial such an endpoint at a UDP port.
+bool takes_packets(const net::IrohNodeConfig& node) {
+  if (!node.listens || node.relay_only) return false;
+  return node.bind.empty() || std::ranges::any_of(node.bind, [](const std::string& address) {
+           const auto at = upstream::parse_host_port(address);
+           return at && !is_loopback(at->host);
+         });
 }
 
 asio::awaitable<void> ask_rpc(std::shared_ptr<templates::RpcLine> line, std::optional<bitcoin::Network> network,
@@ -272,19 +300,27 @@ class Gathering {
     }
   }
 
-  void add_port(const std::string& key, const net::TcpConfig& at, bool is_for_others) {
-    PortFacts port{.key = key,
+  /// Listens for a moment. Only where that fails is it asked who has the port.
+  void add_port(std::string_view key, const net::TcpConfig& at, bool is_for_others) {
+    const auto listener = net::TcpListener::bind(shards_[0], at, std::chrono::seconds(10));
+    add_port(key, at, is_for_others && !(setup_.iroh->enabled && setup_.iroh->node.listens), false,
+             listener ? std::nullopt : std::optional(listener.error()));
+  }
+
+  void add_port(std::string_view key, const net::TcpConfig& at, bool is_for_others, bool is_udp,
+                const std::optional<Error>& failed) {
+    PortFacts port{.key = std::string(key),
                    .address = upstream::host_port(at),
                    .port = at.port,
-                   .is_loopback = at.host.starts_with("127.") || at.host == "::1",
-                   .is_for_others = is_for_others && !(setup_.iroh->enabled && setup_.iroh->node.listens),
+                   .is_udp = is_udp,
+                   .is_loopback = is_loopback(at.host),
+                   .is_for_others = is_for_others,
                    .problem = {},
-                   .holder = who_listens(at.port)};
-    if (!port.holder) {
-      const auto listener = net::TcpListener::bind(shards_[0], at, std::chrono::seconds(10));
-      if (!listener) port.problem = listener.error().message();
-    }
-    if (port.holder && port.holder->program == "adit") is_running_ = true;
+                   .holder = {}};
+    if (failed && failed->is(net::Errc::kAddressInUse)) port.holder = who_has(at, is_udp);
+    if (failed && !port.holder) port.problem = failed->message();
+    // One that cannot be seen may be the role that runs as a service.
+    if (port.holder && (port.holder->pid == 0 || port.holder->program == kOurProgram)) is_running_ = true;
     facts_.ports.push_back(std::move(port));
   }
 
@@ -292,7 +328,13 @@ class Gathering {
     for (const auto& [key, at] : setup_.listeners) {
       if (at) add_port(key, *at, true);
     }
-    if (setup_.monitoring->address) add_port("monitoring_address", *setup_.monitoring->address, false);
+    if (setup_.monitoring->address) add_port(config::kMonitoringKey, *setup_.monitoring->address, false);
+    if (!setup_.iroh->enabled) return;
+    for (const std::string& address : setup_.iroh->node.bind) {
+      const auto at = upstream::parse_host_port(address);
+      const auto bound = net::bind_udp(address);
+      if (at) add_port("bind_addresses", *at, false, true, bound ? std::nullopt : std::optional(bound.error()));
+    }
   }
 
   void look_at_start_of_role() {
@@ -317,32 +359,27 @@ class Gathering {
                      .is_valuable = setup_.network != bitcoin::Network::kRegtest};
   }
 
-  /// An endpoint of its own that only dials, through the relays of the configuration.
+  /// Of the role's endpoint, as far as its configuration and this machine tell; then one of our own that only dials.
   void look_at_iroh() {
     const config::IrohSettings& iroh = *setup_.iroh;
     facts_.nat.is_used = facts_.build.needs_iroh = iroh.enabled;
     facts_.reach.listens_over_iroh = iroh.enabled && iroh.node.listens;
     facts_.reach.has_external_addrs = !iroh.node.external_addrs.empty();
     if (!iroh.enabled) return;
+    facts_.nat.listens = takes_packets(iroh.node);
+    facts_.nat.has_public_address = facts_.reach.has_external_addrs || has_public_ipv4();
     facts_.nat.asks_router = iroh.node.portmap;
     facts_.nat.has_ipv6 = has_global_ipv6();
     facts_.nat.has_relay = iroh.node.relay_mode != net::IrohRelays::kNone;
     for (const net::IrohRelay& relay : iroh.node.relays) look_at_relay(relay);
 #ifdef ADIT_HAS_IROH
-    net::IrohNodeConfig node = iroh.node;
-    node.listens = false;
-    node.bind.clear();
-    node.external_addrs.clear();
-    node.accept = {};
-    auto started = config::start_iroh(shards_, std::move(node), {config::generate_node_key(), {}});
+    auto started = config::start_iroh(shards_, probing(iroh.node), {config::generate_node_key(), {}});
     if (!started) {
       facts_.nat.problem = started.error().message();
       return;
     }
     iroh_ = std::move(*started);
-    const bool connected = facts_.nat.has_relay && !home_relay_within(deadline_).empty();
-    for (RelayFacts& relay : facts_.relays) relay.took_us = connected;
-    if (connected) wait_for_public_address();
+    if (facts_.nat.has_relay && gets_home_relay(*iroh_)) wait_for_public_address();
 #endif
   }
 
@@ -350,19 +387,35 @@ class Gathering {
     RelayFacts facts{.url = relay.url, .udp_port = relay.quic_port, .has_token = !relay.auth_token.empty()};
     const HttpAnswer answer = http_get(relay.url, "/ping", setup_.iroh->node.relay_ca_file, "", deadline_);
     facts.problem = answer.problem;
+    if (answer.problem.empty() && answer.status != kHttpOk)
+      facts.problem = "what answers there is no relay (HTTP " + std::to_string(answer.status) + ")";
     facts.answered = answer.after;
     facts.certificate_days = answer.certificate_days;
     if (relay.quic_port != 0) facts.udp = quic_answers(host_of(relay.url), relay.quic_port, std::chrono::seconds(2));
+#ifdef ADIT_HAS_IROH
+    if (facts.problem.empty()) {
+      // An endpoint connects with one of its relays alone, its home: so each is tried by an endpoint that has no other.
+      net::IrohNodeConfig node = probing(setup_.iroh->node);
+      node.relay_mode = net::IrohRelays::kList;
+      node.relays = {relay};
+      node.mdns = false;
+      node.pkarr_relays.clear();
+      node.dns_origins.clear();
+      if (const auto one = config::start_iroh(shards_, std::move(node), {config::generate_node_key(), {}}); one)
+        facts.took_us = gets_home_relay(**one);
+    }
+#endif
     facts_.relays.push_back(std::move(facts));
   }
 
-  std::string home_relay_within(Duration patience) {
+  /// Whether a relay takes the endpoint in time: it is a home only while it is connected.
+  [[nodiscard]] bool gets_home_relay(const net::IrohCarrier& endpoint) const {
     constexpr auto kTurn = std::chrono::milliseconds(100);
-    for (Duration waited{}; waited < patience; waited += kTurn) {
-      if (std::string relay = iroh_->home_relay(); !relay.empty()) return relay;
+    for (Duration waited{}; waited < deadline_; waited += kTurn) {
+      if (!endpoint.home_relay().empty()) return true;
       std::this_thread::sleep_for(kTurn);
     }
-    return "";
+    return false;
   }
 
   void wait_for_public_address() {
@@ -370,7 +423,8 @@ class Gathering {
     for (Duration waited{}; waited < kPublicAddressAfter && facts_.nat.seen.empty(); waited += kTurn) {
       for (const std::string& address : iroh_->local_addresses()) {
         const auto at = upstream::parse_host_port(address);
-        if (at && !is_own_address(at->host)) facts_.nat.seen.push_back(address);
+        if (!at || is_own_address(at->host) || std::ranges::find(facts_.nat.seen, at->host) != facts_.nat.seen.end()) continue;
+        facts_.nat.seen.push_back(at->host);
       }
       if (facts_.nat.seen.empty()) std::this_thread::sleep_for(kTurn);
     }
@@ -459,13 +513,22 @@ class Gathering {
 
   void look_at_upstreams() {
     for (const Setup::Upstream& upstream : setup_.upstreams) {
-      UpstreamFacts facts{.url = upstream::to_url(upstream.peer), .user = upstream.user};
+      const bool is_declarator = upstream.protocol == wire::Protocol::kJobDeclaration;
+      UpstreamFacts facts{.entry = upstream.entry,
+                          .url = upstream::to_url(upstream.peer),
+                          .user = upstream.user,
+                          .is_declarator = is_declarator};
       const auto* const over = std::get_if<net::IrohConfig>(&upstream.peer.transport);
       facts.relay_unused = over != nullptr && over->relay_url && setup_.iroh->node.relay_mode == net::IrohRelays::kNone;
       PeerReport report;
-      const auto asked =
-          ping_peer(shards_, upstream.peer, iroh_.get(), {.count = 2, .deadline = deadline_, .user = upstream.user}, report);
-      note_clock("the pool " + facts.url, report);
+      const auto asked = ping_peer(shards_, upstream.peer, iroh_.get(),
+                                   {.protocol = upstream.protocol,
+                                    .flags = upstream.flags,
+                                    .count = 2,
+                                    .deadline = deadline_,
+                                    .user = is_declarator ? std::nullopt : std::optional(upstream.user)},
+                                   report);
+      note_clock((is_declarator ? "the declarator " : "the pool ") + facts.url, report);
       if (!asked) facts.message = asked.error().message();
       facts.is_proved = !report.metadata.authority_key.empty();
       facts.path = std::string(net::to_string(report.metadata.transport)) +
@@ -475,18 +538,25 @@ class Gathering {
       } else if (report.setup != Duration::zero()) {
         facts.round_trip = report.setup;
       }
-      facts.stage = report.user_accepted                 ? UpstreamStage::kAccepted
-                    : report.setup != Duration::zero()   ? UpstreamStage::kUserRefused
-                    : report.reached != Duration::zero() ? UpstreamStage::kNotSetUp
-                                                         : UpstreamStage::kNotReached;
+      facts.stage = stage_of(asked, report, is_declarator);
       facts_.upstreams.push_back(std::move(facts));
     }
+  }
+
+  /// Whether what has the monitor's port is the role that runs by this configuration: an adit, which has each other port that
+  /// is taken as well. Nothing else is shown the token.
+  [[nodiscard]] bool has_own_monitor() const {
+    const auto& ports = facts_.ports;
+    const auto monitor = std::ranges::find(ports, config::kMonitoringKey, &PortFacts::key);
+    if (monitor == ports.end() || !monitor->holder || monitor->holder->program != kOurProgram) return false;
+    return std::ranges::all_of(ports,
+                               [&](const PortFacts& port) { return !port.holder || port.holder->pid == monitor->holder->pid; });
   }
 
   /// The version that the running role's monitor names.
   void look_at_running() {
     const auto& monitoring = *setup_.monitoring;
-    if (!is_running_ || !monitoring.address) return;
+    if (!has_own_monitor()) return;
     std::string token;
     if (!monitoring.token_file.empty()) token = config::read_secret_file(monitoring.token_file).value_or("");
     net::TcpConfig at = *monitoring.address;
@@ -524,6 +594,22 @@ class Gathering {
 };
 
 }  // namespace
+
+net::IrohNodeConfig probing(net::IrohNodeConfig node) {
+  node.listens = false;
+  node.bind.clear();
+  node.external_addrs.clear();
+  node.accept = {};
+  node.portmap = false;
+  return node;
+}
+
+UpstreamStage stage_of(const Result<>& asked, const PeerReport& report, bool is_declarator) {
+  if (report.reached == Duration::zero()) return UpstreamStage::kNotReached;
+  if (report.setup == Duration::zero()) return UpstreamStage::kNotSetUp;
+  if (is_declarator || report.user_accepted) return UpstreamStage::kAccepted;
+  return !asked && asked.error().is(session::Errc::kRefused) ? UpstreamStage::kUserRefused : UpstreamStage::kNoChannel;
+}
 
 Facts gather(AnyLoaded* loaded, const config::Environment& environment, Duration deadline) {
   return Gathering(loaded, environment, deadline).run();

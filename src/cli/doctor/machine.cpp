@@ -17,6 +17,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -24,10 +25,13 @@
 #include <string_view>
 #include <system_error>
 
+#include <boost/asio/ip/address.hpp>
+
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/number.h"
 #include "cli/serve.h"
+#include "net/address_range.h"
 
 namespace adit::cli::doctor {
 namespace {
@@ -69,9 +73,25 @@ int try_writing(const std::string& folder) {
   return done ? 0 : done.error();
 }
 
-/// The inodes of the sockets that listen at `port`, of one of the kernel's tables.
-void add_listeners(const char* table, std::uint16_t port, std::set<std::string>& inodes) {
-  constexpr std::string_view kListen = "0A";
+/// An address as the kernel's tables write it: four bytes at a time, as a number of this machine. Empty: it is none.
+std::string table_text(const std::string& host) {
+  std::array<std::uint32_t, 4> words{};
+  const bool is_v6 = host.find(':') != std::string::npos;
+  if (::inet_pton(is_v6 ? AF_INET6 : AF_INET, host.c_str(), words.data()) != 1) return "";
+  std::string out;
+  for (std::size_t i = 0; i < (is_v6 ? words.size() : 1); ++i) {
+    std::array<char, 9> text{};
+    (void)std::snprintf(text.data(), text.size(), "%08X", words[i]);
+    out += text.data();
+  }
+  return out;
+}
+
+/// The sockets that have that port, of one of the kernel's tables, as the links in /proc/PID/fd name them.
+void add_sockets(const char* table, const net::TcpConfig& at, bool is_udp, std::set<std::string>& sockets) {
+  const std::string_view bound = is_udp ? "07" : "0A";
+  const std::string wanted = table_text(at.host == "localhost" ? "127.0.0.1" : at.host);
+  const auto is_wildcard = [](std::string_view address) { return address.find_first_not_of('0') == std::string_view::npos; };
   std::ifstream file(table);
   std::string line;
   std::getline(file, line);
@@ -85,8 +105,10 @@ void add_listeners(const char* table, std::uint16_t port, std::set<std::string>&
     std::string inode;
     words >> slot >> local >> remote >> state >> skipped >> skipped >> skipped >> skipped >> skipped >> inode;
     const auto colon = local.rfind(':');
-    if (state != kListen || colon == std::string::npos) continue;
-    if (number_from<std::uint16_t>(local.substr(colon + 1), 16) == port) inodes.insert("socket:[" + inode + "]");
+    if (state != bound || colon == std::string::npos) continue;
+    const std::string address = local.substr(0, colon);
+    if (address != wanted && !is_wildcard(address) && !is_wildcard(wanted)) continue;
+    if (number_from<std::uint16_t>(local.substr(colon + 1), 16) == at.port) sockets.insert("socket:[" + inode + "]");
   }
 }
 
@@ -99,12 +121,14 @@ bool holds_one(const fs::path& process, const std::set<std::string>& inodes) {
   return false;
 }
 
+/// The name of the file that a process runs: not what it calls itself, nor a link to it ("pool_sv2"), nor what became of the
+/// file since.
 std::string name_of(const fs::path& process) {
-  std::string name;
-  std::ifstream file(process / "comm");
-  std::getline(file, name);
-  constexpr std::array<std::string_view, 3> kOurs = {"pool_sv2", "translator_sv2", "jd_client_sv2"};
-  return std::ranges::find(kOurs, name) == kOurs.end() ? name : "adit";
+  std::error_code error;
+  std::string name = fs::read_symlink(process / "exe", error).filename().string();
+  constexpr std::string_view kReplaced = " (deleted)";
+  if (name.ends_with(kReplaced)) name.resize(name.size() - kReplaced.size());
+  return name;
 }
 
 /// Calls `take(address family, text)` for each address of an interface that is up.
@@ -151,6 +175,8 @@ FolderFacts look_at_folder(const std::string& path) {
   while (!fs::exists(there, error) && there != there.parent_path()) there = there.parent_path();
   if (facts.is_there) {
     if (const int failed = try_writing(path); failed != 0) facts.problem = describe_file_error(path, "written to", failed);
+  } else if (!fs::is_directory(there, error)) {
+    facts.problem = describe_file_error(path, "made", ENOTDIR);
   } else if (::access(there.c_str(), W_OK | X_OK) != 0) {
     facts.problem = describe_file_error(path, "made", errno);
   }
@@ -160,16 +186,16 @@ FolderFacts look_at_folder(const std::string& path) {
   return facts;
 }
 
-std::optional<PortFacts::Holder> who_listens(std::uint16_t port) {
-  if (port == 0) return std::nullopt;
-  std::set<std::string> inodes;
-  add_listeners("/proc/net/tcp", port, inodes);
-  add_listeners("/proc/net/tcp6", port, inodes);
-  if (inodes.empty()) return std::nullopt;
+std::optional<PortFacts::Holder> who_has(const net::TcpConfig& at, bool is_udp) {
+  std::set<std::string> sockets;
+  add_sockets(is_udp ? "/proc/net/udp" : "/proc/net/tcp", at, is_udp, sockets);
+  add_sockets(is_udp ? "/proc/net/udp6" : "/proc/net/tcp6", at, is_udp, sockets);
+  if (sockets.empty()) return std::nullopt;
   std::error_code error;
-  for (fs::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
-    const auto pid = number_from<int>(at->path().filename().string());
-    if (pid && holds_one(at->path(), inodes)) return PortFacts::Holder{*pid, name_of(at->path())};
+  for (fs::directory_iterator all("/proc", error), end; !error && all != end; all.increment(error)) {
+    const auto pid = number_from<int>(all->path().filename().string());
+    if (!pid || !holds_one(all->path(), sockets)) continue;
+    if (std::string name = name_of(all->path()); !name.empty()) return PortFacts::Holder{*pid, std::move(name)};
   }
   return PortFacts::Holder{};
 }
@@ -192,6 +218,16 @@ ReachFacts look_at_reach() {
 bool is_own_address(const std::string& ip) {
   bool found = false;
   each_address([&](int, const std::string& text) { found = found || text == ip; });
+  return found;
+}
+
+bool has_public_ipv4() {
+  bool found = false;
+  each_address([&](int family, const std::string& text) {
+    boost::system::error_code error;
+    const auto ip = boost::asio::ip::make_address(text, error);
+    found = found || (family == AF_INET && !error && !net::is_local(ip));
+  });
   return found;
 }
 

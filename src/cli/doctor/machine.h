@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/doctor/facts.h"
+#include "net/transport_config.h"
 
 namespace adit::cli::doctor {
 
@@ -19,14 +20,17 @@ std::optional<unsigned> mode_of(const std::string& path);
 /// Whether a file can be written and synced there.
 FolderFacts look_at_folder(const std::string& path);
 
-/// Which program listens at that TCP port of any address of this machine. `program` is "adit" under any of its names.
-std::optional<PortFacts::Holder> who_listens(std::uint16_t port);
+/// Who has the TCP or UDP port `at`, which could not be listened on: at this address, or at all of them. Absent: no socket of
+/// the kernel's tables does.
+std::optional<PortFacts::Holder> who_has(const net::TcpConfig& at, bool is_udp);
 
 /// Addresses, the multicast name, and whether this is a container.
 ReachFacts look_at_reach();
 
 /// Whether an address without its port is one of this machine's interfaces.
 bool is_own_address(const std::string& ip);
+/// Whether an interface has an IPv4 address of the internet.
+bool has_public_ipv4();
 bool has_global_ipv6();
 
 LimitFacts look_at_limits();
