@@ -31,7 +31,6 @@ authority_secret_key_file = "{authority}"
 monitoring_address = "{MONITORING}"
 monitoring_cache_refresh_secs = 1
 data_dir = "{folder}"
-threads = 1
 {keys}
 [iroh]
 {iroh}
