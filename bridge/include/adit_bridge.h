@@ -240,8 +240,9 @@ typedef struct adit_relay_server_config {
   adit_bytes metrics_bind;  /* OpenMetrics over HTTP */
   const adit_bytes* tokens; /* who shows one of them may use the relay; none: everyone */
   size_t token_count;
-  uint32_t max_clients;             /* at a time; 0: no bound */
-  uint32_t max_clients_per_source;  /* connections of one IPv4 address, or one /64 of IPv6, at a time; 0: no bound */
+  uint32_t max_clients; /* at a time; 0: no bound */
+  uint32_t
+      max_clients_per_source; /* connections of one IPv4 address, or one /64 of IPv6, at each listener at a time; 0: no bound */
   uint32_t accepts_per_second;      /* connections of clients, over all; 0: no bound */
   uint32_t client_bytes_per_second; /* that one client may send; 0: no bound */
   uint32_t client_burst_bytes;      /* at once; 0: iroh's default */

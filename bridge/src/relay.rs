@@ -21,8 +21,9 @@ use iroh_relay::server::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
+    io::{self, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Notify,
+    sync::{Notify, watch},
     task::JoinSet,
 };
 
@@ -208,15 +209,53 @@ impl Sources {
     }
 }
 
-/// Accepts connections and gives those within their source's bound to the relay's service. Ends with its task.
-async fn accept(listener: TcpListener, service: RelayService, tls: Option<http_server::TlsConfig>, mut sources: Sources) {
+/// What a listener of ours serves to a connection within its source's bound.
+#[derive(Clone)]
+enum Serving {
+    /// All that the relay has, inside TLS if there is TLS.
+    Clients(RelayService, Option<http_server::TlsConfig>),
+    /// The plain probes of a relay with TLS. iroh's server answers them, at this address.
+    Probes(SocketAddr),
+}
+
+impl Serving {
+    async fn serve(self, stream: TcpStream) {
+        match self {
+            Self::Clients(service, tls) => service.handle_connection(stream, tls, ESTABLISH).await,
+            Self::Probes(server) => {
+                let _ = tokio::time::timeout(ESTABLISH, hand_on(stream, server)).await;
+            }
+        }
+    }
+}
+
+/// Hands on what the peer asks, and closes the connection behind the server's answer.
+async fn hand_on(mut peer: TcpStream, server: SocketAddr) -> io::Result<()> {
+    let mut server = TcpStream::connect(server).await?;
+    let (mut questions, mut to_peer) = peer.split();
+    let (mut answers, mut to_server) = server.split();
+    let asked = async {
+        io::copy(&mut questions, &mut to_server).await?;
+        to_server.shutdown().await?;
+        std::future::pending().await
+    };
+    tokio::select! {
+        answered = io::copy(&mut answers, &mut to_peer) => answered.map(|_| ()),
+        failed = asked => failed,
+    }
+}
+
+/// Accepts connections and serves those within their source's bound. When the sender of `running` is dropped, it closes the
+/// listener, ends every connection that is not a client yet, and returns.
+async fn accept(listener: TcpListener, serving: Serving, mut sources: Sources, mut running: watch::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            Err(_) = running.changed() => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) if sources.take(peer.ip(), &stream) => {
-                    connections.spawn(service.clone().handle_connection(stream, tls.clone(), ESTABLISH));
+                    connections.spawn(serving.clone().serve(stream));
                 }
                 Ok((_, peer)) => tracing::warn!("the relay refuses a connection of {}, which has as many as one may have", peer.ip()),
                 Err(error) => {
@@ -226,6 +265,15 @@ async fn accept(listener: TcpListener, service: RelayService, tls: Option<http_s
             }
         }
     }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+/// A listener and the address that it got.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listener = TcpListener::bind(address).await.map_err(|error| from_bind(error, address))?;
+    let bound = listener.local_addr().map_err(|error| from_bind(error, address))?;
+    Ok((listener, bound))
 }
 
 pub struct RelayObject {
@@ -285,14 +333,14 @@ pub fn start(queue: &Arc<Queue>, config: Config, deadline: Duration) -> Result<u
         accepts_per_second: config.accepts_per_second,
         bucket: Mutex::new((f64::from(config.accepts_per_second), Instant::now())),
     });
-    // Clients come to a listener of ours, which knows where from; that of iroh's server is bound where only this machine is.
+    // Peers come to listeners of ours, which know where from; those of iroh's server are bound where only this machine is.
     let own = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let (public, tls) = match &config.tls {
-        Some(tls) => (tls.bind, Some(http_server::TlsConfig::new(Arc::new(tls.config.clone())))),
-        None => (config.http, None),
+    let (public, probes, tls) = match &config.tls {
+        Some(tls) => (tls.bind, Some(config.http), Some(http_server::TlsConfig::new(Arc::new(tls.config.clone())))),
+        None => (config.http, None, None),
     };
-    let sources = Sources::new(config.max_clients_per_source);
-    let mut relay = RelayConfig::new(if config.tls.is_some() { config.http } else { own });
+    let most = config.max_clients_per_source;
+    let mut relay = RelayConfig::new(own);
     relay.tls = config.tls.map(|tls| TlsConfig::new(own, CertConfig::Manual { server_config: tls.config }));
     relay.access = admission.clone();
     relay.limits.client_rx = NonZeroU32::new(config.client_bytes_per_second).map(|rate| {
@@ -318,30 +366,41 @@ pub fn start(queue: &Arc<Queue>, config: Config, deadline: Duration) -> Result<u
     runtime.spawn(async move {
         let mut started = None;
         let work = async {
-            let listener = TcpListener::bind(public).await.map_err(|error| from_bind(error, public))?;
-            let bound = listener.local_addr().map_err(|error| from_bind(error, public))?;
+            let public = bind(public).await?;
+            let probes = match probes {
+                Some(address) => Some(bind(address).await?),
+                None => None,
+            };
             let server = Server::spawn(server).await.map_err(from_spawn)?;
-            Ok((server, listener, bound))
+            Ok((server, public, probes))
         };
-        let with_tls = tls.is_some();
-        let keep = |(server, listener, bound): (Server, TcpListener, SocketAddr)| {
-            let (http, https) = if with_tls { (server.http_addr(), Some(bound)) } else { (Some(bound), None) };
-            let named = [("http", http), ("https", https), ("quic", server.quic_addr())];
+        type Bound = (TcpListener, SocketAddr);
+        let keep = |(server, public, probes): (Server, Bound, Option<Bound>)| {
+            let (http, https) = match &probes {
+                Some((_, address)) => (*address, Some(public.1)),
+                None => (public.1, None),
+            };
+            let named = [("http", Some(http)), ("https", https), ("quic", server.quic_addr())];
             let lines = named.iter().filter_map(|(name, addr)| addr.map(|addr| format!("{name} {addr}")));
             let _ = running.sockets.set(lines.collect::<Vec<_>>().join("\n"));
-            started = Some((server, listener));
+            started = Some((server, public.0, probes.map(|(listener, _)| listener)));
         };
         runtime::begin(&running.source, "starting the relay", deadline, work, keep).await;
-        if let Some((mut server, listener)) = started {
+        if let Some((mut server, public, probes)) = started {
             let service = server.relay_service().expect("a relay is configured").clone();
+            let while_running = watch::Sender::new(());
             let mut accepting = JoinSet::new();
-            accepting.spawn(accept(listener, service, tls, sources));
+            accepting.spawn(accept(public, Serving::Clients(service, tls), Sources::new(most), while_running.subscribe()));
+            if let Some((listener, server)) = probes.zip(server.http_addr()) {
+                accepting.spawn(accept(listener, Serving::Probes(server), Sources::new(most), while_running.subscribe()));
+            }
             let _closed = RaiseOnDrop { source: running.source.clone(), bits: CLOSED };
             let stopped = tokio::select! {
                 _ = server.join() => false,
                 () = running.stop.notified() => true,
             };
-            drop(accepting);
+            drop(while_running);
+            while accepting.join_next().await.is_some() {}
             // Dropping the server would close its listener alone: whoever is connected would be served on.
             if stopped {
                 let _ = tokio::time::timeout(STOP, server.shutdown()).await;
@@ -375,5 +434,56 @@ mod tests {
         assert_eq!(relay.admit(Some("known")), Ok(()));
         assert_eq!(relay.admit(Some("known")), Err("this relay takes no more connections for a moment"));
         assert_eq!(relay.clients.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_source_is_an_ipv4_address_or_64_bits_of_ipv6() {
+        let source = |text: &str| source_of(text.parse().expect("an address")).to_string();
+        assert_eq!(source("192.0.2.7"), "192.0.2.7");
+        assert_eq!(source("::ffff:192.0.2.7"), "192.0.2.7", "the same address where the listener is IPv6's");
+        assert_eq!(source("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(source("2001:db8:1:2:ffff::"), "2001:db8:1:2::");
+        assert_ne!(source("2001:db8:1:3::1"), source("2001:db8:1:2::1"));
+    }
+
+    fn with_connections<T>(count: usize, test: impl FnOnce(Vec<TcpStream>) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        runtime.block_on(async {
+            let (listener, address) = bind((Ipv4Addr::LOCALHOST, 0).into()).await.expect("a port");
+            let mut streams = Vec::new();
+            for _ in 0..count {
+                let (made, _) = tokio::join!(TcpStream::connect(address), listener.accept());
+                streams.push(made.expect("a connection"));
+            }
+            test(streams)
+        })
+    }
+
+    #[test]
+    fn a_socket_is_open_until_its_descriptor_is_closed_or_of_something_else() {
+        with_connections(2, |mut streams| {
+            let socket = Socket::of(&streams[0]).expect("a socket");
+            assert!(socket.is_open());
+            // As if the descriptor had been closed and given to another connection.
+            let another = Socket { descriptor: streams[1].as_raw_fd(), inode: socket.inode };
+            assert!(!another.is_open());
+            drop(streams.remove(0));
+            assert!(!socket.is_open());
+        });
+    }
+
+    #[test]
+    fn a_place_is_free_again_once_its_connection_is_closed() {
+        with_connections(3, |mut streams| {
+            let [one, other] = ["192.0.2.7", "192.0.2.8"].map(|text| text.parse::<IpAddr>().expect("an address"));
+            let mut sources = Sources::new(1);
+            assert!(sources.take(one, &streams[0]));
+            assert!(!sources.take(one, &streams[1]));
+            assert!(sources.take(other, &streams[1]), "of another source");
+            drop(streams.remove(0));
+            assert!(sources.take(one, &streams[1]));
+            let mut unbounded = Sources::new(0);
+            assert!(streams.iter().all(|stream| unbounded.take(one, stream) && unbounded.take(one, stream)));
+        });
     }
 }

@@ -15,15 +15,16 @@ namespace adit::net {
 
 /// Addresses are "ip:port"; port 0 is the system's choice.
 struct RelayServerConfig {
-  std::string http = "0.0.0.0:80";            ///< Serves everything where there is no TLS, else only the probes made in plain.
-  std::string https;                          ///< Empty: no TLS; else with the two files.
-  std::string cert_file;                      ///< PEM, the certificate chain.
-  std::string key_file;                       ///< PEM, its private key.
-  std::string quic;                           ///< UDP, QUIC address discovery; needs TLS. Empty: none.
-  std::string metrics;                        ///< OpenMetrics over HTTP. Empty: none.
-  std::vector<std::string> tokens;            ///< Who shows one of them may use the relay; none: everyone.
-  std::uint32_t max_clients = 0;              ///< At a time; 0: no bound.
-  std::uint32_t max_clients_per_source = 0;   ///< Connections of one IPv4 address, or one /64 of IPv6; 0: no bound.
+  std::string http = "0.0.0.0:80";  ///< Serves everything where there is no TLS, else only the probes made in plain.
+  std::string https;                ///< Empty: no TLS; else with the two files.
+  std::string cert_file;            ///< PEM, the certificate chain.
+  std::string key_file;             ///< PEM, its private key.
+  std::string quic;                 ///< UDP, QUIC address discovery; needs TLS. Empty: none.
+  std::string metrics;              ///< OpenMetrics over HTTP. Empty: none.
+  std::vector<std::string> tokens;  ///< Who shows one of them may use the relay; none: everyone.
+  std::uint32_t max_clients = 0;    ///< At a time; 0: no bound.
+  std::uint32_t max_clients_per_source =
+      0;  ///< Connections of one IPv4 address, or one /64 of IPv6, at each listener; 0: no bound.
   std::uint32_t accepts_per_second = 0;       ///< Connections of clients, over all; 0: no bound.
   std::uint32_t client_bytes_per_second = 0;  ///< That one client may send; 0: no bound.
   std::uint32_t client_burst_bytes = 0;       ///< At once; 0: iroh's default.

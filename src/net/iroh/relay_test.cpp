@@ -1,7 +1,7 @@
 // A relay of our own between endpoints that have no other way.
 #include "net/iroh/relay_server.h"
 
-#include <poll.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -10,13 +10,18 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/write.hpp>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/eventually_testing.h"
+#include "base/temporary_folder_testing.h"
 #include "net/iroh/node.h"
 #include "net/iroh/node_testing.h"
 
@@ -200,13 +205,21 @@ asio::ip::tcp::socket connect_from(asio::io_context& io, const char* address, co
   return made;
 }
 
-/// Waits at most so long whether the peer ends it.
-bool ends(asio::ip::tcp::socket& socket, std::chrono::milliseconds patience) {
-  pollfd waiting{.fd = socket.native_handle(), .events = POLLIN, .revents = 0};
-  if (::poll(&waiting, 1, static_cast<int>(patience.count())) != 1) return false;
+/// The first line of the answer to a GET of that path. Empty: the peer closed the connection without an answer.
+std::string ask(asio::ip::tcp::socket& socket, const std::string& path) {
+  boost::system::error_code error;
+  asio::write(socket, asio::buffer("GET " + path + " HTTP/1.1\r\nHost: relay\r\n\r\n"), error);
+  std::string answer;
+  asio::read_until(socket, asio::dynamic_buffer(answer), "\r\n\r\n", error);
+  return answer.substr(0, answer.find("\r\n"));
+}
+
+/// Whether the peer closes the connection, without another byte.
+bool is_closed(asio::ip::tcp::socket& socket) {
   std::array<char, 1> byte{};
   boost::system::error_code error;
-  return socket.read_some(asio::buffer(byte), error) == 0;
+  return socket.read_some(asio::buffer(byte), error) == 0 &&
+         (error == asio::error::eof || error == asio::error::connection_reset);
 }
 
 TEST_F(RelayTest, OneSourceHasNoMoreThanItsPlacesAndWhoComesFromElsewhereFindsRoom) {
@@ -214,11 +227,12 @@ TEST_F(RelayTest, OneSourceHasNoMoreThanItsPlacesAndWhoComesFromElsewhereFindsRo
   asio::io_context io;
   std::vector<asio::ip::tcp::socket> strangers;
   for (int i = 0; i < 2; ++i) strangers.push_back(connect_from(io, "127.0.0.2", server->http()));
+  for (auto& stranger : strangers) EXPECT_EQ(ask(stranger, "/healthz"), "HTTP/1.1 200 OK");
   for (int i = 0; i < 20; ++i) {
     auto further = connect_from(io, "127.0.0.2", server->http());
-    EXPECT_TRUE(ends(further, 20s));
+    EXPECT_EQ(ask(further, "/healthz"), "");
   }
-  for (auto& stranger : strangers) EXPECT_FALSE(ends(stranger, 0s));
+  for (auto& stranger : strangers) EXPECT_EQ(ask(stranger, "/healthz"), "HTTP/1.1 200 OK") << "it keeps its place";
   const auto url = "http://" + server->http();
   const auto pool = node(relayed(1, url));
   const auto miner = node(relayed(2, url));
@@ -230,27 +244,96 @@ TEST_F(RelayTest, OneSourceHasNoMoreThanItsPlacesAndWhoComesFromElsewhereFindsRo
   strangers.pop_back();
   EXPECT_TRUE(eventually([&] {
     auto another = connect_from(io, "127.0.0.2", server->http());
-    return !ends(another, 200ms);
+    return ask(another, "/healthz") == "HTTP/1.1 200 OK";
   }));
 }
 
+/// A certificate for this machine and its key, which last as long as the object.
+class Certificate {
+ public:
+  Certificate() {
+    const auto made =
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
+        "-addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout " +
+        key() + " -out " + file() + " 2>/dev/null";
+    EXPECT_EQ(std::system(made.c_str()), 0) << "openssl makes the certificate of this test";
+  }
+  [[nodiscard]] std::string file() const { return (folder_.path() / "cert.pem").string(); }
+  [[nodiscard]] std::string key() const { return (folder_.path() / "key.pem").string(); }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(RelayTest, TheProbesBesideTlsHaveTheirPlacesPerSourceToo) {
+  const Certificate certificate;
+  const auto server = relay({.http = "127.0.0.1:0",
+                             .https = "127.0.0.1:0",
+                             .cert_file = certificate.file(),
+                             .key_file = certificate.key(),
+                             .max_clients_per_source = 2});
+  ASSERT_TRUE(server);
+  asio::io_context io;
+  std::vector<asio::ip::tcp::socket> strangers;
+  // They are accepted in this order, before those that are refused.
+  for (int i = 0; i < 2; ++i) strangers.push_back(connect_from(io, "127.0.0.2", server->http()));
+  for (int i = 0; i < 20; ++i) {
+    auto further = connect_from(io, "127.0.0.2", server->http());
+    EXPECT_EQ(ask(further, "/generate_204"), "");
+  }
+  auto elsewhere = connect_from(io, "127.0.0.3", server->http());
+  EXPECT_EQ(ask(elsewhere, "/generate_204"), "HTTP/1.1 204 No Content");
+  EXPECT_TRUE(is_closed(elsewhere)) << "one answer a connection";
+  auto other_path = connect_from(io, "127.0.0.3", server->http());
+  EXPECT_EQ(ask(other_path, "/relay"), "HTTP/1.1 404 Not Found") << "no relaying in plain";
+  for (auto& stranger : strangers) EXPECT_EQ(ask(stranger, "/generate_204"), "HTTP/1.1 204 No Content");
+  EXPECT_TRUE(eventually([&] {
+    auto another = connect_from(io, "127.0.0.2", server->http());
+    return ask(another, "/generate_204") == "HTTP/1.1 204 No Content";
+  })) << "whose answer has come, its place is free";
+  auto secret = connect_from(io, "127.0.0.2", server->https());
+  EXPECT_EQ(ask(secret, "/healthz").find("HTTP"), std::string::npos) << "clients speak TLS";
+}
+
+TEST_F(RelayTest, ItsEndEndsConnectionsThatAreNoClientsYet) {
+  const Certificate certificate;
+  auto server =
+      relay({.http = "127.0.0.1:0", .https = "127.0.0.1:0", .cert_file = certificate.file(), .key_file = certificate.key()});
+  ASSERT_TRUE(server);
+  auto plain = relay();
+  asio::io_context io;
+  auto probe = connect_from(io, "127.0.0.1", server->http());
+  auto silent = connect_from(io, "127.0.0.1", server->https());
+  auto asking = connect_from(io, "127.0.0.1", plain->http());
+  EXPECT_EQ(ask(asking, "/healthz"), "HTTP/1.1 200 OK");
+  // Behind these, the two that say nothing are accepted.
+  for (const auto* const at : {&server->http(), &server->https()}) {
+    auto later = connect_from(io, "127.0.0.2", *at);
+    ask(later, "/generate_204");
+  }
+  server.reset();
+  plain.reset();
+  EXPECT_TRUE(is_closed(probe));
+  EXPECT_TRUE(is_closed(silent));
+  std::string rest;
+  boost::system::error_code error;
+  asio::read(asking, asio::dynamic_buffer(rest), error);
+  EXPECT_TRUE(error == asio::error::eof || error == asio::error::connection_reset) << error.message();
+}
+
 TEST_F(RelayTest, OverTlsItIsTrustedByTheGivenRootAndByNoOther) {
-  const auto folder = std::filesystem::temp_directory_path() / ("adit-relay-" + std::to_string(::getpid()));
-  std::filesystem::create_directories(folder);
-  const auto cert = (folder / "cert.pem").string(), key = (folder / "key.pem").string();
-  const auto made =
-      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
-      "-addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1,DNS:localhost -keyout " +
-      key + " -out " + cert + " 2>/dev/null";
-  ASSERT_EQ(std::system(made.c_str()), 0) << "openssl makes the certificate of this test";
-  const auto server =
-      relay({.http = "127.0.0.1:0", .https = "127.0.0.1:0", .cert_file = cert, .key_file = key, .quic = "127.0.0.1:0"});
+  const Certificate certificate;
+  const auto server = relay({.http = "127.0.0.1:0",
+                             .https = "127.0.0.1:0",
+                             .cert_file = certificate.file(),
+                             .key_file = certificate.key(),
+                             .quic = "127.0.0.1:0"});
   ASSERT_TRUE(server);
   EXPECT_THAT(server->quic(), StartsWith("127.0.0.1:"));
   const auto url = "https://" + server->https();
   const auto trusting = [&](std::uint8_t seed, bool trusts) {
     auto config = relayed(seed, url);
-    if (trusts) config.relay_ca_file = cert;
+    if (trusts) config.relay_ca_file = certificate.file();
     return node(std::move(config));
   };
   const auto pool = trusting(1, true), miner = trusting(2, true), stranger = trusting(3, false);
@@ -259,7 +342,6 @@ TEST_F(RelayTest, OverTlsItIsTrustedByTheGivenRootAndByNoOther) {
   const auto heard = say_through(*miner, *pool, url);
   EXPECT_TRUE(heard) << heard.error().message();
   EXPECT_FALSE(say_through(*stranger, *pool, url));
-  std::filesystem::remove_all(folder);
 }
 
 TEST_F(RelayTest, AConnectionSurvivesARestartOfItsRelay) {
