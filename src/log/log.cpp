@@ -97,13 +97,7 @@ Output output_now() {
 
 /// Of a warning or an error.
 void remember(Level of, std::string_view event, Fields fields, std::chrono::system_clock::time_point now) {
-  std::string message;
-  std::string others;
-  for (const Field& field : fields) {
-    const auto* const text = field.key == "message" ? std::get_if<std::string_view>(&field.value.get()) : nullptr;
-    text == nullptr ? append_field(others, field) : void(message = text->substr(0, kMostWarningText));
-  }
-  if (others.size() > kMostWarningText) others.resize(kMostWarningText);
+  auto [message, others] = detail::warning_texts(fields);
   const std::lock_guard lock(state().warnings_mutex);
   auto& all = state().warnings;
   auto at = std::ranges::find(all, event, &Warning::event);
@@ -173,6 +167,22 @@ std::uint64_t lost() {
   const std::lock_guard lock(state().mutex);
   const Output& now = state().output;
   return state().lost_before + (now.writer ? now.writer->overrun_counter() : 0) + (now.file ? now.file->lost() : 0);
+}
+
+detail::WarningTexts detail::warning_texts(Fields fields) {
+  WarningTexts out;
+  for (const Field& field : fields) {
+    const auto* const text = std::get_if<std::string_view>(&field.value.get());
+    if (text != nullptr && field.key == "message") {
+      out.message = text->substr(0, kMostWarningText);
+    } else if (out.fields.size() < kMostWarningText) {
+      // A peer may have chosen the text, so it is cut before it is escaped.
+      text == nullptr ? append_field(out.fields, field)
+                      : append_field(out.fields, {field.key, text->substr(0, kMostWarningText)});
+    }
+  }
+  if (out.fields.size() > kMostWarningText) out.fields.resize(kMostWarningText);
+  return out;
 }
 
 std::vector<Warning> warnings() {

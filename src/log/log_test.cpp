@@ -347,6 +347,15 @@ TEST(Warnings, AreTheLastOfEachEventNewestFirst) {
   EXPECT_EQ(warnings()[0].fields, "peer=\"a\\nb \\xff\" n=1");
 }
 
+TEST(Warnings, KeepNoMoreMemoryThanTheirBound) {
+  const std::string long_text(1'000'000, '\n');
+  const auto kept = detail::warning_texts({{"message", long_text}, {"peer", long_text}, {"another", long_text}, {"n", 1}});
+  EXPECT_EQ(kept.message.size(), kMostWarningText);
+  EXPECT_EQ(kept.fields.size(), kMostWarningText);
+  EXPECT_LE(kept.message.capacity(), 10 * kMostWarningText);
+  EXPECT_LE(kept.fields.capacity(), 10 * kMostWarningText);
+}
+
 TEST(Warnings, OneThatComesAgainAndAgainTakesThePlaceOfNone) {
   static const std::vector<std::string> events = [] {
     std::vector<std::string> names;

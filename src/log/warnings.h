@@ -27,4 +27,13 @@ inline constexpr std::size_t kMostWarningText = 500;  ///< Bytes.
 /// The last ones, the newest first.
 std::vector<Warning> warnings();
 
+namespace detail {
+struct WarningTexts {
+  std::string message;
+  std::string fields;
+};
+/// What is kept of an event's fields. It takes no more memory than a few times kMostWarningText, however long they are.
+WarningTexts warning_texts(Fields fields);
+}  // namespace detail
+
 }  // namespace adit::log
