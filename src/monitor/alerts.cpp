@@ -77,11 +77,7 @@ std::vector<Alert> Alerts::active() const {
   std::vector<Alert> out;
   for (const auto& [key, state] : states_) {
     if (!state.told) continue;
-    out.push_back({.kind = key.first,
-                   .about = key.second,
-                   .text = state.text,
-                   .since = state.since,
-                   .muted = rules_.muted.contains(key.first)});
+    out.push_back({.kind = key.first, .about = key.second, .text = state.text, .since = state.since});
   }
   return out;
 }

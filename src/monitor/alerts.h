@@ -26,7 +26,6 @@ struct Alert {
   std::string text{};   ///< A sentence for people; names in it are as others gave them: any bytes.
   UnixTime since{};     ///< When it began, before the patience.
   bool over = false;    ///< It was told before, and has ended.
-  bool muted = false;   ///< AlertRules::muted: it is never told, and only active() has it.
 };
 
 /// Bounded: kMostMiners names are remembered, and of kMinerGone kMostGone are told at a time. Not thread-safe.

@@ -579,7 +579,7 @@ json::object Api::alerts_json() const {
                     {"about", json::text(alert.about)},
                     {"text", json::text(alert.text)},
                     {"since", to_u32(alert.since)},
-                    {"muted", alert.muted}});
+                    {"muted", options_.muted_alerts.contains(alert.kind)}});
   }
   json::array muted;
   for (const AlertKind kind : options_.muted_alerts) muted.emplace_back(to_string(kind));

@@ -470,7 +470,8 @@ TEST_F(ApiTest, OutputsThatADeclaratorWantsAreShownAsFarAsThereIsRoom) {
 TEST_F(ApiTest, AlertsAreShownWithSinceWhenAndWhetherSomebodyIsTold) {
   EXPECT_EQ(get("/api/v1/alerts").at("told"), false);
   Api api({.tells_alerts = true, .muted_alerts = {AlertKind::kBlock, AlertKind::kClock}}, now_);
-  api.on_alerts({{.kind = AlertKind::kClock, .about = "node\xff", .text = "it is ahead", .since = kStart, .muted = true}});
+  api.on_alerts({{.kind = AlertKind::kClock, .about = "node\xff", .text = "it is ahead", .since = kStart},
+                 {.kind = AlertKind::kDisk, .text = "it is full", .since = kStart}});
   const Response response = api.answer({.method = "GET", .path = "/api/v1/alerts"}, now_);
   EXPECT_THAT(described_.defects("/api/v1/alerts", 200, response.content()), IsEmpty());
   const auto shown = boost::json::parse(response.content());
@@ -478,6 +479,7 @@ TEST_F(ApiTest, AlertsAreShownWithSinceWhenAndWhetherSomebodyIsTold) {
   EXPECT_EQ(shown.at("muted"), (json::array{"clock", "block"}));
   EXPECT_EQ(shown.at("alerts").at(0).at("since"), to_u32(kStart));
   EXPECT_EQ(shown.at("alerts").at(0).at("muted"), true);
+  EXPECT_EQ(shown.at("alerts").at(1).at("muted"), false);
   EXPECT_EQ(shown.at("alerts").at(0).at("about"), "node\xef\xbf\xbd");
 }
 
