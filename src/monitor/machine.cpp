@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -32,12 +33,14 @@ std::optional<double> started_after_boot() {
 }
 
 std::optional<double> started_at() {
-  std::ifstream file("/proc/uptime");
-  double uptime = 0;
+  // The clock of those ticks: it counts while the machine sleeps, and nobody sets it. A container may have an uptime of its
+  // own.
+  timespec boot{};
   const auto started = started_after_boot();
-  if (!started || !(file >> uptime)) return std::nullopt;
+  if (!started || ::clock_gettime(CLOCK_BOOTTIME, &boot) != 0) return std::nullopt;
+  const double since_boot = static_cast<double>(boot.tv_sec) + static_cast<double>(boot.tv_nsec) / 1e9;
   const auto now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  return now - uptime + *started;
+  return now - (since_boot - *started);
 }
 
 std::optional<std::uint64_t> resident_bytes() {
