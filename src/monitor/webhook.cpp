@@ -102,14 +102,24 @@ struct Verdict {
   std::string message{};
 };
 
+constexpr std::string_view kTooLate = "no answer in time";
+
 Verdict failed(std::string_view what, const error_code& error) {
+  // The deadline cancels whatever is under way.
+  if (error == asio::error::operation_aborted) return {.message = std::string(kTooLate)};
   return {.message = std::string(what) + ": " + error.message()};
+}
+
+/// As the Host header has it: the port where it is not the scheme's own.
+std::string authority_of(const Url& url) {
+  const std::string host = url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
+  return url.port == (url.tls ? "443" : "80") ? host : host + ":" + url.port;
 }
 
 template <class Stream>
 asio::awaitable<Verdict> exchange(Stream& stream, const Url& url, const WebhookRequest& content) {
   http::request<http::string_body> request(http::verb::post, url.target, 11);
-  request.set(http::field::host, url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]");
+  request.set(http::field::host, authority_of(url));
   request.set(http::field::user_agent, "adit");
   request.set(http::field::content_type, content.content_type);
   request.set(http::field::connection, "close");
@@ -227,37 +237,53 @@ class Webhook::State {
  private:
   void run() {
     std::unique_lock lock(mutex_);
-    while (true) {
+    bool cut_off = false;
+    while (!cut_off) {
       changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-      if (stopping_) return;
+      if (stopping_) break;
       const WebhookRequest request = std::move(waiting_.front());
       waiting_.pop_front();
-      Duration pause = config_.retry_first;
-      for (unsigned attempt = 1;; ++attempt) {
-        lock.unlock();
-        const Verdict verdict = send_now(request);
-        lock.lock();
-        if (verdict.taken) ++counters_.taken;
-        if (stopping_ || verdict.taken) break;
-        if (!verdict.may_try_again || attempt >= config_.attempts) {
-          lose(verdict.message);
-          break;
-        }
-        changed_.wait_for(lock, pause, [this] { return stopping_; });
-        if (stopping_) return;
-        pause *= 4;
+      cut_off = !finish(request, lock);
+    }
+    if (const std::size_t left = waiting_.size() + (cut_off ? 1 : 0); left != 0) {
+      counters_.lost += left;
+      warn_of_loss("the monitor ends: " + std::to_string(left) + " that waited are given up");
+    }
+  }
+
+  /// Sends until the receiver has it or it is lost. False: the stop came first. The mutex is held but while it waits.
+  bool finish(const WebhookRequest& request, std::unique_lock<std::mutex>& lock) {
+    Duration pause = config_.retry_first;
+    for (unsigned attempt = 1;; ++attempt) {
+      lock.unlock();
+      const Verdict verdict = send_now(request);
+      lock.lock();
+      if (verdict.taken) {
+        ++counters_.taken;
+        return true;
       }
+      if (stopping_) return false;
+      if (!verdict.may_try_again || attempt >= config_.attempts) {
+        lose(verdict.message);
+        return true;
+      }
+      if (changed_.wait_for(lock, pause, [this] { return stopping_; })) return false;
+      pause *= 4;
     }
   }
 
   /// With the mutex held.
   void lose(std::string_view why) {
     ++counters_.lost;
+    warn_of_loss(why);
+  }
+
+  void warn_of_loss(std::string_view why) const {
     log::warn("monitor.alert_not_sent", {{"webhook", shown(url_)}, {"message", why}});
   }
 
   Verdict send_now(const WebhookRequest& request) {
-    Verdict verdict{.message = "no answer in time"};
+    Verdict verdict{.message = std::string(kTooLate)};
     {
       // A stop that came before is kept: restart() would forget it.
       const std::lock_guard lock(mutex_);

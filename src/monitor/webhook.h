@@ -26,15 +26,15 @@ WebhookRequest webhook_request(const WebhookConfig& config, const Alert& alert);
 /// Scheme, host and port of a webhook's URL, for messages. Errors: kConfiguration: no http:// or https:// URL with a host.
 Result<std::string> webhook_host(const std::string& url);
 
-/// Sends on a thread of its own, in the order of their coming; at most kMostWaiting wait, beyond the oldest are lost, and
-/// logged.
+/// Sends on a thread of its own, in the order of their coming. At most kMostWaiting wait; beyond that the oldest is lost.
+/// What is lost is logged.
 class Webhook {
  public:
   static constexpr std::size_t kMostWaiting = 100;
 
   /// Errors: as webhook_host.
   static Result<std::unique_ptr<Webhook>> start(WebhookConfig config);
-  ~Webhook();  ///< What waits is given up; a request under way is cut off.
+  ~Webhook();  ///< What waits is lost; a request under way is cut off.
   Webhook(const Webhook&) = delete;
   Webhook& operator=(const Webhook&) = delete;
 

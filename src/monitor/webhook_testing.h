@@ -44,8 +44,11 @@ class Receiver {
   Receiver& operator=(const Receiver&) = delete;
 
   [[nodiscard]] std::string url(std::string_view scheme = "http", std::string_view host = "127.0.0.1") const {
-    return std::string(scheme) + "://" + std::string(host) + ":" + std::to_string(acceptor_.local_endpoint().port()) +
-           "/a/b?c=d";
+    return std::string(scheme) + "://" + this->host(host) + "/a/b?c=d";
+  }
+  /// With its port.
+  [[nodiscard]] std::string host(std::string_view name = "127.0.0.1") const {
+    return std::string(name) + ":" + std::to_string(acceptor_.local_endpoint().port());
   }
   [[nodiscard]] std::vector<std::string> requests() const {
     const std::lock_guard lock(mutex_);
