@@ -1,6 +1,7 @@
 #include "bitcoin/coinbase.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <string>
 
@@ -52,6 +53,18 @@ std::optional<std::uint32_t> height_at_front(Bytes script) {
   const auto push = height_push(static_cast<std::uint32_t>(height));
   if (script.size() < push.size() || !std::ranges::equal(push, script.first(push.size()))) return std::nullopt;
   return static_cast<std::uint32_t>(height);
+}
+
+std::optional<std::uint32_t> height_of_coinbase(Bytes coinbase) {
+  constexpr std::size_t kInputs = 4;
+  constexpr std::array<std::uint8_t, 2> kMarkerAndFlag{0, 1};  // BIP144
+  const bool has_witness = coinbase.size() > kInputs + 2 && std::ranges::equal(coinbase.subspan(kInputs, 2), kMarkerAndFlag);
+  if (has_witness) coinbase = coinbase.subspan(2);
+  if (coinbase.size() <= kCoinbaseScriptBegin || coinbase[kInputs] != 1) return std::nullopt;
+  const std::size_t size = coinbase[kCoinbaseScriptBegin - 1];
+  if (size > kMaxCoinbaseScriptSize) return std::nullopt;
+  const Bytes script = coinbase.subspan(kCoinbaseScriptBegin);
+  return height_at_front(script.first(std::min(script.size(), size)));
 }
 
 std::uint32_t count_sigops(Bytes script) {

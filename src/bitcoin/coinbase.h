@@ -24,6 +24,15 @@ std::vector<std::uint8_t> height_push(std::uint32_t height);
 /// The height whose push is at the front of `script`, whatever follows it. Nullopt: there is none that is minimal.
 std::optional<std::uint32_t> height_at_front(Bytes script);
 
+/// Where the scriptSig of a coinbase without marker and flag begins: behind the version, the number of inputs, the outpoint,
+/// and the size of the script, which is one byte as there are at most 100.
+inline constexpr std::size_t kCoinbaseScriptBegin = 4 + 1 + 36 + 1;
+
+/// The height that the script of a coinbase begins with (BIP34). `coinbase`: with or without its witness, whole or cut off
+/// anywhere behind the height, as the prefix of a job is. Nullopt: it has not one input, or its script begins with no minimal
+/// push of a height.
+std::optional<std::uint32_t> height_of_coinbase(Bytes coinbase);
+
 /// A coinbase without marker, flag and witness, split where the extranonce goes. prefix + extranonce + suffix is what is hashed
 /// to the coinbase's txid, and what NewExtendedMiningJob carries (BIP141-stripped, SV2 05 §5.3.16).
 struct CoinbaseParts {

@@ -56,6 +56,44 @@ TEST(HeightPush, IsReadBackWhateverFollowsItAndOnlyIfItIsMinimal) {
     EXPECT_EQ(height_at_front(bytes_of(wrong)), std::nullopt) << wrong;
 }
 
+TEST(HeightOfCoinbase, IsReadFromAWholeOneAndFromAPrefixOfAJob) {
+  for (const std::uint32_t height : {0u, 1u, 2u, 15u, 16u, 17u, 127u, 128u, 32767u, 32768u, 8388607u, 8388608u, 0xffffffffu}) {
+    Template t = some_template();
+    t.height = height;
+    t.coinbase_script_prefix = height_push(height);
+    const auto parts = *build_coinbase(t, kPayout, "tag", 8);
+    EXPECT_EQ(height_of_coinbase(parts.prefix), height);
+    const auto whole = joined(parts, bytes_of("0102030405060708"));
+    EXPECT_EQ(height_of_coinbase(whole), height);
+    std::vector<std::uint8_t> with_witness = whole;
+    with_witness.insert(with_witness.begin() + 4, {0x00, 0x01});
+    EXPECT_EQ(height_of_coinbase(with_witness), height);
+    const std::size_t behind_height = kCoinbaseScriptBegin + height_push(height).size();
+    EXPECT_EQ(height_of_coinbase(Bytes(whole).first(behind_height)), height);
+    for (std::size_t size = 0; size < behind_height; ++size)
+      EXPECT_EQ(height_of_coinbase(Bytes(whole).first(size)), std::nullopt) << height << ", cut off behind " << size;
+  }
+}
+
+TEST(HeightOfCoinbase, IsNotThatOfAMalformedOne) {
+  const auto coinbase = [](const std::string& inputs, const std::string& script_size, const std::string& script) {
+    return bytes_of("01000000" + inputs + std::string(64, '0') + "ffffffff" + script_size + script);
+  };
+  const std::string rest = "035b7a03" + std::string(192, '0');
+  EXPECT_EQ(height_of_coinbase(coinbase("01", "64", rest)), 227931u);
+  EXPECT_EQ(height_of_coinbase(coinbase("01", "65", rest + "00")), std::nullopt) << "a script of more than 100 bytes";
+  EXPECT_EQ(height_of_coinbase(coinbase("01", "fd", rest)), std::nullopt);
+  EXPECT_EQ(height_of_coinbase(coinbase("00", "64", rest)), std::nullopt) << "no input";
+  EXPECT_EQ(height_of_coinbase(coinbase("02", "64", rest)), std::nullopt) << "two inputs";
+  EXPECT_EQ(height_of_coinbase(coinbase("01", "03", rest)), std::nullopt) << "the script has ended before the height";
+  EXPECT_EQ(height_of_coinbase(coinbase("01", "00", "51")), std::nullopt);
+  EXPECT_EQ(height_of_coinbase(coinbase("01", "02", "0105")), std::nullopt) << "5 is one opcode";
+  EXPECT_EQ(height_of_coinbase(coinbase("01", "05", "047a5b0300")), std::nullopt) << "a byte too many";
+  EXPECT_EQ(height_of_coinbase(coinbase("01", "02", "0190")), std::nullopt) << "a negative number";
+  EXPECT_EQ(height_of_coinbase(coinbase("01", "01", "61")), std::nullopt) << "no push";
+  EXPECT_EQ(height_of_coinbase({}), std::nullopt);
+}
+
 TEST(Coinbase, BuildsTheGenesisCoinbaseByteForByte) {
   Template t;
   t.coinbase_version = 1;

@@ -7,6 +7,7 @@
 
 #include "base/number.h"
 #include "base/text.h"
+#include "bitcoin/coinbase.h"
 #include "bitcoin/consensus.h"
 #include "bitcoin/tx.h"
 
@@ -21,8 +22,6 @@ constexpr std::uint64_t kDustSat = 546;
 constexpr std::uint32_t kMostAddressOutput = 8 + 1 + 2 + 40;
 /// The most signature operations that a block counts in the script of an address: P2PKH's CHECKSIG.
 constexpr std::uint32_t kMostAddressSigops = 1;
-// version, number of inputs, what is spent (nothing), size of the script: below 0xfd, as it has at most 100 bytes.
-constexpr std::size_t kCoinbaseScriptBegin = 4 + 1 + 36 + 1;
 
 /// Takes what stands before the next '/'.
 std::string_view take_part(std::string_view& text) {
@@ -148,8 +147,8 @@ Result<void> check_payout(const Payout& payout, Bytes coinbase_prefix, std::size
   bytes.insert(bytes.end(), coinbase_suffix.begin(), coinbase_suffix.end());
   const auto coinbase = bitcoin::parse_transaction(bytes);
   if (!coinbase || !coinbase->is_coinbase()) return fail(Errc::kPayout, "its coinbase is none");
-  const std::size_t script_end = kCoinbaseScriptBegin + coinbase->inputs[0].script.size();
-  if (coinbase_prefix.size() < kCoinbaseScriptBegin || coinbase_prefix.size() + extranonce_size > script_end)
+  const std::size_t script_end = bitcoin::kCoinbaseScriptBegin + coinbase->inputs[0].script.size();
+  if (coinbase_prefix.size() < bitcoin::kCoinbaseScriptBegin || coinbase_prefix.size() + extranonce_size > script_end)
     return fail(Errc::kPayout, "its extranonce is not within the coinbase's script");
 
   std::uint64_t all = 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/hex.h"
+#include "bitcoin/coinbase.h"
 #include "bitcoin/merkle.h"
 #include "bitcoin/tx.h"
 
@@ -33,19 +34,6 @@ std::optional<std::uint32_t> height_in(std::string_view name) {
   return height;
 }
 
-/// The height that BIP34 puts first into a coinbase's script; nullopt if there is none.
-std::optional<std::uint32_t> height_of(Bytes coinbase) {
-  const auto transaction = bitcoin::parse_transaction(coinbase);
-  if (!transaction || transaction->inputs.empty() || transaction->inputs[0].script.empty()) return std::nullopt;
-  const auto& script = transaction->inputs[0].script;
-  if (script[0] > 0x50 && script[0] <= 0x60) return script[0] - 0x50u;  // OP_1 to OP_16.
-  const std::size_t size = script[0];
-  if (size > 4 || script.size() < 1 + size) return std::nullopt;
-  std::uint32_t height = 0;
-  for (std::size_t i = 0; i < size; ++i) height |= std::uint32_t{script[1 + i]} << 8 * i;
-  return height;
-}
-
 bool commits_to_its_transactions(const bitcoin::BlockView& block) {
   std::vector<Hash256> ids;
   ids.reserve(block.transactions.size());
@@ -69,7 +57,7 @@ std::optional<FoundBlock> parse_journal_file(std::string_view name, std::string_
   block.hash = view->header.hash();
   // A `.new` may still have the name of a spare file.
   auto height = height_in(name);
-  if (!height && name.ends_with(kUnfinished)) height = height_of(view->transactions[0]);
+  if (!height && name.ends_with(kUnfinished)) height = bitcoin::height_of_coinbase(view->transactions[0]);
   if (!height) return std::nullopt;
   block.height = *height;
   const std::string expected = name_of(block.height, block.hash, "");

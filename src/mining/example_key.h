@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -40,11 +39,7 @@ class ExampleKeyGuard {
  public:
   /// `coinbase_prefix`: of NewExtendedMiningJob. Error: kConfiguration.
   Result<void> on_job(Bytes coinbase_prefix) {
-    // Version, the number of inputs, the outpoint and the length of the script stand before the height.
-    constexpr std::size_t kInputs = 4;
-    constexpr std::size_t kScript = kInputs + 1 + 36 + 1;
-    const bool one_input = coinbase_prefix.size() > kScript && coinbase_prefix[kInputs] == 1;
-    const auto height = one_input ? bitcoin::height_at_front(coinbase_prefix.subspan(kScript)) : std::nullopt;
+    const auto height = bitcoin::height_of_coinbase(coinbase_prefix);
     // What one job is told of is not known of another: the tallest counts, and one that does not tell it is taller.
     height_ = !height || !height_ ? std::nullopt : std::max(height_, height);
     return check();

@@ -18,8 +18,6 @@ namespace adit::jd_client {
 namespace {
 
 constexpr std::uint32_t kOpenRequest = 1;
-/// A coinbase's script begins behind version, count of inputs, outpoint and its own length, which is one byte.
-constexpr std::size_t kScriptBegin = 4 + 1 + 36 + 1;
 /// Room in templates that is asked for from the start, so that most declarators' outputs need no other templates.
 constexpr std::uint32_t kLeastOutputsSize = 256;
 constexpr std::uint32_t kLeastSigops = 20;
@@ -249,7 +247,7 @@ bool Engine::make_pool_work() {
   work.transactions = transactions_;
   work.outputs = pool_->outputs;
   const auto& prefix = work.job->coinbase.prefix;
-  work.script.assign(prefix.begin() + kScriptBegin, prefix.end() - static_cast<std::ptrdiff_t>(front.size()));
+  work.script.assign(prefix.begin() + bitcoin::kCoinbaseScriptBegin, prefix.end() - static_cast<std::ptrdiff_t>(front.size()));
   work.front = std::move(front);
   Work& added = add(std::move(work));
   template_waits_ = false;
@@ -306,9 +304,7 @@ std::optional<std::uint32_t> Engine::newer_height(const channels::ClientJob& job
   // One whose time is far ahead would move that of our own jobs on its tip.
   if (job.ntime > std::uint64_t{to_u32(now_.unix_time)} + channels::kMaxClockLead) return std::nullopt;
   if (std::ranges::find(past_tips_, job.rules.prev_hash) != past_tips_.end()) return std::nullopt;
-  const Bytes prefix = job.work->coinbase_prefix;
-  if (prefix.size() < kScriptBegin) return std::nullopt;
-  const auto height = bitcoin::height_at_front(prefix.subspan(kScriptBegin));
+  const auto height = bitcoin::height_of_coinbase(job.work->coinbase_prefix);
   return height && *height > template_->height ? height : std::nullopt;
 }
 
