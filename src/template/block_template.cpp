@@ -258,7 +258,8 @@ std::optional<NodeTemplate> empty_template_after(const TipHeader& tip, const Tem
                                                  std::optional<std::uint64_t> subsidy_sat, std::string_view chain,
                                                  const Now& now) {
   const std::uint32_t height = tip.height + 1;
-  const std::uint32_t halving = chain == "regtest" ? bitcoin::kRegtestHalvingInterval : bitcoin::kHalvingInterval;
+  const auto network = bitcoin::network_from_name(chain).value_or(bitcoin::Network::kMainnet);
+  const std::uint32_t halving = bitcoin::halving_interval(network);
   const bool is_boundary = height % kRetargetInterval == 0 || height / kRetargetInterval != last.height / kRetargetInterval;
   if (!subsidy_sat || is_boundary || height / halving != last.height / halving || has_min_difficulty_blocks(chain))
     return std::nullopt;
