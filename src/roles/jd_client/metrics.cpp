@@ -116,7 +116,10 @@ monitor::Snapshot Metrics::snapshot() {
       .gauge("adit_upstream_hashrate_measured", "Hashes per second that acknowledged shares prove, of the last ten minutes")
       .add(server.measured_hps);
   monitor::add_carrier(out.families, iroh_);
-  out.families.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
+  out.families
+      .counter("adit_log_events_lost_total",
+               "Log events lost because their reader stalled or the log file could not be written")
+      .add(log::lost());
   return out;
 }
 

@@ -30,7 +30,7 @@ void add_declarator(Families& out, const declaration::ServerCounters& counts) {
   out.counter("adit_jds_transactions_declared_total", "Transactions in declared jobs").add(counts.transactions_declared);
   out.counter("adit_jds_transactions_missing_total", "Transactions in declared jobs that were not known and were asked for")
       .add(counts.transactions_missing);
-  out.gauge("adit_jds_known_bytes", "Bytes that known transactions take, by shard").add(counts.known_bytes);
+  out.gauge("adit_jds_known_bytes", "Bytes that known transactions take, counted on each shard").add(counts.known_bytes);
   out.counter("adit_jds_solutions_total", "Blocks that a job declarator handed over").add(counts.solutions);
   out.counter("adit_jds_solutions_refused_total", "Solutions of job declarators that were no block")
       .add(counts.solutions_refused);
@@ -47,7 +47,8 @@ void add_families(Families& out, const ServerStats& stats) {
       .add(stats.work_is_stale ? 1 : 0);
   out.counter("adit_channels_closed_without_work_total", "Channels that were closed because there was no work")
       .add(stats.miners.channels_closed);
-  out.gauge("adit_payouts", "Different payouts of open channels, by shard and beside the pool's own").add(stats.miners.payouts);
+  out.gauge("adit_payouts", "Different payouts of open channels beside the pool's own, counted on each shard")
+      .add(stats.miners.payouts);
   if (stats.declared) {
     constexpr std::string_view kListeners = "adit_jds_";
     monitor::add_hosts(out, stats.declared->transports, kListeners);
@@ -56,7 +57,8 @@ void add_families(Families& out, const ServerStats& stats) {
   }
   if (stats.custom_jobs) add_custom_jobs(out, *stats.custom_jobs);
   monitor::add_source(out, stats.source);
-  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
+  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled or the log file could not be written")
+      .add(log::lost());
 }
 
 }  // namespace
@@ -123,7 +125,7 @@ monitor::Snapshot DeclaratorMetrics::snapshot() {
   out.families.gauge("adit_shards_silent", "Shards that do not answer").add(stats.silent_shards);
   add_declarator(out.families, stats.declarator);
   monitor::add_source(out.families, stats.source);
-  out.families.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
+  out.families.counter("adit_log_events_lost_total", "Log events lost because their reader stalled or the log file could not be written").add(log::lost());
   for (const auto& [id, metadata] : server_.connections())
     out.connections.push_back(monitor::connection_sample(metadata, id, 0));
   monitor::add_carrier(out.families, iroh_);

@@ -21,7 +21,8 @@ void add_families(monitor::Families& out, const ServerStats& stats) {
   solutions.add(stats.sessions.solutions, {{"answer", "taken"}});
   solutions.add(stats.sessions.solutions_refused, {{"answer", "refused"}});
   monitor::add_source(out, stats.source);
-  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
+  out.counter("adit_log_events_lost_total", "Log events lost because their reader stalled or the log file could not be written")
+      .add(log::lost());
 }
 
 }  // namespace

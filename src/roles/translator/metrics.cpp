@@ -239,7 +239,10 @@ monitor::Snapshot Metrics::snapshot() {
       .add(server.measured_hps);
   out.families.gauge("adit_shards_silent", "Shards that do not answer").add(stats.silent_shards);
   monitor::add_carrier(out.families, iroh_);
-  out.families.counter("adit_log_events_lost_total", "Log events lost because their reader stalled").add(log::lost());
+  out.families
+      .counter("adit_log_events_lost_total",
+               "Log events lost because their reader stalled or the log file could not be written")
+      .add(log::lost());
   return out;
 }
 
