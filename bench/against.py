@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 
+from figures import quantile, table, write_json
 from report import PROGRAMS, ROWS, number
 
 ONE_THREAD = ["share_bench", "noise_bench", "sri_bench"]
@@ -49,13 +50,6 @@ def run(program, env=None):
     if done.returncode != 0:
         sys.exit(f"{program} failed ({done.returncode})")
     return {row["key"]: row for row in map(json.loads, (line for line in done.stdout.splitlines() if line.startswith("{")))}
-
-
-def quantile(values, share):
-    values = sorted(values)
-    at = share * (len(values) - 1)
-    low = int(at)
-    return values[low] + (values[min(low + 1, len(values) - 1)] - values[low]) * (at - low)
 
 
 def spread(ratios):
@@ -106,8 +100,7 @@ def shown(compared):
 
 
 def print_times(rows, names):
-    print(f"| what | {names[0]} | {names[1]} | new / old, median (10 % - 90 %) | the same of the ratio to its floor or peer | |")
-    print("|---|---|---|---|---|---|")
+    lines = []
     for key, row in rows.items():
         title = ROWS.get(key, (key,))[0]
         was, now = (f"{number(statistics.median(row[which]))} {row['unit']}".rstrip() for which in ("old", "new"))
@@ -115,7 +108,8 @@ def print_times(rows, names):
             said = verdict(key, row["ratio"])
         else:  # The old value is 0: that of allocations.
             said = "same" if statistics.median(row["old"]) == statistics.median(row["new"]) else "CHANGED"
-        print(f"| {key}: {title} | {was} | {now} | {shown(row.get('ratio'))} | {shown(row.get('beside'))} | {said} |")
+        lines.append((f"{key}: {title}", was, now, shown(row.get("ratio")), shown(row.get("beside")), said))
+    table(("what", *names, "new / old, median (10 % - 90 %)", "the same of the ratio to its floor or peer", ""), lines)
 
 
 def count_instructions(program, log):
@@ -193,14 +187,14 @@ def compare_instructions(old, new, programs, work):
 
 
 def print_instructions(compared, names):
-    print(f"\n| instructions, counted by callgrind | {names[0]} | {names[1]} | new / old |")
-    print("|---|---|---|---|")
+    shown = []
     for name, counted in compared.items():
         lines = [(f"{name}: the whole program", counted["all"])] if counted["all"] else []
         lines += [(f"{name}: one run of `{what}`", pair) for what, pair in sorted(counted["timed"].items())]
         lines += [(f"{name}: changed: `{without_arguments(what)}`", pair) for what, pair in sorted(counted["functions"].items(), key=lambda item: -item[1][1])]
-        for what, (was, now) in lines:
-            print(f"| {what} | {was:,.0f} | {now:,.0f} | {now / was:.4f} |")
+        shown += [(what, f"{was:,.0f}", f"{now:,.0f}", f"{now / was:.4f}") for what, (was, now) in lines]
+    print()
+    table(("instructions, counted by callgrind", *names, "new / old"), shown)
 
 
 def main():
@@ -233,7 +227,7 @@ def main():
 
     result = {"commits": dict(zip(("old", "new"), options.names)), "started": started.isoformat(timespec="seconds"), "machine": machine(),
               "load": {"before": begun, "after": ended}, "steal": stolen, "blocks": options.times, "rows": rows, "instructions": instructions}
-    options.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(options.json, result)
     if rows:
         print_times(rows, options.names)
     if instructions:

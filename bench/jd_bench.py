@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "interop"), str(ROOT / "tests" / "netlab")]
 from adit import ADIT, JdClient, Pool, ipc_source  # noqa: E402
 from bitcoin_core import SOMEBODY_ELSE, BitcoinCore  # noqa: E402
+from figures import memory_kib, quantile, table, write_json  # noqa: E402
 from link import Link  # noqa: E402
 from processes import Programs, free_port  # noqa: E402
 from sri import SriJdClient, SriPool, sri_ipc_source  # noqa: E402
@@ -59,10 +60,6 @@ ROWS = {
 BARS = [("known_cpu_ms", 0.25, "sri"), ("missing_cpu_ms", 0.25, "sri"), ("crowd_last_ms", 1.3, "crowd_node_ms"), ("tip_150_ms", 300, None)]
 
 
-def quantile(values, fraction):
-    return sorted(values)[round(fraction * (len(values) - 1))] if values else float("nan")
-
-
 def cpu_ms(process):
     """What the threads of a process have computed."""
     total = 0
@@ -72,10 +69,6 @@ def cpu_ms(process):
         except OSError:
             pass  # It has just ended.
     return total / 1e6
-
-
-def memory_kib(process):
-    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{process.child.pid}/status").read_text()).group(1))
 
 
 class Declarator:
@@ -122,11 +115,27 @@ class Declarator:
 
 
 class Clients:
-    """Those of declaring.cpp."""
+    """Those of declaring.cpp, until the `with` is left."""
 
     def __init__(self, url, count):
         self.process = subprocess.Popen([DECLARING, "--url", url, "--clients", str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.read()
+
+    def __enter__(self):
+        try:
+            self.read()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
 
     def read(self):
         line = self.process.stdout.readline()
@@ -138,10 +147,6 @@ class Clients:
         self.process.stdin.write(f"{path}\n")
         self.process.stdin.flush()
         return self.read()
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(60)
 
 
 def idle_rate(processes, seconds=5):
@@ -155,55 +160,53 @@ def measure_declare(programs, whose, options):
     rounds = options.rounds
     fresh = max(1, options.transactions // 100)
     at = Declarator(programs, whose, options.transactions, (rounds + 2) * fresh)
-    clients = at.clients(1)
     watched = [at.process, at.node.process]
     figures = {}
-    for name, missing in (("known", 0), ("missing", fresh)):
-        def declare():
-            path, count = at.block(missing)
-            before, begun = [cpu_ms(process) for process in watched], time.monotonic()
-            came = clients.declare(path)
-            # What is left of it to do when the answer is out is part of its cost.
-            time.sleep(0.3)
-            took = time.monotonic() - begun
-            if came["refused"] or count != options.transactions:
-                raise AssertionError(f"a block of {count} transactions was refused: {came}")
-            if came["sent"] != missing:
-                raise AssertionError(f"{missing} transactions were new to the declarator, and it asked for {came['sent']}")
-            spent = [cpu_ms(process) - was - idle * took for process, was, idle in zip(watched, before, rates)]
-            return came["ms"][0], *spent
-        rates = idle_rate(watched)
-        figures["idle_cpu_ms"] = rates[0]
-        for _ in range(2):
-            path, _ = at.block(missing)
-            clients.declare(path)
-        each = [declare() for _ in range(rounds)]
-        figures[f"{name}_ms"] = quantile([one[0] for one in each], 0.5)
-        figures[f"{name}_p90_ms"] = quantile([one[0] for one in each], 0.9)
-        figures[f"{name}_cpu_ms"] = statistics.mean(one[1] for one in each)
-        figures[f"{name}_node_ms"] = statistics.mean(one[2] for one in each)
-    clients.end()
+    with at.clients(1) as clients:
+        for name, missing in (("known", 0), ("missing", fresh)):
+            def declare():
+                path, count = at.block(missing)
+                before, begun = [cpu_ms(process) for process in watched], time.monotonic()
+                came = clients.declare(path)
+                # What is left of it to do when the answer is out is part of its cost.
+                time.sleep(0.3)
+                took = time.monotonic() - begun
+                if came["refused"] or count != options.transactions:
+                    raise AssertionError(f"a block of {count} transactions was refused: {came}")
+                if came["sent"] != missing:
+                    raise AssertionError(f"{missing} transactions were new to the declarator, and it asked for {came['sent']}")
+                spent = [cpu_ms(process) - was - idle * took for process, was, idle in zip(watched, before, rates)]
+                return came["ms"][0], *spent
+            rates = idle_rate(watched)
+            figures["idle_cpu_ms"] = rates[0]
+            for _ in range(2):
+                path, _ = at.block(missing)
+                clients.declare(path)
+            each = [declare() for _ in range(rounds)]
+            figures[f"{name}_ms"] = quantile([one[0] for one in each], 0.5)
+            figures[f"{name}_p90_ms"] = quantile([one[0] for one in each], 0.9)
+            figures[f"{name}_cpu_ms"] = statistics.mean(one[1] for one in each)
+            figures[f"{name}_node_ms"] = statistics.mean(one[2] for one in each)
     return figures
 
 
 def measure_crowd(programs, whose, options):
     at = Declarator(programs, whose, options.transactions, 1)
     before = memory_kib(at.process)
-    clients = at.clients(options.clients)
-    time.sleep(1)
-    connected = memory_kib(at.process)
     last, node, refused = [], [], 0
-    for _ in range(options.tips):
-        at.new_tip()
-        path, _ = at.block()
-        (rate,) = idle_rate([at.node.process], 2)
-        spent, begun = cpu_ms(at.node.process), time.monotonic()
-        came = clients.declare(path)
-        last.append(max(came["ms"], default=float("nan")))
-        node.append(cpu_ms(at.node.process) - spent - rate * (time.monotonic() - begun))
-        refused += len(came["refused"])
-    declared = memory_kib(at.process)
-    clients.end()
+    with at.clients(options.clients) as clients:
+        time.sleep(1)
+        connected = memory_kib(at.process)
+        for _ in range(options.tips):
+            at.new_tip()
+            path, _ = at.block()
+            (rate,) = idle_rate([at.node.process], 2)
+            spent, begun = cpu_ms(at.node.process), time.monotonic()
+            came = clients.declare(path)
+            last.append(max(came["ms"], default=float("nan")))
+            node.append(cpu_ms(at.node.process) - spent - rate * (time.monotonic() - begun))
+            refused += len(came["refused"])
+        declared = memory_kib(at.process)
     return {"crowd_last_ms": quantile(last, 0.5), "crowd_node_ms": quantile(node, 0.5), "crowd_refused": 100 * refused / (options.tips * options.clients),
             "connected_kib": (connected - before) / options.clients, "declared_kib": (declared - before) / options.clients}
 
@@ -269,16 +272,8 @@ def measure_tip(programs, whose, options, round_trip_ms):
 
 
 def run_alone(what, *arguments):
-    programs = Programs()
-    programs.begin()
-    try:
+    with Programs() as programs:
         return what(programs, *arguments)
-    except BaseException:
-        programs.show_logs()
-        raise
-    finally:
-        programs.end()
-        programs.remove()
 
 
 def bar_of(key, figures):
@@ -319,15 +314,14 @@ def main():
                 for round_trip in ROUND_TRIPS_MS:
                     found.update(run_alone(measure_tip, whose, options, round_trip))
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-    print("| what | " + " | ".join(WHOSE[whose] for whose in figures) + " | bar |")
-    print("|---|" + "---|" * (len(figures) + 1))
+    shown = []
     for key, (what, unit, decimals) in ROWS.items():
         if not any(key in found for found in figures.values()):
             continue
         cells = [f"{found[key]:.{decimals}f} {unit}" if key in found else "" for found in figures.values()]
-        print(f"| {what.format(**vars(options))} | " + " | ".join(cells) + f" | {bar_of(key, figures)} |")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"figures": figures, "options": {k: str(v) for k, v in vars(options).items()}}, indent=2) + "\n")
+        shown.append((what.format(**vars(options)), *cells, bar_of(key, figures)))
+    table(("what", *(WHOSE[whose] for whose in figures), "bar"), shown)
+    write_json(options.json, {"figures": figures, "options": {k: str(v) for k, v in vars(options).items()}})
 
 
 if __name__ == "__main__":

@@ -22,28 +22,37 @@ class Lab(Programs):
     first."""
 
     def __init__(self, link=None):
-        self.begin()
-        self.internet = Internet()
+        self.link_options = link
         self.link = None
-        if link is None:
+
+    def __enter__(self):
+        self.internet = Internet()
+        try:
+            self.lay()
+        except BaseException:
+            self.lift()
+            raise
+        return super().__enter__()
+
+    def __exit__(self, *failure):
+        try:
+            super().__exit__(*failure)
+        finally:
+            self.lift()
+
+    def lay(self):
+        if self.link_options is None:
             self.near, self.far = self.internet.host("pool", 1, "none"), self.internet.host("load", 2, "none")
             self.address = self.near.own_address
         else:
             self.near, self.far = self.internet.alone("pool"), self.internet.alone("load")
-            self.link = Link(self.near, self.far, **link)
+            self.link = Link(self.near, self.far, **self.link_options)
             self.address = self.link.addresses[0]
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, failed, *_):
-        if failed:
-            self.show_logs()
-        self.end()
+    def lift(self):
         if self.link:
             self.link.kill()
         self.internet.remove()
-        self.remove()
 
     def start_pool(self, carrier):
         """Its URL over that carrier."""

@@ -19,6 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests" / "interop"), str(ROOT / "tests" / "netlab")]
 import sessions  # noqa: E402
 import tips  # noqa: E402
+from figures import table, write_json  # noqa: E402
 from lab import CARRIERS, DELAY_MS, Lab  # noqa: E402
 from mining import LabRole, moment  # noqa: E402
 
@@ -89,14 +90,14 @@ def median_of(rounds):
     return {key: statistics.median(row[key] for row in rounds if row[key] is not None) for key in rounds[0]}
 
 
-def table(rows, measured):
-    print("| what | TCP | sv2-m | lanes | sv2-m / TCP | lanes / sv2-m |")
-    print("|---|---|---|---|---|---|")
+def carriers_table(rows, measured):
+    shown = []
     for key, (what, unit, decimals) in rows.items():
         tcp, iroh, lanes = values = [measured[carrier][key] for carrier in CARRIERS]
         cells = [f"{value:.{decimals}f} {unit}" for value in values]
         cells += [format(value / base if base else float("nan"), ".2f") for value, base in ((iroh, tcp), (lanes, iroh))]
-        print(f"| {what} | {' | '.join(cells)} |")
+        shown.append((what, *cells))
+    table(("what", "TCP", "sv2-m", "lanes", "sv2-m / TCP", "lanes / sv2-m"), shown)
     print()
 
 
@@ -112,10 +113,8 @@ def by_turns(rounds, what, measure, say):
 def bridge(options):
     ran = subprocess.run([options.echo, "--json"], stdout=subprocess.PIPE, text=True, timeout=900, check=True)
     figures = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
-    print("| bridge | measured | over pure Rust |")
-    print("|---|---|---|")
-    for row in figures:
-        print(f"| {row['key']} | {row['value']:.1f} {row['unit']} | {'' if row['ratio'] is None else format(row['ratio'], '.2f')} |")
+    table(("bridge", "measured", "over pure Rust"),
+          [(row["key"], f"{row['value']:.1f} {row['unit']}", "" if row["ratio"] is None else format(row["ratio"], ".2f")) for row in figures])
     print()
     return figures
 
@@ -159,25 +158,24 @@ def main():
     if "plain" in options.only:
         figures["plain"] = turns("plain link", lambda carrier: on_a_plain_link(carrier, options))
         print(f"A plain link: {options.flows} connections with {options.rate} shares/s; {options.connections} opened at once\n")
-        table(ROWS, figures["plain"])
+        carriers_table(ROWS, figures["plain"])
     if "sessions" in options.only:
         figures["sessions"] = turns("sessions", lambda carrier: sessions.measure(carrier, options))
         print("Connections and sessions\n")
-        table(sessions.ROWS, figures["sessions"])
+        carriers_table(sessions.ROWS, figures["sessions"])
     for percent in (0, 1, 3) if "loss" in options.only else ():
         where = f"{DELAY_MS} ms each way, {percent} % lost"
         figures[f"loss_{percent}"] = turns(where, lambda carrier: on_a_long_link(carrier, percent / 100, options))
         print(f"{where}\n")
-        table(LINK_ROWS, figures[f"loss_{percent}"])
+        carriers_table(LINK_ROWS, figures[f"loss_{percent}"])
     if "outage" in options.only:
         figures["outage"] = turns("outage", lambda carrier: {"back_s": through_an_outage(carrier, options)})
         print(f"After {OUTAGE_S} s of outage\n")
-        table({"back_s": ("from the link's return to the next accepted share", "s", 2)}, figures["outage"])
+        carriers_table({"back_s": ("from the link's return to the next accepted share", "s", 2)}, figures["outage"])
     if "tips" in options.only:
         figures["tips"] = tips.run(options, say)
     print(f"{time.monotonic() - begun:.0f} s; load average {os.getloadavg()[0]:.1f} at the end.")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    write_json(options.json, figures)
 
 
 if __name__ == "__main__":

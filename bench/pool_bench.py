@@ -17,6 +17,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "interop"))
 from adit import ADIT, Pool, rpc_source  # noqa: E402
 from bitcoin_core import BitcoinCore  # noqa: E402
+from figures import table, write_json  # noqa: E402
 from processes import Programs  # noqa: E402
 from sri import SriPool  # noqa: E402
 
@@ -136,19 +137,11 @@ def sri(programs, node, batch):
 
 def fresh(start, batch, measure, options):
     """A node and one pool, from nothing to nothing."""
-    programs = Programs()
-    programs.begin()
-    try:
+    with Programs() as programs:
         node = BitcoinCore(programs)
         node.mine_elsewhere(1, SOMEBODY_ELSE)
         pool, url = start(programs, node, batch)
         return measure(node, pool, url, options)
-    except AssertionError:
-        programs.show_logs()
-        raise
-    finally:
-        programs.end()
-        programs.remove()
 
 
 def main():
@@ -170,9 +163,7 @@ def main():
 
     print(f"{options.connections} connections, median of {options.rounds} rounds, "
           f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-    print("| what | ours | SRI's pool_sv2 | ratio | bar |")
-    print("|---|---|---|---|---|")
-    figures = {}
+    figures, shown = {}, []
     for key, (what, unit, decimals, bar) in ROWS.items():
         mine, theirs = (statistics.median(row[key] for row in rounds[name]) for name in ("ours", "sri"))
         ratio = mine / theirs if theirs else float("nan")
@@ -180,10 +171,10 @@ def main():
         if bar:
             met = ratio >= bar[1] if bar[0] == ">=" else ratio <= bar[1]
             verdict = f"{bar[0]} {bar[1]} x: {'met' if met else 'MISSED'}"
-        print(f"| {what} | {mine:.{decimals}f} {unit} | {theirs:.{decimals}f} {unit} | {ratio:.2f} | {verdict} |")
+        shown.append((what, f"{mine:.{decimals}f} {unit}", f"{theirs:.{decimals}f} {unit}", f"{ratio:.2f}", verdict))
         figures[key] = {"ours": mine, "sri": theirs, "ratio": ratio, "unit": unit}
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"connections": options.connections, "figures": figures, "rounds": rounds}, indent=2) + "\n")
+    table(("what", "ours", "SRI's pool_sv2", "ratio", "bar"), shown)
+    write_json(options.json, {"connections": options.connections, "figures": figures, "rounds": rounds})
 
 
 if __name__ == "__main__":

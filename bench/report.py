@@ -11,6 +11,8 @@ import pathlib
 import subprocess
 import sys
 
+from figures import table, write_json
+
 PROGRAMS = ["share_bench", "noise_bench", "sri_bench", "idle_memory", "idle_tip", "payouts", "share_path", "sv1_path", "iroh_echo"]
 
 # key: (what it is, what the ratio is over, bar as (kind, limit) or (kind, limit, "at least")). Rows without an entry are printed as they are.
@@ -119,15 +121,13 @@ def main():
             failed.append(name)
         rows += [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
 
-    print("| what | measured | beside | ratio | bar |")
-    print("|---|---|---|---|---|")
+    shown = []
     for row in rows:
         title, beside, _ = ROWS.get(row["key"], (row["key"], None, None))
         ratio = "" if row.get("ratio") is None else f"{row['ratio']:.2f}"
-        print(f"| {title} | {number(row['value'])} {row['unit']} | {beside or ''} | {ratio} | {verdict(row)} |")
-
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({row["key"]: {k: row.get(k) for k in ("value", "unit", "ratio")} for row in rows}, indent=2) + "\n")
+        shown.append((title, f"{number(row['value'])} {row['unit']}", beside or "", ratio, verdict(row)))
+    table(("what", "measured", "beside", "ratio", "bar"), shown)
+    write_json(options.json, {row["key"]: {k: row.get(k) for k in ("value", "unit", "ratio")} for row in rows})
     if failed or not rows:
         sys.exit(f"failed: {', '.join(failed) or 'no benchmark was built'}")
 

@@ -9,7 +9,6 @@ solution was there, the pool's that at which it was found. At last the same tips
 """
 import argparse
 import bisect
-import json
 import os
 import pathlib
 import re
@@ -20,6 +19,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "interop"))
 from adit import Miner, Pool, TemplateProvider, ipc_source, rpc_source, sv2_source  # noqa: E402
 from bitcoin_core import SOMEBODY_ELSE, BitcoinCore  # noqa: E402
+from figures import memory_kib, quantile, table, write_json  # noqa: E402
 from pool_bench import load  # noqa: E402
 from processes import Programs  # noqa: E402
 from sri import SriPool  # noqa: E402
@@ -56,17 +56,9 @@ BARS = [("added_p50_ms", "ipc", "sri", 0.5), ("added_p50_ms", "tcp", "ipc", 1.3)
 SOLUTION = re.compile(r"^(\S+Z) .*(?:recv request.*submitSolution|method=submitblock)", re.M)
 
 
-def quantile(values, fraction):
-    return sorted(values)[round(fraction * (len(values) - 1))]
-
-
 def cpu_seconds(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_kib(processes):
-    return sum(int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{process.child.pid}/status").read_text()).group(1)) for process in processes)
 
 
 def start(way, programs, node, prefix=""):
@@ -105,7 +97,7 @@ def measure_growth(node, processes, options):
             node.call("generateblock", SOMEBODY_ELSE, [])
             time.sleep(0.05)
         time.sleep(KEPT)
-        memory.append(memory_kib(processes))
+        memory.append(memory_kib(*processes))
     return memory[0], memory[1] - memory[0]
 
 
@@ -135,9 +127,7 @@ def measure_found(programs, way):
 
 
 def measure(way, options):
-    programs = Programs()
-    programs.begin()
-    try:
+    with Programs() as programs:
         node = BitcoinCore(programs, *NODE_OPTIONS)
         node.mine_elsewhere(17)
         fill(node, options)
@@ -156,12 +146,6 @@ def measure(way, options):
         pool, url, _ = start(way, programs, large, "large-")
         return {"rows": rows, "waiting_cpu_s": waited * 60 / options.waiting, "memory_kib": memory, "growth_kib": growth, "found": found,
                 "large": tips_of(large, pool, url, options.large_tips)}
-    except AssertionError:
-        programs.show_logs()
-        raise
-    finally:
-        programs.end()
-        programs.remove()
 
 
 def figures_of(rounds):
@@ -172,7 +156,7 @@ def figures_of(rounds):
         "added_p25_ms": quantile(added, 0.25), "added_p50_ms": quantile(added, 0.5), "added_p90_ms": quantile(added, 0.9),
         "tip_p50_ms": quantile(whole, 0.5), "tip_p90_ms": quantile(whole, 0.9), "made_p50_ms": quantile(made, 0.5),
         "waiting_cpu_s": statistics.median(one["waiting_cpu_s"] for one in rounds),
-        "found_p50_ms": quantile([took for one in rounds for took in one["found"]] or [float("nan")], 0.5),
+        "found_p50_ms": quantile([took for one in rounds for took in one["found"]], 0.5),
         "large_p50_ms": quantile([row[1] - row[0] for one in rounds for row in one["large"]], 0.5),
         "growth_kib": statistics.median(one["growth_kib"] for one in rounds),
         "memory_kib": statistics.median(one["memory_kib"] for one in rounds),
@@ -204,8 +188,7 @@ def main():
     figures = {way: figures_of(rounds[way]) for way in ways}
     print(f"{options.transactions} transactions in the mempool, {options.rounds} x {options.tips} tips, "
           f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-    print("| what | " + " | ".join(WAYS[way] for way in ways) + " | bar |")
-    print("|---|" + "---|" * (len(ways) + 1))
+    shown = []
     for key, (what, unit, decimals) in ROWS.items():
         bars = []
         for row, way, other, most in BARS:
@@ -214,9 +197,9 @@ def main():
                 bars.append(f"{WAYS[way]} / {WAYS[other]} {ratio:.2f}, <= {most}: {'met' if ratio <= most else 'MISSED'}")
         bar = "; ".join(bars)
         cells = [f"{figures[way][key]:.{decimals}f} {unit}" if figures[way][key] == figures[way][key] else "" for way in ways]
-        print(f"| {what} | " + " | ".join(cells) + f" | {bar} |")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"figures": figures, "rounds": rounds}, indent=2) + "\n")
+        shown.append((what, *cells, bar))
+    table(("what", *(WAYS[way] for way in ways), "bar"), shown)
+    write_json(options.json, {"figures": figures, "rounds": rounds})
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "interop"))
 from adit import ADIT, ADMIT_LOAD, EMBEDDED_SOURCE, Pool, Translator  # noqa: E402
+from figures import table, write_json  # noqa: E402
 from pool_bench import LOAD_CORE, load, pinned, whole  # noqa: E402
 from processes import Programs  # noqa: E402
 from sri import SriTranslator  # noqa: E402
@@ -72,19 +73,11 @@ def sri(programs, pool, way):
 @contextlib.contextmanager
 def running(start, way, seconds_between_tips):
     """A pool and one translator, from nothing to nothing: the pool, the miners' URL and the translator's process."""
-    programs = Programs()
-    programs.begin()
-    try:
+    with Programs() as programs:
         source = f"[template_provider_type.Embedded]\ninterval = {seconds_between_tips}" if seconds_between_tips else EMBEDDED_SOURCE
         pool = Pool(programs, source, shares_per_minute=6000, share_batch_size=BATCH, threads=1, prefix=pinned(LOAD_CORE))
         translator, address = start(programs, pool, way)
         yield pool, f"stratum+tcp://{address}", translator.process.child.pid
-    except BaseException:
-        programs.show_logs()
-        raise
-    finally:
-        programs.end()
-        programs.remove()
 
 
 @contextlib.contextmanager
@@ -176,9 +169,7 @@ def main():
 
     print(f"{', '.join(f'{miners[way]} miners with {WAYS[way]}' for way in ways)}; median of {options.rounds} rounds, "
           f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-    print("| miners | what | ours | SRI's translator_sv2 | ratio | bar |")
-    print("|---|---|---|---|---|---|")
-    figures = {way: {} for way in ways}
+    figures, shown = {way: {} for way in ways}, []
     for way in ways:
         for key, (what, unit, decimals, bars) in ROWS.items():
             if key not in rounds[way]["ours"][0]:
@@ -187,10 +178,10 @@ def main():
             ratio = mine / theirs if theirs else float("nan")
             bar = bars.get(way)
             verdict = f"<= {bar:.2f} x: {'met' if ratio <= bar else 'MISSED'}" if bar else ""
-            print(f"| {WAYS[way]} | {what} | {mine:.{decimals}f} {unit} | {theirs:.{decimals}f} {unit} | {ratio:.2f} | {verdict} |")
+            shown.append((WAYS[way], what, f"{mine:.{decimals}f} {unit}", f"{theirs:.{decimals}f} {unit}", f"{ratio:.2f}", verdict))
             figures[way][key] = {"ours": mine, "sri": theirs, "ratio": ratio, "unit": unit}
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps({"miners": miners, "figures": figures, "rounds": rounds}, indent=2) + "\n")
+    table(("miners", "what", "ours", "SRI's translator_sv2", "ratio", "bar"), shown)
+    write_json(options.json, {"miners": miners, "figures": figures, "rounds": rounds})
 
 
 if __name__ == "__main__":

@@ -90,10 +90,23 @@ class Process:
 
 
 class Programs:
-    """A folder, and the programs that run in it."""
+    """A folder, and the programs that run in it. In a `with` they are ended and the folder is removed however it is left; where that
+    is by an exception, the end of each log is shown before."""
 
     folder = None
     processes = ()
+
+    def __enter__(self):
+        self.begin()
+        return self
+
+    def __exit__(self, failed, *_):
+        try:
+            if failed:
+                self.show_logs()
+        finally:
+            self.end()
+            self.remove()
 
     def begin(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="adit-interop-"))
