@@ -54,17 +54,17 @@ export function Diagram({ role, connections, total }: { role: string; connection
     <figure class="diagram">
       <svg viewBox={`0 0 ${WIDTH} ${height}`} role="img" aria-label="Who is connected, and how: the table says it in words">
         {above.map((connection, i) => (
-          <Path key={connection.peer} connection={connection} from={[LEFT + PEER, at(i, above.length)]} to={[MIDDLE - OWN, middle]} />
+          <Path key={`${connection.peer} ${i}`} connection={connection} from={[LEFT + PEER, at(i, above.length)]} to={[MIDDLE - OWN, middle]} />
         ))}
         {below.map((connection, i) => (
-          <Path key={connection.client_id} connection={connection} from={[MIDDLE + OWN, middle]} to={[RIGHT - PEER, at(i, below.length)]} />
+          <Path key={`${connection.client_id} ${i}`} connection={connection} from={[MIDDLE + OWN, middle]} to={[RIGHT - PEER, at(i, below.length)]} />
         ))}
         <Box x={MIDDLE} y={middle} half={OWN} text={shortened(role || 'this role', 16)} />
         {above.map((connection, i) => (
-          <Box key={connection.peer} x={LEFT} y={at(i, above.length)} half={PEER} text={label(connection)} />
+          <Box key={`${connection.peer} ${i}`} x={LEFT} y={at(i, above.length)} half={PEER} text={label(connection)} />
         ))}
         {below.map((connection, i) => (
-          <Box key={connection.client_id} x={RIGHT} y={at(i, below.length)} half={PEER} text={label(connection)} />
+          <Box key={`${connection.client_id} ${i}`} x={RIGHT} y={at(i, below.length)} half={PEER} text={label(connection)} />
         ))}
         {rest > 0 ? (
           <text class="rest" x={RIGHT} y={height - 4} text-anchor="middle">

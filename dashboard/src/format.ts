@@ -114,3 +114,8 @@ export function shortened(text: string, most = 24): string {
   const half = Math.floor((most - 1) / 2);
   return `${text.slice(0, half)}…${text.slice(-half)}`;
 }
+
+/** Where the page begins that shows `offset`, or the last page where the list of `total` has become shorter than that. */
+export function pageAt(offset: number, total: number, size: number): number {
+  return offset < total ? offset : Math.max(0, Math.ceil(total / size) - 1) * size;
+}

@@ -64,7 +64,7 @@ export interface Column<T> {
 }
 
 /** A table that becomes a list of cards where the screen is narrow. */
-export function Table<T>(props: { label: string; columns: Column<T>[]; rows: T[]; keyOf: (row: T) => string; empty: string }) {
+export function Table<T>(props: { label: string; columns: Column<T>[]; rows: T[]; keyOf: (row: T, i: number) => string; empty: string }) {
   if (props.rows.length === 0) return <p class="empty">{props.empty}</p>;
   return (
     <table class="list">
@@ -79,8 +79,8 @@ export function Table<T>(props: { label: string; columns: Column<T>[]; rows: T[]
         </tr>
       </thead>
       <tbody>
-        {props.rows.map((row) => (
-          <tr key={props.keyOf(row)}>
+        {props.rows.map((row, i) => (
+          <tr key={props.keyOf(row, i)}>
             {props.columns.map((column) => (
               <td key={column.title} data-label={column.title} class={column.number ? 'number' : undefined}>
                 {column.cell(row)}

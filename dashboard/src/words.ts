@@ -91,6 +91,12 @@ export function answer(block: AnsweredBlock): string {
   return `refused${block.node === null ? '' : ` by ${block.node}`}${block.reason === null ? '' : `: ${block.reason}`}`;
 }
 
+/** How a node's clock goes beside this machine's. */
+export function clockWords(ahead: number | null): string {
+  if (ahead === null) return 'not known';
+  return ahead === 0 ? 'as ours' : `${Math.abs(ahead)} s ${ahead > 0 ? 'ahead of' : 'behind'} ours`;
+}
+
 export type Tone = 'good' | 'warn' | 'bad' | 'idle';
 
 export interface Sentence {
@@ -164,4 +170,35 @@ export function pathWords(path: string, transport: string): string {
   if (path === 'direct') return 'direct';
   if (path === 'relayed') return 'by a relay: the two could not reach each other through their routers yet';
   return 'not known yet';
+}
+
+/** Seconds by which a node's clock may differ before that is worth a look. */
+const CLOCK_SECONDS = 10;
+
+/** What an operator should look at, each once. Never empty: where there is nothing, it says so. */
+export function findings(status: Status): Sentence[] {
+  const { health } = status;
+  const found: Sentence[] = [];
+  const add = (tone: Tone, text: string): void => {
+    // Each shard has its own connection with the same pool.
+    if (!found.some((one) => one.text === text)) found.push({ tone, text });
+  };
+  if (!health.ready) {
+    add('bad', `${stateWords(health.state)}${health.message ? `: ${health.message}` : ''}.`);
+  } else if (health.message !== null) {
+    add('warn', health.message);
+  }
+  for (const upstream of status.upstreams ?? []) {
+    if (!upstream.ready) add('bad', `Not connected to ${upstream.url || 'a pool'}${upstream.error ? `: ${upstream.error}` : ''}`);
+  }
+  for (const node of status.work?.nodes ?? []) {
+    const apart = Math.abs(node.clock_ahead_seconds ?? 0);
+    if (apart >= CLOCK_SECONDS) {
+      add('warn', `The clock of node ${node.name} and this machine’s differ by ${plural(apart, 'second')}: one of them is wrong.`);
+    }
+  }
+  const degraded = status.connections?.degraded ?? 0;
+  if (degraded > 0) add('warn', `${plural(degraded, 'connection is', 'connections are')} slow or lossy: “Connections” says which.`);
+  if (found.length === 0) add('good', 'Nothing: it works.');
+  return found;
 }

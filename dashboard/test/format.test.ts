@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ago, bitcoin, bytes, count, difficulty, duration, hashrate, longTime, milliseconds, percent, plural, satoshi, shortened } from '../src/format';
+import { ago, bitcoin, bytes, count, difficulty, duration, hashrate, longTime, milliseconds, pageAt, percent, plural, satoshi, shortened } from '../src/format';
 
 describe('hash rates', () => {
   it('have three digits and a unit', () => {
@@ -100,5 +100,16 @@ describe('texts', () => {
   it('are shortened in their middle', () => {
     expect(shortened('abcdefghij', 7)).toBe('abc…hij');
     expect(shortened('abc', 7)).toBe('abc');
+  });
+});
+
+describe('pageAt', () => {
+  it('stays on its page, and goes to the last one where the list has become shorter', () => {
+    expect(pageAt(0, 0, 50)).toBe(0);
+    expect(pageAt(0, 10, 50)).toBe(0);
+    expect(pageAt(50, 51, 50)).toBe(50);
+    expect(pageAt(50, 50, 50)).toBe(0);
+    expect(pageAt(200, 120, 50)).toBe(100);
+    expect(pageAt(100, 0, 50)).toBe(0);
   });
 });

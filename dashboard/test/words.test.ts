@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ClientNames, Connection, Health, Side, Status, Work } from '../src/api';
-import { alertWords, answer, expectedBlock, pathWords, program, provenRate, reason, reasons, sentence } from '../src/words';
+import { alertWords, answer, clockWords, expectedBlock, findings, pathWords, program, provenRate, reason, reasons, sentence } from '../src/words';
 
 const health: Health = { status: 'ok', timestamp: 0, ready: true, state: 'ready', message: null, since: 0, work_age_seconds: 1 };
 const side: Side = {
@@ -186,5 +186,40 @@ describe('alerts', () => {
   it('have words, and the code where there are none', () => {
     expect(alertWords('miner_gone')).toBe('A miner is gone');
     expect(alertWords('something')).toBe('something');
+  });
+});
+
+describe('findings', () => {
+  const upstream = { url: 'stratum2+tcp://pool', ready: true, error: null, connects: 1, fallbacks: 0 };
+  const texts = (status: Status): string[] => findings(status).map(({ text }) => text);
+
+  it('are none where all is well, whatever parts the status lacks', () => {
+    expect(findings(translator)).toEqual([{ tone: 'good', text: 'Nothing: it works.' }]);
+    expect(texts({ ...translator, upstreams: [upstream] })).toEqual(['Nothing: it works.']);
+  });
+  it('name a pool that is not connected once for all shards, and do not say that it works', () => {
+    const away = { ...upstream, ready: false, error: 'refused' };
+    expect(findings({ ...translator, upstreams: [upstream, away, away] })).toEqual([
+      { tone: 'bad', text: 'Not connected to stratum2+tcp://pool: refused' },
+    ]);
+    expect(texts({ ...translator, upstreams: [{ ...away, url: '', error: null }] })).toEqual(['Not connected to a pool']);
+  });
+  it('name what the role says, clocks that differ and connections that are degraded', () => {
+    const node = { name: 'a', state: 'ready', message: null, in_use: true, height: 1, clock_ahead_seconds: -12 };
+    expect(
+      findings({
+        ...translator,
+        health: { ...health, message: 'the log cannot be written' },
+        work: { ...work, nodes: [node, { ...node, name: 'b', clock_ahead_seconds: 9 }, { ...node, name: 'c', clock_ahead_seconds: null }] },
+        connections: { tcp: 1, iroh: 0, relayed: 0, degraded: 1 },
+      }).map(({ tone }) => tone),
+    ).toEqual(['warn', 'warn', 'warn']);
+    expect(texts({ ...translator, health: { ...health, ready: false, state: 'starting' } })).toEqual(['Starting.']);
+  });
+});
+
+describe('clockWords', () => {
+  it('tell which of the two is ahead', () => {
+    expect([null, 0, 3, -5].map(clockWords)).toEqual(['not known', 'as ours', '3 s ahead of ours', '5 s behind ours']);
   });
 });

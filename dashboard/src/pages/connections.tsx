@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { type Connection, get } from '../api';
-import { bytes, count, duration, milliseconds, percent, shortened } from '../format';
+import { bytes, count, duration, milliseconds, pageAt, percent, shortened } from '../format';
 import { Diagram } from '../diagram';
 import { type Column, Figure, Marks, Table } from '../parts';
 import { marks, status } from '../state';
@@ -13,8 +13,12 @@ const offset = signal(0);
 const failure = signal('');
 
 async function load(): Promise<void> {
+  const wanted = offset.value;
   try {
-    list.value = await get(`/api/v1/connections?offset=${offset.value}&limit=${PAGE}`);
+    const loaded = await get<{ total: number; connections: Connection[] }>(`/api/v1/connections?offset=${wanted}&limit=${PAGE}`);
+    if (offset.value !== wanted) return; // Another page was asked for meanwhile.
+    list.value = loaded;
+    offset.value = pageAt(wanted, loaded.total, PAGE);
     failure.value = '';
   } catch (error) {
     failure.value = error instanceof Error ? error.message : String(error);
@@ -86,7 +90,7 @@ export function Connections() {
         label="Connections"
         columns={COLUMNS}
         rows={shown?.connections ?? []}
-        keyOf={(connection) => `${connection.client_id} ${connection.peer}`}
+        keyOf={(connection, i) => `${connection.client_id} ${connection.peer} ${i}`}
         empty="There is no connection."
       />
       {shown !== null && shown.total > PAGE ? (

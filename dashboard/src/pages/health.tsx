@@ -1,24 +1,22 @@
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { type Alerts, get, type Warning } from '../api';
-import { count, duration, plural } from '../format';
+import { count, duration } from '../format';
 import { Figure, Marks, Time } from '../parts';
 import { age, marks, status } from '../state';
-import { alertWords, stateWords } from '../words';
+import { alertWords, findings, stateWords } from '../words';
 
 const alerts = signal<Alerts | null>(null);
-const warnings = signal<Warning[]>([]);
+const warnings = signal<Warning[] | null>(null);
 const failure = signal('');
 
+/** What one of them fails to answer does not hide what the other says. */
 async function load(): Promise<void> {
-  try {
-    const [active, logged] = await Promise.all([get<Alerts>('/api/v1/alerts'), get<{ warnings: Warning[] }>('/api/v1/warnings')]);
-    alerts.value = active;
-    warnings.value = logged.warnings;
-    failure.value = '';
-  } catch (error) {
-    failure.value = error instanceof Error ? error.message : String(error);
-  }
+  const [active, logged] = await Promise.allSettled([get<Alerts>('/api/v1/alerts'), get<{ warnings: Warning[] }>('/api/v1/warnings')]);
+  if (active.status === 'fulfilled') alerts.value = active.value;
+  if (logged.status === 'fulfilled') warnings.value = logged.value.warnings;
+  const failed = [active, logged].find((one) => one.status === 'rejected');
+  failure.value = failed === undefined ? '' : failed.reason instanceof Error ? failed.reason.message : String(failed.reason);
 }
 
 function ActiveAlerts({ answer, now }: { answer: Alerts; now: number }) {
@@ -63,7 +61,6 @@ export function Health() {
   if (now === null) return null;
   const { health } = now;
   const changes = marks.value.filter((mark) => mark.kind !== 'tip' && mark.kind !== 'block').slice(-20).reverse();
-  const clocks = (now.work?.nodes ?? []).filter((node) => Math.abs(node.clock_ahead_seconds ?? 0) >= 10);
   return (
     <>
       <dl class="figures">
@@ -77,34 +74,11 @@ export function Health() {
       <section aria-labelledby="checks">
         <h2 id="checks">What to look at</h2>
         <ul class="plain">
-          {health.ready ? null : (
-            <li class="bad">
-              {stateWords(health.state)}. {health.message ?? ''}
-            </li>
-          )}
-          {health.ready && health.message !== null ? <li class="warn">{health.message}</li> : null}
-          {(now.upstreams ?? [])
-            .filter((upstream) => !upstream.ready)
-            .map((upstream) => (
-              <li key={upstream.url} class="bad">
-                Not connected to {upstream.url || 'a pool'}
-                {upstream.error ? `: ${upstream.error}` : ''}
-              </li>
-            ))}
-          {clocks.map((node) => (
-            <li key={node.name} class="warn">
-              The clock of node {node.name} and this machine’s differ by {plural(Math.abs(node.clock_ahead_seconds ?? 0), 'second')}: one of
-              them is wrong.
+          {findings(now).map(({ tone, text }) => (
+            <li key={text} class={tone}>
+              {text}
             </li>
           ))}
-          {(now.connections?.degraded ?? 0) > 0 ? (
-            <li class="warn">
-              {plural(now.connections?.degraded ?? 0, 'connection is', 'connections are')} slow or lossy: “Connections” says which.
-            </li>
-          ) : null}
-          {health.ready && health.message === null && clocks.length === 0 && (now.connections?.degraded ?? 0) === 0 ? (
-            <li class="good">Nothing: it works.</li>
-          ) : null}
         </ul>
       </section>
       <section aria-labelledby="alerts">
@@ -113,7 +87,7 @@ export function Health() {
       </section>
       <section aria-labelledby="warnings">
         <h2 id="warnings">Last warnings</h2>
-        <Warnings list={warnings.value} now={now.at} />
+        {warnings.value === null ? null : <Warnings list={warnings.value} now={now.at} />}
       </section>
       {failure.value === '' ? null : <p role="alert">{failure.value}</p>}
       <section aria-labelledby="changes">

@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { get, type Miner, type Miners as Answer } from '../api';
-import { ago, count, difficulty, hashrate, plural, shortened } from '../format';
+import { ago, count, difficulty, hashrate, pageAt, plural, shortened } from '../format';
 import { type Column, Table } from '../parts';
 import { Sparkline } from '../plot';
 import { age, status } from '../state';
@@ -48,10 +48,16 @@ export function lastShare(miner: Miner, now: number): number | null {
   return grewAt === null ? null : (now - grewAt) / 1000;
 }
 
+function query(): string {
+  return new URLSearchParams({ offset: String(offset.value), limit: String(PAGE), sort: sort.value, search: search.value }).toString();
+}
+
 async function load(): Promise<void> {
-  const query = new URLSearchParams({ offset: String(offset.value), limit: String(PAGE), sort: sort.value, search: search.value });
+  const wanted = query();
   try {
-    const loaded = await get<Answer>(`/api/v1/miners?${query}`);
+    const loaded = await get<Answer>(`/api/v1/miners?${wanted}`);
+    if (query() !== wanted) return; // Something else was asked for meanwhile.
+    offset.value = pageAt(offset.value, loaded.total, PAGE);
     look(loaded.items, performance.now());
     answer.value = loaded;
     failure.value = '';

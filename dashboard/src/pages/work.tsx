@@ -2,7 +2,7 @@ import type { AnsweredBlock, Coinbase, CoinbaseOutput, Node, Upstream } from '..
 import { ago, bitcoin, count, plural, satoshi } from '../format';
 import { Figure, Marks, Table, Time } from '../parts';
 import { age, marks, status } from '../state';
-import { answer, mainSide } from '../words';
+import { answer, clockWords, mainSide } from '../words';
 
 /** A script that no address pays: as much of it as came. */
 function script(output: CoinbaseOutput): string {
@@ -25,7 +25,7 @@ function Paid({ coinbase, role }: { coinbase: Coinbase | null; role: string }) {
       <Table<CoinbaseOutput>
         label="Outputs of the coinbase"
         rows={coinbase.outputs}
-        keyOf={(output) => `${output.script_hex} ${output.value_sat}`}
+        keyOf={(output, i) => `${output.script_hex} ${i}`}
         empty="Nobody: it has no output that pays."
         columns={[
           {
@@ -90,7 +90,7 @@ export function Work() {
           <Table<Node>
             label="Nodes"
             rows={work.nodes}
-            keyOf={(node) => node.name}
+            keyOf={(node, i) => `${node.name} ${i}`}
             empty=""
             columns={[
               { title: 'Node', cell: (node) => <strong class="name">{node.name}</strong> },
@@ -99,7 +99,7 @@ export function Work() {
               {
                 title: 'Clock',
                 number: true,
-                cell: (node) => (node.clock_ahead_seconds === null ? 'not known' : `${node.clock_ahead_seconds} s ahead of ours`),
+                cell: (node) => clockWords(node.clock_ahead_seconds),
               },
             ]}
           />
@@ -111,7 +111,7 @@ export function Work() {
           <Table<Upstream>
             label="Upstreams"
             rows={now.upstreams}
-            keyOf={(upstream) => upstream.url}
+            keyOf={(upstream, i) => `${upstream.url} ${i}`}
             empty=""
             columns={[
               { title: 'URL', cell: (upstream) => <span class="name">{upstream.url || 'none was tried yet'}</span> },
