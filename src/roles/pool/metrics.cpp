@@ -125,7 +125,10 @@ monitor::Snapshot DeclaratorMetrics::snapshot() {
   out.families.gauge("adit_shards_silent", "Shards that do not answer").add(stats.silent_shards);
   add_declarator(out.families, stats.declarator);
   monitor::add_source(out.families, stats.source);
-  out.families.counter("adit_log_events_lost_total", "Log events lost because their reader stalled or the log file could not be written").add(log::lost());
+  out.families
+      .counter("adit_log_events_lost_total",
+               "Log events lost because their reader stalled or the log file could not be written")
+      .add(log::lost());
   for (const auto& [id, metadata] : server_.connections())
     out.connections.push_back(monitor::connection_sample(metadata, id, 0));
   monitor::add_carrier(out.families, iroh_);
