@@ -188,6 +188,7 @@ class World : public jd_client::EngineEvents {
     if (pick(4) != 0) {
       std::vector<std::uint8_t> prefix(42);
       prefix[4] = 1;
+      prefix[bitcoin::kCoinbaseScriptBegin - 1] = bitcoin::kMaxCoinbaseScriptSize;
       const auto height = bitcoin::height_push(99U + tip_ + static_cast<std::uint32_t>(pick(4)));
       if (pick(8) != 0) prefix.insert(prefix.end(), height.begin(), height.end());
       if (pick(16) == 0) prefix.resize(pick(42));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "bitcoin/block.h"
+#include "bitcoin/coinbase.h"
 #include "bitcoin/merkle.h"
 #include "roles/jd_client/engine_testing.h"
 
@@ -742,6 +743,7 @@ TEST_F(FollowingPool, AJobThatIsNotOfANewerBlockOfNowIsNotFollowed) {
   const auto says = [&](const std::vector<std::uint8_t>& script, std::uint32_t ntime) {
     std::vector<std::uint8_t> prefix(42);
     prefix[4] = 1;
+    prefix[bitcoin::kCoinbaseScriptBegin - 1] = bitcoin::kMaxCoinbaseScriptSize;
     prefix.insert(prefix.end(), script.begin(), script.end());
     const std::vector<std::uint8_t> suffix(20);
     EXPECT_TRUE(rig.pool_says(wire::NewExtendedMiningJob{.channel_id = channel,
