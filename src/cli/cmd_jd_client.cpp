@@ -57,7 +57,7 @@ int serve(const Global& global, const jd_client::JdClientConfig& config, const n
   announce("jd_client", kToMiners, ways, authority.public_key(), for_people);
   show(*monitor, ways, authority.public_key(), sv1);
 
-  wait_and_tell([] { return true; }, [&](log::Level level) { jd_client::log_stats(level, server.stats()); });
+  wait_and_tell(shards, [] { return true; }, [&](log::Level level) { jd_client::log_stats(level, server.stats()); });
   log::info("jd_client.stopping");
   if (*monitor) (*monitor)->stop();
   server.stop(kGoodbye);

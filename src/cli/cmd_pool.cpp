@@ -71,7 +71,7 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
     if (std::exchange(height, stats.source.height) != stats.source.height) log::debug("pool.tip", {{"height", height}});
     pool::log_stats(level, stats);
   };
-  wait_and_tell([] { return true; }, tell);
+  wait_and_tell(shards, [] { return true; }, tell);
   log::info("pool.stopping");
   if (*monitor) (*monitor)->stop();
   server.stop(kGoodbye);

@@ -87,7 +87,7 @@ int relay(const Global& global, Options options) {
 
   std::uint64_t last = 0;
   bool ended = false;
-  wait_for_signal(std::chrono::seconds(1), [&] {
+  wait_serving(nullptr, [&] {
     if (const auto clients = (*server)->clients(); clients != last) {
       log::info("relay.clients", {{"count", clients}});
       last = clients;

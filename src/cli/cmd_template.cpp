@@ -56,7 +56,7 @@ int serve(const Global& global, const provider::ProviderConfig& config, const no
     if (std::exchange(height, stats.source.height) != stats.source.height) log::debug("provider.tip", {{"height", height}});
     provider::log_stats(level, stats);
   };
-  wait_and_tell([] { return true; }, tell);
+  wait_and_tell(shards, [] { return true; }, tell);
   log::info("provider.stopping");
   if (*monitor) (*monitor)->stop();
   server.stop(kGoodbye);

@@ -66,7 +66,7 @@ int serve(const Global& global, const translator::TranslatorConfig& config) {
     }
     return !unusable;
   };
-  wait_and_tell(still_usable, [&](log::Level level) {
+  wait_and_tell(shards, still_usable, [&](log::Level level) {
     const translator::ServerStats stats = server.stats();
     watch.look(stats);
     translator::log_stats(level, stats);

@@ -24,6 +24,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/service_manager.h"
 #include "config/iroh.h"
 #include "config/keys.h"
 #include "ledger/error.h"
@@ -246,10 +247,33 @@ void wait_for_signal(Duration period, const std::function<bool()>& each, Duratio
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-void wait_and_tell(const std::function<bool()>& each, const std::function<void(log::Level)>& tell) {
+void wait_serving(net::Shards* shards, const std::function<bool()>& each) {
+  constexpr Duration kLookEvery = std::chrono::seconds(1);
+  const ServiceManager manager = ServiceManager::of_environment();
+  std::optional<Pulse> pulse;
+  if (shards != nullptr && manager.beat()) pulse.emplace(*shards);
+  manager.is_ready();
+  const Duration period = std::min(kLookEvery, manager.beat().value_or(2 * kLookEvery) / 2);
+  Instant looked = now_from_system().instant;
+  Instant told = looked;
+  wait_for_signal(period, [&] {
+    const Instant now = now_from_system().instant;
+    const bool answers = !pulse || pulse->is_felt();
+    if (manager.beat() && answers && now - told >= *manager.beat()) {
+      manager.is_alive();
+      told = now;
+    }
+    if (period < kLookEvery && now - looked < kLookEvery) return true;
+    looked = now;
+    return each();
+  });
+  manager.is_stopping();
+}
+
+void wait_and_tell(net::Shards& shards, const std::function<bool()>& each, const std::function<void(log::Level)>& tell) {
   constexpr unsigned kTellEvery = 60;
   unsigned turn = 0;
-  wait_for_signal(std::chrono::seconds(1), [&] {
+  wait_serving(&shards, [&] {
     const bool due = ++turn % kTellEvery == 0;
     if (due || log::enabled(log::Level::kDebug)) tell(due ? log::Level::kInfo : log::Level::kDebug);
     return each();

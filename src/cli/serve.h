@@ -88,8 +88,12 @@ void print_qr(const std::string& text);
 /// ends the wait like the others, unless the process was started with it ignored (nohup).
 void wait_for_signal(Duration period, const std::function<bool()>& each, Duration limit = Duration::max());
 
-/// wait_for_signal with a look each second; `tell` is called once a minute at level info, and each second in between where
-/// debug is logged.
-void wait_and_tell(const std::function<bool()>& each, const std::function<void(log::Level)>& tell);
+/// How a role serves: wait_for_signal with `each` called each second. The service manager (cli/service_manager.h) is sent that
+/// the role is ready, then regularly that it is alive while this thread and all shards answer, at last that it stops. `shards`:
+/// nullptr for a role without them.
+void wait_serving(net::Shards* shards, const std::function<bool()>& each);
+
+/// wait_serving, and `tell` is called once a minute at level info, and each second in between where debug is logged.
+void wait_and_tell(net::Shards& shards, const std::function<bool()>& each, const std::function<void(log::Level)>& tell);
 
 }  // namespace adit::cli
