@@ -49,6 +49,11 @@ Command add_ping(CLI::App& app);
 Command add_doctor(CLI::App& app);
 Command add_url(CLI::App& app);
 Command add_init(CLI::App& app);
+Command add_completion(CLI::App& app);  ///< Not listed; prints what `app` has. `app` outlives it.
+Command add_man(CLI::App& app);         ///< The same.
+
+/// All of these, in the order in which they are listed.
+std::vector<Command> add_all(CLI::App& app);
 
 /// Prints "adit NAME: message" to standard error and returns `code`.
 int give_up(std::string_view name, const Error& error, int code);

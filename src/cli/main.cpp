@@ -42,11 +42,7 @@ int run(int argc, char** argv) {
   app.add_option("--log-level", level, "trace, debug, info, warn, error or off")->capture_default_str();
   app.add_option("--log-format", format, "logfmt or json")->check(CLI::IsMember({"logfmt", "json"}))->capture_default_str();
 
-  const std::vector<cli::Command> commands = {
-      cli::add_demo(app),     cli::add_solo(app),      cli::add_pool(app),       cli::add_jd_server(app),
-      cli::add_template(app), cli::add_jd_client(app), cli::add_translator(app), cli::add_miner(app),
-      cli::add_load(app),     cli::add_ping(app),      cli::add_relay(app),      cli::add_keys(app),
-      cli::add_check(app),    cli::add_url(app),       cli::add_init(app),       cli::add_doctor(app)};
+  const std::vector<cli::Command> commands = cli::add_all(app);
   if (argc == 1 && role_of(argv[0]).empty()) {
     std::fputs(app.help().c_str(), stderr);
     return cli::kUsage;
