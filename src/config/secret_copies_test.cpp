@@ -21,7 +21,8 @@ const std::vector<std::string>* g_needles;  // What no block may hold when it is
 int g_copies = 0;
 
 void* allocate(std::size_t size) {
-  auto* const memory = static_cast<unsigned char*>(std::malloc(size + kHeader));
+  // Nothing is left in it of a block that was given back before, such as one of the test itself.
+  auto* const memory = static_cast<unsigned char*>(std::calloc(1, size + kHeader));
   if (memory == nullptr) throw std::bad_alloc();
   *reinterpret_cast<std::size_t*>(memory) = size;
   return memory + kHeader;
