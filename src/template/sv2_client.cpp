@@ -56,8 +56,11 @@ void Sv2Client::begin(std::string provider, const Now& now, wire::FrameBuffer& o
   asked_ = now.instant;
   // The specification wants the constraints first; a block waits for nothing else.
   out.push(to_message(constraints_));
-  for (const Solution& solution : solutions_) {
-    if (solution.provider == provider_) send(solution, out);
+  std::size_t sent = 0;
+  for (auto newest = solutions_.rbegin(); newest != solutions_.rend() && sent < policy_.max_sent_again; ++newest) {
+    if (newest->provider != provider_) continue;
+    send(*newest, out);
+    ++sent;
   }
 }
 

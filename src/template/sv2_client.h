@@ -27,6 +27,9 @@ struct Sv2ClientPolicy {
   Duration transactions_deadline = std::chrono::seconds(10);    ///< For the answer to RequestTransactionData.
   std::size_t max_futures = 32;    ///< Future templates that wait for their SetNewPrevHash; beyond, the oldest is dropped.
   std::size_t max_solutions = 64;  ///< Solutions whose effect was not seen yet.
+  /// Of these, the newest that are sent again at once when a session begins: a provider that does not know their templates any
+  /// more takes too many of them for an attack (ours: 16).
+  std::size_t max_sent_again = 8;
   /// How long a solution is sent again after each reconnect while the chain does not move on.
   Duration solution_patience = std::chrono::hours(1);
 };
@@ -61,7 +64,7 @@ class Sv2ClientEvents {
 /// One after the other it has sessions with providers; what it knows outlives them.
 ///
 /// A solution is sent at once and again at the start of each later session with the provider whose template it solves, until
-/// its effect is seen there, because SubmitSolution has no answer.
+/// its effect is seen there, because SubmitSolution has no answer. Of many the newest are.
 class Sv2Client {
  public:
   Sv2Client(Sv2ClientPolicy policy, Sv2ClientEvents& events) : policy_(policy), events_(events) {}

@@ -370,6 +370,25 @@ TEST_F(Sv2Engines, ASolutionFoundWhileTheProviderIsAwayIsSentWhenItIsBack) {
   EXPECT_THAT(provider.verdicts, ElementsAre(BlockVerdict::kAccepted));
 }
 
+TEST_F(Sv2Engines, OfManySolutionsFoundMeanwhileTheNewestAreSentAgain) {
+  connect();
+  const TemplatePtr work = newest();
+  lose();
+  for (std::uint8_t i = 1; i <= 40; ++i) ASSERT_TRUE(submit(work, i));
+  EXPECT_EQ(client.unsettled(), 40u);
+  wire::FrameBuffer sent;
+  client.begin("first", provider.now, sent);
+  std::vector<std::vector<std::uint8_t>> coinbases;
+  for (const wire::FrameView& frame : sent) {
+    if (const auto solution = frame.as<wire::SubmitSolution>())
+      coinbases.emplace_back(solution->coinbase_tx.begin(), solution->coinbase_tx.end());
+  }
+  ASSERT_EQ(coinbases.size(), Sv2ClientPolicy().max_sent_again);
+  EXPECT_THAT(coinbases.front(), testing::Contains(40)) << "the extranonce of the newest";
+  EXPECT_THAT(coinbases.back(), testing::AllOf(testing::Contains(33), testing::Not(testing::Contains(40))));
+  EXPECT_LT(coinbases.size(), Sv2ServerPolicy().fault_burst) << "or a provider of ours would end each session for it";
+}
+
 TEST_F(Sv2Engines, ASolutionThatAnEarlierRunLeftIsSentUntilItsEffectIsSeen) {
   connect();
   ASSERT_TRUE(submit(newest()));
