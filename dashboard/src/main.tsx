@@ -27,6 +27,7 @@ const current = computed(() => PAGES.find((page) => `#/${page.path}` === path.va
 
 const ROLES: Record<string, string> = {
   pool: 'pool',
+  'jd-server': 'job declarator server',
   'jd-client': 'job declarator client',
   translator: 'translator',
   template: 'template provider',

@@ -148,6 +148,9 @@ export function sentence(status: Status | null, unheard: number | null): Sentenc
   if (status.role === 'template') {
     return { tone: 'good', text: `Serving templates${status.work?.height ? ` for block ${count(status.work.height)}` : ''}.` };
   }
+  if (status.role === 'jd-server') {
+    return { tone: 'good', text: `Checking declared jobs${status.work?.height ? ` for block ${count(status.work.height)}` : ''}.` };
+  }
   if (miners === 0) {
     const rest = above === null ? '' : ` The pool is ${above}.`;
     return { tone: 'idle', text: `Ready: no miner is connected yet.${rest} “Pair” shows how to connect one.` };

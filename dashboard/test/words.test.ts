@@ -95,6 +95,10 @@ describe('the sentence', () => {
     const pool: Status = { ...translator, role: 'pool', clients: side, server: null, sv1: null, work: { ...work, height: 900001 }, upstream_connection: null };
     expect(sentence(pool, null).text).toBe('Mining: 3 miners, 4.2 TH/s, work for block 900,001.');
   });
+  it('asks for no miner where none can come', () => {
+    const jds: Status = { ...translator, role: 'jd-server', miners: 0, server: null, sv1: null, work: { ...work, height: 7 }, upstream_connection: null };
+    expect(sentence(jds, null)).toEqual({ tone: 'good', text: 'Checking declared jobs for block 7.' });
+  });
   it('says what to do where nobody mines', () => {
     expect(sentence({ ...translator, miners: 0 }, null)).toEqual({
       tone: 'idle',

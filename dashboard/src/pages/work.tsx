@@ -16,7 +16,9 @@ function Paid({ coinbase, role }: { coinbase: Coinbase | null; role: string }) {
         ? 'A translator is not told: the pool makes the coinbase.'
         : role === 'template'
           ? 'Those who take templates from here decide it.'
-          : 'No work has come yet.';
+          : role === 'jd-server'
+            ? 'Each declared job has its own: the miners choose it, and the pool’s part is checked.'
+            : 'No work has come yet.';
     return <p class="empty">{why}</p>;
   }
   const rest = coinbase.total - coinbase.outputs.length;
