@@ -122,7 +122,7 @@ std::optional<TokenSeal::Opened> TokenSeal::open(std::string_view user, const wi
   }
   const auto mac = code.finish();
   if (sodium_memcmp(mac.data(), token.data() + kHeadSize, mac.size()) != 0) return std::nullopt;
-  Opened opened{.is_declared = kind == kDeclared};
+  Opened opened;
   opened.expires = UnixTime{std::chrono::seconds{static_cast<std::int64_t>(load_le<std::uint64_t>(token.data() + 1))}};
   std::ranges::copy(token.subspan(1 + 8, opened.id.size()), opened.id.begin());
   return opened;

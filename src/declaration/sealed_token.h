@@ -35,7 +35,6 @@ class TokenSeal {
   struct Opened {
     Token id{};
     UnixTime expires;
-    bool is_declared = false;  ///< The declarator has had the block judged.
   };
   /// nullopt: the token is not of this key, not that user's, or of another job. Its expiry is the caller's to look at.
   [[nodiscard]] std::optional<Opened> open(std::string_view user, const wire::SetCustomMiningJob& message) const;
