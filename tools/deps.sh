@@ -4,7 +4,7 @@
 BUILD_PACKAGES=(ca-certificates git python3 pkg-config cmake ninja-build ccache g++
   clang-19 lld-19 llvm-19 libclang-rt-19-dev clang-format-19 clang-tidy-19
   libsodium-dev libqrencode-dev libsqlite3-dev libssl-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
-  capnproto libcapnp-dev libgtest-dev libgmock-dev libfaketime valgrind)
+  capnproto libcapnp-dev libgtest-dev libgmock-dev libfaketime valgrind groff-base)
 
 # Only to build the peers of ./dev interop. libboost-dev is whatever the system calls Boost: ours is in the prefix.
 PEER_PACKAGES=(libboost-dev libevent-dev)
