@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/entrances.h"
+#include "cli/run_role.h"
 #include "cli/serve.h"
 #include "config/iroh.h"
 #include "config/keys.h"
@@ -68,14 +69,8 @@ int serve(const Global& global, const jd_client::JdClientConfig& config, const n
 }
 
 int run(const Global& global, const Options& options) {
-  auto loaded = jd_client::load_config(options.config, config::environment_of_process());
-  if (!may_start(loaded.findings)) return kUsage;
-  const auto authority = jd_client::load_authority(loaded.config);
-  if (!authority) return give_up(kName, authority.error(), exit_code_of(authority.error()));
-  if (auto made = make_data_dir(loaded.config.data_dir); !made) return give_up(kName, made.error(), kFailure);
-  if (auto begun = begin_role(global, options.log_file, loaded.config.log_file, loaded.findings); !begun)
-    return give_up(kName, begun.error(), kUsage);
-  return serve(global, loaded.config, *authority);
+  const auto loaded = jd_client::load_config(options.config, config::environment_of_process());
+  return run_server(global, kName, loaded, options.log_file, loaded.config.log_file, serve);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/entrances.h"
+#include "cli/run_role.h"
 #include "cli/serve.h"
 #include "config/iroh.h"
 #include "monitor/server.h"
@@ -71,13 +72,8 @@ int run(const Global& global, const Options& options) {
   auto loaded = pool::load_config(options.config, config::environment_of_process());
   if (!config::has(loaded.findings, config::Severity::kError))
     loaded.config = pool::for_jd_server(std::move(loaded.config), loaded.findings);
-  if (!may_start(loaded.findings)) return kUsage;
-  const auto authority = pool::load_authority(loaded.config);
-  if (!authority) return give_up(kName, authority.error(), exit_code_of(authority.error()));
-  if (auto made = make_data_dir(loaded.config.data_dir); !made) return give_up(kName, made.error(), kFailure);
-  if (auto begun = begin_role(global, options.log_file, "", loaded.findings); !begun)
-    return give_up(kName, begun.error(), kUsage);
-  return serve(global, loaded.config, *authority);
+  // The file's log_file is the pool's.
+  return run_server(global, kName, loaded, options.log_file, "", serve);
 }
 
 }  // namespace

@@ -84,13 +84,7 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
 }  // namespace
 
 int run_pool(const Global& global, const config::Loaded<pool::PoolConfig>& loaded, const std::string& log_file) {
-  if (!may_start(loaded.findings)) return kUsage;
-  const auto authority = pool::load_authority(loaded.config);
-  if (!authority) return give_up(kName, authority.error(), exit_code_of(authority.error()));
-  if (auto made = make_data_dir(loaded.config.data_dir); !made) return give_up(kName, made.error(), kFailure);
-  if (auto begun = begin_role(global, log_file, loaded.config.log_file, loaded.findings); !begun)
-    return give_up(kName, begun.error(), kUsage);
-  return serve(global, loaded.config, *authority);
+  return run_server(global, kName, loaded, log_file, loaded.config.log_file, serve);
 }
 
 Command add_pool(CLI::App& app) {

@@ -88,7 +88,10 @@ int run(const Options& options) {
   }
   const AnyLoaded loaded = load_any(file, options.role, config::environment_of_process());
   if (!may_start(loaded.findings)) return kUsage;
-  const auto printed = std::visit([](const auto& config) { return print(config); }, loaded.config);
+  // A pool's file may be asked for its declarator alone.
+  const auto* const declarator = loaded.role == "jd-server" ? std::get_if<pool::PoolConfig>(&loaded.config) : nullptr;
+  const auto printed = declarator != nullptr ? print_role(*declarator, kToDeclarators, {})
+                                             : std::visit([](const auto& config) { return print(config); }, loaded.config);
   return printed ? kOk : give_up(kName, printed.error(), exit_code_of(printed.error()));
 }
 

@@ -17,7 +17,7 @@ struct Entrance {
 
 /// What the role is, for whoever looks at it.
 struct Identity {
-  std::string role{};       ///< "pool", "jd-client", "translator", "template"; empty: not told.
+  std::string role{};       ///< "pool", "jd-server", "jd-client", "translator", "template"; empty: not told.
   std::string version{};    ///< Of the program.
   std::string host_name{};  ///< Of this machine; empty: not known.
 };
