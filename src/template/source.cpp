@@ -1,5 +1,8 @@
 #include "template/source.h"
 
+#include "base/hex.h"
+#include "log/log.h"
+
 namespace adit::templates {
 
 std::string_view error_name(Errc code) {
@@ -52,6 +55,20 @@ std::string_view state_name(SourceState state) {
       return "misconfigured";
   }
   return "unknown";
+}
+
+void log_result(std::string_view event, const BlockResult& result) {
+  log::write(result.verdict == BlockVerdict::kRejected ? log::Level::kError : log::Level::kInfo, event,
+             {{"hash", to_hex_reversed(result.hash)},
+              {"height", result.height},
+              {"verdict", ledger::verdict_name(result.verdict)},
+              {"reason", result.reason},
+              {"node", result.node}});
+}
+
+void log_status(std::string_view event, const SourceStatus& status) {
+  log::write(status.state == SourceState::kMisconfigured ? log::Level::kError : log::Level::kInfo, event,
+             {{"state", state_name(status.state)}, {"message", status.message}, {"height", status.height}});
 }
 
 }  // namespace adit::templates

@@ -96,6 +96,11 @@ struct SourceEvents {
   std::function<TemplateId()> next_template_id{};
 };
 
+/// Logs the answer under that event name, as an error where the chain refused the block.
+void log_result(std::string_view event, const BlockResult& result);
+/// Logs state, message and height under that event name, as an error where the operator has to change something.
+void log_status(std::string_view event, const SourceStatus& status);
+
 /// A source of templates with threads of its own. Owned by the role's driver; the functions of SourceEvents may be called until
 /// stop() has returned, so what they use must outlive that.
 ///

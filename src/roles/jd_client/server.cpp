@@ -338,19 +338,9 @@ Result<void> JdClientServer::start() {
     if (const auto alive = weak.lock()) alive->service.post([hash](Part& part) { part.on_block_kept(hash); });
   };
   events.on_block_result = [](const templates::BlockResult& result) {
-    const auto level = result.verdict == templates::BlockVerdict::kRejected ? log::Level::kError : log::Level::kInfo;
-    log::write(level, "jd_client.block_answered",
-               {{"hash", to_hex_reversed(result.hash)},
-                {"height", result.height},
-                {"verdict", ledger::verdict_name(result.verdict)},
-                {"reason", result.reason},
-                {"node", result.node}});
+    templates::log_result("jd_client.block_answered", result);
   };
-  events.on_status = [](const templates::SourceStatus& status) {
-    const auto level = status.state == templates::SourceStatus::State::kMisconfigured ? log::Level::kError : log::Level::kInfo;
-    log::write(level, "jd_client.templates",
-               {{"state", templates::state_name(status.state)}, {"message", status.message}, {"height", status.height}});
-  };
+  events.on_status = [](const templates::SourceStatus& status) { templates::log_status("jd_client.templates", status); };
   core.source.constrain(of_source(first_constraints(core.options.engine)));
   return core.source.start(std::move(events));
 }

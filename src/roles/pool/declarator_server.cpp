@@ -113,20 +113,8 @@ Result<void> DeclaratorServer::start() {
   events.on_template = [weak = std::weak_ptr(core_)](const templates::TemplatePtr& made, bool) {
     if (const auto alive = weak.lock()) alive->declare_on(made);
   };
-  events.on_block_result = [](const templates::BlockResult& result) {
-    const auto level = result.verdict == templates::BlockVerdict::kRejected ? log::Level::kError : log::Level::kInfo;
-    log::write(level, "jds.block_answered",
-               {{"hash", to_hex_reversed(result.hash)},
-                {"height", result.height},
-                {"verdict", ledger::verdict_name(result.verdict)},
-                {"reason", result.reason},
-                {"node", result.node}});
-  };
-  events.on_status = [](const templates::SourceStatus& status) {
-    const bool wrong = status.state == templates::SourceState::kMisconfigured;
-    log::write(wrong ? log::Level::kError : log::Level::kInfo, "jds.templates",
-               {{"state", templates::state_name(status.state)}, {"message", status.message}, {"height", status.height}});
-  };
+  events.on_block_result = [](const templates::BlockResult& result) { templates::log_result("jds.block_answered", result); };
+  events.on_status = [](const templates::SourceStatus& status) { templates::log_status("jds.templates", status); };
   const channels::PayoutPolicy& payouts = core.options.declarator.session.payouts;
   core.source.constrain({.max_additional_size = payouts.max_outputs_size(), .max_additional_sigops = payouts.max_sigops()});
   return core.source.start(std::move(events));

@@ -395,20 +395,10 @@ Result<void> PoolServer::start() {
   events.on_block_kept = [weak = std::weak_ptr(core_)](const bitcoin::Hash256& hash) {
     if (const auto alive = weak.lock()) alive->service.post([hash](Part& part) { part.on_block_kept(hash); });
   };
-  events.on_block_result = [](const templates::BlockResult& result) {
-    const auto level = result.verdict == templates::BlockVerdict::kRejected ? log::Level::kError : log::Level::kInfo;
-    log::write(level, "pool.block_answered",
-               {{"hash", to_hex_reversed(result.hash)},
-                {"height", result.height},
-                {"verdict", ledger::verdict_name(result.verdict)},
-                {"reason", result.reason},
-                {"node", result.node}});
-  };
+  events.on_block_result = [](const templates::BlockResult& result) { templates::log_result("pool.block_answered", result); };
   events.on_status = [weak = std::weak_ptr(core_)](const templates::SourceStatus& status) {
     if (const auto alive = weak.lock()) alive->on_status(status, now_from_system().instant);
-    const auto level = status.state == templates::SourceStatus::State::kMisconfigured ? log::Level::kError : log::Level::kInfo;
-    log::write(level, "pool.templates",
-               {{"state", templates::state_name(status.state)}, {"message", status.message}, {"height", status.height}});
+    templates::log_status("pool.templates", status);
   };
   core.work.lost_since = now_from_system().instant;
   core.source.constrain(constraints_of(core.options.session.payouts));

@@ -197,20 +197,10 @@ Result<void> TemplateServer::Core::open(ClassId id, const std::shared_ptr<Templa
     alive->service.post([id, one = *encoded](Part& part) { part.set_template(id, one); });
   };
   events.on_block_result = [](const templates::BlockResult& result) {
-    const auto level = result.verdict == templates::BlockVerdict::kRejected ? log::Level::kError : log::Level::kInfo;
-    log::write(level, "provider.block_answered",
-               {{"hash", to_hex_reversed(result.hash)},
-                {"height", result.height},
-                {"verdict", ledger::verdict_name(result.verdict)},
-                {"reason", result.reason},
-                {"node", result.node}});
+    templates::log_result("provider.block_answered", result);
   };
   if (id == 0) {
-    events.on_status = [](const templates::SourceStatus& status) {
-      const bool wrong = status.state == templates::SourceState::kMisconfigured;
-      log::write(wrong ? log::Level::kError : log::Level::kInfo, "provider.source",
-                 {{"state", templates::state_name(status.state)}, {"message", status.message}, {"height", status.height}});
-    };
+    events.on_status = [](const templates::SourceStatus& status) { templates::log_status("provider.source", status); };
   }
   opened->constrain(room);
   return opened->start(std::move(events));
