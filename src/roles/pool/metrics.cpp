@@ -6,6 +6,7 @@
 
 #include "declaration/server_session.h"
 #include "log/log.h"
+#include "monitor/complete.h"
 #include "monitor/mining_samples.h"
 #include "monitor/net_samples.h"
 #include "monitor/source_samples.h"
@@ -63,16 +64,7 @@ void add_families(Families& out, const ServerStats& stats) {
 
 }  // namespace
 
-/// While a shard hangs its counts are those of the last look at it: a counter that falls would be taken for a restart.
-ServerStats Metrics::look() {
-  ServerStats stats = server_.stats();
-  if (stats.silent_shards == 0) {
-    complete_ = stats;
-  } else {
-    static_cast<Totals&>(stats) = complete_;
-  }
-  return stats;
-}
+ServerStats Metrics::look() { return monitor::with_complete(server_.stats(), complete_); }
 
 monitor::Snapshot Metrics::snapshot() {
   const ServerStats stats = look();
@@ -104,16 +96,7 @@ monitor::Health Metrics::health() {
   return health_of(stats.source, now_from_system().instant, stats.work_is_stale);
 }
 
-/// As Metrics::look.
-DeclaratorServerStats DeclaratorMetrics::look() {
-  DeclaratorServerStats stats = server_.stats();
-  if (stats.silent_shards == 0) {
-    complete_ = stats;
-  } else {
-    static_cast<DeclaratorTotals&>(stats) = complete_;
-  }
-  return stats;
-}
+DeclaratorServerStats DeclaratorMetrics::look() { return monitor::with_complete(server_.stats(), complete_); }
 
 monitor::Snapshot DeclaratorMetrics::snapshot() {
   monitor::Snapshot out;

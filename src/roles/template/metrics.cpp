@@ -1,5 +1,6 @@
 #include "roles/template/metrics.h"
 
+#include "monitor/complete.h"
 #include "monitor/net_samples.h"
 #include "monitor/source_samples.h"
 
@@ -27,16 +28,7 @@ void add_families(monitor::Families& out, const ServerStats& stats) {
 
 }  // namespace
 
-/// While a shard hangs its counts are those of the last look at it: a counter that falls would be taken for a restart.
-ServerStats Metrics::look() {
-  ServerStats stats = server_.stats();
-  if (stats.silent_shards == 0) {
-    complete_ = stats;
-  } else {
-    static_cast<Totals&>(stats) = complete_;
-  }
-  return stats;
-}
+ServerStats Metrics::look() { return monitor::with_complete(server_.stats(), complete_); }
 
 monitor::Snapshot Metrics::snapshot() {
   monitor::Snapshot out;
