@@ -74,7 +74,7 @@ class Listeners {
     parts.reserve(service.shards().size());
     for (unsigned i = 0; i < service.shards().size(); ++i) parts.push_back(service.on(service.shards()[i]));
     return accept(service.shards(),
-                  [parts = std::move(parts), take = std::move(take)](Shard& shard, Link link, IrohCarrier::Place place) {
+                  [parts = std::move(parts), take = std::move(take)](Shard& shard, Link&& link, IrohCarrier::Place&& place) {
                     if (const auto alive = parts[shard.index()].lock()) take(*alive, std::move(link), std::move(place));
                   });
   }

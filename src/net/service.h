@@ -114,8 +114,9 @@ class Service {
 
   /// Calls `each(part)` on every shard; once all have returned, `done` is called on `home`. A shard that hangs keeps `done`
   /// from being called.
-  void broadcast(const std::function<void(Part&)>& each, Shard& home, std::function<void()> done) const {
-    parts_.broadcast([each](ServicePart& part) { each(static_cast<Part&>(part)); }, &home, std::move(done));
+  template <class Each>
+  void broadcast(Each each, Shard& home, std::function<void()> done) const {
+    parts_.broadcast([each = std::move(each)](ServicePart& part) { each(static_cast<Part&>(part)); }, &home, std::move(done));
   }
 
   /// What `ask(part)` returns on every shard, as far as the shards answer within kShardPatience.

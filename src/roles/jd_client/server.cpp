@@ -170,8 +170,8 @@ class JdClientServer::Part final : public net::ServicePart,
     rejections_.tick();
     if (uplink_) {
       uplink_->on_tick(now);
-    } else {
-      (void)engine_.on_tick(miners_.hash_rate_hps(), now);
+    } else if (!engine_.on_tick(miners_.hash_rate_hps(), now)) {
+      return;  // Cannot be: what times out is a pool's answer.
     }
     if (declarator_) declarator_->tick(now);
     on_output();
