@@ -24,6 +24,8 @@ include(CheckPIESupported)
 check_pie_supported(LANGUAGES C CXX)
 add_compile_options(-fstack-protector-strong -fno-omit-frame-pointer)
 add_link_options(LINKER:-z,relro,-z,now,-z,noexecstack)
+# By it a debugger finds the symbols that a package keeps apart.
+add_link_options(LINKER:--build-id=sha1)
 # base/invariant.h
 add_compile_definitions($<$<CONFIG:Debug>:ADIT_CHECK_INVARIANTS>)
 

@@ -3,8 +3,11 @@
 
 BUILD_PACKAGES=(ca-certificates git python3 pkg-config cmake ninja-build ccache g++
   clang-19 lld-19 llvm-19 libclang-rt-19-dev clang-format-19 clang-tidy-19
-  libsodium-dev libqrencode-dev libsqlite3-dev libssl-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
+  libsodium-dev libqrcodegencpp-dev libsqlite3-dev libssl-dev zlib1g-dev libzstd-dev libspdlog-dev libcli11-dev libtomlplusplus-dev
   capnproto libcapnp-dev libgtest-dev libgmock-dev libfaketime valgrind groff-base)
+
+# Of ./dev package: what reads the libraries that a program needs, and the checks of what comes out.
+PACKAGE_PACKAGES=(dpkg-dev lintian systemd)
 
 # Only to build the peers of ./dev interop. libboost-dev is whatever the system calls Boost: ours is in the prefix.
 PEER_PACKAGES=(libboost-dev libevent-dev)
@@ -118,7 +121,7 @@ ensure_cargo() {
     die "cargo >= $CARGO_MINIMUM is needed, found $(cargo --version 2>/dev/null || echo none) at $(command -v cargo || echo nowhere); Debian 12 has it in bookworm-security (package cargo-web)"
 }
 
-# deps [build|peers|netlab|no-iroh]...
+# deps [build|peers|netlab|package|no-iroh]...
 deps() {
   if ! command -v apt-get >/dev/null; then
     say "deps: no apt-get here, so nothing is installed; what is needed: ${BUILD_PACKAGES[*]}, Boost >= 1.88, libsecp256k1 >= 0.4, cargo >= $CARGO_MINIMUM"
@@ -128,5 +131,6 @@ deps() {
   ensure_prefix
   case " $* " in *' no-iroh '*) ;; *) ensure_cargo ;; esac
   case " $* " in *' peers '*) apt_install "${PEER_PACKAGES[@]}" ;; esac
+  case " $* " in *' package '*) apt_install "${PACKAGE_PACKAGES[@]}" ;; esac
   case " $* " in *' netlab '*) apt_install "${NETLAB_PACKAGES[@]}" ;; esac
 }

@@ -107,7 +107,7 @@ check_house() {
 }
 
 # The header that a package is there for.
-PACKAGE_HEADERS='libsodium-dev=sodium.h libqrencode-dev=qrencode.h libsqlite3-dev=sqlite3.h libssl-dev=openssl/ libspdlog-dev=spdlog/ libcli11-dev=CLI/ libtomlplusplus-dev=toml\+\+/
+PACKAGE_HEADERS='libsodium-dev=sodium.h libqrcodegencpp-dev=qrcodegen/ libsqlite3-dev=sqlite3.h libssl-dev=openssl/ libspdlog-dev=spdlog/ libcli11-dev=CLI/ libtomlplusplus-dev=toml\+\+/
 libgtest-dev=gtest/ libgmock-dev=gmock/ libcapnp-dev=capnp/ libboost1.88-dev=boost/ libsecp256k1-dev=secp256k1'
 
 # Nothing that is asked for goes unused: packages of libraries, what CMake looks for, crates.
@@ -117,13 +117,14 @@ check_dependencies() {
   included=$(sources h cpp | xargs -0 grep -hE '^#include')
   for name in "${BUILD_PACKAGES[@]}" "${PREFIX_PACKAGES[@]}"; do
     case $name in *-dev) ;; *) continue ;; esac
-    [ "$name" != libclang-rt-19-dev ] || continue # the compiler's own: sanitizers and libFuzzer
+    # The compiler's own: sanitizers and libFuzzer. What the archive of Debian 13's libcrypto needs.
+    case $name in libclang-rt-19-dev | zlib1g-dev | libzstd-dev) continue ;; esac
     header=$(tr ' ' '\n' <<<"$PACKAGE_HEADERS" | awk -F= -v name="$name" '$1 == name { print $2 }')
     if [ -z "$header" ]; then say "lint: tools/deps.sh installs $name, and PACKAGE_HEADERS does not say for which header"; bad=1
     elif ! grep -qE "^#include [<\"]$header" <<<"$included"; then say "lint: tools/deps.sh installs $name, and nothing includes $header"; bad=1; fi
   done
   mapfile -t lists < <(git -C "$ROOT" ls-files --cached --others --exclude-standard -- '*CMakeLists.txt' '*.cmake')
-  linked=$(cat "${lists[@]}" | grep -vE '^ *(find_package|pkg_check_modules|add_library)\(|^ *target_[a-z_]+\(adit_(boost|secp256k1) INTERFACE "')
+  linked=$(cat "${lists[@]}" | grep -vE '^ *(find_package|pkg_check_modules|add_library)\(|^ *target_[a-z_]+\(adit_(boost|secp256k1|spdlog|toml) INTERFACE "')
   # PkgConfig is what pkg_check_modules stands on.
   for name in $(sed -nE 's/^ *find_package\(([A-Za-z0-9]+).*/\1::/p; s/^ *pkg_check_modules\(([A-Z0-9_]+) .*/PkgConfig::\1/p; s/^add_library\((adit_[a-z0-9_]+) INTERFACE\)/\1/p' \
     "$ROOT/cmake/Dependencies.cmake"); do

@@ -7,7 +7,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <qrencode.h>
+#include <qrcodegen/qrcodegen.hpp>
 
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -200,20 +200,21 @@ Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringS
 }
 
 std::string qr_code(const std::string& text) {
-  const std::unique_ptr<QRcode, decltype(&QRcode_free)> code(QRcode_encodeString8bit(text.c_str(), 0, QR_ECLEVEL_L),
-                                                             &QRcode_free);
-  if (!code) return {};
+  std::optional<qrcodegen::QrCode> code;
+  try {
+    code.emplace(qrcodegen::QrCode::encodeText(text.c_str(), qrcodegen::QrCode::Ecc::LOW));
+  } catch (const qrcodegen::data_too_long&) {
+    return {};
+  }
   // Two rows a line, light on dark as terminals mostly are, and a border of the light that readers look for.
   constexpr int kBorder = 2;
-  const auto is_light = [&](int x, int y) {
-    if (x < 0 || y < 0 || x >= code->width || y >= code->width) return true;
-    return (code->data[y * code->width + x] & 1) == 0;
-  };
+  const int size = code->getSize();
+  const auto is_light = [&](int x, int y) { return !code->getModule(x, y); };  // Beyond the edges too.
   std::string out;
-  for (int y = -kBorder; y < code->width + kBorder; y += 2) {
-    for (int x = -kBorder; x < code->width + kBorder; ++x) {
+  for (int y = -kBorder; y < size + kBorder; y += 2) {
+    for (int x = -kBorder; x < size + kBorder; ++x) {
       const bool above = is_light(x, y);
-      const bool below = y + 1 < code->width + kBorder && is_light(x, y + 1);
+      const bool below = y + 1 < size + kBorder && is_light(x, y + 1);
       out += above ? (below ? "\u2588" : "\u2580") : (below ? "\u2584" : " ");
     }
     out += '\n';

@@ -54,6 +54,14 @@ TEST(Values, AreReadByType) {
   EXPECT_THAT(document.finish(), IsEmpty());
 }
 
+TEST(Syntax, ATablesNameThatBeginsOddlyIsAFaultOfItsLine) {
+  for (const char* const text : {"a = 1\n[\x01]\n", "a = 1\n[*]\n", "a = 1\n[[=]]\n", "a = 1\n[a.*]\n"}) {
+    auto document = parse(text);
+    EXPECT_FALSE(document.readable());
+    EXPECT_THAT(texts(document.finish()), ElementsAre(testing::StartsWith("pool.toml:2: "))) << text;
+  }
+}
+
 TEST(UnknownKey, NamesFileLineAndNearestKey) {
   auto document = parse("server_id = 1\nlistn_address = \"x\"\n");
   document.root().text("listen_address");
