@@ -11,6 +11,7 @@
 
 #ifdef ADIT_HAS_IROH
 #include "cli/relay_config.h"
+#include "config/keys.h"
 #include "net/iroh/relay_server.h"
 #endif
 
@@ -69,6 +70,8 @@ int relay(const Global& global, Options options) {
   for (const auto& [key, message] : faults)
     std::fprintf(stderr, "adit relay: %s (an option, or a key of the file)\n", message.c_str());
   if (!faults.empty()) return kUsage;
+  options.server.cert_file = config::credential_or(options.server.cert_file);
+  options.server.key_file = config::credential_or(options.server.key_file);
   prepare_process();
   if (auto started = start_log(global, options.log_file); !started) return give_up("relay", started.error(), kFailure);
   auto server = net::RelayServer::start(options.server, options.threads);

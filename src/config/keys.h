@@ -65,7 +65,13 @@ std::string endpoint_id(const noise::Secret& node_key);
 /// A new node secret.
 noise::Secret generate_node_key();
 
-/// Text of a secret file without the white space around it. Errors: kUnreadable, kTooOpen. For passwords and tokens as well.
+/// Where the secret file `path` is to be read. A systemd unit that has `LoadCredential=adit:FOLDER` gives the role a copy of
+/// each file of that folder, which only root may read, under $CREDENTIALS_DIRECTORY: the copy of the same name, if there is
+/// one. Otherwise `path` itself.
+std::string credential_or(const std::string& path);
+
+/// Text of a secret file without the white space around it: of its credential, if there is one. Errors: kUnreadable, kTooOpen.
+/// For passwords and tokens as well.
 Result<std::string> read_secret_file(const std::string& path);
 
 }  // namespace adit::config

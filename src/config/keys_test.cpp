@@ -155,6 +155,20 @@ TEST_F(Keys, AFileOpenToOthersIsRefusedWithTheCure) {
   EXPECT_THAT(result.error().message(), testing::Not(HasSubstr("secret")));
 }
 
+TEST_F(Keys, ASystemdCredentialOfTheSameNameIsReadInPlaceOfTheFile) {
+  write("the file's", 0600);
+  const std::string name = path_.substr(path_.rfind('/') + 1);
+  ::setenv("CREDENTIALS_DIRECTORY", folder_.c_str(), 1);
+  EXPECT_EQ(*read_secret_file(path_), "the file's") << "there is none of that name";
+  // As systemd makes it where it has access lists.
+  std::ofstream(folder_ + "/adit_" + name) << "the credential's";
+  ASSERT_EQ(::chmod((folder_ + "/adit_" + name).c_str(), 0440), 0);
+  EXPECT_EQ(*read_secret_file(path_), "the credential's");
+  EXPECT_EQ(*read_secret_file(name), "the credential's") << "whatever folder is named";
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+  EXPECT_EQ(*read_secret_file(path_), "the file's");
+}
+
 TEST_F(Keys, AnAbsentFileIsNamedWithTheCommandThatMakesIt) {
   const auto authority = read_authority_key(path_);
   ASSERT_FALSE(authority.has_value());
