@@ -219,8 +219,12 @@ int run(const Role& role, const Asking& asking) {
   };
   if (fs::exists(asking.file, error))
     return refuse(asking.file + " is there already, and is left as it is: name another file by --out");
-  const auto text = role.make(asking);
+  auto text = role.make(asking);
   if (!text) return give_up("init", text.error(), kUsage);
+  // Of the unit in the package, which keeps its state there: named, so that whoever runs `adit url` finds its key.
+  const bool is_packages = fs::absolute(asking.file).lexically_normal() == "/etc/adit/" + std::string(role.file);
+  if (is_packages && role.name != std::string_view("relay"))
+    text->insert(0, "data_dir = " + toml_text("/var/lib/adit/" + std::string(role.name)) + "\n");
   const auto findings = role.judge(*text, asking.file);
   for (const auto& finding : findings) std::fprintf(stderr, "%s\n", finding.text().c_str());
   if (config::has(findings, config::Severity::kError)) return refuse("nothing was written: answer differently");
@@ -234,8 +238,12 @@ int run(const Role& role, const Asking& asking) {
   const std::string all = "# Made by `adit init " + std::string(role.name) + "`.\n" + *text;
   if (const auto written = write_atomically(FileSystem::real(), asking.file, all, AtomicFile::Replace::kNo); !written)
     return refuse(describe_file_error(asking.file, "written", written.error()));
-  std::printf("%s is written. Next:\n  adit check -c %s\n  adit %s -c %s\n", asking.file.c_str(), asking.file.c_str(),
-              role.name, asking.file.c_str());
+  std::printf("%s is written. Next:\n  adit check -c %s\n", asking.file.c_str(), asking.file.c_str());
+  if (is_packages) {
+    std::printf("  systemctl enable --now adit-%s\n", role.name);
+  } else {
+    std::printf("  adit %s -c %s\n", role.name, asking.file.c_str());
+  }
   return kOk;
 }
 
