@@ -13,8 +13,8 @@ package_version() {
   printf '%s~git%s\n' "$version" "$(git -C "$ROOT" log -1 --format=%cd.%h --date=format:%Y%m%d%H%M%S)"
 }
 
-# package [test [NAME...]]: makes build/package/adit_VERSION_ARCHITECTURE.deb and checks it. With `test`, as root, it is installed as well, in
-# roots of its own that systemd boots (tests/package).
+# package [test [SUITE...] | container]: makes build/package/adit_VERSION_ARCHITECTURE.deb and checks it. As root it is installed as well: in
+# roots of its own that systemd boots (tests/package), or in a container.
 package() {
   local out=$ROOT/build/package version deb
   deps package
@@ -34,9 +34,12 @@ package() {
   deb=$(echo "$out"/adit_*.deb)
   package_check "$deb"
   say "package: $(du -h "$deb" | cut -f 1) in $deb"
-  [ "${1:-}" = test ] || return 0
-  shift
-  package_test "$deb" "$@"
+  case ${1:-} in
+    '') ;;
+    test) shift; package_test "$deb" "$@" ;;
+    container) package_container "$deb" ;;
+    *) die "package takes nothing, test or container, not $1" ;;
+  esac
 }
 
 # check_sbom FILE: by CycloneDX's own schema, which a package of theirs brings.
@@ -154,4 +157,52 @@ package_before() {
   sed -i 's/^Version: .*/Version: 0.0.1/' "$work/root/DEBIAN/control"
   dpkg-deb --root-owner-group -b "$work/root" "$2" >/dev/null
   rm -rf "$work"
+}
+
+# package_container DEB: the image of packaging/container on Debian 12, by buildah, which needs no daemon; a pool in it, whose keys all come
+# from the environment, answers and has a share accepted.
+package_container() {
+  local deb=$1 dir
+  needs_root 'package container'
+  apt_install buildah iproute2
+  dir=$(root_dir bookworm)
+  mkdir -p "$dir"
+  lock_root "$dir"
+  package_root bookworm "$dir"
+  # Images in plain folders, thrown away at the end.
+  STORE=$(mktemp -d "$CACHE/container.XXXXXX")
+  NETWORK=adit-container-$$
+  # Whatever runs in that network ends with it.
+  trap 'ip netns pids "$NETWORK" | xargs -r kill; ip netns delete "$NETWORK"; rm -rf --one-file-system "$STORE"' EXIT
+  ip netns add "$NETWORK"
+  ip -n "$NETWORK" link set lo up
+  in_buildah() { ip netns exec "$NETWORK" buildah --storage-driver vfs --root "$STORE/images" --runroot "$STORE/run" "$@"; }
+  local base mounted container address=bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk
+  base=$(in_buildah from scratch)
+  mounted=$(in_buildah mount "$base")
+  cp -a "$dir/bootable/." "$mounted"
+  in_buildah commit -q --rm "$base" adit-base >/dev/null
+  quietly 'package: the image' "$ROOT/build/package/container.log" in_buildah build --isolation chroot --format docker --pull-never \
+    -f "$ROOT/packaging/container/Containerfile" --build-arg BASE=localhost/adit-base --build-arg "DEB=$(basename "$deb")" -t adit "$(dirname "$deb")"
+  container=$(in_buildah from --pull-never localhost/adit)
+  in_container() {
+    in_buildah run --isolation chroot --env POOL__LISTEN_ADDRESS=127.0.0.1:3333 --env POOL__MONITORING_ADDRESS=127.0.0.1:9090 \
+      --env POOL__AUTHORITY_SECRET_KEY_FILE=/var/lib/adit/authority.key --env POOL__COINBASE_REWARD_SCRIPT="addr($address)" \
+      --env POOL__TEMPLATE_PROVIDER_TYPE__EMBEDDED__INTERVAL=0 "$container" -- "$@"
+  }
+  in_container adit keys authority --out /var/lib/adit/authority.key >/dev/null
+  [ "$(in_container id -u)" = 10001 ] || die 'package: the container runs as another user than its own'
+  ! in_container adit health >/dev/null 2>&1 || die 'package: health says well of a pool that does not run'
+  in_container adit pool >"$ROOT/build/package/container-pool.log" 2>&1 8>&- &
+  local pool=$! end=$((SECONDS + 30)) url
+  until in_container adit health --ready >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || { tail "$ROOT/build/package/container-pool.log" >&2; die 'package: the pool in the container is not ready'; }
+    sleep 0.5
+  done
+  url=$(grep -o 'stratum2+tcp://[^ ]*' "$ROOT/build/package/container-pool.log" | head -n 1)
+  in_container sh -c "adit miner '$url' --user lab --nominal-hash-rate 1000 --for 10s 2>&1" | grep 'shares_accepted=[1-9]' >/dev/null ||
+    die 'package: no share was accepted by the pool in the container'
+  in_container sh -c 'kill -TERM $(pidof adit)' || true
+  wait "$pool" || die 'package: the pool in the container did not end by itself'
+  say 'package: the container runs as its own user, says its health, accepts a share, and ends when it is told'
 }

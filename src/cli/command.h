@@ -47,6 +47,7 @@ Command add_keys(CLI::App& app);
 Command add_check(CLI::App& app);
 Command add_ping(CLI::App& app);
 Command add_doctor(CLI::App& app);
+Command add_health(CLI::App& app);
 Command add_url(CLI::App& app);
 Command add_init(CLI::App& app);
 Command add_completion(CLI::App& app);  ///< Not listed; prints what `app` has. `app` outlives it.

@@ -118,6 +118,29 @@ class Doctor(InteropTest):
         self.assertIn(f"127.0.0.1:{other.port} is taken by pid ", said["ports"])
         self.assertEqual(other.asked, [], "the token is nobody else's")
 
+    def test_health_is_the_running_roles_own_word(self):
+        token = self.folder / "monitoring.token"
+        self.run_to_end(ADIT, "keys", "token", "--out", token)
+        url = f"http://127.0.0.1:{free_port()}"
+
+        def health(*arguments):
+            done = subprocess.run([ADIT, "health", *map(str, arguments)], capture_output=True, text=True, timeout=30)
+            return done.returncode, done.stdout + done.stderr
+
+        self.assertEqual(health(url), (1, f"adit health: {url}: nothing listens there\n"))
+        # Its node is not there: it answers, and cannot do its work.
+        pool = Pool(self, f'[template_provider_type.BitcoinRpc]\nurl = "http://127.0.0.1:{free_port()}"\nuser = "u"\npassword = "p"\nnetwork = "regtest"',
+                    keys=f'monitoring_token_file = "{token}"')
+        pool.url("tcp")
+        url = f"http://127.0.0.1:{pool.monitoring}"
+        code, said = health(url)
+        self.assertEqual(code, 1)
+        self.assertIn("it asks for a token: --token-file", said)
+        self.assertEqual(health(url, "--token-file", token)[0], 0)
+        code, said = health(url, "--token-file", token, "--ready")
+        self.assertEqual(code, 1)
+        self.assertIn('"ready":false', said)
+
     def test_each_relay_is_tried_by_itself(self):
         free, guarded, page = free_port(), free_port(), FakeNode(self)
         relays = ", ".join(f'{{ url = "http://127.0.0.1:{port}" }}' for port in (free, guarded, page.port))
