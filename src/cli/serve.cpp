@@ -111,13 +111,13 @@ void add_iroh_options(CLI::App& command, IrohDialling& dialling) {
 
 Result<std::unique_ptr<net::IrohCarrier>> dialling_iroh(net::Shards& shards, const net::IrohConfig& peer,
                                                         const IrohDialling& dialling) {
-  net::IrohNodeConfig node;
-  node.listens = false;
+  auto node = net::IrohNodeConfig::for_dialling(peer);
   if (dialling.relay == "n0") {
     node.relay_mode = net::IrohRelays::kN0;
-  } else if (const std::string url = dialling.relay.empty() ? peer.relay_url.value_or("") : dialling.relay; !url.empty()) {
+    node.relays.clear();
+  } else if (!dialling.relay.empty()) {
     node.relay_mode = net::IrohRelays::kList;
-    node.relays.push_back({.url = url});
+    node.relays = {{.url = dialling.relay}};
   }
   node.mdns = dialling.mdns;
   node.pkarr_relays = dialling.pkarr_relays;

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "net/iroh/accept.h"
 #include "net/iroh/watchdog.h"
+#include "net/transport_config.h"
 #include "noise/keys.h"
 
 namespace adit::net {
@@ -64,6 +65,17 @@ struct IrohNodeConfig {
   void set_dead_after(Duration dead_after) {
     keep_alive = dead_after / 5;
     idle_timeout = dead_after - keep_alive;
+  }
+
+  /// Of an endpoint that only dials `peer`: of relays it has the one that the peer's address names, if any. Still without key.
+  static IrohNodeConfig for_dialling(const IrohConfig& peer) {
+    IrohNodeConfig config;
+    config.listens = false;
+    if (!peer.relay_url.value_or("").empty()) {
+      config.relay_mode = IrohRelays::kList;
+      config.relays = {{.url = *peer.relay_url}};
+    }
+    return config;
   }
 };
 

@@ -328,6 +328,17 @@ TEST(IrohNodeConfig, KeepAliveAndIdleTimeoutTogetherAreWhatAPeersSilenceMayLast)
   EXPECT_EQ(config.idle_timeout, 8s);
 }
 
+TEST(IrohNodeConfig, OfADiallerHasTheRelayThatThePeersAddressNamesAndNoOther) {
+  const auto without = IrohNodeConfig::for_dialling({.endpoint_id = std::string(64, 'a')});
+  EXPECT_FALSE(without.listens);
+  EXPECT_EQ(without.relay_mode, IrohRelays::kNone);
+  const auto with = IrohNodeConfig::for_dialling({.endpoint_id = std::string(64, 'a'), .relay_url = "https://relay.example"});
+  EXPECT_FALSE(with.listens);
+  EXPECT_EQ(with.relay_mode, IrohRelays::kList);
+  ASSERT_THAT(with.relays, SizeIs(1));
+  EXPECT_EQ(with.relays.front().url, "https://relay.example");
+}
+
 TEST_F(IrohNode, WhoIsNotOnTheAllowListIsDeniedAndWhoIsIsServed) {
   const auto friendly = node(loopback(2)), stranger = node(loopback(3));
   auto config = loopback(1);
