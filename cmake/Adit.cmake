@@ -1,16 +1,29 @@
-# The two functions that every folder of src/ uses. A layer is one folder and one static library; docs/design.md §2 lists what it may include.
+# The functions that every folder of src/ uses. A layer is one folder and one static library; docs/design.md §2 lists what it may include.
+include(GNUInstallDirs)
+set(ADIT_INSTALL_INCLUDEDIR "${CMAKE_INSTALL_INCLUDEDIR}/adit")
 
-# adit_layer(NAME SOURCES a.cpp ... DEPS adit_base ...): static library adit_NAME.
+# adit_export(NAME ...): other projects may link each adit_NAME, as adit::NAME (docs/library.md).
+function(adit_export)
+  foreach(name ${ARGN})
+    set_target_properties(adit_${name} PROPERTIES EXPORT_NAME ${name})
+    install(TARGETS adit_${name} EXPORT adit ARCHIVE COMPONENT development INCLUDES DESTINATION "${ADIT_INSTALL_INCLUDEDIR}")
+  endforeach()
+endfunction()
+
+# adit_layer(NAME [INTERNAL] SOURCES a.cpp ... DEPS adit_base ...): static library adit_NAME; if INTERNAL, not for other projects.
 function(adit_layer name)
-  cmake_parse_arguments(LAYER "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(LAYER "INTERNAL" "" "SOURCES;DEPS" ${ARGN})
   if(LAYER_SOURCES)
     add_library(adit_${name} STATIC ${LAYER_SOURCES})
-    target_include_directories(adit_${name} PUBLIC "${CMAKE_SOURCE_DIR}/src")
+    target_include_directories(adit_${name} PUBLIC "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>")
     target_link_libraries(adit_${name} PUBLIC ${LAYER_DEPS})
   else()
     add_library(adit_${name} INTERFACE)
-    target_include_directories(adit_${name} INTERFACE "${CMAKE_SOURCE_DIR}/src")
+    target_include_directories(adit_${name} INTERFACE "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>")
     target_link_libraries(adit_${name} INTERFACE ${LAYER_DEPS})
+  endif()
+  if(NOT LAYER_INTERNAL)
+    adit_export(${name})
   endif()
 endfunction()
 

@@ -52,6 +52,7 @@ find_library(ADIT_SECP256K1_LIBRARY NAMES libsecp256k1.a secp256k1 REQUIRED)
 add_library(adit_secp256k1 INTERFACE)
 target_include_directories(adit_secp256k1 SYSTEM INTERFACE "${ADIT_SECP256K1_INCLUDE}")
 target_link_libraries(adit_secp256k1 INTERFACE "${ADIT_SECP256K1_LIBRARY}")
+adit_export(spdlog toml boost secp256k1)
 
 # Cap'n Proto, its compiler included. 0.9.0 and 0.9.1 have CVE-2022-46149.
 if(ADIT_IPC)

@@ -1,6 +1,5 @@
 # What `cmake --install` puts where, and the Debian package that CPack makes of it (./dev package). Component "runtime" is the
-# program with its units, documents and completion; "development" is the library (cmake/adit-config.cmake.in).
-include(GNUInstallDirs)
+# program with its units, documents and completion; "development" is the library (cmake/Library.cmake).
 
 install(TARGETS adit RUNTIME COMPONENT runtime)
 install(FILES README.md docs/packages.md packaging/debian/copyright COMPONENT runtime DESTINATION "${CMAKE_INSTALL_DOCDIR}")
