@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "cli/doctor/http_probe.h"
 #include "cli/doctor/machine.h"
+#include "cli/doctor/setup.h"
 #include "cli/find_node.h"
 #include "cli/made_config.h"
 #include "cli/ping_node.h"
@@ -55,101 +56,6 @@ constexpr std::size_t kMaxTemplate = 64 << 20;
 constexpr std::string_view kOurProgram = "adit";
 constexpr unsigned kHttpOk = 200;
 constexpr Duration kPublicAddressAfter = std::chrono::seconds(3);
-
-/// What the checks need to know of a configuration, whatever its role.
-struct Setup {
-  std::optional<config::TemplateSource> source;
-  std::optional<bitcoin::Network> network;
-  std::vector<std::uint8_t> payout_script;
-  std::vector<std::string> secret_files;
-  std::string data_dir;
-  std::string node_key_file;
-  Listeners listeners;
-  const config::MonitoringSettings* monitoring = nullptr;
-  const config::IrohSettings* iroh = nullptr;
-  struct Upstream {
-    std::size_t entry = 0;  ///< As UpstreamFacts.
-    net::Peer peer;
-    wire::Protocol protocol = wire::Protocol::kMining;
-    std::uint32_t flags = 0;  ///< What the role asks for by SetupConnection.
-    std::string user;         ///< Of a pool.
-  };
-  std::vector<Upstream> upstreams;
-};
-
-template <class Config>
-void take_server(const Config& config, Setup& setup) {
-  setup.data_dir = config.data_dir;
-  if (!config.authority.secret_key_file.empty()) setup.secret_files.push_back(config.authority.secret_key_file);
-  setup.node_key_file = config.iroh.secret_key_file.empty() ? config.data_dir + "/node.key" : config.iroh.secret_key_file;
-  if (config.iroh.enabled) setup.secret_files.push_back(setup.node_key_file);
-}
-
-template <class Config>
-void take_shared(const Config& config, Setup& setup) {
-  setup.monitoring = &config.monitoring;
-  setup.iroh = &config.iroh;
-  setup.listeners = listeners_of(config);
-  if (!config.monitoring.token_file.empty()) setup.secret_files.push_back(config.monitoring.token_file);
-  if (config.monitoring.alerts && !config.monitoring.alerts->webhook_file.empty())
-    setup.secret_files.push_back(config.monitoring.alerts->webhook_file);
-}
-
-void take_source(const config::TemplateSource& source, std::optional<bitcoin::Network> network, Setup& setup) {
-  setup.source = source;
-  setup.network = network;
-  for (const auto& node : config::nodes_of(source)) {
-    const auto* const rpc = std::get_if<config::BitcoinRpcNode>(&node);
-    if (rpc != nullptr && !rpc->password_file.empty()) setup.secret_files.push_back(rpc->password_file);
-  }
-}
-
-Setup setup_of(const pool::PoolConfig& config) {
-  Setup setup;
-  take_server(config, setup);
-  take_shared(config, setup);
-  take_source(config.source, config.network, setup);
-  setup.payout_script = config.payout_script;
-  if (config.jds && !config.jds->token_key_file.empty()) setup.secret_files.push_back(config.jds->token_key_file);
-  return setup;
-}
-
-Setup setup_of(const provider::ProviderConfig& config) {
-  Setup setup;
-  take_server(config, setup);
-  take_shared(config, setup);
-  take_source(config.work.source, config.work.network, setup);
-  return setup;
-}
-
-Setup setup_of(const jd_client::JdClientConfig& config) {
-  Setup setup;
-  take_server(config, setup);
-  take_shared(config, setup);
-  take_source(config.work.source, config.work.network, setup);
-  setup.payout_script = config.payout_script;
-  const std::uint32_t declares = config.mode == jd_client::ConfigMode::kFullTemplate ? wire::kDeclareTxData : 0;
-  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
-    const auto& upstream = config.upstreams[i];
-    setup.upstreams.push_back({.entry = i,
-                               .peer = upstream.pool,
-                               .flags = wire::kRequiresWorkSelection | wire::kRequiresVersionRolling,
-                               .user = upstream.user_identity});
-    setup.upstreams.push_back(
-        {.entry = i, .peer = upstream.declarator, .protocol = wire::Protocol::kJobDeclaration, .flags = declares, .user = {}});
-  }
-  return setup;
-}
-
-Setup setup_of(const translator::TranslatorConfig& config) {
-  Setup setup;
-  take_shared(config, setup);
-  setup.node_key_file = config.iroh.secret_key_file;
-  if (config.iroh.enabled && !setup.node_key_file.empty()) setup.secret_files.push_back(setup.node_key_file);
-  for (const auto& upstream : config.upstreams)
-    setup.upstreams.push_back({.entry = setup.upstreams.size(), .peer = upstream.peer, .user = upstream.user_identity});
-  return setup;
-}
 
 NodeFault fault_of(const Error& error) {
   using templates::Errc;
