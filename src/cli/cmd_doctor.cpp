@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include <boost/json/serialize.hpp>
+
 #include "cli/any_config.h"
 #include "cli/command.h"
 #include "cli/doctor/checks.h"
@@ -33,7 +35,7 @@ int run(const Options& options) {
   const doctor::Facts facts =
       doctor::gather(loaded ? &*loaded : nullptr, environment, std::chrono::seconds(options.deadline_s));
   const doctor::Report report = doctor::examine(facts);
-  std::fputs((options.json ? doctor::to_json(report) : doctor::to_text(report)).c_str(), stdout);
+  std::fputs((options.json ? boost::json::serialize(doctor::to_json(report)) + "\n" : doctor::to_text(report)).c_str(), stdout);
   std::fflush(stdout);
   return report.status() == doctor::Status::kFailure ? kFailure : kOk;
 }

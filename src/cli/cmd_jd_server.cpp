@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cli/command.h"
+#include "cli/doctor/live.h"
 #include "cli/entrances.h"
 #include "cli/run_role.h"
 #include "cli/serve.h"
@@ -46,7 +47,8 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
   pool::DeclaratorMetrics metrics(server, iroh.get(), config.network);
-  const auto monitor = start_monitor(config.monitoring, kName, metrics, config.data_dir);
+  const auto monitor =
+      start_monitor(config.monitoring, kName, metrics, config.data_dir, doctor::checks_of_role(config, iroh.get()));
   if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
   const auto ways = entrances(config.listen_address, server.tcp_port(), config.iroh.node, entrance, authority.public_key());
   announce(kEvents, kToDeclarators, ways, authority.public_key(), global.log.format == log::Format::kLogfmt);

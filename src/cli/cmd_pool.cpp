@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/doctor/live.h"
 #include "cli/entrances.h"
 #include "cli/run_role.h"
 #include "cli/serve.h"
@@ -48,7 +49,8 @@ int serve(const Global& global, const pool::PoolConfig& config, const noise::Aut
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
   pool::Metrics metrics(server, iroh.get(), config.network);
-  const auto monitor = start_monitor(config.monitoring, kName, metrics, config.data_dir);
+  const auto monitor =
+      start_monitor(config.monitoring, kName, metrics, config.data_dir, doctor::checks_of_role(config, iroh.get()));
   if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
   const bool for_people = global.log.format == log::Format::kLogfmt;
   std::vector<net::TcpConfig> sv1;

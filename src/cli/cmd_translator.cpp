@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/doctor/live.h"
 #include "cli/entrances.h"
 #include "cli/made_config.h"
 #include "cli/run_role.h"
@@ -51,7 +52,8 @@ int serve(const Global& global, const translator::TranslatorConfig& config) {
   if (auto started = server.start(); !started) return give_up(kName, started.error(), exit_code_of(started.error()));
 
   translator::Metrics metrics(server, iroh.get());
-  const auto monitor = start_monitor(config.monitoring, kName, metrics, config.data_dir);
+  const auto monitor =
+      start_monitor(config.monitoring, kName, metrics, config.data_dir, doctor::checks_of_role(config, iroh.get()));
   if (!monitor) return give_up(kName, monitor.error(), exit_code_of(monitor.error()));
 
   const net::TcpConfig downstream{config.downstream.host, server.port()};

@@ -169,7 +169,8 @@ Result<monitor::WebhookConfig> webhook_of(const config::MonitoringSettings::Aler
 }
 
 Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringSettings& settings, std::string_view name,
-                                                       monitor::Role& role, const std::string& data_dir) {
+                                                       monitor::Role& role, const std::string& data_dir,
+                                                       std::function<boost::json::object(const monitor::Snapshot&)> checks) {
   if (!settings.address) return nullptr;
   monitor::Access access;
   if (!settings.token_file.empty()) {
@@ -192,7 +193,8 @@ Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringS
                                    .history_file = data_dir.empty() ? "" : data_dir + "/history.sqlite",
                                    .alerts = settings.alerts ? settings.alerts->rules : monitor::AlertRules(),
                                    .webhook = std::move(webhook),
-                                   .data_dir = data_dir},
+                                   .data_dir = data_dir,
+                                   .checks = std::move(checks)},
                                   role));
   log::info("monitor.listening", {{"address", monitor->address()}, {"url", "http://" + monitor->address() + "/"}});
   if (!settings.token_file.empty()) log::info("monitor.token_asked_for", {{"file", settings.token_file}});

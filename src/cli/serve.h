@@ -9,11 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include <boost/json/object.hpp>
+
 #include "base/result.h"
 #include "base/time.h"
 #include "config/common.h"
 #include "log/log.h"
 #include "monitor/server.h"
+#include "monitor/snapshot.h"
 #include "net/carrier.h"
 #include "net/shards.h"
 #include "noise/keys.h"
@@ -73,9 +76,11 @@ std::vector<std::string> reachable_hosts(const std::string& host);
 Result<monitor::WebhookConfig> webhook_of(const config::MonitoringSettings::Alerts& alerts);
 
 /// The role's monitor, if it is to have one. `name`: "pool". Its history is kept in `data_dir`, unless that is empty. `role`
-/// outlives it. Errors: those of config::take_token, webhook_of and monitor::Server::start.
-Result<std::unique_ptr<monitor::Server>> start_monitor(const config::MonitoringSettings& settings, std::string_view name,
-                                                       monitor::Role& role, const std::string& data_dir);
+/// outlives it. `checks`: monitor::Server::Options::checks. Errors: those of config::take_token, webhook_of and
+/// monitor::Server::start.
+Result<std::unique_ptr<monitor::Server>> start_monitor(
+    const config::MonitoringSettings& settings, std::string_view name, monitor::Role& role, const std::string& data_dir,
+    std::function<boost::json::object(const monitor::Snapshot&)> checks = {});
 
 /// `text` as a QR code of half blocks, in UTF-8; empty if it is too long for one.
 std::string qr_code(const std::string& text);

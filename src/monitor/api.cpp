@@ -226,7 +226,8 @@ Api::Api(Options options, const Now& started)
       health_{.message = "the role has only just been started"},
       told_(health_),
       health_at_(started.instant),
-      since_(started.unix_time) {}
+      since_(started.unix_time),
+      checks_{{"at", nullptr}, {"status", nullptr}, {"checks", json::array()}} {}
 
 Api::~Api() = default;
 
@@ -335,6 +336,10 @@ std::vector<Route> Api::table() {
        .pattern = "/api/v1/alerts",
        .description = "What is wrong now, and whether [alerts] tells somebody",
        .answer = [this](const Call&) { return json_response(alerts_json()); }},
+      {.method = "GET",
+       .pattern = "/api/v1/doctor",
+       .description = "Checks that the role makes of itself, as adit doctor's, and what to do",
+       .answer = [this](const Call&) { return json_response(checks_); }},
       {.method = "GET",
        .pattern = "/api/v1/warnings",
        .description = "The newest warnings and errors of the log",
@@ -507,6 +512,11 @@ void Api::on_health(Health health, const Now& now) {
   health_ = std::move(health);
   health_at_ = now.instant;
   tick(now);
+}
+
+void Api::on_checks(json::object checks, const Now& now) {
+  checks_ = std::move(checks);
+  checks_["at"] = to_u32(now.unix_time);
 }
 
 void Api::tick(const Now& now) {

@@ -62,6 +62,9 @@ class Api {
   /// What is wrong now: Alerts::active().
   void on_alerts(std::vector<Alert> alerts) { alerts_ = std::move(alerts); }
 
+  /// What the role found of itself: {"status", "checks"}, as `adit doctor --json` prints it.
+  void on_checks(json::object checks, const Now& now);
+
   /// How others reach the role, once that is known.
   void on_entrances(std::vector<Entrance> entrances) { entrances_ = std::move(entrances); }
 
@@ -114,6 +117,7 @@ class Api {
   std::uint64_t last_event_ = 0;
   std::vector<Entrance> entrances_;
   std::vector<Alert> alerts_;
+  json::object checks_;
 
   /// What the last snapshot said of what is looked at for changes.
   struct Seen {

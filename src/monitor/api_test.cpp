@@ -218,6 +218,7 @@ TEST_F(ApiTest, EveryAnswerOfAPoolIsAsDescribed) {
                        {"/api/v1/miners", "/api/v1/miners"},
                        {"/api/v1/entrances", "/api/v1/entrances"},
                        {"/api/v1/alerts", "/api/v1/alerts"},
+                       {"/api/v1/doctor", "/api/v1/doctor"},
                        {"/api/v1/warnings", "/api/v1/warnings"}});
 }
 
@@ -481,6 +482,21 @@ TEST_F(ApiTest, AlertsAreShownWithSinceWhenAndWhetherSomebodyIsTold) {
   EXPECT_EQ(shown.at("alerts").at(0).at("muted"), true);
   EXPECT_EQ(shown.at("alerts").at(1).at("muted"), false);
   EXPECT_EQ(shown.at("alerts").at(0).at("about"), "node\xef\xbf\xbd");
+}
+
+TEST_F(ApiTest, ChecksAreThoseThatTheRoleMadeLast) {
+  const json::object before = get("/api/v1/doctor");
+  EXPECT_TRUE(before.at("at").is_null());
+  EXPECT_TRUE(before.at("status").is_null());
+  EXPECT_TRUE(before.at("checks").as_array().empty());
+  const json::array findings{{{"status", "failure"}, {"message", "it is full"}, {"cure", "free some space"}}};
+  api_.on_checks({{"status", "failure"},
+                  {"checks", json::array{{{"number", 3}, {"name", "files"}, {"status", "failure"}, {"findings", findings}}}}},
+                 now_);
+  expect_as_described({{"/api/v1/doctor", "/api/v1/doctor"}});
+  const json::object shown = get("/api/v1/doctor");
+  EXPECT_EQ(shown.at("at"), to_u32(now_.unix_time));
+  EXPECT_EQ(shown.at("checks").at(0).at("findings").at(0).at("cure"), "free some space");
 }
 
 TEST_F(ApiTest, WarningsAreThoseOfTheLog) {

@@ -381,6 +381,7 @@ class Server::State {
     std::condition_variable_any never;
     std::unique_lock lock(mutex);
     std::optional<Instant> due;
+    Instant checks_due = now_from_system().instant + options_.first_checks;
     while (!stop.stop_requested()) {
       const Health last_health = role_.health();
       asio::post(context_, [this, health = last_health]() mutable { api_.on_health(std::move(health), now_from_system()); });
@@ -393,6 +394,12 @@ class Server::State {
         snapshot->families.gauge("adit_build_info", "1, of this version and role")
             .add(1, {{"version", options_.identity.version}, {"role", options_.identity.role}});
         look_for_alerts(*snapshot, last_health, machine);
+        if (options_.checks && now >= checks_due) {
+          checks_due = now + options_.checks_every;
+          asio::post(context_, [this, found = options_.checks(*snapshot)]() mutable {
+            api_.on_checks(std::move(found), now_from_system());
+          });
+        }
         asio::post(context_, [this, taken = std::move(snapshot)]() mutable {
           api_.on_snapshot(std::move(taken), options_.refresh, now_from_system());
           arrived_.cancel();

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "monitor/alert_rules.h"
 #include "monitor/health.h"
 #include "monitor/identity.h"
+#include "monitor/json.h"
 #include "monitor/places.h"
 #include "monitor/snapshot.h"
 #include "net/error.h"
@@ -57,6 +59,11 @@ class Server {
     AlertRules alerts{};                     ///< What is an alert: the page shows those,
     std::optional<WebhookConfig> webhook{};  ///< and this is told; absent: nobody is.
     std::string data_dir{};                  ///< Whose disk is looked at for alerts; empty: none.
+    /// What the role finds of itself (Api::on_checks), by its newest snapshot: asked on the thread of Role's functions, first
+    /// after `first_checks`, as a role that has just begun lacks what is on its way. Empty: nothing is checked.
+    std::function<json::object(const Snapshot&)> checks{};
+    Duration first_checks = std::chrono::seconds(10);
+    Duration checks_every = std::chrono::seconds(30);  ///< At most.
     /// Kept open for connections that come when the process has run out of them.
     std::size_t spare_descriptors = 8;
   };

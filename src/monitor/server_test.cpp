@@ -144,6 +144,23 @@ TEST_F(MonitorServer, TellsAWebhookWhatIsWrongAndThatItIsOver) {
   EXPECT_TRUE(eventually([&] { return get("/api/v1/alerts").find("{\"alerts\":[],\"told\":true,") != std::string::npos; }));
 }
 
+TEST_F(MonitorServer, TheRoleIsCheckedByItsSnapshotAndNoOftenerThanItShould) {
+  std::atomic<int> looks = 0;
+  Server::Options options;
+  options.refresh = 1ms;
+  options.first_checks = Duration::zero();
+  options.checks_every = std::chrono::hours(24);
+  options.checks = [&](const Snapshot& snapshot) {
+    ++looks;
+    return json::object{{"connections", snapshot.clients->connections}};
+  };
+  start(options);
+  EXPECT_TRUE(eventually([&] { return get("/api/v1/doctor").find("\"connections\":2,\"at\":") != std::string::npos; }));
+  EXPECT_TRUE(eventually([&] { return role_.snapshots > 20; }));
+  server_->stop();
+  EXPECT_EQ(looks, 1);
+}
+
 TEST_F(MonitorServer, AWebhookThatIsNoUrlStopsTheStart) {
   Server::Options options;
   options.address = {"127.0.0.1", 0};

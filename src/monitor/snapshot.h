@@ -143,11 +143,13 @@ struct UpstreamSample {
   std::string error{};  ///< Of the last attempt that failed; empty: none did.
   std::uint64_t connects = 0;
   std::uint64_t fallbacks = 0;  ///< Times that it was another server than before.
+  std::optional<std::int64_t> clock_ahead_seconds{};
 };
 
 /// One connection with a client or with the server above, for /api/v1/connections.
 struct ConnectionSample {
   std::uint32_t client_id = 0;  ///< As in ChannelSample; 0: the server above.
+  std::string url{};            ///< As UpstreamSample's; empty: a client.
   std::string transport;        ///< "tcp" or "iroh".
   std::string peer;             ///< "ip:port", or the endpoint id.
   std::string source;           ///< What quotas count it by.

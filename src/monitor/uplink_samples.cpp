@@ -70,7 +70,10 @@ void add_uplinks(Snapshot& out, std::span<const upstream::UplinkStatus> uplinks,
                              .error = status.last_error,
                              .connects = status.connects,
                              .fallbacks = status.fallbacks});
-    if (status.ready && status.metadata) out.connections.push_back(connection_sample(*status.metadata, 0, channels));
+    if (status.clock_ahead) out.upstreams.back().clock_ahead_seconds = status.clock_ahead->count();
+    if (!status.ready || !status.metadata) continue;
+    out.connections.push_back(connection_sample(*status.metadata, 0, channels));
+    out.connections.back().url = status.url;
   }
   add_families(out.families, uplinks);
 }

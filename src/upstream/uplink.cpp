@@ -152,6 +152,7 @@ void Uplink::begin_role(Link& link, const Now& now) {
   link.begun = true;
   watch_path(link);
   status_.ready = true;
+  status_.clock_ahead.reset();
   ++status_.connects;
   status_.round_trip = link.round_trip;
   status_.round_trips[static_cast<std::size_t>(status_.metadata->transport)].add(link.round_trip);
@@ -234,6 +235,7 @@ void Uplink::look_at_clock(Link& link) {
   const auto difference = link.side->extension().clock_difference();
   if (!difference) return;
   const auto ahead = std::chrono::round<std::chrono::seconds>(*difference);
+  if (link.in_use) status_.clock_ahead = ahead;
   if (!link.clock.note(ahead)) return;
   if (link.clock.differs()) {
     log::warn(

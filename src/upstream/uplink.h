@@ -37,6 +37,7 @@ struct UplinkStatus {
   std::optional<net::ConnectionMetadata> metadata;  ///< While connected; else of the last connection that was ready.
   std::optional<Duration> round_trip;               ///< Of the protocol: of the last Ping, else of SetupConnection.
   bool goodbye = false;                             ///< Extension 0x4AD1 is spoken on it.
+  std::optional<std::chrono::seconds> clock_ahead;  ///< By which its clock was ahead of ours last, where it tells that.
   std::uint64_t connects = 0;                       ///< Times that it became ready.
   std::uint64_t fallbacks = 0;                      ///< Times that another than the last one became ready.
   std::uint64_t goodbyes = 0;                       ///< Endings in which every Goodbye was acknowledged.

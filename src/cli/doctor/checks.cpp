@@ -5,10 +5,9 @@
 #include <cstdio>
 
 #include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include "base/clock_agreement.h"
+#include "monitor/json.h"
 
 namespace adit::cli::doctor {
 namespace {
@@ -133,11 +132,13 @@ Outcomes faults_of(const Facts& facts, std::initializer_list<NodeFault> faults, 
   return out;
 }
 
-bool all_away(const Facts& facts) {
-  return std::ranges::all_of(facts.nodes, [](const NodeFacts& node) {
-    return node.fault == NodeFault::kAway || node.fault == NodeFault::kAccess || node.fault == NodeFault::kOther;
-  });
+/// Nothing is known of its state.
+bool is_away(const NodeFacts& node) {
+  return node.fault == NodeFault::kAway || node.fault == NodeFault::kAccess || node.fault == NodeFault::kOther ||
+         node.fault == NodeFault::kNoWork;
 }
+
+bool all_away(const Facts& facts) { return std::ranges::all_of(facts.nodes, is_away); }
 
 Outcomes check_node(const Facts& facts) {
   if (facts.nodes.empty()) {
@@ -148,9 +149,11 @@ Outcomes check_node(const Facts& facts) {
   std::vector<std::string> names;
   names.reserve(facts.nodes.size());
   for (const NodeFacts& node : facts.nodes) names.push_back(node.name);
-  return or_ok(faults_of(facts, {NodeFault::kAway, NodeFault::kOther},
-                         "start bitcoind, with server=1 for JSON-RPC or -ipcbind=unix for IPC"),
-               joined(names) + " answers");
+  Outcomes out = faults_of(facts, {NodeFault::kNoWork}, "");
+  for (Outcome& outcome : faults_of(facts, {NodeFault::kAway, NodeFault::kOther},
+                                    "start bitcoind, with server=1 for JSON-RPC or -ipcbind=unix for IPC"))
+    out.push_back(std::move(outcome));
+  return or_ok(std::move(out), joined(names) + " answers");
 }
 
 Outcomes check_cookie(const Facts& facts) {
@@ -162,7 +165,7 @@ Outcomes check_cookie(const Facts& facts) {
 Outcomes check_node_state(const Facts& facts) {
   Outcomes out = faults_of(facts, {NodeFault::kState}, "");
   for (const NodeFacts& node : facts.nodes) {
-    if (node.fault == NodeFault::kAway || node.fault == NodeFault::kAccess || node.fault == NodeFault::kOther) continue;
+    if (is_away(node)) continue;
     if (node.is_downloading) {
       const auto blocks = static_cast<std::uint64_t>(std::max<std::int64_t>(node.blocks.value_or(0), 0));
       const auto headers = static_cast<std::uint64_t>(std::max<std::int64_t>(node.headers.value_or(0), 1));
@@ -241,6 +244,9 @@ Outcomes check_ports(const Facts& facts) {
       }
     } else if (!port.problem.empty()) {
       out.push_back(failure("`" + port.key + "`: " + port.problem));
+    } else if (port.is_ours) {
+      out.push_back(ok("`" + port.key + "`: this adit listens on " + port.address +
+                       (port.port == 0 ? ", a port of the system's choice" : "")));
     }
     if (port.is_for_others && port.is_loopback)
       out.push_back(
@@ -301,9 +307,11 @@ Outcomes check_relay(const Facts& facts) {
       out.push_back(failure(relay.url + " does not answer: " + relay.problem, "is it running, and its URL right?"));
       continue;
     }
-    std::string message = relay.url + " answered in " + ms(relay.answered);
+    std::string message = relay.url + (relay.answered          ? " answered in " + ms(*relay.answered)
+                                       : relay.took_us == true ? " has a connection of this endpoint"
+                                                               : "");
     if (relay.took_us == false) {
-      out.push_back(failure(message + " and takes no connection of this endpoint",
+      out.push_back(failure(message + (relay.answered ? " and takes" : " takes") + " no connection of this endpoint",
                             relay.has_token ? "is its `auth_token` right?" : "does it ask for an `auth_token`?"));
       continue;
     }
@@ -361,8 +369,10 @@ Outcomes check_upstreams(const Facts& facts) {
       case UpstreamStage::kAccepted:
         out.push_back(ok(upstream.url + " is reached by " + upstream.path +
                          (upstream.round_trip ? " in " + ms(*upstream.round_trip) : "") +
-                         (upstream.is_proved ? ", proved its authority" : ", proved no authority") + " and takes " +
-                         (upstream.is_declarator ? "declarations" : "\"" + upstream.user + "\"")));
+                         (upstream.is_proved ? ", proved its authority" : ", proved no authority") +
+                         (upstream.is_declarator  ? " and takes declarations"
+                          : upstream.user.empty() ? ""
+                                                  : " and takes \"" + upstream.user + "\"")));
         break;
     }
   }
@@ -402,6 +412,9 @@ Outcomes check_build(const Facts& facts) {
   if (!build.running_version.empty() && build.running_version != build.version)
     out.push_back(
         warning("this is adit " + build.version + ", and the adit that runs is " + build.running_version, "restart it"));
+  if (build.is_replaced)
+    out.push_back(warning("the program's file was replaced or removed after this adit had started from it",
+                          "restart it, so that the new one runs"));
   if (!build.key_holder.empty())
     out.push_back(failure("another process runs with the key " + build.key_holder + ": each takes the other's connections away",
                           "stop one, or give each a key of its own"));
@@ -414,13 +427,13 @@ Outcomes check_build(const Facts& facts) {
 }  // namespace
 
 const std::array<Check, 15> kChecks = {{{"clock", check_clock},
-                                        {"configuration", check_config},
+                                        {"configuration", check_config, false},
                                         {"files", check_files},
                                         {"node", check_node},
-                                        {"node access", check_cookie},
+                                        {"node access", check_cookie, false},
                                         {"node state", check_node_state},
                                         {"network", check_network},
-                                        {"template", check_template},
+                                        {"template", check_template, false},
                                         {"ports", check_ports},
                                         {"addresses", check_reach},
                                         {"NAT", check_nat},
@@ -453,19 +466,35 @@ Status Report::status() const {
   return worst;
 }
 
-Report examine(const Facts& facts) {
+namespace {
+
+template <class Wanted>
+Report examine(const Facts& facts, Wanted wanted) {
   Report report;
-  for (const Check& check : kChecks) report.entries.push_back({check.name, check.look(facts)});
+  for (std::size_t i = 0; i < kChecks.size(); ++i) {
+    const Check& check = kChecks[i];
+    if (wanted(check)) report.entries.push_back({i + 1, check.name, check.look(facts)});
+  }
   return report;
+}
+
+}  // namespace
+
+Report examine(const Facts& facts) {
+  return examine(facts, [](const Check&) { return true; });
+}
+
+Report examine_role(const Facts& facts) {
+  return examine(facts, [](const Check& check) { return check.by_role; });
 }
 
 std::string to_text(const Report& report) {
   std::string out;
-  for (std::size_t i = 0; i < report.entries.size(); ++i) {
-    for (const Outcome& outcome : report.entries[i].outcomes) {
+  for (const Report::Entry& entry : report.entries) {
+    for (const Outcome& outcome : entry.outcomes) {
       std::string status(to_string(outcome.status));
       status.resize(8, ' ');
-      std::string name = to_string(i + 1) + " " + std::string(report.entries[i].name);
+      std::string name = to_string(entry.number) + " " + std::string(entry.name);
       name.resize(17, ' ');
       out += status + name + outcome.message + "\n";
       if (!outcome.cure.empty()) out += std::string(25, ' ') + "-> " + outcome.cure + "\n";
@@ -474,24 +503,22 @@ std::string to_text(const Report& report) {
   return out;
 }
 
-std::string to_json(const Report& report) {
-  namespace json = boost::json;
+boost::json::object to_json(const Report& report) {
+  namespace json = monitor::json;
   json::array checks;
-  for (std::size_t i = 0; i < report.entries.size(); ++i) {
-    const Report::Entry& entry = report.entries[i];
+  for (const Report::Entry& entry : report.entries) {
     json::array findings;
     for (const Outcome& outcome : entry.outcomes) {
-      findings.push_back(json::object{{"status", std::string(to_string(outcome.status))},
-                                      {"message", outcome.message},
-                                      {"cure", outcome.cure.empty() ? json::value(nullptr) : json::value(outcome.cure)}});
+      findings.push_back(json::object{{"status", to_string(outcome.status)},
+                                      {"message", json::text(outcome.message)},
+                                      {"cure", json::text_or_null(outcome.cure)}});
     }
-    checks.push_back(json::object{{"number", i + 1},
-                                  {"name", std::string(entry.name)},
-                                  {"status", std::string(to_string(entry.status()))},
+    checks.push_back(json::object{{"number", entry.number},
+                                  {"name", entry.name},
+                                  {"status", to_string(entry.status())},
                                   {"findings", std::move(findings)}});
   }
-  return json::serialize(json::object{{"status", std::string(to_string(report.status()))}, {"checks", std::move(checks)}}) +
-         "\n";
+  return {{"status", to_string(report.status())}, {"checks", std::move(checks)}};
 }
 
 }  // namespace adit::cli::doctor

@@ -382,7 +382,7 @@ TEST(Doctor, AnotherVersionThatRunsAndAKeyThatIsTakenAreTold) {
 TEST(Doctor, ItsJsonHasEachCheckWithItsFindings) {
   Facts facts = healthy();
   facts.secrets = {{"authority.key", 0644}};
-  const auto json = boost::json::parse(to_json(examine(facts))).as_object();
+  const auto json = to_json(examine(facts));
   EXPECT_EQ(json.at("status"), "failure");
   ASSERT_EQ(json.at("checks").as_array().size(), 15u);
   const auto& files = json.at("checks").as_array()[2].as_object();

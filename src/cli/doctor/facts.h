@@ -44,7 +44,15 @@ struct FolderFacts {
 };
 
 /// Why a node gives no work.
-enum class NodeFault { kNone, kAway, kAccess, kState, kNetwork, kOther };
+enum class NodeFault {
+  kNone,
+  kAway,
+  kAccess,
+  kState,
+  kNetwork,
+  kOther,
+  kNoWork,  ///< A running role has none of it; the message is all that is known.
+};
 
 struct NodeFacts {
   std::string name;  ///< "127.0.0.1:8332", a socket's path, or a provider's URL.
@@ -82,6 +90,7 @@ struct PortFacts {
     std::string program;  ///< The name of its file, "adit" for ours; empty without a process id.
   };
   std::optional<Holder> holder;  ///< Who has the port, which could not be listened on.
+  bool is_ours = false;          ///< This process listens there.
 };
 
 struct ReachFacts {
@@ -107,8 +116,8 @@ enum class UdpAnswer { kNotAsked, kAnswered, kClosed, kSilent };
 
 struct RelayFacts {
   std::string url;
-  std::string problem;  ///< Why it did not answer, as a sentence.
-  Duration answered{};
+  std::string problem;               ///< Why it did not answer, as a sentence.
+  std::optional<Duration> answered;  ///< Absent: it was not asked.
   UdpAnswer udp = UdpAnswer::kNotAsked;
   std::uint16_t udp_port = 0;
   std::optional<int> certificate_days;
@@ -127,7 +136,7 @@ enum class UpstreamStage {
 struct UpstreamFacts {
   std::size_t entry = 0;  ///< Of [[upstreams]]: a pool and its declarator have one.
   std::string url;
-  std::string user;
+  std::string user;            ///< Empty: it is not known whether the pool takes one.
   bool is_declarator = false;  ///< It is `jds_url`, where no channel is opened.
   UpstreamStage stage = UpstreamStage::kNotReached;
   std::string message;  ///< Why it went no further, as a sentence.
@@ -151,6 +160,7 @@ struct BuildFacts {
   bool needs_iroh = false;
   bool needs_ipc = false;
   std::string running_version;  ///< Of the role that runs by this configuration; empty: none answers.
+  bool is_replaced = false;     ///< The file that this process was started from is another one by now.
   std::string key_holder;       ///< The key file that another process runs with, though none of ours has the ports.
 };
 

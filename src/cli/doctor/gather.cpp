@@ -50,8 +50,6 @@ namespace {
 namespace asio = boost::asio;
 namespace json = boost::json;
 
-/// The witness program of the public key whose secret is 1, which the examples pay (BIP173's own example).
-constexpr std::string_view kExampleScript = "0014751e76e8199196d454941c45d1b3a323f1433bd6";
 constexpr std::size_t kMaxTemplate = 64 << 20;
 constexpr std::string_view kOurProgram = "adit";
 constexpr unsigned kHttpOk = 200;
@@ -98,17 +96,6 @@ std::optional<std::int64_t> weight_left(const json::value& made) {
   std::int64_t left = *limit;
   for (const json::value& one : list->get_array()) left -= templates::integer_in(one, "weight").value_or(0);
   return left;
-}
-
-bool is_loopback(std::string_view host) { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
-
-/// Whether other machines may dial such an endpoint at a UDP port.
-bool takes_packets(const net::IrohNodeConfig& node) {
-  if (!node.listens || node.relay_only) return false;
-  return node.bind.empty() || std::ranges::any_of(node.bind, [](const std::string& address) {
-           const auto at = upstream::parse_host_port(address);
-           return at && !is_loopback(at->host);
-         });
 }
 
 asio::awaitable<void> ask_rpc(std::shared_ptr<templates::RpcLine> line, std::optional<bitcoin::Network> network,
@@ -162,14 +149,14 @@ class Gathering {
 
   Facts run() {
     shards_.start();
-    look_at_machine();
+    look_at_machine(facts_);
     look_at_config();
     if (loaded_ != nullptr && loaded_->valid()) {
       setup_ = std::visit([](const auto& config) { return setup_of(config); }, loaded_->config);
-      look_at_ports();
+      look_at_setup(setup_, facts_);
+      for (PortFacts& port : facts_.ports) try_port(port);
       look_at_start_of_role();
       look_at_files();
-      look_at_payout();
       look_at_iroh();
       look_at_nodes();
       look_at_upstreams();
@@ -181,19 +168,6 @@ class Gathering {
   }
 
  private:
-  void look_at_machine() {
-    facts_.clock.synchronized = is_clock_set();
-    facts_.reach = look_at_reach();
-    facts_.limits = look_at_limits();
-    facts_.build.version = program_version();
-#ifndef ADIT_HAS_IROH
-    facts_.build.has_iroh = false;
-#endif
-#ifndef ADIT_HAS_IPC
-    facts_.build.has_ipc = false;
-#endif
-  }
-
   void look_at_config() {
     if (loaded_ == nullptr) return;
     ConfigFacts& config = facts_.config;
@@ -207,40 +181,19 @@ class Gathering {
   }
 
   /// Listens for a moment. Only where that fails is it asked who has the port.
-  void add_port(std::string_view key, const net::TcpConfig& at, bool is_for_others) {
-    const auto listener = net::TcpListener::bind(shards_[0], at, std::chrono::seconds(10));
-    add_port(key, at, is_for_others && !(setup_.iroh->enabled && setup_.iroh->node.listens), false,
-             listener ? std::nullopt : std::optional(listener.error()));
-  }
-
-  void add_port(std::string_view key, const net::TcpConfig& at, bool is_for_others, bool is_udp,
-                const std::optional<Error>& failed) {
-    PortFacts port{.key = std::string(key),
-                   .address = upstream::host_port(at),
-                   .port = at.port,
-                   .is_udp = is_udp,
-                   .is_loopback = is_loopback(at.host),
-                   .is_for_others = is_for_others,
-                   .problem = {},
-                   .holder = {}};
-    if (failed && failed->is(net::Errc::kAddressInUse)) port.holder = who_has(at, is_udp);
+  void try_port(PortFacts& port) {
+    const auto at = upstream::parse_host_port(port.address);
+    if (!at) return;
+    std::optional<Error> failed;
+    if (port.is_udp) {
+      if (const auto bound = net::bind_udp(port.address); !bound) failed = bound.error();
+    } else if (const auto listener = net::TcpListener::bind(shards_[0], *at, std::chrono::seconds(10)); !listener) {
+      failed = listener.error();
+    }
+    if (failed && failed->is(net::Errc::kAddressInUse)) port.holder = who_has(*at, port.is_udp);
     if (failed && !port.holder) port.problem = failed->message();
     // One that cannot be seen may be the role that runs as a service.
     if (port.holder && (port.holder->pid == 0 || port.holder->program == kOurProgram)) is_running_ = true;
-    facts_.ports.push_back(std::move(port));
-  }
-
-  void look_at_ports() {
-    for (const auto& [key, at] : setup_.listeners) {
-      if (at) add_port(key, *at, true);
-    }
-    if (setup_.monitoring->address) add_port(config::kMonitoringKey, *setup_.monitoring->address, false);
-    if (!setup_.iroh->enabled) return;
-    for (const std::string& address : setup_.iroh->node.bind) {
-      const auto at = upstream::parse_host_port(address);
-      const auto bound = net::bind_udp(address);
-      if (at) add_port("bind_addresses", *at, false, true, bound ? std::nullopt : std::optional(bound.error()));
-    }
   }
 
   void look_at_start_of_role() {
@@ -250,33 +203,16 @@ class Gathering {
   }
 
   void look_at_files() {
-    for (const std::string& path : setup_.secret_files) {
-      if (const auto mode = mode_of(path)) facts_.secrets.push_back({path, *mode});
-    }
     facts_.folder = look_at_folder(setup_.data_dir);
     if (is_running_ || setup_.node_key_file.empty() || !mode_of(setup_.node_key_file)) return;
     const auto taken = config::take_node_key(setup_.node_key_file);
     if (!taken && taken.error().is(config::KeyErrc::kInUse)) facts_.build.key_holder = setup_.node_key_file;
   }
 
-  void look_at_payout() {
-    facts_.payout = {.script_hex = to_hex(setup_.payout_script),
-                     .is_example = to_hex(setup_.payout_script) == kExampleScript,
-                     .is_valuable = setup_.network != bitcoin::Network::kRegtest};
-  }
-
-  /// Of the role's endpoint, as far as its configuration and this machine tell; then one of our own that only dials.
+  /// By an endpoint of our own that only dials.
   void look_at_iroh() {
     const config::IrohSettings& iroh = *setup_.iroh;
-    facts_.nat.is_used = facts_.build.needs_iroh = iroh.enabled;
-    facts_.reach.listens_over_iroh = iroh.enabled && iroh.node.listens;
-    facts_.reach.has_external_addrs = !iroh.node.external_addrs.empty();
     if (!iroh.enabled) return;
-    facts_.nat.listens = takes_packets(iroh.node);
-    facts_.nat.has_public_address = facts_.reach.has_external_addrs || has_public_ipv4();
-    facts_.nat.asks_router = iroh.node.portmap;
-    facts_.nat.has_ipv6 = has_global_ipv6();
-    facts_.nat.has_relay = iroh.node.relay_mode != net::IrohRelays::kNone;
     for (const net::IrohRelay& relay : iroh.node.relays) look_at_relay(relay);
 #ifdef ADIT_HAS_IROH
     auto started = config::start_iroh(shards_, probing(iroh.node), {config::generate_node_key(), {}});
@@ -326,13 +262,10 @@ class Gathering {
 
   void wait_for_public_address() {
     constexpr auto kTurn = std::chrono::milliseconds(100);
-    for (Duration waited{}; waited < kPublicAddressAfter && facts_.nat.seen.empty(); waited += kTurn) {
-      for (const std::string& address : iroh_->local_addresses()) {
-        const auto at = upstream::parse_host_port(address);
-        if (!at || is_own_address(at->host) || std::ranges::find(facts_.nat.seen, at->host) != facts_.nat.seen.end()) continue;
-        facts_.nat.seen.push_back(at->host);
-      }
-      if (facts_.nat.seen.empty()) std::this_thread::sleep_for(kTurn);
+    for (Duration waited{}; waited < kPublicAddressAfter; waited += kTurn) {
+      facts_.nat.seen = addresses_seen(*iroh_);
+      if (!facts_.nat.seen.empty()) return;
+      std::this_thread::sleep_for(kTurn);
     }
   }
 

@@ -32,6 +32,7 @@
 #include "base/number.h"
 #include "cli/serve.h"
 #include "net/address_range.h"
+#include "upstream/url.h"
 
 namespace adit::cli::doctor {
 namespace {
@@ -72,6 +73,9 @@ int try_writing(const std::string& folder) {
   files.discard(path);
   return done ? 0 : done.error();
 }
+
+/// An errno, or 0: this user may write there.
+int rights_error(const std::string& folder) { return ::access(folder.c_str(), W_OK | X_OK) == 0 ? 0 : errno; }
 
 /// An address as the kernel's tables write it: four bytes at a time, as a number of this machine. Empty: it is none.
 std::string table_text(const std::string& host) {
@@ -121,12 +125,14 @@ bool holds_one(const fs::path& process, const std::set<std::string>& inodes) {
   return false;
 }
 
+/// What the kernel appends to the name of a file that is no more.
+constexpr std::string_view kReplaced = " (deleted)";
+
 /// The name of the file that a process runs: not what it calls itself, nor a link to it ("pool_sv2"), nor what became of the
 /// file since.
 std::string name_of(const fs::path& process) {
   std::error_code error;
   std::string name = fs::read_symlink(process / "exe", error).filename().string();
-  constexpr std::string_view kReplaced = " (deleted)";
   if (name.ends_with(kReplaced)) name.resize(name.size() - kReplaced.size());
   return name;
 }
@@ -154,6 +160,11 @@ void each_address(const Take& take) {
 
 }  // namespace
 
+bool is_program_replaced() {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/exe", error).string().ends_with(kReplaced);
+}
+
 bool is_clock_set() {
   timex state{};
   const int result = ::adjtimex(&state);
@@ -166,7 +177,7 @@ std::optional<unsigned> mode_of(const std::string& path) {
   return info.st_mode & 07777U;
 }
 
-FolderFacts look_at_folder(const std::string& path) {
+FolderFacts look_at_folder(const std::string& path, bool tries) {
   FolderFacts facts{.path = path};
   if (path.empty()) return facts;
   std::error_code error;
@@ -174,7 +185,8 @@ FolderFacts look_at_folder(const std::string& path) {
   facts.is_there = fs::is_directory(there, error);
   while (!fs::exists(there, error) && there != there.parent_path()) there = there.parent_path();
   if (facts.is_there) {
-    if (const int failed = try_writing(path); failed != 0) facts.problem = describe_file_error(path, "written to", failed);
+    if (const int failed = tries ? try_writing(path) : rights_error(path); failed != 0)
+      facts.problem = describe_file_error(path, "written to", failed);
   } else if (!fs::is_directory(there, error)) {
     facts.problem = describe_file_error(path, "made", ENOTDIR);
   } else if (::access(there.c_str(), W_OK | X_OK) != 0) {
@@ -249,6 +261,28 @@ LimitFacts look_at_limits() {
   facts.backlog = number_in("/proc/sys/net/core/somaxconn");
   facts.tracked_connections = number_in("/proc/sys/net/netfilter/nf_conntrack_max");
   return facts;
+}
+
+std::vector<std::string> addresses_seen(const net::IrohCarrier& endpoint) {
+  std::vector<std::string> out;
+  for (const std::string& address : endpoint.local_addresses()) {
+    const auto at = upstream::parse_host_port(address);
+    if (at && !is_own_address(at->host) && std::ranges::find(out, at->host) == out.end()) out.push_back(at->host);
+  }
+  return out;
+}
+
+void look_at_machine(Facts& facts) {
+  facts.clock.synchronized = is_clock_set();
+  facts.reach = look_at_reach();
+  facts.limits = look_at_limits();
+  facts.build.version = program_version();
+#ifndef ADIT_HAS_IROH
+  facts.build.has_iroh = false;
+#endif
+#ifndef ADIT_HAS_IPC
+  facts.build.has_ipc = false;
+#endif
 }
 
 }  // namespace adit::cli::doctor

@@ -1,4 +1,4 @@
-// What of a configuration `adit doctor` looks at, whatever its role.
+// What `adit doctor` looks at of a configuration, whatever its role.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bitcoin/address.h"
+#include "cli/doctor/facts.h"
 #include "cli/start_checks.h"
 #include "config/common.h"
 #include "config/source.h"
@@ -41,5 +42,8 @@ Setup setup_of(const pool::PoolConfig& config);
 Setup setup_of(const provider::ProviderConfig& config);
 Setup setup_of(const jd_client::JdClientConfig& config);
 Setup setup_of(const translator::TranslatorConfig& config);
+
+/// Fills in what configuration and machine tell at once of secret files, payout, ports, iroh and reach.
+void look_at_setup(const Setup& setup, Facts& facts);
 
 }  // namespace adit::cli::doctor
