@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/sha256.h"
 #include "monitor/exposition_testing.h"
+#include "monitor/net_samples.h"
 #include "monitor/prometheus_testing.h"
 #include "monitor/schema_testing.h"
 
@@ -497,6 +498,19 @@ TEST_F(ApiTest, ChecksAreThoseThatTheRoleMadeLast) {
   const json::object shown = get("/api/v1/doctor");
   EXPECT_EQ(shown.at("at"), to_u32(now_.unix_time));
   EXPECT_EQ(shown.at("checks").at(0).at("findings").at(0).at("cure"), "free some space");
+}
+
+TEST_F(ApiTest, AConnectionHasTheNewestChangesOfItsPath) {
+  net::ConnectionMetadata metadata{.transport = net::Transport::kIroh, .path_changes = 9};
+  metadata.path_history.add({kStart, net::Path::kRelayed, net::Path::kDirect, "192.0.2.1:4433"});
+  Snapshot snapshot = pool();
+  snapshot.connections = {connection_sample(metadata, 1, 0)};
+  take(snapshot);
+  const json::object shown = get("/api/v1/connections").at("connections").at(0).as_object();
+  EXPECT_EQ(shown.at("path_changes"), 9);
+  EXPECT_EQ(shown.at("path_history"),
+            (json::array{{{"at", to_u32(kStart)}, {"from", "relayed"}, {"to", "direct"}, {"address", "192.0.2.1:4433"}}}));
+  expect_as_described({{"/api/v1/connections", "/api/v1/connections"}});
 }
 
 TEST_F(ApiTest, WarningsAreThoseOfTheLog) {

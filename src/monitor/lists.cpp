@@ -468,6 +468,14 @@ json::object of_connection(const ConnectionSample& sample) {
   out["packets_sent"] = sample.packets_sent;
   out["packets_lost"] = sample.packets_lost;
   out["path_changes"] = sample.path_changes;
+  json::array history;
+  for (const PathChangeSample& change : sample.path_history) {
+    history.push_back({{"at", to_u32(change.at)},
+                       {"from", json::text(change.from)},
+                       {"to", json::text(change.to)},
+                       {"address", json::text(change.address)}});
+  }
+  out["path_history"] = std::move(history);
   out["age_seconds"] = json::number(sample.age_seconds);
   out["channels"] = sample.channels;
   return out;

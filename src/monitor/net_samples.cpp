@@ -28,6 +28,9 @@ ConnectionSample connection_sample(const net::ConnectionMetadata& metadata, std:
                           .bytes_received = metadata.bytes_received,
                           .channels = channels};
   sample.path_changes = metadata.path_changes;
+  for (const net::PathChange& change : metadata.path_history.changes())
+    sample.path_history.push_back(
+        {change.at, std::string(net::to_string(change.from)), std::string(net::to_string(change.to)), change.address});
   sample.health = net::to_string(metadata.health.state);
   sample.health_reason = net::to_string(metadata.health.reason);
   if (metadata.figures) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "bitcoin/address.h"
 #include "bitcoin/template.h"
 #include "ledger/block.h"
@@ -146,6 +147,14 @@ struct UpstreamSample {
   std::optional<std::int64_t> clock_ahead_seconds{};
 };
 
+/// A connection's data began to go another way.
+struct PathChangeSample {
+  UnixTime at{};
+  std::string from;     ///< As ConnectionSample::path, as the next.
+  std::string to;       ///< The same as `from`: only the address is another.
+  std::string address;  ///< As ConnectionSample::source, after the change.
+};
+
 /// One connection with a client or with the server above, for /api/v1/connections.
 struct ConnectionSample {
   std::uint32_t client_id = 0;  ///< As in ChannelSample; 0: the server above.
@@ -165,6 +174,7 @@ struct ConnectionSample {
   std::uint64_t packets_sent = 0;  ///< As the carrier counts them.
   std::uint64_t packets_lost = 0;  ///< Over TCP segments sent again.
   std::uint64_t path_changes = 0;
+  std::vector<PathChangeSample> path_history{};  ///< The newest of these, oldest first: net::PathHistory::kMost at most.
   double age_seconds = 0;
   std::uint64_t channels = 0;
   std::uint64_t extended_channels = 0;  ///< Of these.

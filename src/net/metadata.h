@@ -2,10 +2,13 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/time.h"
 
@@ -54,6 +57,29 @@ struct CarrierFigures {
   std::uint32_t mtu = 0;                ///< Bytes of payload in one UDP datagram, or in one TCP segment.
 };
 
+/// A connection's data began to go another way.
+struct PathChange {
+  UnixTime at{};
+  Path from = Path::kUnknown;
+  Path to = Path::kUnknown;  ///< The same as before: only the address is another.
+  std::string address;       ///< As ConnectionMetadata::source, after the change.
+};
+
+/// The newest of them, oldest first.
+class PathHistory {
+ public:
+  static constexpr std::size_t kMost = 8;
+
+  void add(PathChange change) {
+    if (changes_.size() == kMost) changes_.erase(changes_.begin());
+    changes_.push_back(std::move(change));
+  }
+  [[nodiscard]] const std::vector<PathChange>& changes() const { return changes_; }
+
+ private:
+  std::vector<PathChange> changes_;
+};
+
 struct ConnectionMetadata {
   Transport transport = Transport::kTcp;
   std::string peer;           ///< "ip:port" over TCP, the endpoint id (64 hex digits) over iroh.
@@ -66,6 +92,7 @@ struct ConnectionMetadata {
   Path path = Path::kUnknown;
   std::optional<Duration> path_rtt;       ///< The carrier's own estimate of the round trip.
   std::uint64_t path_changes = 0;         ///< Times that the data began to go another way: relayed, direct, another address.
+  PathHistory path_history;               ///< The newest of these.
   std::optional<CarrierFigures> figures;  ///< Where the carrier counts.
   std::uint64_t bytes_received = 0;       ///< On the wire, carrier overhead excluded.
   std::uint64_t bytes_sent = 0;

@@ -98,6 +98,7 @@ TEST_F(RelayTest, AConnectionThatGoesDirectLosesNothingAndSaysSoOnce) {
   serve_echo(*pool);
   ASSERT_TRUE(connected(*pool));
   ASSERT_TRUE(connected(*miner));
+  const UnixTime begun = now_from_system().unix_time;
   // Dialled by the relay alone, so the handshake goes through it: a change is told even where the direct path was there before
   // anyone looked.
   const auto known =
@@ -115,6 +116,12 @@ TEST_F(RelayTest, AConnectionThatGoesDirectLosesNothingAndSaysSoOnce) {
   EXPECT_GE(known->path_changes, 1u);
   EXPECT_EQ(known->path, Path::kDirect);
   EXPECT_THAT(known->source, StartsWith("127.0.0.1:"));
+  const auto& changes = known->path_history.changes();
+  ASSERT_FALSE(changes.empty());
+  EXPECT_EQ(changes.front().from, Path::kRelayed);
+  EXPECT_EQ(changes.back().to, Path::kDirect);
+  EXPECT_EQ(changes.back().address, known->source);
+  EXPECT_GE(changes.back().at, begun);
   ASSERT_TRUE(known->figures);
   EXPECT_GT(known->figures->packets_sent, 0u);
   EXPECT_GE(known->figures->mtu, 1200u);

@@ -80,6 +80,7 @@ std::optional<CarrierFigures> SharedConnection::figures() const {
 
 void SharedConnection::describe(ConnectionMetadata& metadata) const {
   metadata.path_changes = path_changes_;
+  metadata.path_history = path_history_;
   adit_connection_info info;
   if (adit_connection_get_info(handle_.get(), &info) != ADIT_OK) return;
   metadata.peer = to_hex(info.remote_id);
@@ -114,6 +115,7 @@ void SharedConnection::notice_moves() {
   ConnectionMetadata now;
   describe(now);
   way_ = {now.path, now.source};
+  path_history_.add({now_from_system().unix_time, before.path, now.path, now.source});
   // A peer that wanders has it all counted and no more told.
   if (path_changes_ > kToldMoves) return;
   loop_->moves_log().write_at(now_from_system().instant, log::Level::kInfo, "iroh.path_changed",

@@ -91,6 +91,7 @@ class SharedConnection final : public std::enable_shared_from_this<SharedConnect
   std::string alpn_;
   Way way_;  ///< After the last change.
   std::uint64_t path_changes_ = 0;
+  PathHistory path_history_;
   std::size_t sessions_ = 0;
   std::uint64_t last_number_ = 0;
   bool doubtful_ = false;
