@@ -23,6 +23,18 @@ std::size_t label_bytes(std::string_view text) {
   return bytes;
 }
 
+void add_paths(Families& out, const Snapshot& snapshot) {
+  Family& paths = out.gauge("adit_connection_paths", "Open connections that are listed, by transport and path");
+  for (const std::string_view transport : {"tcp", "iroh"}) {
+    for (const std::string_view path : {"direct", "relayed", "unknown"}) {
+      const auto count = std::ranges::count_if(snapshot.connections, [&](const ConnectionSample& connection) {
+        return connection.transport == transport && connection.path == path;
+      });
+      paths.add(count, {{"transport", std::string(transport)}, {"path", std::string(path)}});
+    }
+  }
+}
+
 void add_lanes(Families& out, const Snapshot& snapshot) {
   Family& lanes = out.gauge("adit_connection_lanes", "Streams that carry the open connections that are listed, by transport");
   for (const std::string_view transport : {"tcp", "iroh"}) {
@@ -161,6 +173,7 @@ void Exposition::update(const Snapshot& snapshot, Instant now) {
   // What is always there comes first: if ever something must be left out, it is of the rest.
   out.append(snapshot.families);
   add_lanes(out, snapshot);
+  add_paths(out, snapshot);
   if (snapshot.sv1) {
     out.gauge("sv1_clients_total", "Connected Stratum V1 miners").add(snapshot.sv1->clients);
     out.gauge("sv1_hashrate_total", "Hashes per second of Stratum V1 miners, in sum").add(snapshot.sv1->hashrate_hps);

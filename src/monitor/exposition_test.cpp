@@ -113,14 +113,18 @@ TEST(Exposition, ChannelsThatLookTheSameAreOneSeries) {
   EXPECT_EQ(metrics.value("sv2_server_shares_accepted_total{channel_id=\"1\",user_identity=\"rig\xef\xbf\xbd\"}"), 2);
 }
 
-TEST(Exposition, LanesAreCountedByTransport) {
+TEST(Exposition, LanesAndPathsAreCountedByTransport) {
   Snapshot snapshot;
-  snapshot.connections = {{.client_id = 1, .transport = "iroh", .lanes = 4},
-                          {.client_id = 2, .transport = "iroh", .lanes = 2},
-                          {.client_id = 3, .transport = "tcp"}};
+  snapshot.connections = {{.client_id = 1, .transport = "iroh", .path = "relayed", .lanes = 4},
+                          {.client_id = 2, .transport = "iroh", .path = "direct", .lanes = 2},
+                          {.client_id = 3, .transport = "tcp", .path = "direct"}};
   const auto metrics = read(snapshot);
   EXPECT_EQ(metrics.value(R"(adit_connection_lanes{transport="iroh"})"), 6);
   EXPECT_EQ(metrics.value(R"(adit_connection_lanes{transport="tcp"})"), 1);
+  EXPECT_EQ(metrics.value(R"(adit_connection_paths{transport="iroh",path="relayed"})"), 1);
+  EXPECT_EQ(metrics.value(R"(adit_connection_paths{transport="iroh",path="direct"})"), 1);
+  EXPECT_EQ(metrics.value(R"(adit_connection_paths{transport="iroh",path="unknown"})"), 0);
+  EXPECT_EQ(metrics.value(R"(adit_connection_paths{transport="tcp",path="direct"})"), 1);
 }
 
 TEST(Exposition, HealthIsAGaugeAndAStateOfAClosedList) {
