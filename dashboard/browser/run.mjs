@@ -323,6 +323,7 @@ user_identity = "test"
     await until('Health has the alert', async () => /Disk: the folder .* MiB left.*, for \d.*, since /.test(await health()));
     expect((await health()).includes('A webhook is told of them; muted: a miner is gone.'), 'Health does not say who is told, and of what not');
     expect(told.some((body) => body.includes('"kind":"disk"')), 'the webhook was not told');
+    await until('Health has the checks', async () => /Failure, upstreams: \S+ is not reached: .*What to do: is it running/.test(await health()));
     await until('Health has the warning', async () => (await health()).includes('translator.upstream_'));
     pool = startPool();
     processes.push(pool);

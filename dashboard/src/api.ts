@@ -81,6 +81,14 @@ export interface Upstream {
   fallbacks: number;
 }
 
+/** The data of a connection began to go another way; the newest last. */
+export interface PathChange {
+  at: number;
+  from: string;
+  to: string;
+  address: string;
+}
+
 export interface Connection {
   client_id: number;
   transport: string;
@@ -98,6 +106,7 @@ export interface Connection {
   packets_sent: number;
   packets_lost: number;
   path_changes: number;
+  path_history: PathChange[];
   age_seconds: number;
   channels: number;
 }
@@ -191,6 +200,22 @@ export interface Alerts {
   alerts: Alert[];
   told: boolean;
   muted: string[];
+}
+
+export type CheckStatus = 'ok' | 'warning' | 'failure';
+
+export interface Check {
+  number: number;
+  name: string;
+  status: CheckStatus;
+  findings: { status: CheckStatus; message: string; cure: string | null }[];
+}
+
+/** What the role found of itself; nulls before its first look. */
+export interface Checks {
+  at: number | null;
+  status: CheckStatus | null;
+  checks: Check[];
 }
 
 export interface Warning {

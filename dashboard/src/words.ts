@@ -1,5 +1,5 @@
 // What error codes and states mean, in words for a person who did not read the specification.
-import type { AnsweredBlock, ClientNames, Health, Reasons, Side, Status } from './api';
+import type { AnsweredBlock, Check, CheckStatus, ClientNames, Health, PathChange, Reasons, Side, Status } from './api';
 import { count, hashrate, milliseconds, plural } from './format';
 
 const REASONS: Record<string, string> = {
@@ -175,8 +175,39 @@ export function pathWords(path: string, transport: string): string {
   return 'not known yet';
 }
 
+const SHORT_PATHS: Record<string, string> = { direct: 'direct', relayed: 'by a relay' };
+
+/** How a path changed. */
+export function pathChangeWords({ from, to, address }: PathChange): string {
+  if (from === to) return `another ${to === 'relayed' ? 'relay' : 'address'}, ${address}`;
+  const before = SHORT_PATHS[from];
+  return `${before === undefined ? '' : `${before}, then `}${SHORT_PATHS[to] ?? 'not known'}${address === '' ? '' : `, ${address}`}`;
+}
+
 /** Seconds by which a node's clock may differ before that is worth a look. */
 const CLOCK_SECONDS = 10;
+
+const CHECKED: Record<CheckStatus, { tone: Tone; words: string }> = {
+  failure: { tone: 'bad', words: 'Failure' },
+  warning: { tone: 'warn', words: 'Warning' },
+  ok: { tone: 'good', words: 'OK' },
+};
+
+export interface Finding {
+  tone: Tone;
+  words: string;
+  name: string;
+  message: string;
+  cure: string | null;
+}
+
+/** What checks found, the worst first. */
+export function checkFindings(checks: Check[]): Finding[] {
+  const all = checks.flatMap((check) =>
+    check.findings.map(({ status, message, cure }) => ({ ...CHECKED[status], name: check.name, message, cure })),
+  );
+  return (['bad', 'warn', 'good'] as const).flatMap((tone) => all.filter((one) => one.tone === tone));
+}
 
 /** What an operator should look at, each once. Never empty: where there is nothing, it says so. */
 export function findings(status: Status): Sentence[] {

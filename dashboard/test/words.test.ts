@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ClientNames, Connection, Health, Side, Status, Work } from '../src/api';
-import { alertWords, answer, clockWords, expectedBlock, findings, pathWords, program, provenRate, reason, reasons, sentence } from '../src/words';
+import { alertWords, answer, checkFindings, clockWords, expectedBlock, findings, pathChangeWords, pathWords, program, provenRate, reason, reasons, sentence } from '../src/words';
 
 const health: Health = { status: 'ok', timestamp: 0, ready: true, state: 'ready', message: null, since: 0, work_age_seconds: 1 };
 const side: Side = {
@@ -31,6 +31,7 @@ const connection: Connection = {
   packets_sent: 0,
   packets_lost: 0,
   path_changes: 0,
+  path_history: [],
   age_seconds: 1,
   channels: 1,
 };
@@ -74,6 +75,42 @@ describe("the chain's answer to a block", () => {
     expect(answer({ ...block, verdict: 'stale' })).toBe('another block came first');
     expect(answer({ ...block, verdict: 'rejected', reason: 'bad-cb-amount', node: '127.0.0.1:8332' })).toBe('refused by 127.0.0.1:8332: bad-cb-amount');
     expect(answer({ ...block, verdict: 'rejected', reason: 'high-hash' })).toBe('refused: high-hash');
+  });
+});
+
+describe('a change of path', () => {
+  it('is in words', () => {
+    const change = { at: 0, from: 'relayed', to: 'direct', address: '192.0.2.1:4433' };
+    expect(pathChangeWords(change)).toBe('by a relay, then direct, 192.0.2.1:4433');
+    expect(pathChangeWords({ ...change, from: 'direct' })).toBe('another address, 192.0.2.1:4433');
+    expect(pathChangeWords({ ...change, to: 'relayed', address: 'https://relay/' })).toBe('another relay, https://relay/');
+    expect(pathChangeWords({ ...change, from: 'unknown' })).toBe('direct, 192.0.2.1:4433');
+    expect(pathChangeWords({ ...change, to: 'unknown', address: '' })).toBe('by a relay, then not known');
+  });
+});
+
+describe("the role's checks of itself", () => {
+  it('are in words with their cures, the worst first', () => {
+    const found = checkFindings([
+      { number: 1, name: 'clock', status: 'ok', findings: [{ status: 'ok', message: 'the clock is set by NTP', cure: null }] },
+      {
+        number: 3,
+        name: 'files',
+        status: 'failure',
+        findings: [
+          { status: 'warning', message: 'it is on nfs', cure: 'name a local folder' },
+          { status: 'failure', message: 'the disk is full', cure: 'free some space' },
+        ],
+      },
+    ]);
+    expect(found).toEqual([
+      { tone: 'bad', words: 'Failure', name: 'files', message: 'the disk is full', cure: 'free some space' },
+      { tone: 'warn', words: 'Warning', name: 'files', message: 'it is on nfs', cure: 'name a local folder' },
+      { tone: 'good', words: 'OK', name: 'clock', message: 'the clock is set by NTP', cure: null },
+    ]);
+  });
+  it('are nothing before the first', () => {
+    expect(checkFindings([])).toEqual([]);
   });
 });
 

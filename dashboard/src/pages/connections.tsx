@@ -3,11 +3,13 @@ import { useEffect } from 'preact/hooks';
 import { type Connection, get } from '../api';
 import { bytes, count, duration, milliseconds, pageAt, percent, shortened } from '../format';
 import { Diagram } from '../diagram';
-import { type Column, Figure, Marks, Table } from '../parts';
+import { type Column, Figure, Marks, Table, Time } from '../parts';
 import { marks, status } from '../state';
-import { pathWords } from '../words';
+import { pathChangeWords, pathWords } from '../words';
 
 const PAGE = 50;
+/** Of the changes of one connection's path. */
+const CHANGES = 3;
 const list = signal<{ total: number; connections: Connection[] } | null>(null);
 const offset = signal(0);
 const failure = signal('');
@@ -58,7 +60,22 @@ const COLUMNS: Column<Connection>[] = [
   },
   { title: 'Lanes', number: true, cell: (connection) => count(connection.lanes) },
   { title: 'Health', cell: healthWords },
-  { title: 'Path changes', number: true, cell: (connection) => count(connection.path_changes) },
+  {
+    title: 'Path changes',
+    cell: (connection) => (
+      <div>
+        {count(connection.path_changes)}
+        {connection.path_history
+          .slice(-CHANGES)
+          .reverse()
+          .map((change, i) => (
+            <span class="note name" key={i}>
+              <Time at={change.at} now={status.value?.at ?? 0} /> {pathChangeWords(change)}
+            </span>
+          ))}
+      </div>
+    ),
+  },
   { title: 'Sent, received', number: true, cell: (connection) => `${bytes(connection.bytes_sent)}, ${bytes(connection.bytes_received)}` },
   { title: 'Since', number: true, cell: (connection) => duration(connection.age_seconds) },
   {

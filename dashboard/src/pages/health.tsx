@@ -1,21 +1,27 @@
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { type Alerts, get, type Warning } from '../api';
+import { type Alerts, type Checks, get, type Warning } from '../api';
 import { count, duration } from '../format';
 import { Figure, Marks, Time } from '../parts';
 import { age, marks, status } from '../state';
-import { alertWords, findings, stateWords } from '../words';
+import { alertWords, checkFindings, findings, stateWords } from '../words';
 
 const alerts = signal<Alerts | null>(null);
+const checks = signal<Checks | null>(null);
 const warnings = signal<Warning[] | null>(null);
 const failure = signal('');
 
 /** What one of them fails to answer does not hide what the other says. */
 async function load(): Promise<void> {
-  const [active, logged] = await Promise.allSettled([get<Alerts>('/api/v1/alerts'), get<{ warnings: Warning[] }>('/api/v1/warnings')]);
+  const [active, made, logged] = await Promise.allSettled([
+    get<Alerts>('/api/v1/alerts'),
+    get<Checks>('/api/v1/doctor'),
+    get<{ warnings: Warning[] }>('/api/v1/warnings'),
+  ]);
   if (active.status === 'fulfilled') alerts.value = active.value;
+  if (made.status === 'fulfilled') checks.value = made.value;
   if (logged.status === 'fulfilled') warnings.value = logged.value.warnings;
-  const failed = [active, logged].find((one) => one.status === 'rejected');
+  const failed = [active, made, logged].find((one) => one.status === 'rejected');
   failure.value = failed === undefined ? '' : failed.reason instanceof Error ? failed.reason.message : String(failed.reason);
 }
 
@@ -34,6 +40,25 @@ function ActiveAlerts({ answer, now }: { answer: Alerts; now: number }) {
       <p class="note">
         {answer.told ? 'A webhook is told of them' : 'Nobody is told of them: [alerts] in the configuration names a webhook'}
         {answer.muted.length === 0 ? '.' : `; muted: ${answer.muted.map((kind) => alertWords(kind).toLowerCase()).join(', ')}.`}
+      </p>
+    </>
+  );
+}
+
+function MadeChecks({ made, now }: { made: Checks; now: number }) {
+  if (made.at === null) return <p class="empty">The role looks at itself for the first time a few seconds after its start.</p>;
+  return (
+    <>
+      <ul class="plain">
+        {checkFindings(made.checks).map(({ tone, words, name, message, cure }) => (
+          <li key={`${name} ${message}`} class={tone}>
+            <strong>{words}</strong>, {name}: {message}
+            {cure === null ? null : <span class="note">What to do: {cure}</span>}
+          </li>
+        ))}
+      </ul>
+      <p class="note">
+        Of <Time at={made.at} now={now} />. <code>adit doctor</code> looks at more: it also asks nodes, relays and pools.
       </p>
     </>
   );
@@ -84,6 +109,10 @@ export function Health() {
       <section aria-labelledby="alerts">
         <h2 id="alerts">Alerts</h2>
         {alerts.value === null ? null : <ActiveAlerts answer={alerts.value} now={now.at} />}
+      </section>
+      <section aria-labelledby="doctor">
+        <h2 id="doctor">Checks</h2>
+        {checks.value === null ? null : <MadeChecks made={checks.value} now={now.at} />}
       </section>
       <section aria-labelledby="warnings">
         <h2 id="warnings">Last warnings</h2>
