@@ -16,7 +16,6 @@
 #include "config/common.h"
 #include "log/log.h"
 #include "monitor/server.h"
-#include "monitor/snapshot.h"
 #include "net/carrier.h"
 #include "net/shards.h"
 #include "noise/keys.h"

@@ -5,9 +5,10 @@
 #include <cstdio>
 
 #include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
 
 #include "base/clock_agreement.h"
-#include "monitor/json.h"
+#include "log/format.h"
 
 namespace adit::cli::doctor {
 namespace {
@@ -504,14 +505,15 @@ std::string to_text(const Report& report) {
 }
 
 boost::json::object to_json(const Report& report) {
-  namespace json = monitor::json;
+  namespace json = boost::json;
+  const auto text = [](const std::string& bytes) { return json::value(log::utf8(bytes)); };
   json::array checks;
   for (const Report::Entry& entry : report.entries) {
     json::array findings;
     for (const Outcome& outcome : entry.outcomes) {
       findings.push_back(json::object{{"status", to_string(outcome.status)},
-                                      {"message", json::text(outcome.message)},
-                                      {"cure", json::text_or_null(outcome.cure)}});
+                                      {"message", text(outcome.message)},
+                                      {"cure", outcome.cure.empty() ? json::value(nullptr) : text(outcome.cure)}});
     }
     checks.push_back(json::object{{"number", entry.number},
                                   {"name", entry.name},

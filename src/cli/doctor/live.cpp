@@ -70,6 +70,7 @@ std::vector<RelayFacts> relays_of(const config::IrohSettings& settings, const ne
   if (!home.empty()) return {{.url = home, .took_us = true}};
   if (settings.node.relay_mode != net::IrohRelays::kList) return {{.url = "each of the public relays", .took_us = false}};
   std::vector<RelayFacts> out;
+  out.reserve(settings.node.relays.size());
   for (const auto& relay : settings.node.relays)
     out.push_back({.url = relay.url, .has_token = !relay.auth_token.empty(), .took_us = false});
   return out;

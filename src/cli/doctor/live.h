@@ -10,7 +10,7 @@
 #include "cli/doctor/checks.h"
 #include "cli/doctor/facts.h"
 #include "cli/doctor/setup.h"
-#include "monitor/snapshot.h"
+#include "monitor/server.h"
 #include "net/carrier.h"
 
 namespace adit::cli::doctor {
