@@ -1,4 +1,4 @@
-# Run at installation, by cmake/Package.cmake: what the program writes of itself, the changelog, and what lies outside the prefix.
+# Run at installation, by cmake/Package.cmake: what the program writes of itself, the changelog and the bill of materials.
 set(root "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}")
 function(adit_run)
   execute_process(${ARGN} COMMAND_ERROR_IS_FATAL ANY)
@@ -12,23 +12,23 @@ foreach(pair bash:share/bash-completion/completions/adit zsh:share/zsh/vendor-co
   adit_run(COMMAND "${ADIT_PROGRAM}" completion ${shell} OUTPUT_FILE "${root}/${file}")
 endforeach()
 
-file(REMOVE_RECURSE "${root}/share/man/man1")
-file(MAKE_DIRECTORY "${root}/share/man/man1")
-adit_run(COMMAND "${ADIT_PROGRAM}" man "${root}/share/man/man1" OUTPUT_QUIET)
-file(GLOB pages "${root}/share/man/man1/*.1")
+# Made in a folder of their own: others' pages lie where they go.
+file(REMOVE_RECURSE "${ADIT_BINARY}/package/man")
+file(MAKE_DIRECTORY "${ADIT_BINARY}/package/man")
+adit_run(COMMAND "${ADIT_PROGRAM}" man "${ADIT_BINARY}/package/man" OUTPUT_QUIET)
+file(GLOB pages "${ADIT_BINARY}/package/man/*.1")
 adit_run(COMMAND gzip -9nf ${pages})
+file(COPY "${ADIT_BINARY}/package/man/" DESTINATION "${root}/share/man/man1")
 
-# Debian's form of it, which names the version and its time alone: the rest is for people.
 set(documents "${root}/${ADIT_DOCDIR}")
 configure_file("${ADIT_SOURCE}/CHANGELOG.md" "${documents}/NEWS.md" COPYONLY)
-set(version "$ENV{ADIT_PACKAGE_VERSION}")
 if(NOT "$ENV{ADIT_SBOM}" STREQUAL "")
   configure_file("$ENV{ADIT_SBOM}" "${documents}/sbom.cdx.json" COPYONLY)
 endif()
-string(TIMESTAMP now "%a, %d %b %Y %H:%M:%S +0000" UTC)
+# Debian's form of the changelog, which names the version and its time alone: the rest is for people.
+set(version "$ENV{ADIT_PACKAGE_VERSION}")
 if(version)
+  string(TIMESTAMP now "%a, %d %b %Y %H:%M:%S +0000" UTC)
   file(WRITE "${documents}/changelog" "adit (${version}) unstable; urgency=medium\n\n  * What changed: /usr/share/doc/adit/NEWS.md.\n\n -- The Adit developers <adit@users.noreply.invalid>  ${now}\n")
-  file(RENAME "${documents}/changelog" "${documents}/changelog.new")
-  adit_run(COMMAND gzip -9nc "${documents}/changelog.new" OUTPUT_FILE "${documents}/changelog.gz")
-  file(REMOVE "${documents}/changelog.new")
+  adit_run(COMMAND gzip -9nf "${documents}/changelog")
 endif()

@@ -31,7 +31,8 @@ install(FILES packaging/systemd/adit.sysusers COMPONENT runtime DESTINATION lib/
 # The program writes its own manual pages and completion. gzip's -n leaves the time out.
 install(CODE "set(ADIT_DOCDIR \"${CMAKE_INSTALL_DOCDIR}\")
   set(ADIT_PROGRAM \"$<TARGET_FILE:adit>\")
-  set(ADIT_SOURCE \"${CMAKE_SOURCE_DIR}\")" COMPONENT runtime)
+  set(ADIT_SOURCE \"${CMAKE_SOURCE_DIR}\")
+  set(ADIT_BINARY \"${CMAKE_BINARY_DIR}\")" COMPONENT runtime)
 install(SCRIPT cmake/InstallDocuments.cmake COMPONENT runtime)
 
 set(CPACK_GENERATOR DEB)

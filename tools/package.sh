@@ -32,6 +32,7 @@ package() {
   mv "$out"/making/*.deb "$out"/making/*.ddeb "$out"
   rm -rf "$out/making"
   deb=$(echo "$out"/adit_*.deb)
+  check_install
   package_check "$deb"
   say "package: $(du -h "$deb" | cut -f 1) in $deb"
   case ${1:-} in
@@ -60,6 +61,18 @@ from cyclonedx.validation.json import JsonStrictValidator
 fault = JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).read())
 sys.exit(str(fault) if fault else 0)
 END
+}
+
+# check_install: whoever installs without a package keeps what others have in the same folders.
+check_install() {
+  local work
+  work=$(mktemp -d)
+  mkdir -p "$work/usr/share/man/man1"
+  touch "$work/usr/share/man/man1/other.1"
+  DESTDIR=$work quietly 'package: cmake --install' "$ROOT/build/package/install.log" cmake --install "$ROOT/build/release" --component runtime --prefix /usr
+  [ -e "$work/usr/share/man/man1/other.1" ] || die "package: the installation takes away others' manual pages"
+  [ -e "$work/usr/share/man/man1/adit.1.gz" ] || die 'package: the installation brings no manual page'
+  rm -rf "$work"
 }
 
 # package_check DEB: what it needs of a system, what lintian says, how far its units are shut off.
